@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BUILD ?= build/$(notdir $(VENV))
+BUILD ?= build/$(patsubst .%,%,$(notdir $(VENV)))
 ARGS ?=
 TORCH ?=
 TORCH_VERSION := 2.13.0
