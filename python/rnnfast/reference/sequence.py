@@ -1,0 +1,245 @@
+"""A recurrent network over sequences (layers, directions, lengths, resets) and its derivative.
+
+Legend: N sequences, T steps, C inputs, H units, L layers, D directions. Arrays are ``(N, T, C)``, states
+``(L*D, N, H)`` with index ``layer*D + direction``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast.reference.cells import Array, Cell, State, Weights, make_cell
+
+Bool = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One direction of one layer: its weights, the order of its steps, and what each step saved.
+
+    ``valid (N, T)``: the step exists. ``cut (N, T)``: the state that enters the step is zero.
+    """
+
+    suffix: str
+    weights: Weights
+    order: Sequence[int]
+    valid: Bool
+    cut: Bool
+    saved: dict[int, State]
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What :func:`backward` needs: the cell, the scans in the order of the states, the masks between layers."""
+
+    cell: Cell
+    scans: list[Scan]
+    directions: int
+    masks: Sequence[Array] | None
+    single_state: bool
+
+
+def forward(
+    cell: str,
+    params: Mapping[str, Array],
+    x: Array,
+    state: Array | tuple[Array, Array] | None = None,
+    *,
+    lengths: Sequence[int] | Array | None = None,
+    resets: Array | None = None,
+    masks: Sequence[Array] | None = None,
+    activation: str = "tanh",
+    reset_after: bool = True,
+) -> tuple[Array, Array | tuple[Array, ...], Tape]:
+    """Run a network over ``x``: at every step ``state = f(x(t), state)`` and ``y(t) = h``.
+
+    Parameters
+    ----------
+    cell : "rnn", "lstm" or "gru".
+    params : PyTorch's names and shapes; ``weight_ih_l{k}[_reverse] (G*H, C or D*H)``, ``weight_hh_... (G*H,
+        H)`` and, where there are any, ``bias_ih_... (G*H,)``, ``bias_hh_... (G*H,)``. They say how many
+        layers and directions there are.
+    x : (N, T, C).
+    state : (L*D, N, H), for the LSTM the pair (h, c); zero by default.
+    lengths : (N,) integers in 0..T. Past a sequence's length y is zero and the state stays as it is; the
+        reverse direction starts at the sequence's own end.
+    resets : (N, T) bool; True at t separates step t-1 from step t: the state that crosses, in either
+        direction, becomes zero.
+    masks : L-1 arrays (N, T, D*H) that multiply the input of the layers 1..L-1 (dropout).
+
+    Returns
+    -------
+    y (N, T, D*H), the state after the last step of each sequence (shaped as ``state``), and a tape for
+    :func:`backward`. Raises ValueError for an unknown cell or activation, and for lengths outside 0..T.
+
+    >>> params = {"weight_ih_l0": np.ones((3, 2)), "weight_hh_l0": np.zeros((3, 3))}
+    >>> y, state, tape = forward("rnn", params, np.ones((1, 4, 2)), lengths=[2])
+    >>> y.shape, np.round(y[0, :, 0], 3)
+    ((1, 4, 3), array([0.964, 0.964, 0.   , 0.   ]))
+    """
+    policy = make_cell(cell, activation=activation, reset_after=reset_after)
+    steps = x.shape[1]
+    valid = _valid(lengths, x.shape[0], steps)
+    resets = np.zeros_like(valid) if resets is None else np.asarray(resets, bool) & valid
+    layers, directions = _structure(params)
+    given = () if state is None else state if isinstance(state, tuple) else (state,)
+    dtype = np.result_type(np.float32, x, *given, *params.values())
+    states = _initial(
+        policy, given, (layers * directions, x.shape[0], params["weight_hh_l0"].shape[1]), dtype
+    )
+    final: list[State] = []
+    scans: list[Scan] = []
+    y = np.where(valid[..., None], x, 0).astype(dtype)
+    for layer in range(layers):
+        if layer and masks is not None:
+            y = y * masks[layer - 1]
+        outputs = []
+        for direction in range(directions):
+            scan = _make_scan(params, layer, direction, valid, resets, dtype)
+            out, last = _scan_forward(policy, scan, y, tuple(s[len(scans)] for s in states))
+            scans.append(scan)
+            outputs.append(out)
+            final.append(last)
+        y = np.concatenate(outputs, axis=2)
+    stacked = tuple(np.stack(parts) for parts in zip(*final, strict=True))
+    single = policy.states == 1
+    return y, stacked[0] if single else stacked, Tape(policy, scans, directions, masks, single)
+
+
+def backward(
+    tape: Tape,
+    dy: Array | None,
+    dstate: Array | tuple[Array | None, ...] | None = None,
+) -> tuple[Array, Array | tuple[Array, ...], dict[str, Array]]:
+    """Back-propagation through time (Werbos 1990).
+
+    Gives the gradients of a scalar loss, given its gradients with respect to y and to the last state. A
+    weight is used at every step, so its gradient is the sum of what each use contributes.
+
+    Parameters
+    ----------
+    tape : from :func:`forward`.
+    dy : (N, T, D*H), or None for zero.
+    dstate : shaped as the state; None, or a None inside the LSTM's pair, stands for zero.
+
+    Returns
+    -------
+    dx (N, T, C), the gradient of the initial state (shaped as the state), and a dict of gradients named as
+    the parameters.
+
+    >>> params = {"weight_ih_l0": np.full((1, 1), 2.0), "weight_hh_l0": np.full((1, 1), 3.0)}
+    >>> y, state, tape = forward("rnn", params, np.ones((1, 2, 1)), activation="identity")
+    >>> dx, dstate, grads = backward(tape, None, np.ones((1, 1, 1)))
+    >>> dx[0, :, 0], dstate[0, 0], grads["weight_ih_l0"], grads["weight_hh_l0"]
+    (array([6., 2.]), array([9.]), array([[4.]]), array([[2.]]))
+    """
+    count, last = len(tape.scans), tape.scans[-1]
+    hidden, (rows, steps) = last.weights.R.shape[1], last.valid.shape
+    dtype = last.weights.W.dtype
+    given = (dstate,) if dstate is None or isinstance(dstate, np.ndarray) else dstate
+    given = given + (None,) * (tape.cell.states - len(given))
+    dstates = [np.zeros((count, rows, hidden), dtype) if d is None else np.array(d, dtype) for d in given]
+    if dy is None:
+        dy = np.zeros((rows, steps, tape.directions * hidden), dtype)
+    dy = np.where(last.valid[..., None], dy, 0)
+    grads: dict[str, Array] = {}
+    for layer in reversed(range(count // tape.directions)):
+        parts = []
+        for direction in range(tape.directions):
+            index = layer * tape.directions + direction
+            scan = tape.scans[index]
+            own = dy[..., direction * hidden : (direction + 1) * hidden]
+            dx, first, total = _scan_backward(tape.cell, scan, own, tuple(d[index] for d in dstates))
+            parts.append(dx)
+            for d, value in zip(dstates, first, strict=True):
+                d[index] = value
+            grads |= {name + scan.suffix: value for name, value in _named(total)}
+        dy = sum(parts[1:], parts[0])
+        if layer and tape.masks is not None:
+            dy = dy * tape.masks[layer - 1]
+    return dy, dstates[0] if tape.single_state else tuple(dstates), grads
+
+
+def _scan_forward(cell: Cell, scan: Scan, x: Array, state: State) -> tuple[Array, State]:
+    y = np.zeros((*x.shape[:2], scan.weights.R.shape[1]), x.dtype)
+    for t in scan.order:
+        valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
+        entering = tuple(np.where(cut, 0, s) for s in state)
+        result, scan.saved[t] = cell.step(scan.weights, x[:, t], entering)
+        state = tuple(np.where(valid, new, old) for new, old in zip(result, state, strict=True))
+        y[:, t] = np.where(valid, result[0], 0)
+    return y, state
+
+
+def _scan_backward(cell: Cell, scan: Scan, dy: Array, dstate: State) -> tuple[Array, State, Weights]:
+    w = scan.weights
+    dx = np.zeros((*dy.shape[:2], w.W.shape[1]), dy.dtype)
+    total = Weights(np.zeros_like(w.W), np.zeros_like(w.R), np.zeros_like(w.b_ih), np.zeros_like(w.b_hh))
+    for t in reversed(scan.order):
+        valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
+        dresult = tuple(np.where(valid, d, 0) for d in dstate)
+        dresult = (dresult[0] + dy[:, t], *dresult[1:])
+        dx[:, t], dentering, grads = cell.step_backward(w, scan.saved[t], dresult)
+        before = tuple(np.where(cut, 0, d) for d in dentering)
+        dstate = tuple(np.where(valid, new, old) for new, old in zip(before, dstate, strict=True))
+        total = total + grads
+    return dx, dstate, total
+
+
+def _valid(lengths: Sequence[int] | Array | None, rows: int, steps: int) -> Bool:
+    if lengths is None:
+        return np.ones((rows, steps), bool)
+    array = np.asarray(lengths)
+    if array.shape != (rows,) or not ((array >= 0) & (array <= steps)).all():
+        raise ValueError(f"lengths: {rows} integers in 0..T (T = {steps}) required, got {array.tolist()}")
+    return np.asarray(np.arange(steps) < array[:, None])
+
+
+def _structure(params: Mapping[str, Array]) -> tuple[int, int]:
+    """Numbers of layers and of directions, from the names of the parameters."""
+    layers = sum(name.startswith("weight_hh_l") and not name.endswith("_reverse") for name in params)
+    return layers, 2 if "weight_hh_l0_reverse" in params else 1
+
+
+def _initial(cell: Cell, given: State, shape: tuple[int, ...], dtype: np.dtype[Any]) -> State:
+    if not given:
+        return tuple(np.zeros(shape, dtype) for _ in range(cell.states))
+    if len(given) != cell.states or any(np.shape(part) != shape for part in given):
+        got = [np.shape(part) for part in given]
+        raise ValueError(f"state: {cell.states} of shape {shape} (L*D, N, H) required, got {got}")
+    return tuple(np.asarray(part, dtype) for part in given)
+
+
+def _make_scan(
+    params: Mapping[str, Array],
+    layer: int,
+    direction: int,
+    valid: Bool,
+    resets: Bool,
+    dtype: np.dtype[Any],
+) -> Scan:
+    suffix = f"_l{layer}" + ("_reverse" if direction else "")
+    W, R = (params[name + suffix].astype(dtype) for name in ("weight_ih", "weight_hh"))
+    none = np.zeros(len(W), dtype)
+    biases = (params.get(name + suffix, none).astype(dtype) for name in ("bias_ih", "bias_hh"))
+    steps = range(valid.shape[1])
+    cut = np.zeros_like(resets)
+    if direction:
+        cut[:, :-1] = resets[:, 1:]
+    else:
+        cut[:] = resets
+    return Scan(suffix, Weights(W, R, *biases), steps[::-1] if direction else steps, valid, cut, {})
+
+
+def _named(grads: Weights) -> Iterator[tuple[str, Array]]:
+    yield from (
+        ("weight_ih", grads.W),
+        ("weight_hh", grads.R),
+        ("bias_ih", grads.b_ih),
+        ("bias_hh", grads.b_hh),
+    )
