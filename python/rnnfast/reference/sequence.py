@@ -35,7 +35,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Tape:
-    """What :func:`backward` needs: the cell, the scans in the order of the states, the masks between layers."""
+    """What :func:`backward` needs: the cell, the scans in the order of states, the masks between layers."""
 
     cell: Cell
     scans: list[Scan]

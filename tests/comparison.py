@@ -1,0 +1,206 @@
+"""Random problems, the engine's and the reference's answers to them, and the comparison of the two.
+
+A problem is a call of ``forward`` and ``backward``. Its values are exact in float32, so that both precisions
+solve the same problem. Where sequences are ragged, the padding of ``x`` and ``dy`` is NaN: it must not reach
+anything.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+
+import rnnfast as rf
+from rnnfast import reference
+
+CELLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "rnn-tanh": ("rnn", {"activation": "tanh"}),
+    "rnn-relu": ("rnn", {"activation": "relu"}),
+    "rnn-identity": ("rnn", {"activation": "identity"}),
+    "lstm": ("lstm", {}),
+    "gru": ("gru", {"reset_after": True}),
+    "gru-before": ("gru", {"reset_after": False}),
+}
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+SIZES = [1, 2, 7, 8, 9, 15, 16, 17, 31, 33]
+
+Result = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """``x, dy (N, T, .)``; ``state``, ``dstate``: tuples of ``(L*D, N, H)``, one entry a state."""
+
+    cell: str
+    params: dict[str, np.ndarray]
+    x: np.ndarray
+    state: tuple[np.ndarray, ...] | None
+    lengths: np.ndarray | None
+    dy: np.ndarray
+    dstate: tuple[np.ndarray, ...]
+    bidirectional: bool = False
+
+    @property
+    def layers(self) -> int:
+        return len(self.dstate[0]) // (2 if self.bidirectional else 1)
+
+    @property
+    def hidden(self) -> int:
+        return self.params["weight_hh_l0"].shape[1]
+
+    @cached_property
+    def expected(self) -> Result:
+        return run_reference(self)
+
+    @cached_property
+    def padding(self) -> np.ndarray:
+        rows, steps = self.x.shape[:2]
+        lengths = np.full(rows, steps) if self.lengths is None else self.lengths
+        return np.arange(steps) >= lengths[:, None]
+
+
+@cache
+def make_problem(
+    cell: str,
+    *,
+    N: int = 3,
+    T: int = 5,
+    C: int = 4,
+    H: int = 8,
+    L: int = 1,
+    ragged: bool = True,
+    bias: bool = True,
+    start: bool = True,
+    bidirectional: bool = False,
+) -> Problem:
+    """A random problem; the same arguments give the same one. Weights have PyTorch's scale U(+-1/sqrt(H))."""
+    rng = np.random.default_rng([zlib.crc32(cell.encode()), N, T, C, H, L, ragged])
+    kind = CELLS[cell][0]
+    D = 1 + bidirectional
+    params = {}
+    for layer in range(L):
+        for suffix in (f"_l{layer}", f"_l{layer}_reverse")[:D]:
+            inputs = C if layer == 0 else D * H
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (GATES[kind] * H, inputs)}
+            shapes["weight_hh"] = (GATES[kind] * H, H)
+            if bias:
+                shapes |= {"bias_ih": (GATES[kind] * H,), "bias_hh": (GATES[kind] * H,)}
+            params |= {
+                name + suffix: _exact(rng.uniform(-1, 1, s) / np.sqrt(H)) for name, s in shapes.items()
+            }
+    lengths = rng.permutation(np.r_[0, T, rng.integers(1, T + 1, max(N - 2, 0))][:N]) if ragged else None
+    states = 2 if kind == "lstm" else 1
+    problem = Problem(
+        cell,
+        params,
+        _exact(rng.normal(size=(N, T, C))),
+        tuple(_exact(rng.uniform(-1, 1, (L * D, N, H))) for _ in range(states)) if start else None,
+        lengths,
+        _exact(rng.normal(size=(N, T, D * H))),
+        tuple(_exact(rng.normal(size=(L * D, N, H))) for _ in range(states)),
+        bidirectional,
+    )
+    problem.x[problem.padding] = np.nan
+    problem.dy[problem.padding] = np.nan
+    return problem
+
+
+def build_layer(problem: Problem, dtype: str, **options: Any) -> Any:
+    """The engine's layer with the problem's weights."""
+    kind, choice = CELLS[problem.cell]
+    bias = "bias_ih_l0" in problem.params
+    make = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[kind]
+    sizes = (problem.x.shape[2], problem.hidden)
+    layer = make(*sizes, num_layers=problem.layers, bias=bias, dtype=dtype, **choice, **options)
+    layer.load_state_dict({name: value.astype(dtype) for name, value in problem.params.items()})
+    return layer
+
+
+def run_engine(problem: Problem, dtype: str) -> Result:
+    """Forward with a tape and backward, by rnnfast."""
+    layer = build_layer(problem, dtype)
+    state = None if problem.state is None else bundle([s.astype(dtype) for s in problem.state])
+    y, last, tape = layer.forward(problem.x.astype(dtype), state, lengths=problem.lengths)
+    dstate = bundle([d.astype(dtype) for d in problem.dstate])
+    dx, dfirst = layer.backward(tape, problem.dy.astype(dtype), dstate)
+    grads = {name: p.grad for name, p in layer.parameters().items()}
+    return collect(y, last, dx, dfirst, grads)
+
+
+def run_reference(problem: Problem, dtype: str = "float64") -> Result:
+    """The same by the reference."""
+    kind, choice = CELLS[problem.cell]
+    params = {name: value.astype(dtype) for name, value in problem.params.items()}
+    state = None if problem.state is None else bundle([s.astype(dtype) for s in problem.state])
+    x = problem.x.astype(dtype)
+    y, last, tape = reference.forward(kind, params, x, state, lengths=problem.lengths, **choice)
+    dx, dfirst, grads = reference.backward(tape, problem.dy.astype(dtype), bundle(problem.dstate))
+    return collect(y, last, dx, dfirst, {name: grads[name] for name in params})
+
+
+def bundle(parts: Any) -> Any:
+    """The API's form of a state: the array itself, or a tuple when the cell has two."""
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def unbundle(state: Any) -> tuple[np.ndarray, ...]:
+    """The inverse of :func:`bundle`."""
+    return state if isinstance(state, tuple) else (state,)
+
+
+def collect(y: Any, state: Any, dx: Any, dstate: Any, grads: dict[str, Any]) -> Result:
+    """All results under names: y, h, c, dx, dh, dc and, for their gradients, the parameters' own."""
+    states = dict(zip(("h", "c"), unbundle(state), strict=False))
+    dstates = dict(zip(("dh", "dc"), unbundle(dstate), strict=False))
+    return {"y": y, **states, "dx": dx, **dstates, **grads}
+
+
+def tolerance(problem: Problem, dtype: str) -> float:
+    """Bound for the relative error, in norm, of any result.
+
+    A pre-activation is two chains of C and H roundings, whose errors behave as a random walk; an activation
+    and the arithmetic of a gate add a dozen. PyTorch's scale of weights makes a step no expansion, so that
+    errors add up over the steps, the layers, and the two passes. The factor 2 is the distance between a
+    walk's deviation and its extremes.
+    """
+    unit = np.finfo(dtype).eps / 2
+    roundings = problem.x.shape[2] + problem.hidden + 12
+    return float(2 * unit * np.sqrt(roundings) * 2 * problem.x.shape[1] * problem.layers)
+
+
+def assert_matches(problem: Problem, actual: Result, dtype: str) -> None:
+    """Compare every result with the float64 reference, by norm and by element; copies and zeros exactly."""
+    assert list(actual) == list(problem.expected)
+    bound = tolerance(problem, dtype)
+    for name, expected in problem.expected.items():
+        assert actual[name].shape == expected.shape, name
+        assert actual[name].dtype == dtype, name
+        error = actual[name].astype(np.float64) - expected
+        limit = bound * np.linalg.norm(expected)
+        assert np.linalg.norm(error) <= limit, f"{name}: error {np.linalg.norm(error):.2e} above {limit:.2e}"
+        largest = np.abs(error).max(initial=0)
+        assert largest <= 4 * bound * np.abs(expected).max(initial=0), (
+            f"{name}: an element is off by {largest:.2e}"
+        )
+    assert (actual["y"][problem.padding] == 0).all(), "y past a length"
+    assert (actual["dx"][problem.padding] == 0).all(), "dx past a length"
+    if problem.lengths is not None:
+        empty = problem.lengths == 0
+        for name in {"h", "c", "dh", "dc"} & set(actual):
+            np.testing.assert_array_equal(actual[name][:, empty], problem.expected[name][:, empty], name)
+
+
+def assert_same_bits(actual: Result, expected: Result) -> None:
+    """Equal in every bit, name by name."""
+    assert list(actual) == list(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(actual[name], value, err_msg=name, strict=True)
+
+
+def _exact(values: np.ndarray) -> np.ndarray:
+    """Values that float32 holds exactly, as float64."""
+    return values.astype(np.float32).astype(np.float64)

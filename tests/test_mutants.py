@@ -1,0 +1,79 @@
+"""The comparison the engine is judged by must refuse every planted fault."""
+
+import numpy as np
+import pytest
+
+from tests.comparison import CELLS, Problem, Result, assert_matches, make_problem, run_reference
+from tests.mutants import MUTANTS
+
+PROBLEMS = {
+    "plain": {"ragged": False, "start": False},
+    "ragged": {"N": 4, "T": 6},
+    "stacked": {"N": 4, "T": 6, "L": 2},
+    "both directions": {"N": 4, "T": 6, "L": 2, "bidirectional": True},
+}
+
+
+def problems(cell: str) -> dict[str, Problem]:
+    return {name: make_problem(cell, C=3, H=5, **sizes) for name, sizes in PROBLEMS.items()}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_reference_itself_passes(cell: str, dtype: str) -> None:
+    for problem in problems(cell).values():
+        assert_matches(problem, run_reference(problem, dtype), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("fault", MUTANTS)
+def test_a_planted_fault_is_caught(fault: str, dtype: str) -> None:
+    planted = 0
+    for cell in CELLS:
+        for name, problem in problems(cell).items():
+            answer = MUTANTS[fault](problem)
+            if answer is None:
+                continue
+            planted += 1
+            assert_well_formed(answer, problem, finite="padding" not in fault or "over" in fault)
+            assert is_refused(problem, astype(answer, dtype), dtype), f"{fault} passed for {cell}, {name}"
+    assert planted, "a fault that fits no problem proves nothing"
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_small_error_is_caught(cell: str) -> None:
+    """An error as that of a 14-bit reciprocal, or of float32 arithmetic in a float64 run, stands out."""
+    for problem in problems(cell).values():
+        for name, value in problem.expected.items():
+            coarse = problem.expected | {name: value * (1 + 2.0**-14)}
+            with pytest.raises(AssertionError, match=name):
+                assert_matches(problem, astype(coarse, "float32"), "float32")
+        assert is_refused(problem, astype(run_reference(problem, "float32"), "float64"), "float64")
+
+
+def test_a_single_wrong_element_is_caught() -> None:
+    problem = make_problem("lstm", N=4, T=6, C=3, H=5)
+    for name, value in problem.expected.items():
+        wrong = value.copy()
+        wrong.flat[np.abs(wrong).argmax()] *= 1.001
+        with pytest.raises(AssertionError, match=name):
+            assert_matches(problem, astype(problem.expected | {name: wrong}, "float32"), "float32")
+
+
+def is_refused(problem: Problem, answer: Result, dtype: str) -> bool:
+    try:
+        assert_matches(problem, answer, dtype)
+    except AssertionError:
+        return True
+    return False
+
+
+def assert_well_formed(answer: Result, problem: Problem, *, finite: bool) -> None:
+    """A fault must be caught for its values, not for a missing name or a stray NaN."""
+    assert {n: v.shape for n, v in answer.items()} == {n: v.shape for n, v in problem.expected.items()}
+    assert list(answer) == list(problem.expected)
+    assert finite == all(np.isfinite(value).all() for value in answer.values())
+
+
+def astype(result: Result, dtype: str) -> Result:
+    return {name: value.astype(dtype) for name, value in result.items()}

@@ -1,0 +1,233 @@
+"""The reference against the definition of a derivative, against PyTorch, and against itself."""
+
+import ast
+import inspect
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnfast import reference
+from tests.comparison import CELLS, Problem, bundle, make_problem, run_reference, unbundle
+
+STEP = 1e-30
+SHAPES = {"plain": {"ragged": False}, "stacked": {"L": 2}, "both directions": {"L": 2, "bidirectional": True}}
+
+
+def loss(problem: Problem, **options: Any) -> Any:
+    """A scalar whose gradients are ``problem.dy`` and ``problem.dstate``."""
+    kind, choice = CELLS[problem.cell]
+    choice = {"lengths": problem.lengths, **choice, **options}
+    y, last, _ = reference.forward(kind, problem.params, problem.x, bundle(problem.state), **choice)
+    dy = np.where(problem.padding[..., None], 0, problem.dy)
+    return (y * dy).sum() + sum((s * d).sum() for s, d in zip(unbundle(last), problem.dstate, strict=True))
+
+
+def bumped(problem: Problem, name: str, direction: np.ndarray) -> Problem:
+    """The problem with an imaginary step in one of its inputs."""
+    if name in problem.params:
+        change = problem.params[name] + 1j * STEP * direction
+        return replace(problem, params=problem.params | {name: change})
+    if name == "dx":
+        return replace(problem, x=problem.x + 1j * STEP * direction)
+    state = list(problem.state or ())
+    state[("dh", "dc").index(name)] = state[("dh", "dc").index(name)] + 1j * STEP * direction
+    return replace(problem, state=tuple(state))
+
+
+def random_options(problem: Problem, rng: np.random.Generator) -> dict[str, Any]:
+    shape = (*problem.x.shape[:2], problem.dy.shape[2])
+    masks = [rng.integers(0, 2, shape) * 2.0 for _ in range(problem.layers - 1)]
+    return {"resets": rng.random(problem.x.shape[:2]) < 0.3, "masks": masks}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("extras", [False, True], ids=["", "resets and masks"])
+def test_gradient_along_random_directions(
+    cell: str, shape: str, extras: bool, rng: np.random.Generator
+) -> None:
+    problem = make_problem(cell, N=4, H=5, **SHAPES[shape])
+    options = random_options(problem, rng) if extras else {}
+    kind, choice = CELLS[cell]
+    choice = {"lengths": problem.lengths, **choice, **options}
+    _, _, tape = reference.forward(kind, problem.params, problem.x, bundle(problem.state), **choice)
+    dx, dfirst, grads = reference.backward(tape, problem.dy, bundle(problem.dstate))
+    gradients = {"dx": dx, **dict(zip(("dh", "dc"), unbundle(dfirst), strict=False)), **grads}
+    for name, gradient in gradients.items():
+        v = rng.normal(size=gradient.shape)
+        expected = loss(bumped(problem, name, v), **options).imag / STEP
+        scale = np.linalg.norm(gradient) * np.linalg.norm(v)
+        assert abs(np.vdot(gradient, v) - expected) <= 1e-14 * scale, name
+
+
+def test_each_element_of_a_gradient(cell: str) -> None:
+    """One element at a time, for one parameter: no error can hide in a direction."""
+    problem = make_problem(cell, N=3, T=4, H=3)
+    gradient = problem.expected["weight_hh_l0"]
+    for index in np.ndindex(*gradient.shape):
+        unit = np.zeros_like(gradient)
+        unit[index] = 1
+        numeric = loss(bumped(problem, "weight_hh_l0", unit)).imag / STEP
+        np.testing.assert_allclose(gradient[index], numeric, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "mean_squared_error", "binary_cross_entropy"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_of_a_loss(name: str, weighted: bool, rng: np.random.Generator) -> None:
+    f = getattr(reference, name)
+    a = rng.normal(size=(6, 4)) * 3
+    target = rng.integers(0, 4, 6) if name.startswith("softmax") else rng.integers(0, 2, (6, 4))
+    weight = rng.random(6) if weighted else None
+    _, gradient = f(a, target, weight)
+    for index in np.ndindex(*a.shape):
+        unit = np.zeros_like(a)
+        unit[index] = STEP
+        value, _ = f(a + 1j * unit, target, weight)
+        np.testing.assert_allclose(gradient[index], value.imag / STEP, rtol=1e-12, atol=1e-15)
+
+
+def test_losses_without_weight_are_zero() -> None:
+    zero, one = np.zeros(2), np.ones((2, 3))
+    for name, target in [("softmax_cross_entropy", zero.astype(int)), ("mean_squared_error", one)]:
+        value, gradient = getattr(reference, name)(one, target, zero)
+        assert value == 0
+        assert not gradient.any()
+
+
+def test_losses_of_large_logits_are_finite() -> None:
+    huge = np.array([[1e4, -1e4]])
+    assert reference.softmax_cross_entropy(huge, np.array([1]))[0] == 2e4
+    assert reference.binary_cross_entropy(huge, np.array([[0.0, 1.0]]))[0] == 1e4
+
+
+def test_dense_layer_and_embedding_gradients(rng: np.random.Generator) -> None:
+    x, W, b, dy = (rng.normal(size=s) for s in [(5, 3), (2, 3), (2,), (5, 2)])
+    dx, dW, db = reference.linear_backward(dy, x, W)
+    for value, gradient, at in [(x, dx, 0), (W, dW, 1), (b, db, 2)]:
+        v = rng.normal(size=value.shape)
+        arguments: list[Any] = [x, W, b]
+        arguments[at] = value + 1j * STEP * v
+        numeric = (reference.linear(*arguments) * dy).sum().imag / STEP
+        np.testing.assert_allclose(np.vdot(gradient, v), numeric, rtol=1e-13)
+    ids = np.array([2, 0, 2])
+    table = reference.embedding_backward(ids, dy[:3], 4)
+    np.testing.assert_array_equal(table, np.eye(4)[ids].T @ dy[:3])
+
+
+def test_padding_reaches_nothing(cell: str) -> None:
+    """NaN past the lengths, and another length of the padding, change no bit."""
+    ragged = make_problem(cell, N=4, T=6, L=2, bidirectional=True)
+    assert np.isnan(ragged.x).any()
+    longest = int(ragged.lengths.max()) if ragged.lengths is not None else 6
+    wide = {"x": np.pad(ragged.x[:, :longest], ((0, 0), (0, 3), (0, 0)), constant_values=7.0)}
+    wide["dy"] = np.pad(ragged.dy[:, :longest], ((0, 0), (0, 3), (0, 0)), constant_values=7.0)
+    result = run_reference(replace(ragged, **wide))
+    for name, value in ragged.expected.items():
+        trimmed = result[name][:, : value.shape[1]] if name in ("y", "dx") else result[name]
+        np.testing.assert_array_equal(trimmed, value, err_msg=name)
+
+
+def test_each_sequence_alone_equals_the_batch(cell: str) -> None:
+    batch = make_problem(cell, N=4, T=6, L=2, bidirectional=True)
+    kind, choice = CELLS[cell]
+    for n, length in enumerate(batch.lengths if batch.lengths is not None else ()):
+        state = bundle(tuple(s[:, n : n + 1] for s in batch.state or ()))
+        y, last, _ = reference.forward(kind, batch.params, batch.x[n : n + 1, :length], state, **choice)
+        np.testing.assert_allclose(y[0], batch.expected["y"][n, :length], rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(unbundle(last)[0][:, 0], batch.expected["h"][:, n], rtol=1e-13, atol=1e-15)
+
+
+def test_a_reset_separates_two_sequences(cell: str) -> None:
+    """A reset at t equals two calls, the second of which starts from zero, in both directions."""
+    problem = make_problem(cell, N=2, T=7, bidirectional=True, ragged=False, start=False)
+    kind, choice = CELLS[cell]
+    resets = np.zeros((2, 7), bool)
+    resets[:, 4] = True
+    y, last, _ = reference.forward(kind, problem.params, problem.x, resets=resets, **choice)
+    first, _, _ = reference.forward(kind, problem.params, problem.x[:, :4], **choice)
+    second, end, _ = reference.forward(kind, problem.params, problem.x[:, 4:], **choice)
+    np.testing.assert_array_equal(y, np.concatenate([first, second], axis=1))
+    np.testing.assert_array_equal(unbundle(last)[0][0], unbundle(end)[0][0])
+
+
+def test_a_reset_at_the_first_step_replaces_the_given_state(cell: str) -> None:
+    problem = make_problem(cell, ragged=False)
+    kind, choice = CELLS[cell]
+    resets = np.zeros(problem.x.shape[:2], bool)
+    resets[:, 0] = True
+    state = bundle(problem.state)
+    y, _, tape = reference.forward(kind, problem.params, problem.x, state, resets=resets, **choice)
+    fresh, _, _ = reference.forward(kind, problem.params, problem.x, **choice)
+    np.testing.assert_array_equal(y, fresh)
+    assert not np.any(unbundle(reference.backward(tape, problem.dy)[1]))
+
+
+def test_a_mask_multiplies_the_input_of_the_next_layer(rng: np.random.Generator) -> None:
+    problem = make_problem("lstm", L=2, ragged=False, start=False)
+    mask = rng.integers(0, 2, problem.dy.shape) * 2.0
+    lower = {name: p for name, p in problem.params.items() if name.endswith("l0")}
+    upper = {name.replace("l1", "l0"): p for name, p in problem.params.items() if name.endswith("l1")}
+    middle, _, _ = reference.forward("lstm", lower, problem.x)
+    expected, _, _ = reference.forward("lstm", upper, middle * mask)
+    y, _, _ = reference.forward("lstm", problem.params, problem.x, masks=[mask])
+    np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(0, 3), (2, 0), (0, 0)])
+def test_nothing_to_do(cell: str, rows: int, steps: int) -> None:
+    problem = make_problem(cell, N=rows, T=steps, ragged=False)
+    for name, value in problem.expected.items():
+        assert np.isfinite(value).all(), name
+    np.testing.assert_array_equal(problem.expected["h"], (problem.state or (None,))[0])
+
+
+def test_wrong_arguments_are_named() -> None:
+    problem = make_problem("gru", ragged=False)
+    with pytest.raises(ValueError, match=r"cell: 'rnn', 'lstm' or 'gru' required, got 'tree'"):
+        reference.forward("tree", problem.params, problem.x)
+    with pytest.raises(ValueError, match=r"activation: .* got 'cube'"):
+        reference.forward("rnn", problem.params, problem.x, activation="cube")
+    with pytest.raises(ValueError, match=r"lengths: 3 integers in 0..T \(T = 5\) required, got \[1, 2, 6\]"):
+        reference.forward("gru", problem.params, problem.x, lengths=[1, 2, 6])
+    with pytest.raises(ValueError, match=r"state: 1 of shape \(1, 3, 8\) .* got \[\(1, 2, 8\)\]"):
+        reference.forward("gru", problem.params, problem.x, np.zeros((1, 2, 8)))
+
+
+def test_it_imports_numpy_only() -> None:
+    folder = Path(inspect.getfile(reference)).parent
+    allowed = {"__future__", "collections", "dataclasses", "functools", "typing", "numpy"}
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.split(".")[0] in allowed or name.startswith("rnnfast.reference"), path.name
+
+
+TORCH = {"rnn-tanh": "RNN", "rnn-relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("cell", TORCH)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_it_agrees_with_torch(cell: str, bidirectional: bool) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    problem = make_problem(cell, N=4, T=6, C=3, H=5, L=2, bidirectional=bidirectional, ragged=False)
+    kind, choice = CELLS[cell]
+    names = {"nonlinearity": choice["activation"]} if kind == "rnn" else {}
+    peer = getattr(torch.nn, TORCH[cell])(3, 5, 2, batch_first=True, bidirectional=bidirectional, **names)
+    peer = peer.double()
+    peer.load_state_dict({name: torch.tensor(p) for name, p in problem.params.items()})
+    x = torch.tensor(problem.x, requires_grad=True)
+    state = tuple(torch.tensor(s, requires_grad=True) for s in problem.state or ())
+    y, last = peer(x, bundle(state))
+    torch.autograd.backward([y, *unbundle(last)], [torch.tensor(d) for d in (problem.dy, *problem.dstate)])
+    actual = {"y": y, "dx": x.grad, **dict(zip("hc", unbundle(last), strict=False))}
+    actual |= {"d" + name: s.grad for name, s in zip("hc", state, strict=False)}
+    actual |= {name: p.grad for name, p in peer.named_parameters()}
+    for name, expected in problem.expected.items():
+        np.testing.assert_allclose(
+            actual[name].detach().numpy(), expected, rtol=1e-11, atol=1e-13, err_msg=name
+        )
