@@ -1,0 +1,79 @@
+// Kernels of heads, losses and optimisers. Plain data only, as in kernels.hpp.
+// M rows, K outputs or classes of a row. Arrays are contiguous; input and output may be the same array unless
+// noted.
+#pragma once
+#include "../base/dims.hpp"
+
+namespace rnnfast {
+
+// Numbers in one partial sum of squared_norm.
+constexpr Index kNormBlock = 65536;
+
+// A weighted mean loss over rows; each call takes one block of at most kRowBlock rows.
+template <class Real>
+struct LossArgs {
+  Index rows, cols;
+  const Real* x;       // [rows, cols] logits or predictions
+  const Real* target;  // [rows, cols]; not read by cross-entropy
+  const Index* ids;    // [rows] classes in 0..cols-1; cross-entropy only
+  const Real* weight;  // [rows], or null for ones
+  double total;        // what the mean divides by
+  Real* dx;            // [rows, cols] gradient of the mean; not x
+};
+
+template <class Real>
+struct SgdArgs {
+  Index n;
+  Real* value;
+  const Real* grad;
+  Real* buffer;  // null without momentum
+  bool first;    // the buffer holds nothing yet
+  bool nesterov;
+  Real lr, momentum, fresh, weight_decay;  // fresh: 1 - dampening
+};
+
+template <class Real>
+struct AdamArgs {
+  Index n;
+  Real* value;
+  const Real* grad;
+  Real *m, *v;
+  Real keep;          // the value is multiplied by it first: 1 - lr weight_decay when decoupled, else 1
+  Real weight_decay;  // added to the gradient; 0 when decoupled
+  Real mix1;          // 1 - beta1
+  Real beta2, mix2;   // mix2 = 1 - beta2
+  Real step_size;     // lr / (1 - beta1^t)
+  Real root_scale;    // 1 / sqrt(1 - beta2^t)
+  Real eps;
+};
+
+template <class Real>
+struct RmspropArgs {
+  Index n;
+  Real* value;
+  const Real* grad;
+  Real* square_avg;
+  Real* grad_avg;                          // null unless centered
+  Real* buffer;                            // null without momentum
+  Real lr, alpha, mix, eps, weight_decay;  // mix = 1 - alpha
+  Real momentum;
+};
+
+template <class Real>
+struct NnKernels {
+  void (*softmax)(Index rows, Index cols, const Real* x, Real* y);
+  void (*log_softmax)(Index rows, Index cols, const Real* x, Real* y);
+  // Each returns sum_r weight[r] loss_r over its rows, added in order. A row of zero weight is not read.
+  double (*cross_entropy)(const LossArgs<Real>&);
+  double (*squared_error)(const LossArgs<Real>&);
+  double (*binary_cross_entropy)(const LossArgs<Real>&);
+  void (*log)(Index n, const Real* x, Real* y);
+  void (*log1p)(Index n, const Real* x, Real* y);  // x in [0, 1]
+  void (*sgd)(const SgdArgs<Real>&);
+  void (*adam)(const AdamArgs<Real>&);
+  void (*rmsprop)(const RmspropArgs<Real>&);
+  double (*squared_norm)(Index n, const Real* x);
+  void (*scale)(Index n, Real factor, Real* x);
+};
+
+}  // namespace rnnfast

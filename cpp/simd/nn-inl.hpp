@@ -1,0 +1,224 @@
+// Softmax, losses with their gradients, and log. Sums over the K numbers of a row run in fixed partial sums
+// (rows-inl.hpp).
+#pragma once
+#include "../cpu/kernels.hpp"
+#include "math-inl.hpp"
+#include "optim-inl.hpp"
+#include "rows-inl.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+// log x = n ln2 + log(1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1); with s = f / (2 + f), log(1 + f) = f - f^2/2
+// + s (f^2/2 + R), R = 2 atanh(s) / s - 2 = s^2 P(s^2) (FDLIBM e_log.c, Sun Microsystems 1993); coefficients
+// of P: coefficients.py.
+template <class Real>
+struct LogConstants;
+
+template <>
+struct LogConstants<float> {
+  using Unsigned = uint32_t;
+  static constexpr int kTerms = 3;
+  static constexpr float kTail[kTerms] = {0x1.2f013ep-2F, 0x1.997b96p-2F, 0x1.55555cp-1F};
+  static constexpr uint32_t kOne = 0x3F800000U, kSqrtHalf = 0x3F3504F3U;
+  static constexpr float kSmallest = 0x1p-126F, kLargest = 0x1.fffffep+127F;
+};
+
+template <>
+struct LogConstants<double> {
+  using Unsigned = uint64_t;
+  static constexpr int kTerms = 7;
+  static constexpr double kTail[kTerms] = {0x1.2b9f7fb3de73fp-3, 0x1.39f8963ccbdc2p-3, 0x1.7462e17b4cdd0p-3,
+                                           0x1.c71c6247410e3p-3, 0x1.2492492e6dfddp-2, 0x1.9999999994e76p-2,
+                                           0x1.5555555555558p-1};
+  static constexpr uint64_t kOne = 0x3FF0000000000000U, kSqrtHalf = 0x3FE6A09E667F3BCDU;
+  static constexpr double kSmallest = 0x1p-1022, kLargest = 0x1.fffffffffffffp+1023;
+};
+
+typedef uint32_t Vu32 __attribute__((vector_size(RNNFAST_VECTOR_BYTES)));
+typedef uint64_t Vu64 __attribute__((vector_size(RNNFAST_VECTOR_BYTES)));
+RNNFAST_INLINE Vu32 pattern(Vf v) { return reinterpret_cast<Vu32>(v); }
+RNNFAST_INLINE Vu64 pattern(Vd v) { return reinterpret_cast<Vu64>(v); }
+RNNFAST_INLINE Vf number(Vu32 v) { return reinterpret_cast<Vf>(v); }
+RNNFAST_INLINE Vd number(Vu64 v) { return reinterpret_cast<Vd>(v); }
+
+// log x, at most 1 ulp. Below the smallest normal number -inf, so that flushing denormals changes nothing;
+// negative: NaN.
+template <class Real>
+RNNFAST_INLINE Vec<Real> log(Vec<Real> x) {
+  using M = MathConstants<Real>;
+  using L = LogConstants<Real>;
+  constexpr auto kFraction =
+      static_cast<typename L::Unsigned>((typename L::Unsigned(1) << M::kMantissa) - 1U);
+  const auto shifted = pattern(x) + (L::kOne - L::kSqrtHalf);
+  const Vec<Real> n =
+      number((shifted >> M::kMantissa) + pattern(splat(M::kRound))) - splat(M::kRound + Real(M::kBias));
+  const Vec<Real> f = number((shifted & kFraction) + L::kSqrtHalf) - splat(Real(1));
+  const Vec<Real> s = f / (f + splat(Real(2)));
+  const Vec<Real> z = s * s;
+  const Vec<Real> half = splat(Real(0.5)) * f * f;
+  const Vec<Real> low = fma(s, fma(z, horner(L::kTail, z), half), n * splat(M::kLn2Lo));
+  const Vec<Real> y = fma(n, splat(M::kLn2Hi), f - (half - low));
+  const Vec<Real> finite = x < splat(L::kSmallest) ? splat(-Real(__builtin_inf())) : y;
+  const Vec<Real> positive = x < Vec<Real>{} ? splat(Real(__builtin_nan(""))) : finite;
+  return x <= splat(L::kLargest) ? positive : x;
+}
+
+// log(1 + x) for x in [0, 1], at most 2 ulp: what 1 + x rounds off comes back to first order.
+template <class Real>
+RNNFAST_INLINE Vec<Real> log1p(Vec<Real> x) {
+  const Vec<Real> one = splat(Real(1));
+  const Vec<Real> u = one + x;
+  return log<Real>(u) + (x - (u - one)) / u;
+}
+
+template <class Real>
+RNNFAST_INLINE Real log_of(Real x) {
+  return log<Real>(splat(x))[0];
+}
+
+// The largest of a row; -inf for an empty one. A NaN may be passed over: it reaches the sum.
+template <class Real>
+RNNFAST_INLINE Real largest(const Real* x, Index n) {
+  const Real lowest = -Real(__builtin_inf());
+  Partials<Real> top;
+  fill<Real>(top, lowest);
+  for_partials<Real>(n, [&](int v, Index i, Index count) __attribute__((always_inline)) {
+    top[v] = max(top[v], keep_first(load_first(x + i, count), count, lowest));
+  });
+  return fold<Real>(top, [](Real a, Real b) { return a < b ? b : a; });
+}
+
+// sum_i e^(x_i - top); the terms go to e unless it is null.
+template <class Real>
+RNNFAST_INLINE Real exponentials(const Real* x, Index n, Real top, Real* e) {
+  Partials<Real> partials;
+  fill<Real>(partials, Real(0));
+  for_partials<Real>(n, [&](int v, Index i, Index count) __attribute__((always_inline)) {
+    const Vec<Real> term = exp<Real>(load_first(x + i, count) - splat(top));
+    if (e != nullptr) store_first(e + i, term, count);
+    partials[v] += keep_first(term, count, Real(0));
+  });
+  return sum<Real>(partials);
+}
+
+template <class Real>
+static void softmax(Index rows, Index cols, const Real* x, Real* y) {
+  for (Index r = 0; r < rows; ++r, x += cols, y += cols) {
+    const Vec<Real> total = splat(exponentials(x, cols, largest(x, cols), y));
+    for_vectors<Real>(cols, [&](Index i, Index count) __attribute__((always_inline)) {
+      store_first(y + i, load_first(y + i, count) / total, count);
+    });
+  }
+}
+
+template <class Real>
+static void log_softmax(Index rows, Index cols, const Real* x, Real* y) {
+  for (Index r = 0; r < rows; ++r, x += cols, y += cols) {
+    const Real top = largest(x, cols);
+    const Vec<Real> shift = splat(log_of(exponentials(x, cols, top, static_cast<Real*>(nullptr))));
+    for_vectors<Real>(cols, [&](Index i, Index count) __attribute__((always_inline)) {
+      store_first(y + i, load_first(x + i, count) - splat(top) - shift, count);
+    });
+  }
+}
+
+// row_loss(r, share) returns the loss of row r and sets its gradient, `share` times that of the loss.
+template <class Real, class RowLoss>
+RNNFAST_INLINE double weighted_losses(const LossArgs<Real>& args, const RowLoss& row_loss) {
+  double losses = 0;
+  for (Index r = 0; r < args.rows; ++r) {
+    const double weight = args.weight == nullptr ? 1.0 : static_cast<double>(args.weight[r]);
+    if (weight == 0.0)
+      memset(args.dx + r * args.cols, 0, sizeof(Real) * static_cast<size_t>(args.cols));
+    else
+      losses += weight * static_cast<double>(row_loss(r, static_cast<Real>(weight / args.total)));
+  }
+  return losses;
+}
+
+// loss = log(sum_j e^(x_j - top)) - (x_t - top); d = p - [j = t].
+template <class Real>
+static double cross_entropy(const LossArgs<Real>& args) {
+  return weighted_losses(args, [&](Index r, Real share) __attribute__((always_inline)) {
+    const Real* x = args.x + r * args.cols;
+    Real* dx = args.dx + r * args.cols;
+    const Index target = args.ids[r];
+    const Real top = largest(x, args.cols);
+    const Real total = exponentials(x, args.cols, top, dx);
+    const Real d_target = (dx[target] / total - Real(1)) * share;
+    const Vec<Real> factor = splat(share / total);
+    for_vectors<Real>(args.cols, [&](Index i, Index count) __attribute__((always_inline)) {
+      store_first(dx + i, load_first(dx + i, count) * factor, count);
+    });
+    dx[target] = d_target;
+    return log_of(total) - (x[target] - top);
+  });
+}
+
+// loss = sum_j (x_j - y_j)^2; d = 2 (x - y).
+template <class Real>
+static double squared_error(const LossArgs<Real>& args) {
+  return weighted_losses(args, [&](Index r, Real share) __attribute__((always_inline)) {
+    const Index row = r * args.cols;
+    Partials<Real> partials;
+    fill<Real>(partials, Real(0));
+    for_partials<Real>(args.cols, [&](int v, Index i, Index count) __attribute__((always_inline)) {
+      const Vec<Real> error = load_first(args.x + row + i, count) - load_first(args.target + row + i, count);
+      store_first(args.dx + row + i, error * splat(share + share), count);
+      partials[v] = fma(error, error, partials[v]);
+    });
+    return sum<Real>(partials);
+  });
+}
+
+// loss = sum_j max(x, 0) - x y + log(1 + e^-|x|); d = 1 / (1 + e^-x) - y.
+template <class Real>
+static double binary_cross_entropy(const LossArgs<Real>& args) {
+  return weighted_losses(args, [&](Index r, Real share) __attribute__((always_inline)) {
+    const Vec<Real> one = splat(Real(1)), zero = Vec<Real>{};
+    const Index row = r * args.cols;
+    Partials<Real> partials;
+    fill<Real>(partials, Real(0));
+    for_partials<Real>(args.cols, [&](int v, Index i, Index count) __attribute__((always_inline)) {
+      const Vec<Real> x = load_first(args.x + row + i, count), y = load_first(args.target + row + i, count);
+      const Vec<Real> e = exp<Real>(x < zero ? x : -x);
+      const Vec<Real> p = (x < zero ? e : one) / (one + e);
+      store_first(args.dx + row + i, (p - y) * splat(share), count);
+      const Vec<Real> loss = fma(-x, y, max(x, zero)) + log1p<Real>(e);
+      partials[v] += keep_first(loss, count, Real(0));
+    });
+    return sum<Real>(partials);
+  });
+}
+
+template <class Real>
+static void log_each(Index n, const Real* x, Real* y) {
+  for_vectors<Real>(n, [&](Index i, Index count) __attribute__((always_inline)) {
+    store_first(y + i, log<Real>(load_first(x + i, count)), count);
+  });
+}
+
+template <class Real>
+static void log1p_each(Index n, const Real* x, Real* y) {
+  for_vectors<Real>(n, [&](Index i, Index count) __attribute__((always_inline)) {
+    store_first(y + i, log1p<Real>(load_first(x + i, count)), count);
+  });
+}
+
+template <class Real>
+constexpr NnKernels<Real> nn_kernels() {
+  return {softmax<Real>,
+          log_softmax<Real>,
+          cross_entropy<Real>,
+          squared_error<Real>,
+          binary_cross_entropy<Real>,
+          log_each<Real>,
+          log1p_each<Real>,
+          sgd<Real>,
+          adam<Real>,
+          rmsprop<Real>,
+          squared_norm<Real>,
+          scale<Real>};
+}
+
+}  // namespace rnnfast::RNNFAST_ISA
