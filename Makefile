@@ -1,5 +1,6 @@
 # `make demo` and `make test` are all a fresh machine needs: they make .venv, build the package, then run.
-# Variables: PYTHON (interpreter for the environment), ARGS (passed on), TORCH=1 (also compare with PyTorch).
+# Variables: PYTHON (interpreter for the environment), ARGS (passed on), TORCH=1 (also compare
+# with PyTorch), WERROR=1 (compiler warnings are errors).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -18,9 +19,13 @@ cpp_files = $(shell find cpp -name '*.cpp' -o -name '*.hpp')
 settings := --config-settings=build-dir=$(BUILD)
 runner :=
 
+ifdef WERROR
+settings += --config-settings=cmake.define.RNNFAST_WERROR=ON
+endif
+
 ifdef SANITIZE
 library = $(shell $(or $(CXX),c++) -print-file-name=$(1))
-settings += --config-settings=cmake.build-type=Debug --config-settings=cmake.define.RNNFAST_SANITIZE=ON
+settings += --config-settings=cmake.args=--preset=asan --config-settings=cmake.build-type=Debug
 runner := LD_PRELOAD="$(call library,libasan.so) $(call library,libstdc++.so)" \
     ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 endif

@@ -15,13 +15,9 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTI
 
 def promised_output(block: str) -> list[str]:
     """Return the comments behind the block's top-level print statements."""
-    lines = block.splitlines()
-    prints = [
-        lines[node.end_lineno - 1][node.end_col_offset :]
-        for node in ast.parse(block).body
-        if isinstance(node, ast.Expr) and ast.unparse(node).startswith("print(")
-    ]
-    return [tail.partition("#")[2].strip() for tail in prints]
+    prints = [node for node in ast.parse(block).body if ast.unparse(node).startswith("print(")]
+    last_lines = [block.splitlines()[(node.end_lineno or 0) - 1][node.end_col_offset :] for node in prints]
+    return [tail.partition("#")[2].strip() for tail in last_lines]
 
 
 def test_examples_run_and_print_what_they_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
