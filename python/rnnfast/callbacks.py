@@ -1,0 +1,161 @@
+"""Hooks into ``fit``."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections import deque
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from rnnfast.train import Run
+
+
+class Callback:
+    """Base of all callbacks: override what is needed.
+
+    ``run`` gives the model, the optimiser, the history, the epoch and the values of the moment (see
+    ``rnnfast.train.Run``); ``run.stop = True`` ends training after the epoch.
+
+    Examples
+    --------
+    >>> class Halve(Callback):
+    ...     def on_epoch_end(self, run):
+    ...         run.optimizer.lr /= 2
+    """
+
+    def on_train_begin(self, run: Run) -> None:
+        """Act before the first epoch."""
+
+    def on_epoch_begin(self, run: Run) -> None:
+        """Act before an epoch."""
+
+    def on_step_end(self, run: Run) -> None:
+        """Act after a step; ``run.logs["loss"]`` is the epoch's mean so far."""
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Act after an epoch and its validation, whose values are in ``run.logs``."""
+
+    def on_train_end(self, run: Run) -> None:
+        """Act after the last epoch; not called when an exception ends training."""
+
+
+class _Best(Callback):
+    """Watches one quantity of ``run.logs``; ``better`` tells whether this epoch is the best so far."""
+
+    def __init__(self, monitor: str, mode: str | None, min_delta: float = 0.0) -> None:
+        if mode not in (None, "min", "max"):
+            raise ValueError(f"mode: 'min', 'max' or None (by the name) required, got {mode!r}")
+        self.monitor = monitor
+        self.mode = mode or ("max" if monitor.endswith("accuracy") else "min")
+        self.min_delta = min_delta
+        self.best = math.inf
+        self.best_epoch = 0
+
+    def on_train_begin(self, run: Run) -> None:
+        """Forget an earlier training."""
+        self.best, self.best_epoch = math.inf, 0
+
+    def better(self, run: Run) -> bool:
+        """Compare the quantity with its best value so far, and note an improvement."""
+        if self.monitor not in run.logs:
+            raise ValueError(f"monitor: one of {', '.join(run.logs)} required, got {self.monitor!r}")
+        value = run.logs[self.monitor] * (-1 if self.mode == "max" else 1)
+        if not value < self.best - self.min_delta:
+            return False
+        self.best, self.best_epoch = value, run.epoch
+        return True
+
+
+class EarlyStopping(_Best):
+    """Stop when a quantity has not improved for ``patience`` epochs.
+
+    Parameters
+    ----------
+    monitor : str
+        A key of the history.
+    patience : int
+        Epochs without improvement that are borne.
+    min_delta : float
+        A smaller change is no improvement.
+    restore_best : bool
+        Give the model, at the end, the parameters of its best epoch.
+    mode : "min", "max" or None
+        None: "max" for accuracies, else "min".
+
+    Examples
+    --------
+    >>> EarlyStopping("val_accuracy", patience=3).mode
+    'max'
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        patience: int = 5,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        mode: str | None = None,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        if patience < 0:
+            raise ValueError(f"patience: a number >= 0 required, got {patience}")
+        self.patience = patience
+        self.restore_best = restore_best
+        self._kept: dict[str, npt.NDArray[Any]] = {}
+
+    def on_train_begin(self, run: Run) -> None:
+        """Forget an earlier training."""
+        super().on_train_begin(run)
+        self._kept = {}
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Keep the parameters of a best epoch; ask to stop when patience is out."""
+        if self.better(run):
+            if self.restore_best:
+                self._kept = {name: np.array(p.value) for name, p in run.model.parameters().items()}
+        elif run.epoch - self.best_epoch >= self.patience:
+            run.stop = True
+
+    def on_train_end(self, run: Run) -> None:
+        """Give the model the parameters of its best epoch."""
+        params = run.model.parameters()
+        values = [params[name].begin_update() for name in self._kept]
+        # One loop in C: an interrupt comes before or after it, so that no half of the parameters is restored.
+        deque(map(operator.setitem, values, repeat(...), self._kept.values()), maxlen=0)
+        self._kept = {}
+
+
+class Checkpoint(_Best):
+    """Save the model after every epoch, or after every best one.
+
+    Parameters
+    ----------
+    path : str or path
+        ``{epoch}`` in it is replaced by the epoch's number.
+    monitor : str or None
+        Save only when this key of the history has improved; None saves always.
+    mode : "min", "max" or None
+        None: "max" for accuracies, else "min".
+
+    Examples
+    --------
+    >>> Checkpoint("model-{epoch}.safetensors", monitor="val_loss").mode
+    'min'
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, monitor: str | None = None, mode: str | None = None) -> None:
+        super().__init__(monitor or "loss", mode)
+        self.path = os.fspath(path)
+        self.always = monitor is None
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Save."""
+        if self.always or self.better(run):
+            run.model.save(self.path.replace("{epoch}", str(run.epoch)))

@@ -1,0 +1,148 @@
+"""Batches: what a model sees in one optimiser step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnfast.data.order import batch_indices
+from rnnfast.data.sequences import Array, Int64, Sequences
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Inputs and targets of N sequences, padded to T steps, with M target elements.
+
+    Attributes
+    ----------
+    inputs : ndarray (N, T, C) in the model's dtype, or ids int64 (N, T)
+    lengths : int64 (N,) or None
+        None when no sequence is padded.
+    targets : ndarray (M,) class ids or (M, K)
+    weights : ndarray (M,) or None
+        Weight of each target element.
+    rows : int64 (M,) or None
+        Which of the N*T outputs have a target, ``n*T + t``; None means all of them.
+    context : ndarray (N, K) or None
+    continues : bool
+        The sequences go on where those of the batch before ended: its final states are the initial ones.
+    """
+
+    inputs: Array
+    lengths: Int64 | None
+    targets: Array
+    weights: Array | None = None
+    rows: Int64 | None = None
+    context: Array | None = None
+    continues: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorData:
+    """Sequences with one target each.
+
+    Attributes
+    ----------
+    inputs : Sequences
+    targets : ndarray (N,) class ids or (N, K)
+    weights : ndarray (N,) or None
+    batch_size : int
+    """
+
+    inputs: Sequences
+    targets: Array
+    weights: Array | None = None
+    batch_size: int
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return -(-len(self.inputs) // self.batch_size)
+
+    def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
+        """Yield the batches of one epoch, shuffled by ``rng``."""
+        for index in batch_indices(self.inputs.lengths, self.batch_size, rng):
+            yield self.batch(index)
+
+    def batch(self, index: Int64) -> Batch:
+        """Return the sequences numbered by ``index`` as one batch."""
+        inputs, lengths = self.inputs.take(index)
+        weights = None if self.weights is None else self.weights[index]
+        return Batch(inputs=inputs, lengths=lengths, targets=self.targets[index], weights=weights)
+
+    def select(self, index: Int64) -> VectorData:
+        """Return the data of the sequences numbered by ``index``."""
+        weights = None if self.weights is None else self.weights[index]
+        return replace(self, inputs=self.inputs.select(index), targets=self.targets[index], weights=weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignedData:
+    """Sequences with a target at every step.
+
+    Attributes
+    ----------
+    inputs, targets : Sequences
+        Of equal lengths.
+    weights : ndarray (N,) or None
+        Weight of every element of a sequence.
+    context : ndarray (N, K) or None
+    batch_size : int
+    tbptt : int or None
+        Sequences are cut into pieces of so many steps; the state passes on, the gradient does not.
+    burn_in : int
+        So many steps at the start of a sequence, where its state is still cold, get no loss.
+    """
+
+    inputs: Sequences
+    targets: Sequences
+    weights: Array | None = None
+    context: Array | None = None
+    batch_size: int
+    tbptt: int | None = None
+    burn_in: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of batches, pieces counted, in an epoch without shuffling."""
+        groups = batch_indices(self.inputs.lengths, self.batch_size)
+        return sum(len(self._starts(index)) for index in groups)
+
+    def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
+        """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""
+        for index in batch_indices(self.inputs.lengths, self.batch_size, rng):
+            for start in self._starts(index):
+                yield self.batch(index, start, None if self.tbptt is None else start + self.tbptt)
+
+    def select(self, index: Int64) -> AlignedData:
+        """Return the data of the sequences numbered by ``index``."""
+        return replace(
+            self,
+            inputs=self.inputs.select(index),
+            targets=self.targets.select(index),
+            weights=None if self.weights is None else self.weights[index],
+            context=None if self.context is None else self.context[index],
+        )
+
+    def batch(self, index: Int64, start: int = 0, stop: int | None = None) -> Batch:
+        """Return steps ``start..stop`` of the sequences numbered by ``index`` as one batch."""
+        inputs, lengths = self.inputs.take(index, start, stop)
+        where, exists = self.targets.cut(index, start, stop)
+        exists[:, : max(self.burn_in - start, 0)] = False
+        rows = None if exists.all() else np.flatnonzero(exists)
+        weights = None
+        if self.weights is not None:
+            weights = np.repeat(self.weights[index], exists.sum(axis=1))
+        return Batch(
+            inputs=inputs,
+            lengths=lengths,
+            targets=self.targets.values[where[exists]],
+            weights=weights,
+            rows=rows,
+            context=None if self.context is None else self.context[index],
+            continues=start > 0,
+        )
+
+    def _starts(self, index: Int64) -> range:
+        longest = int(self.inputs.lengths[index].max(initial=0))
+        return range(0, max(longest, 1), self.tbptt or max(longest, 1))

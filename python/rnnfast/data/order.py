@@ -1,0 +1,51 @@
+"""Which sequences stand together in a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnfast.data.sequences import Int64
+
+WINDOW = 32  # batches whose sequences are sorted by length together: little padding, yet random batches
+
+
+def batch_indices(lengths: Int64, batch_size: int, rng: np.random.Generator | None = None) -> list[Int64]:
+    """Deal N sequences into batches of at most ``batch_size``.
+
+    Without ``rng`` the order is kept. With it the sequences are shuffled; when their lengths differ, those
+    within a window of ``32 * batch_size`` are sorted by length before they are cut into batches, and the
+    batches are shuffled, so that a batch holds little padding.
+
+    Parameters
+    ----------
+    lengths : int64 (N,)
+    batch_size : int
+    rng : numpy Generator or None
+
+    Returns
+    -------
+    list of int64 arrays
+        Every number 0..N-1 once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [b.tolist() for b in batch_indices(np.array([5, 5, 5]), 2)]
+    [[0, 1], [2]]
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size: at least 1 required, got {batch_size}")
+    count = len(lengths)
+    if rng is None:
+        return _chunks(np.arange(count, dtype=np.int64), batch_size)
+    order = rng.permutation(count)
+    if count == 0 or lengths.min() == lengths.max():
+        return _chunks(order, batch_size)
+    batches = []
+    for window in _chunks(order, WINDOW * batch_size):
+        batches += _chunks(window[np.argsort(lengths[window], kind="stable")], batch_size)
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _chunks(index: Int64, size: int) -> list[Int64]:
+    return [index[i : i + size] for i in range(0, len(index), size)]

@@ -1,0 +1,220 @@
+"""A seed in, a sequence out."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast.data import Batch
+from rnnfast.losses import task_named
+from rnnfast.models.config import build, checked
+from rnnfast.models.generation import chooser, roll_out
+from rnnfast.models.next_element import NextElements
+from rnnfast.models.parts import StepHead
+from rnnfast.models.self_supervised import SelfSupervisedModel
+from rnnfast.models.state_map import StateMap, as_context
+from rnnfast.models.stem import stem_sizes
+from rnnfast.sampling import Sampler
+
+Array = npt.NDArray[Any]
+
+
+class OneToMany(SelfSupervisedModel):
+    """A seed in, a sequence out: predict the next element, append it, repeat.
+
+    ``outputs(t) = W_head h(t) + b_head`` say what x(t+1) is; a context vector v starts the latent state,
+    ``h(0) = W_context v + b_context`` (for an LSTM, c(0) likewise).
+
+    Parameters
+    ----------
+    input_size : int
+        Size of the vocabulary of ids, or features C of real elements.
+    output_size : int or None
+        None: ``input_size``. Fewer classes are possible when the last ids occur in prompts only.
+    task : "classification", "regression" or "multilabel"
+        Elements are ids, real vectors, or vectors of 0 and 1.
+    embedding : int or None
+        Size of the learned vectors of ids; None gives the layer unit vectors.
+    context_size : int or None
+        Size K of the vector that starts a sequence.
+    cell, hidden_size, num_layers, bidirectional, dropout, cell_options, dtype, seed
+        As of ``ManyToOne``; a model that writes cannot be bidirectional.
+
+    Notes
+    -----
+    Sequences are ids (N, T) or a list of 1-D arrays; real ones (N, T, C) or a list of (T_i, C); or a single long
+    one, ids (T,) or (T, C). Parameters: ``embedding.weight``, ``rnn.*``, ``context.weight``, ``context.bias``,
+    ``head.weight (K, H)``, ``head.bias (K,)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> model = rf.OneToMany(4, cell="gru", hidden_size=16, seed=0)
+    >>> history = model.fit([[0, 1, 2, 3] * 4], epochs=60, lr=0.02, progress=False)
+    >>> model.generate([0, 1], 5, greedy=True).tolist()
+    [2, 3, 0, 1, 2]
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int | None = None,
+        *,
+        cell: str = "lstm",
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        task: str = "classification",
+        embedding: int | None = None,
+        context_size: int | None = None,
+        cell_options: Mapping[str, Any] | None = None,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+    ) -> None:
+        config = checked(
+            {
+                "input_size": input_size, "output_size": input_size if output_size is None else output_size,
+                "cell": cell, "hidden_size": hidden_size, "num_layers": num_layers,
+                "bidirectional": bidirectional, "dropout": dropout, "task": task, "embedding": embedding,
+                "context_size": context_size, "cell_options": cell_options, "dtype": dtype, "seed": seed,
+            }
+        )  # fmt: skip
+        _check_kind(config)
+        found = task_named(task)
+        self.stem, self.head, rng = build(config, StepHead, one_hot=task == "classification")
+        parts: dict[str, Any] = {"": self.stem, "head": self.head}
+        self.context: StateMap | None = None
+        if context_size is not None:
+            layers, hidden = config["num_layers"], config["hidden_size"]
+            self.context = StateMap(context_size, self.stem.states, layers, hidden, self.stem.dtype, rng)
+            parts["context"] = self.context
+        self.reader = NextElements(self.stem, found, config["output_size"], config["context_size"])
+        super().__init__(config, parts, found, self.stem.dtype)
+
+    def generate(
+        self,
+        prompt: Any,
+        length: int,
+        *,
+        context: npt.ArrayLike | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        greedy: bool = False,
+        beams: int | None = None,
+        stop: int | None = None,
+        num_sequences: int = 1,
+        seed: int | None = None,
+    ) -> Any:
+        """Write on from a prompt.
+
+        Parameters
+        ----------
+        prompt
+            One sequence or several, of at least one element each.
+        length : int
+            Elements to write.
+        context : (K,) or (N, K)
+            Starts the latent state; N contexts share a single prompt.
+        temperature, top_k, top_p, greedy
+            See ``rnnfast.sampling.Sampler``. Real elements are not drawn: the outputs are the elements.
+        stop : int or None
+            The id that ends a sequence; it is not part of the result.
+        num_sequences : int
+            Sequences from each prompt.
+        seed : int or None
+            Of the drawing.
+
+        Returns
+        -------
+        ndarray (length,) or (length, C)
+            For a single prompt, context and sequence; shorter where ``stop`` came.
+        ndarray (R, length, ...), or with ``stop`` a list of R arrays
+            Else; the ``num_sequences`` of a prompt stand together.
+        """
+        if beams is not None:
+            raise NotImplementedError("beams: not available yet")
+        if operator.index(length) < 0 or num_sequences < 1:
+            wanted = "length: a number >= 0 and num_sequences: at least 1 required"
+            raise ValueError(f"{wanted}, got {length} and {num_sequences}")
+        sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, greedy=greedy)
+        choose = chooser(self.task, sampler, seed)
+        inputs, lengths, start, single = self._prompts(prompt, context, num_sequences)
+        state = None if self.context is None or start is None else self.context.start(start)
+        elements, counts = roll_out(
+            self.stem, self.head, choose, inputs, lengths, state, length=length, stop=self._stop(stop)
+        )
+        if single:
+            return elements[0, : counts[0]]
+        return elements if stop is None else [e[:n] for e, n in zip(elements, counts, strict=True)]
+
+    def _prompts(
+        self, prompt: Any, context: npt.ArrayLike | None, copies: int
+    ) -> tuple[Array, Array | None, Array | None, bool]:
+        """Return R prompts as one array, their lengths and contexts, and whether the user gave just one."""
+        prompts, single = self.reader.read(prompt, None, "prompt")
+        rows = np.arange(len(prompts), dtype=np.int64)
+        start = None if context is None else np.atleast_2d(np.asarray(context))
+        if single and start is not None and np.asarray(context).ndim == 2:
+            rows, single = np.zeros(len(start), np.int64), False
+        start = as_context(start, self.config["context_size"], len(rows), self.dtype)
+        if prompts.lengths.min(initial=1) < 1:
+            raise ValueError("prompt: at least one element each required, got none")
+        rows = np.repeat(rows, copies)
+        inputs, lengths = prompts.take(rows)
+        start = None if start is None else np.repeat(start, copies, axis=0)
+        return inputs, lengths, start, single and copies == 1
+
+    def _stop(self, stop: int | None) -> int | None:
+        if stop is None:
+            return None
+        if self.task.name != "classification":
+            raise ValueError(f"stop: None required for task={self.task.name!r}, got {stop}")
+        if not 0 <= stop < self.config["output_size"]:
+            raise ValueError(f"stop: an id 0..{self.config['output_size'] - 1} required, got {stop}")
+        return stop
+
+    def _outputs(self, batch: Batch, state: Any, *, keep: bool) -> tuple[Array, Any, Any]:
+        start = None if batch.continues else batch.context
+        if self.context is not None and start is not None:
+            state = self.context.start(start)
+        if keep:
+            y, last, tape = self.stem.forward(batch.inputs, state, batch.lengths)
+        else:
+            (y, last), tape = self.stem.infer(batch.inputs, state, batch.lengths), None
+        outputs, h = self.head.read(y, batch.rows)
+        return outputs, last, (tape, h, batch.rows, y.shape, start)
+
+    def _backward(self, tape: Any, doutputs: Array) -> None:
+        stem_tape, h, rows, shape, start = tape
+        dstate = self.stem.backward(stem_tape, self.head.pull(doutputs, h, rows, shape))
+        if self.context is not None and start is not None:
+            self.context.pull(dstate, start)
+
+    @classmethod
+    def _sizes_in(cls, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
+        sizes = stem_sizes(tensors, config)
+        if config["context_size"] is not None:
+            sizes["context_size"] = tensors["context.weight"].shape[1]
+        return sizes
+
+
+def _check_kind(config: Mapping[str, Any]) -> None:
+    """Check what only a model that writes asks for."""
+    if config["bidirectional"]:
+        raise ValueError("bidirectional: False required, a model that writes cannot see the future; got True")
+    given, written, task = config["input_size"], config["output_size"], config["task"]
+    if task == "classification":
+        if written > given:
+            raise ValueError(f"output_size: at most input_size = {given} required, got {written}")
+        return
+    if written != given:
+        raise ValueError(f"output_size: input_size = {given} required for task={task!r}, got {written}")
+    if config["embedding"] is not None:
+        raise ValueError(f"embedding: None required for task={task!r}, got {config['embedding']}")

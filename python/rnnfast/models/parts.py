@@ -1,0 +1,180 @@
+"""The pieces around a recurrent layer: what makes its input, what reads its output."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from rnnfast.params import Module, Parameter
+
+from rnnfast import _ops, init
+from rnnfast.data import Sequences, as_id_sequences, as_real_sequences
+
+Array = npt.NDArray[Any]
+DType = np.dtype[Any]
+
+
+class Affine(Module):
+    """``y = W x + b`` of rows x (M, F), y (M, K).
+
+    Parameters ``weight (K, F)``, ``bias (K,)``, both from U(-1/sqrt(F), 1/sqrt(F)) as in PyTorch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> part = Affine(3, 2, np.dtype("float64"), np.random.default_rng(0))
+    >>> part.forward(np.ones((5, 3))).shape
+    (5, 2)
+    """
+
+    def __init__(self, features: int, size: int, dtype: DType, rng: np.random.Generator) -> None:
+        bound = features**-0.5
+        self.weight = Parameter(init.uniform((size, features), bound, rng, dtype))
+        self.bias = Parameter(init.uniform((size,), bound, rng, dtype))
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return weight and bias."""
+        return {"weight": self.weight, "bias": self.bias}
+
+    def forward(self, x: Array) -> Array:
+        """Return y (M, K)."""
+        return _ops.linear(x, self.weight.value, self.bias.value)
+
+    def backward(self, dy: Array, x: Array) -> Array:
+        """Add this call's gradients to those of weight and bias; return dx (M, F)."""
+        dx = _ops.linear_backward(dy, x, self.weight.value, self.weight.grad, self.bias.grad)
+        assert dx is not None
+        return dx
+
+
+class StepHead(Affine):
+    """An affine map of a layer's outputs at chosen steps."""
+
+    def read(self, y: Array, rows: Array | None) -> tuple[Array, Array]:
+        """Return outputs (M, K) of y (N, T, F) at ``rows`` (M,), numbered ``n*T + t``; and the h (M, F) read."""
+        h = y.reshape(-1, y.shape[2])
+        h = h if rows is None else h[rows]
+        return self.forward(h), h
+
+    def pull(self, doutputs: Array, h: Array, rows: Array | None, shape: tuple[int, ...]) -> Array:
+        """Add the gradients of weight and bias; return that of y, of the given shape (N, T, F)."""
+        dh = self.backward(doutputs, h)
+        if rows is None:
+            return dh.reshape(shape)
+        dy = np.zeros(shape, dh.dtype)
+        dy.reshape(-1, shape[2])[rows] = dh
+        return dy
+
+
+class InputPart(Protocol):
+    """Makes the layer's input (N, T, size) of what the user gives."""
+
+    size: int
+
+    def parameters(self) -> dict[str, Parameter]: ...  # noqa: D102
+
+    def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences: ...  # noqa: D102
+
+    def forward(self, x: Array) -> Array: ...  # noqa: D102
+
+    def backward(self, x: Array, dy: Array) -> None: ...  # noqa: D102
+
+
+class Vectors(Module):
+    """Real vectors (N, T, C), passed on as they are."""
+
+    def __init__(self, size: int, dtype: DType) -> None:
+        self.size = size
+        self.dtype = dtype
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return nothing."""
+        return {}
+
+    def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences:
+        """Convert the user's sequences to the model's dtype."""
+        return as_real_sequences(x, self.size, self.dtype, lengths=lengths, name=name)
+
+    def forward(self, x: Array) -> Array:
+        """Return x."""
+        return x
+
+    def backward(self, x: Array, dy: Array) -> None:
+        """Do nothing: no parameter stands before the layer."""
+
+
+class Embedding(Module):
+    """A learned vector for each id: ids (N, T) to (N, T, D).
+
+    Parameter ``weight (V, D)``, from N(0, 1) as in PyTorch.
+    """
+
+    def __init__(self, vocabulary: int, size: int, dtype: DType, rng: np.random.Generator) -> None:
+        self.size = size
+        self.weight = Parameter(rng.standard_normal((vocabulary, size)).astype(dtype))
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return weight."""
+        return {"weight": self.weight}
+
+    def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences:
+        """Check the user's ids."""
+        return as_id_sequences(x, self.weight.shape[0], lengths=lengths, name=name)
+
+    def forward(self, x: Array) -> Array:
+        """Return the vectors of ids x."""
+        return _ops.embedding(x.reshape(-1), self.weight.value).reshape(*x.shape, self.size)
+
+    def backward(self, x: Array, dy: Array) -> None:
+        """Add this call's gradient to that of weight."""
+        _ops.embedding_backward(x.reshape(-1), dy.reshape(-1, self.size), self.weight.grad)
+
+
+class OneHot(Module):
+    """Ids (N, T) as unit vectors (N, T, V): an embedding that is not learned."""
+
+    def __init__(self, vocabulary: int, dtype: DType) -> None:
+        self.size = vocabulary
+        self._vectors = np.eye(vocabulary, dtype=dtype)
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return nothing."""
+        return {}
+
+    def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences:
+        """Check the user's ids."""
+        return as_id_sequences(x, self.size, lengths=lengths, name=name)
+
+    def forward(self, x: Array) -> Array:
+        """Return the unit vectors of ids x."""
+        return self._vectors[x]
+
+    def backward(self, x: Array, dy: Array) -> None:
+        """Do nothing: the vectors are fixed."""
+
+
+def as_size(name: str, value: Any) -> int:
+    """Return a size as an int; TypeError when it is no integer, ValueError below 1."""
+    try:
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: an integer required, got {type(value).__name__}") from None
+    if size < 1:
+        raise ValueError(f"{name}: at least 1 required, got {size}")
+    return size
+
+
+def as_weights(weights: npt.ArrayLike | None, count: int, dtype: DType) -> Array | None:
+    """Return sample weights (N,) in the model's dtype after checking them."""
+    if weights is None:
+        return None
+    values = np.asarray(weights)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"sample_weight: real numbers required, got dtype {values.dtype}")
+    if values.shape != (count,):
+        raise ValueError(f"sample_weight: shape (N,) = ({count},) required, got {values.shape}")
+    if not (np.isfinite(values) & (values >= 0)).all():
+        raise ValueError("sample_weight: finite numbers >= 0 required, got others")
+    return values.astype(dtype)

@@ -1,0 +1,45 @@
+"""The models that a file may hold."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from rnnfast import checkpoint
+from rnnfast.models.base import Model
+from rnnfast.models.many_to_one import ManyToOne
+from rnnfast.models.one_to_many import OneToMany
+
+MODELS: dict[str, type[Any]] = {model.__name__: model for model in (ManyToOne, OneToMany)}
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Return the model that ``save`` wrote to ``path``.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is no model file, or is damaged.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import rnnfast as rf
+    >>> model = rf.ManyToOne(3, 2, hidden_size=4, seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     model.save(path)
+    ...     same = rf.load(path)
+    >>> (same.state_dict()["head.weight"] == model.state_dict()["head.weight"]).all()
+    np.True_
+    """
+    tensors, saved = checkpoint.read(path)
+    try:
+        cls: type[Model] = MODELS[saved["class"]]
+        return cls.restored(saved["config"], saved["metadata"], tensors)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{os.fspath(path)}: a file of a known model required, got {error!r}") from error

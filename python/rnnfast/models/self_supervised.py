@@ -1,0 +1,133 @@
+"""Models that learn from sequences alone: the target of an element is the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast import train
+from rnnfast.callbacks import Callback
+from rnnfast.data import AlignedData, hold_out
+from rnnfast.models.base import Model
+from rnnfast.models.next_element import EVALUATE_STEPS, TRAIN_STEPS, NextElements
+from rnnfast.optim import Optimizer
+from rnnfast.train import History
+
+Array = npt.NDArray[Any]
+
+
+class SelfSupervisedModel(Model):
+    """``fit``, ``predict``, ``evaluate`` and ``loss`` in terms of sequences.
+
+    Attributes
+    ----------
+    reader : NextElements
+        Turns sequences into data; set by the subclass.
+    """
+
+    reader: NextElements
+
+    def fit(
+        self,
+        sequences: Any,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        tbptt: int | None = None,
+        burn_in: int = 0,
+        optimizer: str | Optimizer = "adam",
+        lr: float = 1e-3,
+        clip_norm: float | None = None,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        callbacks: Sequence[Callback] = (),
+        progress: bool = True,
+        shuffle: bool = True,
+        seed: int | None = None,
+    ) -> History:
+        """Train to predict the next element at every step; a long sequence is cut into ``batch_size`` streams.
+
+        ``tbptt`` cuts sequences into pieces of so many steps, over which the state is carried and the gradient
+        is not (None: whole sequences, but 64 steps of a long one). The first ``burn_in`` steps of a sequence or
+        stream, while its state is cold, get no loss. ``validation_data`` are sequences or a dict of arguments of
+        ``evaluate``; ``validation_split`` holds out the last sequences, or the end of a long one.
+        ``sample_weight`` (N,) and ``context`` (N, K) belong to sequences or streams. For the other arguments
+        and the errors see ``rnnfast.train.fit``.
+        """
+        own = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
+        own |= {"sample_weight": sample_weight, "context": context}
+        data, validation = self._split(sequences, own, validation_data, validation_split, batch_size)
+        return train.fit(
+            self, data, epochs=epochs, optimizer=optimizer, lr=lr, clip_norm=clip_norm, validation=validation,
+            callbacks=callbacks, progress=progress, shuffle=shuffle, seed=seed,
+        )  # fmt: skip
+
+    def loss(self, sequences: Any, **options: Any) -> float:
+        """Return the mean loss over all elements but the first ones, without dropout.
+
+        Options are ``lengths``, ``sample_weight``, ``context`` and ``burn_in``, as of ``fit``.
+        """
+        return self.batch_loss(self._one_batch(sequences, options)).loss
+
+    def loss_and_grad(self, sequences: Any, **options: Any) -> float:
+        """Return the loss, with dropout, and add its gradient to every parameter's ``grad``."""
+        return self.batch_loss(self._one_batch(sequences, options), gradient=True).loss
+
+    def evaluate(self, sequences: Any, *, batch_size: int | None = None, **options: Any) -> dict[str, float]:
+        """Return the loss (for ids: nats an element) and the task's metrics.
+
+        A single long sequence is read in one go; a ``batch_size`` cuts it into so many streams, which is faster
+        but starts each of them cold. Options are those of ``loss`` and ``tbptt``.
+        """
+        cut = {"batch_size": batch_size or 256, "streams": batch_size or 1, "steps": EVALUATE_STEPS}
+        return train.evaluate(self, self.reader.data(sequences, **options, **cut))
+
+    def predict(self, x: Any, **options: Any) -> Any:
+        """Return the prediction of the next element at every step of x: ids (N, T), or vectors (N, T, K).
+
+        A list of N arrays for a list or with ``lengths``; one array, (T,) or (T, K), for a single sequence.
+        Options are ``lengths``, ``context`` and ``batch_size``.
+        """
+        return self._stepwise(self.task.decide, x, **options)
+
+    def predict_proba(self, x: Any, **options: Any) -> Any:
+        """Return the probabilities (N, T, K) of the next element at every step; arguments as of ``predict``."""
+        return self._stepwise(self.task.probabilities, x, **options)
+
+    def _split(
+        self, sequences: Any, own: dict[str, Any], given: Any, fraction: float, batch_size: int
+    ) -> tuple[AlignedData, AlignedData | None]:
+        """Return the data to train on and those to validate with."""
+        cut: dict[str, Any] = {"batch_size": batch_size, "streams": batch_size, "steps": TRAIN_STEPS}
+        parts = self.reader.hold_out_end(sequences, fraction) if fraction and given is None else None
+        if parts is not None:
+            sequences, end = parts
+            given = {"sequences": end, "context": own["context"]}
+        data = self.reader.data(sequences, **own, **cut)
+        if given is None:
+            return hold_out(data, fraction) if fraction else (data, None)
+        options = dict(given) if isinstance(given, Mapping) else {"sequences": given}
+        return data, self.reader.data(**{**cut, "steps": EVALUATE_STEPS, **options})
+
+    def _one_batch(self, sequences: Any, options: dict[str, Any]) -> Any:
+        data = self.reader.data(sequences, batch_size=1, streams=1, steps=None, **options)
+        return data.batch(np.arange(len(data.inputs), dtype=np.int64))
+
+    def _stepwise(
+        self,
+        read: Callable[[Array], Array],
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Any:
+        data, single = self.reader.inputs_only(x, batch_size=batch_size, lengths=lengths, context=context)
+        arranged = data.inputs.split(read(self._all_outputs(data)))
+        return arranged[0] if single else arranged

@@ -1,0 +1,128 @@
+"""Input part and recurrent layer: what all models of one layer stack begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rnnfast.params import Module, Parameter
+
+from rnnfast.layers import GRU, LSTM, RNN
+from rnnfast.models.parts import Embedding, InputPart, OneHot, Vectors, as_size
+
+Array = npt.NDArray[Any]
+DType = np.dtype[Any]
+
+CELLS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+LARGEST_SEED = 2**63
+
+
+class Stem(Module):
+    """``x -> embedding -> rnn -> y``, with parameters ``embedding.weight`` and ``rnn.*``.
+
+    Parameters
+    ----------
+    input_size : int
+        Features of x, or the size of the vocabulary.
+    cell : "lstm", "gru" or "rnn"
+    hidden_size, num_layers, bidirectional, dropout
+        As of the layer.
+    cell_options : dict or None
+        Further options of the layer: ``{"activation": "relu"}``, ``{"forget_bias": 1.0}``, ...
+    embedding : int or None
+        Size of the vectors that stand for ids.
+    one_hot : bool
+        Without embedding, take ids and give the layer unit vectors.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        *,
+        cell: str,
+        hidden_size: int,
+        num_layers: int,
+        bidirectional: bool,
+        dropout: float,
+        cell_options: Mapping[str, Any] | None,
+        embedding: int | None,
+        one_hot: bool,
+        dtype: DType,
+        rng: np.random.Generator,
+    ) -> None:
+        if cell not in CELLS:
+            raise ValueError(f"cell: one of {', '.join(CELLS)} required, got {cell!r}")
+        self.dtype = dtype
+        self.input: InputPart = self._input(input_size, embedding, one_hot, rng)
+        self.rnn: Any = CELLS[cell](
+            self.input.size,
+            hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            dtype=dtype.name,
+            seed=int(rng.integers(LARGEST_SEED)),
+            **(cell_options or {}),
+        )
+        self.directions = 2 if bidirectional else 1
+        self.states = 2 if cell == "lstm" else 1
+        self.size = self.directions * hidden_size
+
+    def _input(self, input_size: int, embedding: int | None, one_hot: bool, rng: np.random.Generator) -> InputPart:
+        if embedding is not None:
+            return Embedding(input_size, as_size("embedding", embedding), self.dtype, rng)
+        return OneHot(input_size, self.dtype) if one_hot else Vectors(input_size, self.dtype)
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return the parameters of both parts under their names."""
+        named = {f"embedding.{name}": p for name, p in self.input.parameters().items()}
+        return {**named, **{f"rnn.{name}": p for name, p in self.rnn.parameters().items()}}
+
+    def infer(self, x: Array, state: Any, lengths: Array | None) -> tuple[Array, Any]:
+        """Return y (N, T, D*H) and the final state; nothing is kept."""
+        y, last = self.rnn(self.input.forward(x), state, lengths=lengths)
+        return y, last
+
+    def forward(self, x: Array, state: Any, lengths: Array | None) -> tuple[Array, Any, Any]:
+        """Return y (N, T, D*H), the final state and the tape, with dropout."""
+        y, last, tape = self.rnn.forward(self.input.forward(x), state, lengths=lengths, training=True)
+        return y, last, (x, tape)
+
+    def backward(self, tape: Any, dy: Array | None, dstate: Any = None) -> Any:
+        """Add the parameters' gradients; return that of the initial state."""
+        x, rnn_tape = tape
+        dx, dinitial = self.rnn.backward(rnn_tape, dy, dstate)
+        self.input.backward(x, dx)
+        return dinitial
+
+    def last_h(self, state: Any) -> Array:
+        """Return the top layer's h of a final state, (N, D*H)."""
+        h = state[0] if self.states == 2 else state
+        top = h[-self.directions :].transpose(1, 0, 2)
+        return np.ascontiguousarray(top).reshape(h.shape[1], self.size)
+
+    def dstate_of_last_h(self, dh: Array) -> Any:
+        """Return the gradient of a final state of which only the top layer's h, (N, D*H), was used."""
+        layers = self.rnn.num_layers * self.directions
+        full = np.zeros((layers, len(dh), self.size // self.directions), dh.dtype)
+        parts = dh.reshape(len(dh), self.directions, -1)
+        full[-self.directions :] = parts.transpose(1, 0, 2)
+        return (full, None) if self.states == 2 else full
+
+
+def stem_sizes(tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
+    """Read a model's sizes from its tensors, to compare them with its configuration before building it."""
+    directions = 2 if config["bidirectional"] else 1
+    layers = sum(name.startswith("rnn.weight_hh_l") for name in tensors)
+    sizes = {
+        "hidden_size": tensors["rnn.weight_hh_l0"].shape[1],
+        "num_layers": layers // directions,
+        "output_size": tensors["head.weight"].shape[0],
+        "input_size": tensors["rnn.weight_ih_l0"].shape[1],
+    }
+    if config["embedding"] is not None:
+        sizes["embedding"] = sizes["input_size"]
+        sizes["input_size"] = tensors["embedding.weight"].shape[0]
+    return sizes

@@ -1,0 +1,208 @@
+"""Update rules with the names, formulas and defaults of PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from rnnfast import _ops
+from rnnfast.optim.base import Optimizer, Params, at_least_zero
+
+Array = npt.NDArray[Any]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: ``b = momentum b + (1 - dampening) g``; ``p -= lr b``.
+
+    ``g`` includes ``weight_decay p``; with ``nesterov`` the step is ``lr (g + momentum b)``.
+
+    Examples
+    --------
+    >>> from rnnfast.params import Parameter
+    >>> import numpy as np
+    >>> p = Parameter(np.ones(2))
+    >>> optimizer = SGD([p], lr=0.5)
+    >>> p.grad[...] = 1.0
+    >>> optimizer.step()
+    >>> p.value.tolist()
+    [0.5, 0.5]
+    """
+
+    buffer_names = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        params: Params | None = None,
+        lr: float = 1e-3,
+        *,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError(
+                f"nesterov: momentum > 0 and dampening = 0 required, got momentum={momentum}, dampening={dampening}"
+            )
+        super().__init__(
+            params,
+            lr=lr,
+            momentum=at_least_zero("momentum", momentum),
+            dampening=float(dampening),
+            weight_decay=at_least_zero("weight_decay", weight_decay),
+            nesterov=float(nesterov),
+        )
+
+    def _update(self, values: list[Array], grads: list[Array]) -> None:
+        o = self.options
+        _ops.sgd_step(
+            values, grads, self._buffers["momentum_buffer"], self.lr, o["momentum"], o["dampening"],
+            o["weight_decay"], bool(o["nesterov"]), self._step,
+        )  # fmt: skip
+
+
+class RMSprop(Optimizer):
+    """``v = alpha v + (1 - alpha) g^2``; ``p -= lr g / (sqrt(v) + eps)`` (Hinton 2012).
+
+    ``centered`` subtracts the squared mean gradient from ``v``; ``momentum`` smooths the step.
+
+    Examples
+    --------
+    >>> from rnnfast.params import Parameter
+    >>> import numpy as np
+    >>> p = Parameter(np.ones(1))
+    >>> optimizer = RMSprop([p], alpha=0.75)
+    >>> p.grad[...] = 3.0
+    >>> optimizer.step()
+    >>> p.value.round(6).tolist()
+    [0.98]
+    """
+
+    buffer_names = ("square_avg", "momentum_buffer", "grad_avg")
+
+    def __init__(
+        self,
+        params: Params | None = None,
+        lr: float = 1e-2,
+        *,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            alpha=at_least_zero("alpha", alpha),
+            eps=at_least_zero("eps", eps),
+            weight_decay=at_least_zero("weight_decay", weight_decay),
+            momentum=at_least_zero("momentum", momentum),
+            centered=float(centered),
+        )
+
+    def _update(self, values: list[Array], grads: list[Array]) -> None:
+        o, b = self.options, self._buffers
+        _ops.rmsprop_step(
+            values, grads, b["square_avg"], b["momentum_buffer"], b["grad_avg"], self._step, self.lr,
+            o["alpha"], o["eps"], o["weight_decay"], o["momentum"], bool(o["centered"]),
+        )  # fmt: skip
+
+
+class Adam(Optimizer):
+    """``m = b1 m + (1 - b1) g``; ``v = b2 v + (1 - b2) g^2``; ``p -= lr M / (sqrt(V) + eps)``.
+
+    ``M = m / (1 - b1^t)``, ``V = v / (1 - b2^t)`` (Kingma and Ba 2015); ``g`` includes ``weight_decay p``.
+
+    Examples
+    --------
+    >>> from rnnfast.params import Parameter
+    >>> import numpy as np
+    >>> p = Parameter(np.ones(1))
+    >>> optimizer = Adam([p], lr=0.1)
+    >>> p.grad[...] = 3.0
+    >>> optimizer.step()
+    >>> p.value.round(6).tolist()
+    [0.9]
+    """
+
+    buffer_names = ("exp_avg", "exp_avg_sq")
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Params | None = None,
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        for beta in betas:
+            if not 0 <= beta < 1:
+                raise ValueError(f"betas: two numbers in [0, 1) required, got {betas}")
+        super().__init__(
+            params,
+            lr=lr,
+            beta1=float(betas[0]),
+            beta2=float(betas[1]),
+            eps=at_least_zero("eps", eps),
+            weight_decay=at_least_zero("weight_decay", weight_decay),
+        )
+
+    def _update(self, values: list[Array], grads: list[Array]) -> None:
+        o, b = self.options, self._buffers
+        _ops.adam_step(
+            values, grads, b["exp_avg"], b["exp_avg_sq"], self._step, self.lr, o["beta1"], o["beta2"],
+            o["eps"], o["weight_decay"], self.decoupled,
+        )  # fmt: skip
+
+
+class AdamW(Adam):
+    """Adam with weight decay, ``p -= lr weight_decay p``, kept out of ``g`` (Loshchilov and Hutter 2019).
+
+    Examples
+    --------
+    >>> from rnnfast.params import Parameter
+    >>> import numpy as np
+    >>> p = Parameter(np.ones(1))
+    >>> optimizer = AdamW([p], lr=0.1, weight_decay=0.5)
+    >>> p.grad[...] = 3.0
+    >>> optimizer.step()
+    >>> p.value.round(6).tolist()
+    [0.85]
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Params | None = None,
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
+OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+}
+
+
+def optimizer_for(optimizer: str | Optimizer, params: Params, lr: float) -> Optimizer:
+    """Return ``optimizer``, or a new one of that name with learning rate ``lr``, bound to ``params``."""
+    if isinstance(optimizer, str):
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer: one of {', '.join(OPTIMIZERS)} required, got {optimizer!r}")
+        return OPTIMIZERS[optimizer](params, lr)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: a name or an Optimizer required, got {type(optimizer).__name__}")
+    optimizer.bind(params)
+    return optimizer

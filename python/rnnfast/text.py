@@ -1,0 +1,67 @@
+"""Characters as ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Vocabulary:
+    """The characters a model knows; the id of a character is its place.
+
+    Parameters
+    ----------
+    characters : str or iterable of str
+        Any text: its distinct characters are taken, in order of code point.
+
+    Examples
+    --------
+    >>> v = Vocabulary("hello")
+    >>> v.characters, v.encode("hole").tolist(), v.decode([1, 0])
+    ('ehlo', [1, 3, 2, 0], 'he')
+    """
+
+    def __init__(self, characters: str | Iterable[str]) -> None:
+        text = characters if isinstance(characters, str) else "".join(characters)
+        self.characters = "".join(sorted(set(text)))
+        self._ids = {c: i for i, c in enumerate(self.characters)}
+
+    def __len__(self) -> int:
+        """Return the number of characters."""
+        return len(self.characters)
+
+    def __contains__(self, character: object) -> bool:
+        """Return whether the character has an id."""
+        return character in self._ids
+
+    def encode(self, text: str) -> npt.NDArray[np.int64]:
+        """Return the ids of the characters of ``text``, int64 (T,).
+
+        Raises
+        ------
+        ValueError
+            A character without an id.
+        """
+        try:
+            return np.fromiter((self._ids[c] for c in text), np.int64, len(text))
+        except KeyError as error:
+            place = text.index(error.args[0])
+            raise ValueError(
+                f"text: characters of the vocabulary required, got {error.args[0]!r} at place {place}"
+            ) from None
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ``ids``.
+
+        Raises
+        ------
+        ValueError
+            An id that no character has.
+        """
+        numbers = [int(i) for i in ids]
+        for i in numbers:
+            if not 0 <= i < len(self):
+                raise ValueError(f"ids: 0..{len(self) - 1} required, got {i}")
+        return "".join(self.characters[i] for i in numbers)
