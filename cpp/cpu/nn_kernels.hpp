@@ -61,6 +61,8 @@ struct RmspropArgs {
 
 template <class Real>
 struct NnKernels {
+  // y[j] = b[j] + sum_k x[k] W[j][k], one chain of fma in the order of k; b may be null.  x [inner], W [cols, inner]
+  void (*dots)(Index cols, Index inner, const Real* x, const Real* W, const Real* b, Real* y);
   void (*softmax)(Index rows, Index cols, const Real* x, Real* y);
   void (*log_softmax)(Index rows, Index cols, const Real* x, Real* y);
   // Each returns sum_r weight[r] loss_r over its rows, added in order. A row of zero weight is not read.

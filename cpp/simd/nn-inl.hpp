@@ -47,11 +47,9 @@ template <class Real>
 RNNFAST_INLINE Vec<Real> log(Vec<Real> x) {
   using M = MathConstants<Real>;
   using L = LogConstants<Real>;
-  constexpr auto kFraction =
-      static_cast<typename L::Unsigned>((typename L::Unsigned(1) << M::kMantissa) - 1U);
+  constexpr auto kFraction = static_cast<typename L::Unsigned>((typename L::Unsigned(1) << M::kMantissa) - 1U);
   const auto shifted = pattern(x) + (L::kOne - L::kSqrtHalf);
-  const Vec<Real> n =
-      number((shifted >> M::kMantissa) + pattern(splat(M::kRound))) - splat(M::kRound + Real(M::kBias));
+  const Vec<Real> n = number((shifted >> M::kMantissa) + pattern(splat(M::kRound))) - splat(M::kRound + Real(M::kBias));
   const Vec<Real> f = number((shifted & kFraction) + L::kSqrtHalf) - splat(Real(1));
   const Vec<Real> s = f / (f + splat(Real(2)));
   const Vec<Real> z = s * s;
@@ -70,6 +68,15 @@ RNNFAST_INLINE Vec<Real> log1p(Vec<Real> x) {
   const Vec<Real> u = one + x;
   return log<Real>(u) + (x - (u - one)) / u;
 }
+
+// One number, as one lane of fma().
+#if defined(__FMA__) || defined(__ARM_NEON)
+RNNFAST_INLINE float fma_of(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+RNNFAST_INLINE double fma_of(double a, double b, double c) { return __builtin_fma(a, b, c); }
+#else
+RNNFAST_INLINE float fma_of(float a, float b, float c) { return a * b + c; }
+RNNFAST_INLINE double fma_of(double a, double b, double c) { return a * b + c; }
+#endif
 
 template <class Real>
 RNNFAST_INLINE Real log_of(Real x) {
@@ -191,6 +198,27 @@ static double binary_cross_entropy(const LossArgs<Real>& args) {
   });
 }
 
+// Eight chains at once hide the latency of fma.
+template <class Real>
+static void dots(Index cols, Index inner, const Real* x, const Real* W, const Real* b, Real* y) {
+  constexpr Index kChains = 8;
+  for (Index j = 0; j < cols; j += kChains) {
+    const Real* rows[kChains];
+    Real acc[kChains];
+#pragma GCC unroll 8
+    for (Index i = 0; i < kChains; ++i) {
+      const Index row = j + i < cols ? j + i : cols - 1;
+      rows[i] = W + row * inner;
+      acc[i] = b != nullptr ? b[row] : Real(0);
+    }
+    for (Index k = 0; k < inner; ++k) {
+#pragma GCC unroll 8
+      for (Index i = 0; i < kChains; ++i) acc[i] = fma_of(x[k], rows[i][k], acc[i]);
+    }
+    for (Index i = 0; i < kChains && j + i < cols; ++i) y[j + i] = acc[i];
+  }
+}
+
 template <class Real>
 static void log_each(Index n, const Real* x, Real* y) {
   for_vectors<Real>(n, [&](Index i, Index count) __attribute__((always_inline)) {
@@ -207,17 +235,10 @@ static void log1p_each(Index n, const Real* x, Real* y) {
 
 template <class Real>
 constexpr NnKernels<Real> nn_kernels() {
-  return {softmax<Real>,
-          log_softmax<Real>,
-          cross_entropy<Real>,
-          squared_error<Real>,
-          binary_cross_entropy<Real>,
-          log_each<Real>,
-          log1p_each<Real>,
-          sgd<Real>,
-          adam<Real>,
-          rmsprop<Real>,
-          squared_norm<Real>,
+  return {dots<Real>,          softmax<Real>,       log_softmax<Real>,
+          cross_entropy<Real>, squared_error<Real>, binary_cross_entropy<Real>,
+          log_each<Real>,      log1p_each<Real>,    sgd<Real>,
+          adam<Real>,          rmsprop<Real>,       squared_norm<Real>,
           scale<Real>};
 }
 

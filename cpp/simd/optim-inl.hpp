@@ -6,8 +6,9 @@
 namespace rnnfast::RNNFAST_ISA {
 
 #if defined(__AVX512F__)
-RNNFAST_INLINE Vf square_root(Vf v) { return _mm512_sqrt_ps(v); }
-RNNFAST_INLINE Vd square_root(Vd v) { return _mm512_sqrt_pd(v); }
+// The forms with a mask, all ones: GCC 12 warns of the undefined operand inside the plain ones.
+RNNFAST_INLINE Vf square_root(Vf v) { return _mm512_maskz_sqrt_ps(0xFFFF, v); }
+RNNFAST_INLINE Vd square_root(Vd v) { return _mm512_maskz_sqrt_pd(0xFF, v); }
 #elif defined(__AVX2__)
 RNNFAST_INLINE Vf square_root(Vf v) { return _mm256_sqrt_ps(v); }
 RNNFAST_INLINE Vd square_root(Vd v) { return _mm256_sqrt_pd(v); }

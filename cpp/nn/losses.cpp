@@ -1,0 +1,88 @@
+#include <cstring>
+#include <vector>
+
+#include "../cpu/isa.hpp"
+#include "nn.hpp"
+
+namespace rnnfast {
+
+namespace {
+
+constexpr double kNsPerNumber = 0.7, kNsPerRow = 30;
+
+double work_of(Index rows, Index cols) {
+  return static_cast<double>(rows) * (kNsPerRow + kNsPerNumber * static_cast<double>(cols));
+}
+
+template <class Real>
+auto kernel_of(LossKind kind) {
+  const NnKernels<Real>& table = kernels<Real>().nn;
+  switch (kind) {
+    case LossKind::kCrossEntropy:
+      return table.cross_entropy;
+    case LossKind::kSquaredError:
+      return table.squared_error;
+    default:
+      return table.binary_cross_entropy;
+  }
+}
+
+template <class Real>
+double total_weight(LossKind kind, const LossArgs<Real>& args) {
+  double total = 0;
+  if (args.weight == nullptr) total = static_cast<double>(args.rows);
+  for (Index r = 0; args.weight != nullptr && r < args.rows; ++r) total += static_cast<double>(args.weight[r]);
+  return kind == LossKind::kCrossEntropy ? total : total * static_cast<double>(args.cols);
+}
+
+template <class Real>
+LossArgs<Real> rows_of(const LossArgs<Real>& all, Index row) {
+  LossArgs<Real> args = all;
+  args.rows = smaller(kRowBlock, all.rows - row);
+  args.x += row * all.cols;
+  args.dx += row * all.cols;
+  if (args.target != nullptr) args.target += row * all.cols;
+  if (args.ids != nullptr) args.ids += row;
+  if (args.weight != nullptr) args.weight += row;
+  return args;
+}
+
+}  // namespace
+
+template <class Real>
+void softmax(SoftmaxKind kind, Index rows, Index cols, const Real* x, Real* y) {
+  const NnKernels<Real>& table = kernels<Real>().nn;
+  const auto kernel = kind == SoftmaxKind::kLog ? table.log_softmax : table.softmax;
+  run_team(team_for(work_of(rows, cols)), [&](const Member& member) {
+    const Range own = share(rows, member.size, member.rank);
+    kernel(own.end - own.begin, cols, x + own.begin * cols, y + own.begin * cols);
+  });
+}
+
+template <class Real>
+double mean_loss(LossKind kind, LossArgs<Real> args) {
+  args.total = total_weight(kind, args);
+  if (!(args.total > 0)) {
+    if (args.rows * args.cols > 0)
+      std::memset(args.dx, 0, sizeof(Real) * static_cast<std::size_t>(args.rows * args.cols));
+    return 0;
+  }
+  const auto kernel = kernel_of<Real>(kind);
+  const Index blocks = ceil_div(args.rows, kRowBlock);
+  std::vector<double> sums(static_cast<std::size_t>(blocks));
+  run_team(team_for(work_of(args.rows, args.cols)), [&](const Member& member) {
+    const Range own = share(blocks, member.size, member.rank);
+    for (Index block = own.begin; block < own.end; ++block)
+      sums[static_cast<std::size_t>(block)] = kernel(rows_of(args, block * kRowBlock));
+  });
+  double sum = 0;
+  for (const double part : sums) sum += part;
+  return sum / args.total;
+}
+
+template void softmax(SoftmaxKind, Index, Index, const float*, float*);
+template void softmax(SoftmaxKind, Index, Index, const double*, double*);
+template double mean_loss(LossKind, LossArgs<float>);
+template double mean_loss(LossKind, LossArgs<double>);
+
+}  // namespace rnnfast
