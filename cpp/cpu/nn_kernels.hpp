@@ -69,8 +69,6 @@ struct NnKernels {
   double (*cross_entropy)(const LossArgs<Real>&);
   double (*squared_error)(const LossArgs<Real>&);
   double (*binary_cross_entropy)(const LossArgs<Real>&);
-  void (*log)(Index n, const Real* x, Real* y);
-  void (*log1p)(Index n, const Real* x, Real* y);  // x in [0, 1]
   void (*sgd)(const SgdArgs<Real>&);
   void (*adam)(const AdamArgs<Real>&);
   void (*rmsprop)(const RmspropArgs<Real>&);

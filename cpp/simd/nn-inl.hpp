@@ -220,26 +220,11 @@ static void dots(Index cols, Index inner, const Real* x, const Real* W, const Re
 }
 
 template <class Real>
-static void log_each(Index n, const Real* x, Real* y) {
-  for_vectors<Real>(n, [&](Index i, Index count) __attribute__((always_inline)) {
-    store_first(y + i, log<Real>(load_first(x + i, count)), count);
-  });
-}
-
-template <class Real>
-static void log1p_each(Index n, const Real* x, Real* y) {
-  for_vectors<Real>(n, [&](Index i, Index count) __attribute__((always_inline)) {
-    store_first(y + i, log1p<Real>(load_first(x + i, count)), count);
-  });
-}
-
-template <class Real>
 constexpr NnKernels<Real> nn_kernels() {
   return {dots<Real>,          softmax<Real>,       log_softmax<Real>,
           cross_entropy<Real>, squared_error<Real>, binary_cross_entropy<Real>,
-          log_each<Real>,      log1p_each<Real>,    sgd<Real>,
-          adam<Real>,          rmsprop<Real>,       squared_norm<Real>,
-          scale<Real>};
+          sgd<Real>,           adam<Real>,          rmsprop<Real>,
+          squared_norm<Real>,  scale<Real>};
 }
 
 }  // namespace rnnfast::RNNFAST_ISA
