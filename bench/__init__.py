@@ -1,0 +1,10 @@
+"""Benchmarks of rnnfast against its peers; run ``python -m bench numpy``.
+
+``shapes`` holds the rows and ``problem`` their numbers; ``peers`` the protocol that every library implements and the
+registry of those that do; ``process`` runs each in a process of its own; ``run`` compares, then times; ``report``
+prints. To add a row, write a line in ``shapes.ROWS``. To add a library, write a class with ``load``, ``run`` and
+``results``, and a line in ``peers.PEERS``.
+
+The twin (``twin``) and bare BLAS (``blas``) are tuned for each case before they are timed. Times are of single calls,
+with weights packed and buffers warm, after the results of the same call agreed. A row's ratio is of medians.
+"""

@@ -1,0 +1,72 @@
+"""What a figure depends on besides the code: processor, instruction set, threads, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PACKAGES = ("rnnfast", "numpy", "threadpoolctl", "torch", "onnxruntime", "openvino", "jax")
+
+
+def cpu_model() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def caches() -> dict[str, str]:
+    """Sizes of the first processor's caches, such as ``{"L1d": "48K"}``; empty where the system does not tell."""
+    sizes = {}
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        sizes[f"L{level}" + {"Data": "d", "Instruction": "i"}.get(kind, "")] = size
+    return sizes
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that are installed among those benchmarked."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def blas() -> str:
+    """The BLAS that NumPy was built with."""
+    config: Any = np.show_config(mode="dicts")
+    library = config.get("Build Dependencies", {}).get("blas", {})
+    return f"{library.get('name', 'unknown')} {library.get('version', '')}".strip()
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def facts(*, threads: int) -> dict[str, Any]:
+    """Everything about the machine that a report states."""
+    import rnnfast
+
+    return {
+        "cpu": cpu_model(),
+        "caches": caches(),
+        "processors": processors(),
+        "threads": threads,
+        "isa": rnnfast.cpu.isa(),
+        "blas": blas(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else [],
+        "versions": versions(),
+    }
