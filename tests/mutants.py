@@ -38,7 +38,7 @@ def solve(problem: Problem, edit: Callable[[reference.Tape], reference.Tape], **
     choice = {"lengths": problem.lengths, **choice, **options}
     y, last, tape = reference.forward(kind, problem.params, problem.x, state, **choice)
     dx, dfirst, grads = reference.backward(edit(tape), problem.dy, bundle(problem.dstate))
-    return collect(y, last, dx, dfirst, {name: grads[name] for name in problem.params})
+    return collect(y, last, dx, dfirst, grads)
 
 
 def edit_scans(**changes: Callable[[Any], Any]) -> Callable[[reference.Tape], reference.Tape]:

@@ -45,9 +45,7 @@ def random_options(problem: Problem, rng: np.random.Generator) -> dict[str, Any]
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("extras", [False, True], ids=["", "resets and masks"])
-def test_gradient_along_random_directions(
-    cell: str, shape: str, extras: bool, rng: np.random.Generator
-) -> None:
+def test_gradient_along_random_directions(cell: str, shape: str, extras: bool, rng: np.random.Generator) -> None:
     problem = make_problem(cell, N=4, H=5, **SHAPES[shape])
     options = random_options(problem, rng) if extras else {}
     kind, choice = CELLS[cell]
@@ -228,6 +226,4 @@ def test_it_agrees_with_torch(cell: str, bidirectional: bool) -> None:
     actual |= {"d" + name: s.grad for name, s in zip("hc", state, strict=False)}
     actual |= {name: p.grad for name, p in peer.named_parameters()}
     for name, expected in problem.expected.items():
-        np.testing.assert_allclose(
-            actual[name].detach().numpy(), expected, rtol=1e-11, atol=1e-13, err_msg=name
-        )
+        np.testing.assert_allclose(actual[name].detach().numpy(), expected, rtol=1e-11, atol=1e-13, err_msg=name)

@@ -87,9 +87,7 @@ def _inputs(w: Weights, x: Array, h_prev: Array) -> tuple[Array, Array]:
     return x @ w.W.T + w.b_ih, h_prev @ w.R.T + w.b_hh
 
 
-def _through_weights(
-    w: Weights, x: Array, h_prev: Array, du: Array, dq: Array
-) -> tuple[Array, Array, Weights]:
+def _through_weights(w: Weights, x: Array, h_prev: Array, du: Array, dq: Array) -> tuple[Array, Array, Weights]:
     """Derivative of :func:`_inputs`: ``dx``, ``dh_prev`` and the gradients of the weights, summed over N."""
     return du @ w.W, dq @ w.R, Weights(du.T @ x, dq.T @ h_prev, du.sum(0), dq.sum(0))
 

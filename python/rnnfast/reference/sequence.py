@@ -6,7 +6,7 @@ Legend: N sequences, T steps, C inputs, H units, L layers, D directions. Arrays 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from rnnfast.reference.cells import Array, Cell, State, Weights, make_cell
 
 Bool = npt.NDArray[np.bool_]
+PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Tape:
     """What :func:`backward` needs: the cell, the scans in the order of states, the masks between layers."""
 
     cell: Cell
+    names: tuple[str, ...]
     scans: list[Scan]
     directions: int
     masks: Sequence[Array] | None
@@ -89,9 +91,7 @@ def forward(
     layers, directions = _structure(params)
     given = () if state is None else state if isinstance(state, tuple) else (state,)
     dtype = np.result_type(np.float32, x, *given, *params.values())
-    states = _initial(
-        policy, given, (layers * directions, x.shape[0], params["weight_hh_l0"].shape[1]), dtype
-    )
+    states = _initial(policy, given, (layers * directions, x.shape[0], params["weight_hh_l0"].shape[1]), dtype)
     final: list[State] = []
     scans: list[Scan] = []
     y = np.where(valid[..., None], x, 0).astype(dtype)
@@ -108,7 +108,7 @@ def forward(
         y = np.concatenate(outputs, axis=2)
     stacked = tuple(np.stack(parts) for parts in zip(*final, strict=True))
     single = policy.states == 1
-    return y, stacked[0] if single else stacked, Tape(policy, scans, directions, masks, single)
+    return y, stacked[0] if single else stacked, Tape(policy, tuple(params), scans, directions, masks, single)
 
 
 def backward(
@@ -158,11 +158,12 @@ def backward(
             parts.append(dx)
             for d, value in zip(dstates, first, strict=True):
                 d[index] = value
-            grads |= {name + scan.suffix: value for name, value in _named(total)}
+            values = (total.W, total.R, total.b_ih, total.b_hh)
+            grads |= {name + scan.suffix: value for name, value in zip(PARTS, values, strict=True)}
         dy = sum(parts[1:], parts[0])
         if layer and tape.masks is not None:
             dy = dy * tape.masks[layer - 1]
-    return dy, dstates[0] if tape.single_state else tuple(dstates), grads
+    return dy, dstates[0] if tape.single_state else tuple(dstates), {name: grads[name] for name in tape.names}
 
 
 def _scan_forward(cell: Cell, scan: Scan, x: Array, state: State) -> tuple[Array, State]:
@@ -224,9 +225,9 @@ def _make_scan(
     dtype: np.dtype[Any],
 ) -> Scan:
     suffix = f"_l{layer}" + ("_reverse" if direction else "")
-    W, R = (params[name + suffix].astype(dtype) for name in ("weight_ih", "weight_hh"))
+    W, R = (params[name + suffix].astype(dtype) for name in PARTS[:2])
     none = np.zeros(len(W), dtype)
-    biases = (params.get(name + suffix, none).astype(dtype) for name in ("bias_ih", "bias_hh"))
+    biases = (params.get(name + suffix, none).astype(dtype) for name in PARTS[2:])
     steps = range(valid.shape[1])
     cut = np.zeros_like(resets)
     if direction:
@@ -234,12 +235,3 @@ def _make_scan(
     else:
         cut[:] = resets
     return Scan(suffix, Weights(W, R, *biases), steps[::-1] if direction else steps, valid, cut, {})
-
-
-def _named(grads: Weights) -> Iterator[tuple[str, Array]]:
-    yield from (
-        ("weight_ih", grads.W),
-        ("weight_hh", grads.R),
-        ("bias_ih", grads.b_ih),
-        ("bias_hh", grads.b_hh),
-    )

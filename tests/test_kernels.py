@@ -1,0 +1,238 @@
+"""Kernels one by one, of every instruction set: functions by ulp, products by the bound of their chains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rnnfast._core import testing
+
+ISAS = testing.isas()
+EXACT = [isa for isa in ISAS if isa != "baseline"]
+SIZES = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65]
+TILES = [1, 5, 6, 7, 8, 13, 14, 15, 28, 29]
+BLOCK = 256
+
+every_isa = pytest.mark.parametrize("name", ISAS)
+
+
+def exact(function: str, x: np.ndarray) -> np.ndarray:
+    """The function in the next wider format: float64 for float32, the 80-bit format for float64."""
+    wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
+    with np.errstate(over="ignore", under="ignore"):
+        if function == "tanh":
+            return np.tanh(wide)
+        if function == "exp":
+            return np.exp(wide)
+        e = np.exp(-np.abs(wide))
+        return np.where(wide > 0, 1, e) / (1 + e)
+
+
+def ulps(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Distance in units of the last place of the expected value.
+
+    Denormal numbers are flushed to zero by design: below the smallest normal number its unit counts.
+    """
+    info = np.finfo(actual.dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = expected.astype(actual.dtype)
+        same = (actual == rounded) | (np.isnan(actual) & np.isnan(rounded))
+        unit = np.spacing(np.maximum(np.abs(rounded), info.smallest_normal)).astype(expected.dtype)
+        distance = np.abs(actual.astype(expected.dtype) - expected) / unit
+    flushed = (np.abs(expected) < info.smallest_normal) & (np.abs(actual) <= info.smallest_normal)
+    return np.where(same | flushed, 0, distance)
+
+
+def dense(dtype: str, stride: int, rng: np.random.Generator) -> np.ndarray:
+    """Every stride-th float32, NaN left out; in float64 random numbers of every exponent besides."""
+    bits = np.arange(0, 2**32, stride, dtype=np.uint64).astype(np.uint32)
+    values = bits.view(np.float32)
+    values = values[~np.isnan(values)]
+    if dtype == "float32":
+        return values
+    jitter = 1 + rng.random(len(values)) * 2.0**-23
+    return values.astype(np.float64) * jitter
+
+
+def needs_wider(dtype: str) -> None:
+    if dtype == "float64" and np.finfo(np.longdouble).eps >= np.finfo(np.float64).eps:
+        pytest.skip("no format wider than float64 on this machine to compare with")
+
+
+@every_isa
+@pytest.mark.parametrize("function", ["tanh", "sigmoid"])
+@pytest.mark.parametrize("stride", [4999, pytest.param(97, marks=pytest.mark.slow)], ids=["sampled", "densely sampled"])
+def test_elementary_functions_within_two_ulp(
+    name: str, function: str, dtype: str, stride: int, rng: np.random.Generator
+) -> None:
+    needs_wider(dtype)
+    x = dense(dtype, stride, rng)
+    distance = ulps(testing.unary(name, function, x), exact(function, x))
+    worst = int(distance.argmax())
+    assert distance[worst] <= 2, f"{function}({x[worst]!r}) is off by {distance[worst]:.2f} ulp"
+
+
+@every_isa
+@pytest.mark.parametrize("function", ["tanh", "sigmoid"])
+def test_elementary_functions_where_they_bend(name: str, function: str, dtype: str, rng: np.random.Generator) -> None:
+    """The range where a network lives, evenly."""
+    needs_wider(dtype)
+    x = np.concatenate([np.linspace(-20, 20, 400_001), rng.normal(size=100_000)]).astype(dtype)
+    assert ulps(testing.unary(name, function, x), exact(function, x)).max() <= 2
+
+
+@every_isa
+def test_elementary_functions_at_the_edges(name: str, dtype: str) -> None:
+    info = np.finfo(dtype)
+    x = np.array([np.inf, -np.inf, np.nan, info.max, -info.max, 0.0, 100.0, -800.0], dtype)
+    np.testing.assert_array_equal(testing.unary(name, "tanh", x), [1, -1, np.nan, 1, -1, 0, 1, -1])
+    sigmoid = testing.unary(name, "sigmoid", x)
+    np.testing.assert_array_equal(sigmoid[:-1], [1, 0, np.nan, 1, 0, 0.5, 1])
+    assert 0 <= sigmoid[-1] < info.smallest_normal
+    tiny = np.array([info.smallest_normal, -info.smallest_normal, info.smallest_subnormal, -0.0], dtype)
+    np.testing.assert_array_equal(testing.unary(name, "tanh", tiny)[:2], tiny[:2])
+    assert (np.abs(testing.unary(name, "tanh", tiny)[2:]) <= info.smallest_subnormal).all()
+    np.testing.assert_array_equal(testing.unary(name, "sigmoid", tiny), [0.5] * 4)
+
+
+@every_isa
+@pytest.mark.parametrize("function", ["tanh", "sigmoid"])
+def test_elementary_functions_keep_order_and_range(name: str, function: str, dtype: str) -> None:
+    """Odd symmetry of tanh, and no value outside the range, wherever rounding may fall."""
+    x = np.linspace(-30, 30, 200_001).astype(dtype)
+    y = testing.unary(name, function, x)
+    low = -1 if function == "tanh" else 0
+    assert low <= y.min() <= y.max() <= 1
+    if function == "tanh":
+        np.testing.assert_array_equal(testing.unary(name, function, -x), -y)
+
+
+@every_isa
+@pytest.mark.parametrize("function", ["tanh", "sigmoid", "exp"])
+def test_an_element_does_not_depend_on_its_place(
+    name: str, function: str, dtype: str, rng: np.random.Generator
+) -> None:
+    x = (rng.normal(size=65) * 5).astype(dtype)
+    whole = testing.unary(name, function, x)
+    for size in SIZES:
+        np.testing.assert_array_equal(testing.unary(name, function, x[:size].copy()), whole[:size])
+        np.testing.assert_array_equal(testing.unary(name, function, x[65 - size :].copy()), whole[65 - size :])
+
+
+@pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
+@pytest.mark.parametrize("function", ["tanh", "sigmoid", "exp"])
+def test_elementary_functions_have_the_same_bits_everywhere(
+    function: str, dtype: str, rng: np.random.Generator
+) -> None:
+    x = dense(dtype, 4999, rng)
+    first = testing.unary(EXACT[0], function, x)
+    for name in EXACT[1:]:
+        np.testing.assert_array_equal(testing.unary(name, function, x), first)
+
+
+def problem(rng: np.random.Generator, dtype: str, M: int, N: int, K: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return tuple(rng.normal(size=s).astype(dtype) for s in [(M, K), (N, K), (N,)])  # type: ignore[return-value]
+
+
+def assert_product(actual: np.ndarray, a: np.ndarray, b: np.ndarray, start: np.ndarray) -> None:
+    """``start + a b^T``, each element within the bound of a chain of K + 1 roundings (Higham 2002, 3.1)."""
+    wide_a, wide_b = a.astype(np.longdouble), b.astype(np.longdouble)
+    expected = start + wide_a @ wide_b.T
+    terms = np.abs(start) + np.abs(wide_a) @ np.abs(wide_b).T
+    unit = np.finfo(actual.dtype).eps / 2
+    assert (np.abs(actual - expected) <= 1.001 * (a.shape[1] + 1) * unit * terms).all()
+
+
+@every_isa
+@pytest.mark.parametrize("M", TILES)
+def test_product(name: str, M: int, dtype: str, rng: np.random.Generator) -> None:
+    for N in SIZES:
+        for K in (0, 1, 2, 9, 33):
+            a, b, bias = problem(rng, dtype, M, N, K)
+            assert_product(testing.gemm(name, a, b, bias), a, b, bias)
+
+
+@every_isa
+def test_product_without_bias(name: str, dtype: str, rng: np.random.Generator) -> None:
+    a, b, bias = problem(rng, dtype, 7, 17, 9)
+    assert_product(testing.gemm(name, a, b, None), a, b, np.zeros_like(bias))
+
+
+@every_isa
+@pytest.mark.parametrize("shape", [(300, 130, 1), (3, 70, 1000), (65, 500, 257)])
+def test_large_product(name: str, shape: tuple[int, int, int], dtype: str, rng: np.random.Generator) -> None:
+    a, b, bias = problem(rng, dtype, *shape)
+    assert_product(testing.gemm(name, a, b, bias), a, b, bias)
+
+
+@every_isa
+def test_rows_and_columns_of_a_product_are_independent(name: str, dtype: str, rng: np.random.Generator) -> None:
+    """An element is the same whatever surrounds it: the promise behind batches, tiles and threads."""
+    a, b, bias = problem(rng, dtype, 29, 65, 40)
+    whole = testing.gemm(name, a, b, bias)
+    for M in TILES:
+        np.testing.assert_array_equal(testing.gemm(name, a[:M].copy(), b, bias), whole[:M])
+    for N in SIZES:
+        part = testing.gemm(name, a, b[:N].copy(), bias[:N].copy())
+        np.testing.assert_array_equal(part, whole[:, :N])
+
+
+@pytest.mark.skipif(not EXACT, reason="no instruction set with fma on this machine")
+@pytest.mark.parametrize("name", EXACT)
+def test_an_element_of_a_product_is_one_chain_of_fma(name: str, rng: np.random.Generator) -> None:
+    """float32 products are exact in float64: a chain of fma is a chain of additions, each rounded once."""
+    a, b, bias = problem(rng, "float32", 7, 33, 20)
+    chain = np.broadcast_to(bias, (7, 33)).copy()
+    for k in range(20):
+        exact_product = a[:, k, None].astype(np.float64) * b[:, k]
+        chain = (exact_product.astype(np.longdouble) + chain).astype(np.float32)
+    np.testing.assert_array_equal(testing.gemm(name, a, b, bias), chain)
+
+
+@pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
+def test_products_have_the_same_bits_everywhere(dtype: str, rng: np.random.Generator) -> None:
+    for M, N, K in [(1, 1, 1), (7, 33, 20), (29, 65, 257)]:
+        a, b, bias = problem(rng, dtype, M, N, K)
+        first = testing.gemm(EXACT[0], a, b, bias)
+        for name in EXACT[1:]:
+            np.testing.assert_array_equal(testing.gemm(name, a, b, bias), first)
+
+
+def outer_problem(
+    rng: np.random.Generator, dtype: str, rows: int, M: int, N: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return tuple(rng.normal(size=s).astype(dtype) for s in [(rows, M), (rows, N), (M, N)])  # type: ignore[return-value]
+
+
+@every_isa
+@pytest.mark.parametrize("rows", [0, 1, 2, 255, 256, 257, 600])
+def test_sum_of_outer_products(name: str, rows: int, dtype: str, rng: np.random.Generator) -> None:
+    for M in (1, 6, 7, 17):
+        for N in SIZES:
+            a, b, c = outer_problem(rng, dtype, rows, M, N)
+            assert_product(testing.gemm_tn(name, a, b, c), a.T, b.T, c)
+
+
+@every_isa
+def test_sums_over_rows_run_in_blocks(name: str, dtype: str, rng: np.random.Generator) -> None:
+    """A call over many rows adds what calls over blocks of 256 rows add, in order."""
+    a, b, c = outer_problem(rng, dtype, 3 * BLOCK + 5, 9, 17)
+    whole = testing.gemm_tn(name, a, b, c)
+    for start in range(0, len(a), BLOCK):
+        c = testing.gemm_tn(name, a[start : start + BLOCK].copy(), b[start : start + BLOCK].copy(), c)
+    np.testing.assert_array_equal(whole, c)
+
+
+@pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
+def test_sums_of_outer_products_have_the_same_bits_everywhere(dtype: str, rng: np.random.Generator) -> None:
+    a, b, c = outer_problem(rng, dtype, 300, 29, 65)
+    first = testing.gemm_tn(EXACT[0], a, b, c)
+    for name in EXACT[1:]:
+        np.testing.assert_array_equal(testing.gemm_tn(name, a, b, c), first)
+
+
+def test_the_registry_names_what_runs() -> None:
+    assert ISAS[0] == "baseline" or "baseline" in ISAS
+    assert testing.get_isa() in ISAS
+    with pytest.raises(ValueError, match="nonsense"):
+        testing.set_isa("nonsense")

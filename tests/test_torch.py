@@ -1,0 +1,113 @@
+"""Random problems against PyTorch: outputs, states, and every gradient."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnfast as rf
+from tests.comparison import bundle, unbundle
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+pytestmark = pytest.mark.torch
+
+BOUND = {"float32": 1e-5, "float64": 1e-12}
+CELLS: dict[str, tuple[Any, Any, dict[str, str], dict[str, str]]] = {
+    "rnn-tanh": (rf.RNN, torch.nn.RNN, {"activation": "tanh"}, {"nonlinearity": "tanh"}),
+    "rnn-relu": (rf.RNN, torch.nn.RNN, {"activation": "relu"}, {"nonlinearity": "relu"}),
+    "lstm": (rf.LSTM, torch.nn.LSTM, {}, {}),
+    "gru": (rf.GRU, torch.nn.GRU, {}, {}),
+}
+SHAPES: list[Any] = [
+    # N, T, C, H, L
+    (1, 1, 1, 1, 1),
+    (3, 5, 4, 8, 1),
+    (7, 20, 9, 17, 2),
+    (32, 50, 3, 33, 3),
+    (5, 1000, 2, 16, 1),
+    (2, 60, 70, 512, 1),
+    pytest.param((16, 100, 64, 256, 2), marks=pytest.mark.slow),
+    pytest.param((4, 1000, 32, 512, 1), marks=pytest.mark.slow),
+    pytest.param((64, 300, 40, 128, 2), marks=pytest.mark.slow),
+]
+
+
+def close(name: str, actual: np.ndarray, expected: Any, dtype: str) -> None:
+    """Relative distance in norm."""
+    wanted = expected.detach().numpy()
+    assert actual.shape == wanted.shape, name
+    assert actual.dtype == wanted.dtype == dtype, name
+    distance = np.linalg.norm(actual - wanted)
+    assert distance <= BOUND[dtype] * np.linalg.norm(wanted), f"{name}: {distance / np.linalg.norm(wanted):.2e}"
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("start", [False, True], ids=["from zero", "from a state"])
+def test_random_problem(cell: str, shape: tuple[int, ...], dtype: str, ragged: bool, start: bool) -> None:
+    N, T, C, H, L = shape
+    rng = np.random.default_rng([zlib.crc32(cell.encode()), *shape, ragged, start])
+    make, make_peer, options, peer_options = CELLS[cell]
+    layer = make(C, H, num_layers=L, dtype=dtype, seed=1, **options)
+    peer = make_peer(C, H, L, batch_first=True, dtype=getattr(torch, dtype), **peer_options)
+    peer.load_state_dict({name: torch.tensor(p.value) for name, p in layer.parameters().items()})
+    x, dy = (rng.normal(size=(N, T, k)).astype(dtype) for k in (C, H))
+    states = 2 if cell == "lstm" else 1
+    first, dlast = (tuple(rng.normal(size=(L, N, H)).astype(dtype) for _ in range(states)) for _ in range(2))
+    lengths = np.r_[T, 0, rng.integers(1, T + 1, N)][:N] if ragged else np.full(N, T)
+
+    given = bundle(first) if start else None
+    y, last, tape = layer.forward(x, given, lengths=lengths if ragged else None)
+    dx, dfirst = layer.backward(tape, dy, bundle(dlast))
+
+    some = np.flatnonzero(lengths)
+    wanted = run_peer(peer, x[some], [s[:, some] for s in first] if start else None, lengths[some])
+    torch.autograd.backward(
+        [wanted["y"], *wanted["last"]],
+        [torch.tensor(mask_past(dy[some], lengths[some])), *(torch.tensor(d[:, some]) for d in dlast)],
+    )
+    close("y", y[some], wanted["y"], dtype)
+    close("dx", dx[some], wanted["x"].grad, dtype)
+    for k, name in enumerate(("h", "c")[:states]):
+        close(name, unbundle(last)[k][:, some], wanted["last"][k], dtype)
+        close("d" + name, unbundle(dfirst)[k][:, some], wanted["first"][k].grad, dtype)
+    for name, p in peer.named_parameters():
+        close(name, layer.parameters()[name].grad, p.grad, dtype)
+    check_empty(np.flatnonzero(lengths == 0), y, dx, (last, given), (dfirst, dlast))
+
+
+def run_peer(peer: Any, x: np.ndarray, state: Any, lengths: np.ndarray) -> dict[str, Any]:
+    """PyTorch's answer; it has no sequences without steps."""
+    inputs = torch.tensor(x, requires_grad=True)
+    steps = x.shape[1]
+    states = 2 if isinstance(peer, torch.nn.LSTM) else 1
+    if state is None:
+        zero = np.zeros((peer.num_layers, len(x), peer.hidden_size), x.dtype)
+        state = [zero] * states
+    first = [torch.tensor(s, requires_grad=True) for s in state]
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        inputs, torch.tensor(lengths), batch_first=True, enforce_sorted=False
+    )
+    out, last = peer(packed, bundle(first))
+    y, _ = torch.nn.utils.rnn.pad_packed_sequence(out, batch_first=True, total_length=steps)
+    return {"x": inputs, "first": first, "y": y, "last": list(unbundle(last))}
+
+
+def mask_past(dy: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(dy.shape[1])[:, None] < lengths[:, None, None], dy, 0)
+
+
+def check_empty(rows: np.ndarray, y: Any, dx: Any, states: tuple[Any, Any], dstates: tuple[Any, Any]) -> None:
+    """A sequence without steps: no output, no gradient of its padding, state and gradient passed through."""
+    assert not y[rows].any()
+    assert not dx[rows].any()
+    last, given = states
+    for k, state in enumerate(unbundle(last)):
+        expected = 0 if given is None else unbundle(given)[k][:, rows]
+        np.testing.assert_array_equal(state[:, rows], np.broadcast_to(expected, state[:, rows].shape))
+    for d, expected in zip(unbundle(dstates[0]), dstates[1], strict=True):
+        np.testing.assert_array_equal(d[:, rows], expected[:, rows])
