@@ -1,0 +1,21 @@
+# The only place with machine flags. rnnfast_add_isa(<name> <vector bytes> [flags...]) compiles cpp/simd/kernels.cpp once more,
+# in the namespace rnnfast::<name>; an ISA whose flags the compiler does not know is left out of the build.
+include(CheckCXXCompilerFlag)
+
+function(rnnfast_add_isa name vector_bytes)
+  foreach(flag IN LISTS ARGN)
+    string(MAKE_C_IDENTIFIER "RNNFAST_FLAG_${flag}" known)
+    check_cxx_compiler_flag("${flag}" ${known})
+    if(NOT ${known})
+      message(STATUS "rnnfast: no ${name}, the compiler does not know ${flag}")
+      return()
+    endif()
+  endforeach()
+  add_library(rnnfast_${name} OBJECT ${PROJECT_SOURCE_DIR}/cpp/simd/kernels.cpp)
+  target_compile_definitions(rnnfast_${name} PRIVATE RNNFAST_ISA=${name} RNNFAST_VECTOR_BYTES=${vector_bytes})
+  target_compile_options(rnnfast_${name} PRIVATE ${ARGN} -ffp-contract=off -fno-math-errno)
+  target_link_libraries(rnnfast_${name} PRIVATE rnnfast_options)
+  target_link_libraries(rnnfast_core PRIVATE rnnfast_${name})
+  target_sources(rnnfast_core PRIVATE $<TARGET_OBJECTS:rnnfast_${name}>)
+  target_compile_definitions(rnnfast_core PRIVATE RNNFAST_HAVE_${name})
+endfunction()

@@ -1,0 +1,76 @@
+// Checks at the boundary, in the caller's words: `name: what was required (formula = numbers), got what`.
+#pragma once
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "../base/dims.hpp"
+#include "../cpu/team.hpp"
+
+namespace rnnfast {
+
+namespace py = pybind11;
+using Shape = std::vector<Index>;
+
+inline std::string to_text(const Shape& shape) {
+  std::ostringstream text;
+  text << '(';
+  for (std::size_t i = 0; i < shape.size(); ++i) text << (i > 0 ? ", " : "") << shape[i];
+  text << (shape.size() == 1 ? ",)" : ")");
+  return text.str();
+}
+
+inline Shape shape_of(const py::array& array) { return Shape(array.shape(), array.shape() + array.ndim()); }
+
+[[noreturn]] inline void fail_shape(const std::string& name, const std::string& formula, const Shape& expected, const Shape& got) {
+  throw py::value_error(name + ": shape " + formula + " = " + to_text(expected) + " is required, got " + to_text(got));
+}
+
+inline void check_shape(const std::string& name, const py::array& array, const std::string& formula, const Shape& expected) {
+  if (shape_of(array) != expected) fail_shape(name, formula, expected, shape_of(array));
+}
+
+template <class Real>
+const char* type_name() {
+  return sizeof(Real) == 4 ? "float32" : "float64";
+}
+
+template <class Real>
+void check_dtype(const std::string& name, const py::array& array) {
+  if (!py::isinstance<py::array_t<Real>>(array))
+    throw py::type_error(name + ": dtype " + type_name<Real>() + " is required, got " + py::str(array.dtype()).cast<std::string>());
+}
+
+// Contiguous, aligned, of the type and shape; never converted.
+template <class Real>
+const Real* contiguous(const std::string& name, const py::array& array, const std::string& formula, const Shape& expected) {
+  check_dtype<Real>(name, array);
+  check_shape(name, array, formula, expected);
+  constexpr int kNeeded = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  if ((array.flags() & kNeeded) != kNeeded) throw py::value_error(name + ": a C-contiguous, aligned array is required");
+  return static_cast<const Real*>(array.data());
+}
+
+template <class Real>
+Real* contiguous_writable(const std::string& name, const py::array& array, const std::string& formula, const Shape& expected) {
+  if (!array.writeable()) throw py::value_error(name + ": a writable array is required, got a read-only one");
+  return const_cast<Real*>(contiguous<Real>(name, array, formula, expected));
+}
+
+// None, or as contiguous().
+template <class Real>
+const Real* optional_contiguous(const std::string& name, const py::object& object, const std::string& formula, const Shape& expected) {
+  if (object.is_none()) return nullptr;
+  return contiguous<Real>(name, object.cast<py::array>(), formula, expected);
+}
+
+// Polls Python's signals; after a call was interrupted by it, the exception is set.
+inline bool python_signals() {
+  const py::gil_scoped_acquire gil;
+  return PyErr_CheckSignals() != 0;
+}
+
+}  // namespace rnnfast

@@ -1,0 +1,27 @@
+#include <pybind11/stl.h>
+
+#include "../cpu/isa.hpp"
+#include "../cpu/team.hpp"
+#include "bind.hpp"
+
+namespace py = pybind11;
+
+namespace rnnfast {
+
+void bind_cpu(py::module_& m) {
+  num_threads();  // reads the environment and registers the fork handler now
+  m.def("num_threads", &num_threads);
+  m.def("set_num_threads", [](int n) {
+    if (n < 1) throw py::value_error("n: at least 1 thread is required, got " + std::to_string(n));
+    set_num_threads(n);
+  });
+  m.def("isa", [] { return std::string(isa_name()); });
+  m.def("isas", &available_isas);
+  m.def("cells", [] {
+    std::vector<std::string> names;
+    for (const CellSpec& cell : kCells) names.emplace_back(cell.name);
+    return names;
+  });
+}
+
+}  // namespace rnnfast

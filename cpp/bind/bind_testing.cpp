@@ -1,0 +1,94 @@
+// Every kernel of every ISA, within reach of pytest.
+#include <pybind11/stl.h>
+
+#include <map>
+
+#include "../cpu/isa.hpp"
+#include "../rnn/packing.hpp"
+#include "arrays.hpp"
+#include "bind.hpp"
+
+namespace rnnfast {
+
+namespace {
+
+class IsaScope {
+ public:
+  explicit IsaScope(const std::string& name) : before_(isa_name()) { set_isa(name); }
+  ~IsaScope() { set_isa(before_); }
+  IsaScope(const IsaScope&) = delete;
+  IsaScope& operator=(const IsaScope&) = delete;
+
+ private:
+  const std::string before_;
+};
+
+template <class Real>
+std::vector<const Real*> row_pointers(const Real* data, Index rows, Index width) {
+  std::vector<const Real*> pointers;
+  for (Index r = 0; r < rows; ++r) pointers.push_back(data + r * width);
+  return pointers;
+}
+
+template <class Real>
+py::array unary(const std::string& isa, const std::string& name, const py::array_t<Real>& x) {
+  static const std::map<std::string, Unary> kinds = {{"exp", Unary::kExp}, {"sigmoid", Unary::kSigmoid}, {"tanh", Unary::kTanh}, {"log", Unary::kLog}, {"log1p", Unary::kLog1p}};
+  const auto kind = kinds.find(name);
+  if (kind == kinds.end()) throw py::value_error("name: exp, sigmoid, tanh, log or log1p is required, got '" + name + "'");
+  const IsaScope scope(isa);
+  py::array_t<Real> y(std::vector<Index>{x.size()});
+  const Real* from = contiguous<Real>("x", x, "(n,)", {x.size()});
+  Real* to = y.mutable_data();
+  run_team(1, [&](const Member&) { kernels<Real>().unary(kind->second, x.size(), from, to); });
+  return std::move(y);
+}
+
+template <class Real>
+py::array gemm(const std::string& isa, const py::array_t<Real>& a, const py::array_t<Real>& b, const py::object& bias) {
+  const IsaScope scope(isa);
+  const Index M = a.shape(0), K = a.shape(1), N = b.shape(1);
+  const Real* a_data = contiguous<Real>("a", a, "(M, K)", {M, K});
+  const Panels<Real> panels = panels_of(contiguous<Real>("b", b, "(K, N)", {K, N}), K, N);
+  const Real* start = optional_contiguous<Real>("bias", bias, "(N,)", {N});
+  py::array_t<Real> c({M, N});
+  const auto rows = row_pointers(a_data, M, K);
+  std::vector<Real*> out;
+  for (Index r = 0; r < M; ++r) out.push_back(c.mutable_data() + r * N);
+  run_team(1, [&](const Member&) { multiply(panels, M, rows.data(), out.data(), start); });
+  return std::move(c);
+}
+
+template <class Real>
+py::array gemm_tn(const std::string& isa, const py::array_t<Real>& a, const py::array_t<Real>& b, const py::array_t<Real>& c) {
+  const IsaScope scope(isa);
+  const Index rows = a.shape(0), M = a.shape(1), N = b.shape(1);
+  const auto a_rows = row_pointers(contiguous<Real>("a", a, "(rows, M)", {rows, M}), rows, M);
+  const auto b_rows = row_pointers(contiguous<Real>("b", b, "(rows, N)", {rows, N}), rows, N);
+  py::array_t<Real> result({M, N});
+  std::memcpy(result.mutable_data(), contiguous<Real>("c", c, "(M, N)", {M, N}), sizeof(Real) * static_cast<std::size_t>(M * N));
+  Buffer<Real> scratch(outer_scratch<Real>(N));
+  run_team(1, [&](const Member&) {
+    add_outer(rows, a_rows.data(), {0, M}, b_rows.data(), N, result.mutable_data(), scratch.data());
+  });
+  return std::move(result);
+}
+
+template <class Real>
+void bind_type(py::module_& m) {
+  m.def("unary", &unary<Real>, py::arg("isa"), py::arg("name"), py::arg("x").noconvert());
+  m.def("gemm", &gemm<Real>, py::arg("isa"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("bias"));
+  m.def("gemm_tn", &gemm_tn<Real>, py::arg("isa"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("c").noconvert());
+}
+
+}  // namespace
+
+void bind_testing(py::module_& parent) {
+  py::module_ m = parent.def_submodule("testing", "Kernels of every instruction set, for tests.");
+  m.def("isas", &available_isas);
+  m.def("get_isa", [] { return std::string(isa_name()); });
+  m.def("set_isa", &set_isa);
+  bind_type<float>(m);
+  bind_type<double>(m);
+}
+
+}  // namespace rnnfast

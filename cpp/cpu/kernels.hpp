@@ -1,0 +1,127 @@
+// What the drivers ask of the vectorised code: argument structs and one table of functions an ISA and type.
+// Plain data only: an inline function here would be emitted once per ISA under one name.
+#pragma once
+#include "../base/dims.hpp"
+#include "nn_kernels.hpp"
+
+namespace rnnfast {
+
+// Rows of a sequence array: element 0 of row (row, n, t) is data[(row - row0) * by_row + n * by_n + t * by_t].
+// Arrays held row by row leave by_n and by_t zero; the user's (N, T, .) arrays leave by_row zero.
+template <class Real>
+struct View {
+  Real* data;
+  Index row0, by_row, by_n, by_t;
+};
+
+constexpr Index kInitial = -1;  // Slot::prev: the given initial state
+constexpr Index kZero = -2;     // Slot::prev: a zero state (reset)
+constexpr Index kEnd = -1;      // Slot::next: the sequence ends here
+constexpr Index kCut = -2;      // Slot::next: the next step starts from zero, no gradient comes back
+
+struct Slot {
+  Index n, t;        // sequence and time
+  Index prev, next;  // rows of the same sequence one step before and after
+};
+
+// The order in which rows are computed. Without slots the batch is dense and runs forward: row = step * N + n.
+struct Walk {
+  Index N, T;
+  Index dt;             // +1, or -1 where time runs backwards
+  const Slot* slots;    // [rows], by step; null when dense
+  const Index* bounds;  // [T][parts + 1] first row of each part of a step; with slots only
+  Index parts, part;    // this call's share of the sequences
+  Index n0, n1;         // the same share when dense
+};
+
+template <class Real>
+struct ForwardArgs {
+  Walk walk;
+  Index s0, s1;          // steps
+  Index panel0, panel1;  // panels of units
+  Index H;
+  const Real* packed;  // [panel][K][blocks * gates][lanes], the stage's rows of R
+  const Real* bias;    // [panel][blocks * gates][lanes] of b_hh
+  View<Real> u;        // in: W x + b_ih [G H]; out: the gates
+  View<Real> y;        // h; read one step back
+  View<Real> aux;      // c, q_n or r h_prev [H]; read one step back
+  const Real* h0;      // [N, H]
+  const Real* c0;      // [N, H]; LSTM only
+  const Real* zero;    // [H] zeros
+  bool save;           // keep gates and aux for the backward pass
+  Activation activation;
+};
+
+template <class Real>
+struct BackwardArgs {
+  Walk walk;
+  Index s0, s1;  // steps, run from s1 - 1 down to s0
+  Index panel0, panel1;
+  Index H;
+  const Real* packed;  // [panel][K][blocks][lanes], the stage's rows of R as they are
+  View<Real> u;        // in: the gates; out: du
+  View<Real> aux;      // in: as saved; GRU out: dq_n
+  View<const Real> y, dy;
+  const Real* h0;
+  const Real* c0;
+  const Real* zero;  // [G H] zeros
+  Real* dh;          // [N, H] in: dL/dh after the last step; running: what bypasses R
+  Real* dc;          // [N, H] the same of c; LSTM only
+  Activation activation;
+};
+
+// c[r][j] = start[j] + sum_k a[r][k] B[k][j], one chain of fma in the order of k.
+template <class Real>
+struct GemmArgs {
+  Index rows, inner, cols;
+  Index panel0, panel1;   // of gemm_vectors * lanes columns each
+  const Real* const* a;   // [rows] pointers to inner numbers
+  Real* const* c;         // [rows] pointers to cols numbers; may not overlap a
+  const Real* packed;     // [panel][inner][gemm_vectors][lanes]
+  const Real* start;      // [cols], or null for zeros
+};
+
+// c[j][k] += sum_r a[r][j] b[r][k], one chain from zero in the order of r, added once.
+template <class Real>
+struct OuterArgs {
+  Index rows;            // at most kRowBlock
+  Index cols_a, cols_b;
+  const Real* const* a;  // [rows] pointers to cols_a numbers
+  const Real* b_packed;  // [panel][rows][gemm_vectors][lanes]
+  Real* c;               // [cols_a, cols_b]
+  Index ldc;
+};
+
+// Sums over rows run in blocks of this many, added in order: the sum's value depends on nothing else, and its error stays small.
+constexpr Index kRowBlock = 256;
+
+struct DropoutKey {
+  std::uint32_t row[2];     // hash of (seed, call, layer, sequence, step)
+  std::uint32_t threshold;  // drop where hash < threshold
+};
+
+enum class Unary : int { kExp, kSigmoid, kTanh, kLog, kLog1p };
+
+template <class Real>
+struct Kernels {
+  int lanes;
+  int gemm_vectors;                            // vectors in a panel of gemm
+  int forward_blocks[kCellKinds][kMaxStages];  // vectors of units in a forward panel
+  int backward_blocks;                         // vectors of units in a backward panel
+  void (*forward[kCellKinds][kMaxStages])(const ForwardArgs<Real>&);
+  void (*backward[kCellKinds][kMaxStages])(const BackwardArgs<Real>&);
+  void (*finish[kCellKinds])(const BackwardArgs<Real>&);  // dh before step 0, into args.dh
+  void (*gemm)(const GemmArgs<Real>&);
+  void (*outer)(const OuterArgs<Real>&);
+  void (*column_sums)(Index rows, Index cols, const Real* const* a, Real* sums);  // sums[j] += sum_r a[r][j]
+  void (*dropout)(Index n, const Real* x, Real* y, DropoutKey key, Real scale);   // x and y may be the same
+  void (*unary)(Unary kind, Index n, const Real* x, Real* y);
+  NnKernels<Real> nn;
+};
+
+struct KernelTable {
+  Kernels<float> f32;
+  Kernels<double> f64;
+};
+
+}  // namespace rnnfast

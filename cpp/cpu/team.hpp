@@ -1,0 +1,57 @@
+// Threads. team.cpp is the only file with OpenMP.
+#pragma once
+#include <atomic>
+#include <functional>
+
+#include "../base/dims.hpp"
+
+namespace rnnfast {
+
+int num_threads();
+void set_num_threads(int n);
+
+// Spins briefly, then yields, so that a lost core costs a time slice and not a deadlock.
+class Barrier {
+ public:
+  explicit Barrier(int members) : members_(members) {}
+  void wait();
+
+ private:
+  const int members_;
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<int> phase_{0};
+};
+
+// Lets a long call be stopped: `poll` runs on the calling thread only, at most every 50 ms, and answers whether to stop.
+class Interrupt {
+ public:
+  explicit Interrupt(std::function<bool()> poll);
+  void check();  // calling thread only
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+
+ private:
+  std::function<bool()> poll_;
+  std::int64_t next_;
+  std::atomic<bool> stopped_{false};
+};
+
+struct Member {
+  int rank, size;
+  Barrier* barrier;  // null when alone
+
+  void wait() const {
+    if (barrier != nullptr) barrier->wait();
+  }
+};
+
+// Share `part` of `parts` of [0, n), in multiples of `grain`.
+struct Range {
+  Index begin, end;
+};
+Range share(Index n, Index parts, Index part, Index grain = 1);
+
+// Runs fn on up to `threads` members at once, with denormals flushed to zero. fn must not throw. The team may turn out smaller
+// than asked for (a forked child always computes alone): work is dealt out by member.size.
+void run_team(int threads, const std::function<void(const Member&)>& fn);
+
+}  // namespace rnnfast

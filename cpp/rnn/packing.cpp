@@ -1,0 +1,128 @@
+#include "packing.hpp"
+
+#include <vector>
+
+namespace rnnfast {
+
+namespace {
+
+// A's block of rows and one panel of B stay in L2 together.
+constexpr Index kGemmRows = 192;
+// Long enough for full cache lines of the source, short enough for the strided destination to stay in L1.
+constexpr Index kPackBlock = 16;
+
+}  // namespace
+
+template <class Real>
+void pack_columns(Index K, Index width, const Real* const* columns, Real* dst) {
+  for (Index k0 = 0; k0 < K; k0 += kPackBlock) {
+    const Index k1 = smaller(K, k0 + kPackBlock);
+    for (Index j = 0; j < width; ++j) {
+      const Real* column = columns[j];
+      for (Index k = k0; k < k1; ++k) dst[k * width + j] = column != nullptr ? column[k] : Real(0);
+    }
+  }
+}
+
+template <class Real>
+void pack_rows(Index K, Index width, Index valid, const Real* const* rows, Index offset, Real* dst) {
+  for (Index k = 0; k < K; ++k, dst += width) {
+    std::memcpy(dst, rows[k] + offset, sizeof(Real) * static_cast<std::size_t>(valid));
+    for (Index j = valid; j < width; ++j) dst[j] = Real(0);
+  }
+}
+
+namespace {
+
+template <class Real>
+Index panel_width() {
+  return static_cast<Index>(kernels<Real>().gemm_vectors) * kernels<Real>().lanes;
+}
+
+template <class Real>
+Panels<Real> empty_panels(Index inner, Index cols) {
+  const Index width = panel_width<Real>(), count = ceil_div(cols, width);
+  // Kernels fetch a few rows ahead of the last panel; the addresses are never read, only prefetched.
+  return {inner, cols, count, Buffer<Real>(checked_product(checked_product(count, inner), width))};
+}
+
+}  // namespace
+
+template <class Real>
+Panels<Real> panels_of_transpose(const Real* W, Index cols, Index inner) {
+  Panels<Real> panels = empty_panels<Real>(inner, cols);
+  const Index width = panel_width<Real>();
+  std::vector<const Real*> columns(static_cast<std::size_t>(width));
+  for (Index panel = 0; panel < panels.count; ++panel) {
+    for (Index j = 0; j < width; ++j) {
+      const Index col = panel * width + j;
+      columns[static_cast<std::size_t>(j)] = col < cols ? W + col * inner : nullptr;
+    }
+    pack_columns(inner, width, columns.data(), panels.data.data() + panel * inner * width);
+  }
+  return panels;
+}
+
+template <class Real>
+Panels<Real> panels_of(const Real* W, Index inner, Index cols) {
+  Panels<Real> panels = empty_panels<Real>(inner, cols);
+  const Index width = panel_width<Real>();
+  std::vector<const Real*> rows(static_cast<std::size_t>(inner));
+  for (Index k = 0; k < inner; ++k) rows[static_cast<std::size_t>(k)] = W + k * cols;
+  for (Index panel = 0; panel < panels.count; ++panel)
+    pack_rows(inner, width, smaller(width, cols - panel * width), rows.data(), panel * width,
+              panels.data.data() + panel * inner * width);
+  return panels;
+}
+
+template <class Real>
+void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start) {
+  for (Index r = 0; r < rows; r += kGemmRows)
+    kernels<Real>().gemm({smaller(kGemmRows, rows - r), b.inner, b.cols, 0, b.count, a + r, c + r, b.data.data(), start});
+}
+
+template <class Real>
+Index outer_scratch(Index cols_b) {
+  const Index width = panel_width<Real>();
+  return ceil_div(cols_b, width) * width * kRowBlock;
+}
+
+template <class Real>
+void add_outer(Index rows, const Real* const* a, Range columns, const Real* const* b, Index cols_b, Real* c, Real* scratch) {
+  if (columns.begin >= columns.end) return;
+  const Index width = panel_width<Real>();
+  const Real* shifted[kRowBlock];
+  for (Index r0 = 0; r0 < rows; r0 += kRowBlock) {
+    const Index block = smaller(kRowBlock, rows - r0);
+    for (Index col = 0; col < cols_b; col += width)
+      pack_rows(block, width, smaller(width, cols_b - col), b + r0, col, scratch + col * block);
+    for (Index r = 0; r < block; ++r) shifted[r] = a[r0 + r] + columns.begin;
+    kernels<Real>().outer(
+        {block, columns.end - columns.begin, cols_b, shifted, scratch, c + columns.begin * cols_b, cols_b});
+  }
+}
+
+template <class Real>
+void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums) {
+  const Real* shifted[kRowBlock];
+  for (Index r0 = 0; r0 < rows; r0 += kRowBlock) {
+    const Index block = smaller(kRowBlock, rows - r0);
+    for (Index r = 0; r < block; ++r) shifted[r] = a[r0 + r] + columns.begin;
+    kernels<Real>().column_sums(block, columns.end - columns.begin, shifted, sums + columns.begin);
+  }
+}
+
+#define RNNFAST_INSTANTIATE(Real)                                                                                        \
+  template void pack_columns(Index, Index, const Real* const*, Real*);                                                  \
+  template void pack_rows(Index, Index, Index, const Real* const*, Index, Real*);                                       \
+  template Panels<Real> panels_of_transpose(const Real*, Index, Index);                                                 \
+  template Panels<Real> panels_of(const Real*, Index, Index);                                                           \
+  template void multiply(const Panels<Real>&, Index, const Real* const*, Real* const*, const Real*);                    \
+  template Index outer_scratch<Real>(Index);                                                                            \
+  template void add_outer(Index, const Real* const*, Range, const Real* const*, Index, Real*, Real*);                   \
+  template void add_column_sums(Index, const Real* const*, Range, Real*);
+RNNFAST_INSTANTIATE(float)
+RNNFAST_INSTANTIATE(double)
+#undef RNNFAST_INSTANTIATE
+
+}  // namespace rnnfast

@@ -1,0 +1,49 @@
+// Matrices in panels, as the kernels read them: [panel][K][width], zero beyond the last column.
+#pragma once
+#include <memory>
+
+#include "../base/buffer.hpp"
+#include "../cpu/isa.hpp"
+#include "../cpu/team.hpp"
+
+namespace rnnfast {
+
+// dst[k][j] = columns[j][k], zero where columns[j] is null.  dst [K, width]
+template <class Real>
+void pack_columns(Index K, Index width, const Real* const* columns, Real* dst);
+
+// dst[k][j] = rows[k][offset + j], zero from `valid` on.  dst [K, width]
+template <class Real>
+void pack_rows(Index K, Index width, Index valid, const Real* const* rows, Index offset, Real* dst);
+
+// The right operand of a gemm.
+template <class Real>
+struct Panels {
+  Index inner = 0, cols = 0, count = 0;
+  Buffer<Real> data;
+};
+
+// Columns of B are the rows of W [cols, inner]: a product with W^T.
+template <class Real>
+Panels<Real> panels_of_transpose(const Real* W, Index cols, Index inner);
+
+// B = W [inner, cols].
+template <class Real>
+Panels<Real> panels_of(const Real* W, Index inner, Index cols);
+
+// c[r] = start + a[r] B for every r, in blocks of rows that stay in cache. a [rows] of [inner], c [rows] of [cols].
+template <class Real>
+void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start);
+
+// c [cols_a, cols_b] += sum over rows of a[r]^T b[r], columns of a within [j0, j1), in blocks of kRowBlock rows from the first on.
+// scratch: outer_scratch(cols_b) numbers.
+template <class Real>
+Index outer_scratch(Index cols_b);
+template <class Real>
+void add_outer(Index rows, const Real* const* a, Range columns, const Real* const* b, Index cols_b, Real* c, Real* scratch);
+
+// sums [cols] += sum over rows of a[r], columns within the range, in blocks of kRowBlock rows.
+template <class Real>
+void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums);
+
+}  // namespace rnnfast

@@ -1,0 +1,73 @@
+// A stack of recurrent layers over a batch of sequences: forward, and back through time.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "plan.hpp"
+#include "weights.hpp"
+
+namespace rnnfast {
+
+template <class Real>
+using Stack = std::vector<std::shared_ptr<const Weights<Real>>>;  // by layer, the first reads x
+
+// Between layers. The mask is a function of these numbers and (layer, sequence, step, unit); it is never stored.
+struct Dropout {
+  double p = 0;
+  std::uint64_t seed = 0, call = 0;
+};
+DropoutKey dropout_key(const Dropout& dropout, Index layer, const Slot& slot);
+
+// What the backward pass needs of one layer.
+template <class Real>
+struct Saved {
+  Buffer<Real> gates;  // [rows, G H]; becomes du
+  Buffer<Real> aux;    // [rows, H]
+  Buffer<Real> y;      // [rows, H], of all layers but the last, whose y is the user's
+};
+
+// x, y: views of (N, T, .) arrays. States [L, N, H]; h0, c0 may be null for zeros. Outputs may not overlap inputs.
+template <class Real>
+struct ForwardCall {
+  const Stack<Real>& layers;
+  const Plan& plan;
+  View<const Real> x;
+  View<Real> y;
+  const Real *h0, *c0;
+  Real *hn, *cn;
+  std::vector<Saved<Real>>* saved;  // null: inference
+  Dropout dropout;
+  int threads;
+};
+
+// False: interrupted, outputs undefined.
+template <class Real>
+bool forward(const ForwardCall<Real>& call, Interrupt& interrupt);
+
+// Gradients are added to; db may be null.
+template <class Real>
+struct LayerGradients {
+  Real *dW, *dR, *db_w, *db_r;
+};
+
+// x, y, h0, c0, saved: of the forward call; saved is used up. dy: view of zeros where y has no gradient.
+// dh, dc [L, N, H]: in, the gradient of the final states; out, of the initial states. dx.data null: not wanted; else zero where
+// the batch has no rows.
+template <class Real>
+struct BackwardCall {
+  const Stack<Real>& layers;
+  const Plan& plan;
+  View<const Real> x, y, dy;
+  const Real *h0, *c0;
+  std::vector<Saved<Real>>& saved;
+  View<Real> dx;
+  Real *dh, *dc;
+  const std::vector<LayerGradients<Real>>& gradients;
+  Dropout dropout;
+  int threads;
+};
+
+template <class Real>
+bool backward(const BackwardCall<Real>& call, Interrupt& interrupt);
+
+}  // namespace rnnfast

@@ -1,0 +1,42 @@
+// Pointers to the rows of views, in the order of a plan. Shared by the two drivers.
+#pragma once
+#include <vector>
+
+#include "plan.hpp"
+
+namespace rnnfast {
+
+template <class Real>
+Real* row_of(const View<Real>& view, Index row, Index n, Index t) {
+  return view.data + (row - view.row0) * view.by_row + n * view.by_n + t * view.by_t;
+}
+
+template <class Real>
+View<Real> rows_view(Real* data, Index width, Index row0 = 0) {
+  return {data, row0, width, 0, 0};
+}
+
+template <class Real>
+View<const Real> read_only(const View<Real>& view) {
+  return {view.data, view.row0, view.by_row, view.by_n, view.by_t};
+}
+
+// Calls f(row, slot) for the rows [begin, end) in order.
+template <class F>
+void for_rows(const Plan& plan, Range range, const F& f) {
+  if (range.begin >= range.end) return;
+  Index s = plan.step_of(range.begin);
+  for (Index row = range.begin; row < range.end; ++row) {
+    while (row >= plan.first_row(s + 1)) ++s;
+    f(row, plan.slot(s, row));
+  }
+}
+
+// The row one step before `slot`: of the view itself, of the initial state [N, H], or zeros.
+template <class Real>
+const Real* row_before(const View<const Real>& view, const Slot& slot, Index dt, const Real* initial, Index H, const Real* zero) {
+  if (slot.prev >= 0) return row_of(view, slot.prev, slot.n, slot.t - dt);
+  return slot.prev == kInitial ? initial + slot.n * H : zero;
+}
+
+}  // namespace rnnfast

@@ -1,0 +1,207 @@
+// Runs a cell's stage over steps, rows and panels of units: the product R h on a tile of rows, then the cell on its accumulators.
+// Time runs inside, so that a share of sequences that needs no barrier takes one call a chunk.
+#pragma once
+#include "cells-inl.hpp"
+#include "gemm-inl.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+struct RowRef {
+  Index row, n, t, prev, next;
+};
+
+RNNFAST_INLINE Index first_row(const Walk& w, Index s) {
+  return w.slots != nullptr ? w.bounds[s * (w.parts + 1) + w.part] : s * w.N + w.n0;
+}
+RNNFAST_INLINE Index last_row(const Walk& w, Index s) {
+  return w.slots != nullptr ? w.bounds[s * (w.parts + 1) + w.part + 1] : s * w.N + w.n1;
+}
+
+RNNFAST_INLINE RowRef row_ref(const Walk& w, Index s, Index row) {
+  if (w.slots != nullptr) {
+    const Slot& slot = w.slots[row];
+    return {row, slot.n, slot.t, slot.prev, slot.next};
+  }
+  return {row, row - s * w.N, s, s > 0 ? row - w.N : kInitial, s + 1 < w.T ? row + w.N : kEnd};
+}
+
+template <class Real>
+RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
+  return v.data + (row - v.row0) * v.by_row + n * v.by_n + t * v.by_t;
+}
+
+// The row of `view` one step back: of the sequence itself, of the given initial state, or zeros.
+template <class Real, class ViewReal>
+RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const Walk& w, const RowRef& ref, const Real* initial, Index H,
+                                  const Real* zero) {
+  if (ref.prev >= 0) return at(view, ref.prev, ref.n, ref.t - w.dt);
+  return ref.prev == kInitial ? initial + ref.n * H : zero;
+}
+
+template <class Real, class Stage>
+static void forward_units(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit, int blocks,
+                          const Tile<Real>& tile) {
+  constexpr int G = Stage::kGates;
+  const Index H = args.H;
+  for (Index r = 0; r < rows; ++r) {
+    const RowRef& ref = refs[r];
+    ForwardUnit<Real> m;
+    m.u = at(args.u, ref.row, ref.n, ref.t) + unit;
+    m.h = at(args.y, ref.row, ref.n, ref.t) + unit;
+    m.h_prev = before(args.y, args.walk, ref, args.h0, H, args.zero) + unit;
+    m.aux = at(args.aux, ref.row, ref.n, ref.t) + unit;
+    m.aux_prev = before(args.aux, args.walk, ref, args.c0, H, args.zero) + unit;
+    m.H = H, m.save = args.save, m.activation = args.activation;
+    for (int block = 0; block < blocks; ++block) {
+      m.n = H - unit - block * kLanes<Real>;
+      Vec<Real> q[G];
+      const Real* from = tile.q + (r * blocks + block) * G * kLanes<Real>;
+#pragma GCC unroll 4
+      for (int g = 0; g < G; ++g) q[g] = load(from + g * kLanes<Real>);
+      Stage::apply(q, m);
+      m.u += kLanes<Real>, m.h += kLanes<Real>, m.h_prev += kLanes<Real>, m.aux += kLanes<Real>, m.aux_prev += kLanes<Real>;
+    }
+  }
+}
+
+template <class Real, class Stage>
+RNNFAST_INLINE const Real* forward_operand(const ForwardArgs<Real>& args, const RowRef& ref) {
+  if constexpr (Stage::kOperand == Operand::kAux) return at(args.aux, ref.row, ref.n, ref.t);
+  return before(args.y, args.walk, ref, args.h0, args.H, args.zero);
+}
+
+template <class Real, class Stage, int kBlocks>
+static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel) {
+  constexpr int NV = kBlocks * Stage::kGates;
+  constexpr int kFull = kMaxVectors / Stage::kGates;  // blocks of every panel but the last
+  const Real* packed = args.packed + panel * args.H * kFull * Stage::kGates * kLanes<Real>;
+  const Real* bias = args.bias + panel * kFull * Stage::kGates * kLanes<Real>;
+  const Index end = last_row(args.walk, s);
+  for (Index row = first_row(args.walk, s); row < end;) {
+    const Index m = next_tile<NV>(end - row);
+    RowRef refs[kMaxTileRows];
+    const Real* operand[kMaxTileRows];
+    for (Index r = 0; r < m; ++r) {
+      refs[r] = row_ref(args.walk, s, row + r);
+      operand[r] = forward_operand<Real, Stage>(args, refs[r]);
+    }
+    Tile<Real> tile;
+    multiply<Real, NV, true>(m, operand, args.H, packed, bias, tile);
+    forward_units<Real, Stage>(args, refs, m, panel * kFull * kLanes<Real>, kBlocks, tile);
+    row += m;
+  }
+}
+
+// Units of a panel in vectors; the last panel may hold fewer than the others.
+template <class Real, int kBlocks>
+RNNFAST_INLINE Index panel_blocks(Index H, Index panel) {
+  const Index left = (H + kLanes<Real> - 1) / kLanes<Real> - panel * kBlocks;
+  return left < kBlocks ? left : kBlocks;
+}
+
+template <class Real, class Stage, int kBlocks = kMaxVectors / Stage::kGates>
+RNNFAST_INLINE void forward_blocks(const ForwardArgs<Real>& args, Index s, Index panel, Index blocks) {
+  if (blocks == kBlocks)
+    forward_panel<Real, Stage, kBlocks>(args, s, panel);
+  else if constexpr (kBlocks > 1)
+    forward_blocks<Real, Stage, kBlocks - 1>(args, s, panel, blocks);
+}
+
+template <class Real, class Stage>
+static void forward_steps(const ForwardArgs<Real>& args) {
+  for (Index s = args.s0; s < args.s1; ++s)
+    for (Index panel = args.panel0; panel < args.panel1; ++panel)
+      forward_blocks<Real, Stage>(args, s, panel, panel_blocks<Real, kMaxVectors / Stage::kGates>(args.H, panel));
+}
+
+// Where a backward tile finds dq; kFinish: the state before step 0, whose row after is the first row itself.
+template <class Real, class Stage, bool kFinish>
+RNNFAST_INLINE Index dq_row(const RowRef& ref) {
+  if constexpr (kFinish) return ref.prev == kInitial ? ref.row : kCut;
+  return Stage::kDq.own_row ? ref.row : ref.next;
+}
+
+template <class Real, class Cell, class Stage, bool kFinish>
+static void backward_units(const BackwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit, int blocks,
+                           const Tile<Real>& tile) {
+  const Index H = args.H;
+  for (Index r = 0; r < rows; ++r) {
+    const RowRef& ref = refs[r];
+    const Index after = dq_row<Real, Stage, kFinish>(ref);
+    BackwardUnit<Real> m;
+    m.u = at(args.u, ref.row, ref.n, ref.t) + unit;
+    m.aux = at(args.aux, ref.row, ref.n, ref.t) + unit;
+    m.h = at(args.y, ref.row, ref.n, ref.t) + unit;
+    m.h_prev = before(args.y, args.walk, ref, args.h0, H, args.zero) + unit;
+    m.aux_prev = before(args.aux, args.walk, ref, args.c0, H, args.zero) + unit;
+    m.dh = args.dh + ref.n * H + unit, m.dc = args.dc + ref.n * H + unit;
+    m.H = H, m.activation = args.activation, m.cut = after == kCut;
+    const Real* dy = at(args.dy, ref.row, ref.n, ref.t) + unit;
+    // dh holds a part of the gradient at a sequence's end, and between steps where something bypasses R.
+    const bool running = after == kEnd || (Cell::kBypass && after >= 0);
+    for (int block = 0; block < blocks; ++block) {
+      m.n = H - unit - block * kLanes<Real>;
+      const Vec<Real> product = load(tile.q + (r * blocks + block) * kLanes<Real>);
+      if constexpr (Stage::kDq.own_row && !kFinish) {
+        Stage::apply(product, m);
+      } else {
+        const Vec<Real> state = (running ? m.load_dh() : Vec<Real>{}) + product;
+        if constexpr (kFinish)
+          m.set_dh(state);
+        else
+          Stage::apply(state + load_first(dy, m.n), m);
+      }
+      m.u += kLanes<Real>, m.aux += kLanes<Real>, m.h += kLanes<Real>, m.h_prev += kLanes<Real>, m.aux_prev += kLanes<Real>;
+      m.dh += kLanes<Real>, m.dc += kLanes<Real>, dy += kLanes<Real>;
+    }
+  }
+}
+
+template <class Real, class Cell, class Stage, bool kFinish, int kBlocks>
+static void backward_panel(const BackwardArgs<Real>& args, Index s, Index panel) {
+  constexpr DqRange kDq = Stage::kDq;
+  const Index H = args.H, inner = kDq.gates * H, inner_aux = kDq.aux_gates * H;
+  const Real* packed = args.packed + panel * (inner + inner_aux) * kMaxVectors * kLanes<Real>;
+  const Index end = last_row(args.walk, s);
+  for (Index row = first_row(args.walk, s); row < end;) {
+    const Index m = next_tile<kBlocks>(end - row);
+    RowRef refs[kMaxTileRows];
+    const Real *dq[kMaxTileRows], *dq_aux[kMaxTileRows];
+    for (Index r = 0; r < m; ++r) {
+      refs[r] = row_ref(args.walk, s, row + r);
+      const Index after = dq_row<Real, Stage, kFinish>(refs[r]);
+      dq[r] = after >= 0 ? at(args.u, after, refs[r].n, 0) + kDq.first_gate * H : args.zero;
+      dq_aux[r] = after >= 0 ? at(args.aux, after, refs[r].n, 0) : args.zero;
+    }
+    Tile<Real> tile;
+    const Vec<Real> nothing[kMaxVectors] = {};
+    multiply<Real, kBlocks, true>(m, dq, inner, packed, reinterpret_cast<const Real*>(nothing), tile);
+    if constexpr (kDq.aux_gates > 0)
+      multiply<Real, kBlocks, false>(m, dq_aux, inner_aux, packed + inner * kBlocks * kLanes<Real>, nullptr, tile);
+    backward_units<Real, Cell, Stage, kFinish>(args, refs, m, panel * kMaxVectors * kLanes<Real>, kBlocks, tile);
+    row += m;
+  }
+}
+
+template <class Real, class Cell, class Stage, bool kFinish, int kBlocks = kMaxVectors>
+RNNFAST_INLINE void backward_blocks(const BackwardArgs<Real>& args, Index s, Index panel, Index blocks) {
+  if (blocks == kBlocks)
+    backward_panel<Real, Cell, Stage, kFinish, kBlocks>(args, s, panel);
+  else if constexpr (kBlocks > 1)
+    backward_blocks<Real, Cell, Stage, kFinish, kBlocks - 1>(args, s, panel, blocks);
+}
+
+template <class Real, class Cell, class Stage>
+static void backward_steps(const BackwardArgs<Real>& args) {
+  for (Index s = args.s1 - 1; s >= args.s0; --s)
+    for (Index panel = args.panel0; panel < args.panel1; ++panel)
+      backward_blocks<Real, Cell, Stage, false>(args, s, panel, panel_blocks<Real, kMaxVectors>(args.H, panel));
+}
+
+template <class Real, class Cell>
+static void finish(const BackwardArgs<Real>& args) {
+  for (Index panel = args.panel0; panel < args.panel1; ++panel)
+    backward_blocks<Real, Cell, typename Cell::Backward, true>(args, 0, panel, panel_blocks<Real, kMaxVectors>(args.H, panel));
+}
+
+}  // namespace rnnfast::RNNFAST_ISA

@@ -1,0 +1,59 @@
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Gradients = tuple[Array, Array, Array | None, Array | None]
+
+__version__: str
+
+def num_threads() -> int: ...
+def set_num_threads(n: int) -> None: ...
+def isa() -> str: ...
+def isas() -> list[str]: ...
+def cells() -> list[str]: ...
+
+class Weights:
+    def __init__(self, cell: str, activation: str, w: Array, r: Array, b_w: Array | None, b_r: Array | None) -> None: ...
+
+class Tape:
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def used(self) -> bool: ...
+
+# x (N, T, C); h0, c0 (L, N, H); lengths int64 (N,); resets uint8 (N, T)  ->  y (N, T, H), hn, cn, tape
+def forward(
+    layers: list[Weights],
+    x: Array,
+    h0: Array | None,
+    c0: Array | None,
+    lengths: Array | None,
+    resets: Array | None,
+    reverse: bool,
+    time_major: bool,
+    save: bool,
+    dropout: float,
+    seed: int,
+    call: int,
+) -> tuple[Array, Array, Array | None, Tape | None]: ...
+
+# dy (N, T, H); dh, dc (L, N, H); adds into gradients (dW, dR, db_w, db_r)  ->  dx (N, T, C), dh0, dc0
+def backward(
+    tape: Tape, dy: Array | None, dh: Array | None, dc: Array | None, gradients: list[Gradients], need_dx: bool
+) -> tuple[Array | None, Array, Array | None]: ...
+
+class testing:
+    @staticmethod
+    def isas() -> list[str]: ...
+    @staticmethod
+    def get_isa() -> str: ...
+    @staticmethod
+    def set_isa(name: str) -> None: ...
+    @staticmethod
+    def unary(isa: str, name: str, x: Array) -> Array: ...
+    @staticmethod
+    def gemm(isa: str, a: Array, b: Array, bias: Array | None) -> Array: ...
+    @staticmethod
+    def gemm_tn(isa: str, a: Array, b: Array, c: Array) -> Array: ...

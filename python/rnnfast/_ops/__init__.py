@@ -1,0 +1,31 @@
+"""The engine's functions over NumPy arrays. Only this package imports ``rnnfast._core``."""
+
+from rnnfast._core import __version__ as __version__
+from rnnfast._core import cells as cells
+from rnnfast._core import isas as isas
+from rnnfast._core import num_threads as num_threads
+from rnnfast._core import set_num_threads as set_num_threads
+from rnnfast._ops.recurrent import CoreTape as CoreTape
+from rnnfast._ops.recurrent import Weights as Weights
+from rnnfast._ops.recurrent import isa as isa
+from rnnfast._ops.recurrent import lengths_array as lengths_array
+from rnnfast._ops.recurrent import pack as pack
+from rnnfast._ops.recurrent import pad as pad
+from rnnfast._ops.recurrent import rnn_backward as rnn_backward
+from rnnfast._ops.recurrent import rnn_forward as rnn_forward
+from rnnfast._ops.recurrent import sequences as sequences
+from rnnfast._ops.recurrent import state_array as state_array
+from rnnfast._ops.dense import linear as linear
+from rnnfast._ops.dense import linear_backward as linear_backward
+from rnnfast._ops.dense import embedding as embedding
+from rnnfast._ops.dense import embedding_backward as embedding_backward
+from rnnfast._ops.losses import softmax as softmax
+from rnnfast._ops.losses import log_softmax as log_softmax
+from rnnfast._ops.losses import softmax_cross_entropy as softmax_cross_entropy
+from rnnfast._ops.losses import mean_squared_error as mean_squared_error
+from rnnfast._ops.losses import binary_cross_entropy as binary_cross_entropy
+from rnnfast._ops.updates import sgd_step as sgd_step
+from rnnfast._ops.updates import adam_step as adam_step
+from rnnfast._ops.updates import rmsprop_step as rmsprop_step
+from rnnfast._ops.updates import squared_norm as squared_norm
+from rnnfast._ops.updates import scale_ as scale_

@@ -1,0 +1,119 @@
+"""Recurrent stacks over the engine: from the user's arrays to contiguous ones of the right type, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast import _core
+
+Array = npt.NDArray[Any]
+Weights = _core.Weights
+CoreTape = _core.Tape
+
+
+def pack(cell: str, activation: str, w: Array, r: Array, b_w: Array | None, b_r: Array | None) -> Weights:
+    """Pack one layer's weights for the current instruction set; the arrays must not change while in use."""
+    return _core.Weights(cell, activation, w, r, b_w, b_r)
+
+
+def isa() -> str:
+    """Name of the instruction set in use."""
+    return _core.isa()
+
+
+def pad(sequences: Sequence[npt.ArrayLike], dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Turn arrays (T_i, C) into one (N, T, C), zero past each length, and the lengths (N,)."""
+    arrays = [np.asarray(a) for a in sequences]
+    for i, a in enumerate(arrays):
+        if a.ndim != 2:
+            raise ValueError(f"x[{i}]: two axes (T, C) are required, got shape {a.shape}")
+        _require_dtype(f"x[{i}]", a, dtype)
+        if a.shape[1] != arrays[0].shape[1]:
+            raise ValueError(f"x[{i}]: shape (T, C) with C = {arrays[0].shape[1]} is required, got {a.shape}")
+    lengths = np.array([len(a) for a in arrays], dtype=np.int64)
+    steps = int(lengths.max(initial=0))
+    x = np.zeros((len(arrays), steps, arrays[0].shape[1] if arrays else 0), dtype)
+    for row, a in zip(x, arrays, strict=True):
+        row[: len(a)] = a
+    return x, lengths
+
+
+def _require_dtype(name: str, array: Array, dtype: np.dtype[Any]) -> None:
+    if array.dtype != dtype:
+        raise TypeError(f"{name}: dtype {dtype} is required, got {array.dtype}")
+
+
+def sequences(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any], *, time_major: bool) -> Array:
+    """Check an array (N, T, width), or (T, N, width) if ``time_major``; return it batch-first, without a copy where possible."""
+    a = np.asarray(array)
+    axes = "(T, N, C)" if time_major else "(N, T, C)"
+    if a.ndim != 3:
+        hint = f"; reshape it to {axes} first" if a.ndim > 3 else ""
+        raise ValueError(f"{name}: three axes {axes} are required, got shape {a.shape}{hint}")
+    _require_dtype(name, a, dtype)
+    if a.shape[2] != width:
+        raise ValueError(f"{name}: shape {axes} with C = {width} is required, got {a.shape}")
+    strides = a.strides
+    whole = all(s % a.itemsize == 0 for s in strides[:2]) and (strides[2] == a.itemsize or width == 1)
+    if not (whole and a.flags.aligned):
+        a = np.ascontiguousarray(a)
+    return a.transpose(1, 0, 2) if time_major else a
+
+
+def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+    """Check a state (L*D, N, H); ``None`` stays ``None``."""
+    if array is None:
+        return None
+    a = np.asarray(array)
+    _require_dtype(name, a, dtype)
+    if a.shape != shape:
+        raise ValueError(f"{name}: shape (L*D, N, H) = {shape} is required, got {a.shape}")
+    return np.require(a, requirements=("C", "A"))
+
+
+def lengths_array(lengths: npt.ArrayLike | None, sequences: int, steps: int) -> Array | None:
+    """Check lengths (N,), each within 0..T."""
+    if lengths is None:
+        return None
+    a = np.asarray(lengths)
+    if not np.issubdtype(a.dtype, np.integer):
+        raise TypeError(f"lengths: integers are required, got dtype {a.dtype}")
+    if a.shape != (sequences,):
+        raise ValueError(f"lengths: shape (N,) = ({sequences},) is required, got {a.shape}")
+    outside = np.flatnonzero((a < 0) | (a > steps))
+    if outside.size:
+        i = int(outside[0])
+        raise ValueError(f"lengths: each within 0..T is required (T = {steps}), got {a[i]} at index {i}")
+    return np.ascontiguousarray(a, dtype=np.int64)
+
+
+def rnn_forward(
+    weights: list[Weights],
+    x: Array,
+    h0: Array | None,
+    c0: Array | None,
+    lengths: Array | None,
+    *,
+    time_major: bool,
+    save: bool,
+    dropout: tuple[float, int, int] = (0.0, 0, 0),
+) -> tuple[Array, Array, Array | None, CoreTape | None]:
+    """Run a stack over x (N, T, C); ``dropout`` is (probability, seed, call). Returns y (N, T, H), h, c, tape."""
+    return _core.forward(weights, x, h0, c0, lengths, None, False, time_major, save, *dropout)
+
+
+def rnn_backward(
+    tape: CoreTape,
+    dy: Array | None,
+    dh: Array | None,
+    dc: Array | None,
+    gradients: list[tuple[Array, Array, Array | None, Array | None]],
+) -> tuple[Array, Array, Array | None]:
+    """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r) by layer. Returns dx, dh0, dc0."""
+    dx, dh0, dc0 = _core.backward(tape, dy, dh, dc, gradients, True)
+    assert dx is not None
+    return dx, dh0, dc0

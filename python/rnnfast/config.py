@@ -1,0 +1,68 @@
+"""Threads, instruction sets, and a page that shows what is in use."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+
+from rnnfast import _ops
+
+cpu = SimpleNamespace(isa=_ops.isa, isas=_ops.isas)
+
+
+def get_num_threads() -> int:
+    """Return the largest number of threads a call may use."""
+    return _ops.num_threads()
+
+
+def set_num_threads(n: int) -> None:
+    """Set the largest number of threads a call may use, for the whole process.
+
+    Results do not depend on it. The first value is that of ``RNNFAST_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the number
+    of processors.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+    """
+    _ops.set_num_threads(n)
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Use at most ``n`` threads inside a ``with`` block.
+
+    Examples
+    --------
+    >>> import rnnfast as rf
+    >>> with rf.threads(1):
+    ...     rf.get_num_threads()
+    1
+    """
+    before = get_num_threads()
+    set_num_threads(n)
+    try:
+        yield
+    finally:
+        set_num_threads(before)
+
+
+def show_config() -> None:
+    """Print the version, the instruction set, the threads and the environment."""
+    rows = {
+        "rnnfast": _ops.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "instruction set": f"{_ops.isa()} (of {', '.join(_ops.isas())})",
+        "threads": f"{_ops.num_threads()} (of {os.cpu_count()} processors)",
+    }
+    rows |= {name: os.environ[name] for name in ("RNNFAST_NUM_THREADS", "RNNFAST_MAX_ISA") if name in os.environ}
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:{width}}  {value}")

@@ -1,0 +1,290 @@
+"""What the three recurrent layers share: parameters, packed weights, forward and backward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast import _ops
+from rnnfast.init import uniform
+from rnnfast.params import Module, Parameter
+
+Array = npt.NDArray[Any]
+State = Array | tuple[Array, Array]
+StateLike = npt.ArrayLike | tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None
+Sequences = npt.ArrayLike | Sequence[npt.ArrayLike]
+
+
+def require_later(**options: Any) -> None:
+    """Raise NotImplementedError for the first option that is set."""
+    for name, value in options.items():
+        if value is not None and value is not False and value != 0:
+            raise NotImplementedError(f"{name}: this option is not available yet, got {value!r}")
+
+
+def require_positive(name: str, value: int) -> int:
+    """Return a size of at least 1 as int."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: an integer is required, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name}: at least 1 is required, got {value}")
+    return int(value)
+
+
+@dataclass(eq=False)
+class Tape:
+    """What a forward call keeps for ``backward``; single-use. It refers to the call's x and y, which must not be modified meanwhile."""
+
+    core: _ops.CoreTape
+    versions: tuple[int, ...]
+    sequences: int
+    steps: int
+    used: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes kept beside x and y."""
+        return self.core.nbytes
+
+
+class Recurrent(Module):
+    """Base of RNN, LSTM and GRU: a stack of ``num_layers`` layers of one cell."""
+
+    gates: ClassVar[int]
+    has_cell_state: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        *,
+        activation: str = "tanh",
+        num_layers: int,
+        bidirectional: bool,
+        bias: bool,
+        dropout: float,
+        time_major: bool,
+        dtype: npt.DTypeLike,
+        seed: int | None,
+    ) -> None:
+        require_later(bidirectional=bidirectional)
+        self.input_size = require_positive("input_size", input_size)
+        self.hidden_size = require_positive("hidden_size", hidden_size)
+        self.num_layers = require_positive("num_layers", num_layers)
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise TypeError(f"dtype: float32 or float64 is required, got {self.dtype}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout: a probability within [0, 1) is required, got {dropout}")
+        self.bias = bool(bias)
+        self.dropout = float(dropout)
+        self.time_major = bool(time_major)
+        self._cell = cell
+        self._activation = activation
+        rng = np.random.default_rng(seed)
+        self._parameters = self._new_parameters(rng)
+        self._dropout_seed = int(rng.integers(2**63))
+        self._calls = 0
+        self._packs: list[tuple[tuple[int, ...], str, _ops.Weights] | None] = [None] * self.num_layers
+
+    def _new_parameters(self, rng: np.random.Generator) -> dict[str, Parameter]:
+        bound = 1 / math.sqrt(self.hidden_size)
+        rows = self.gates * self.hidden_size
+        parameters = {}
+        for layer in range(self.num_layers):
+            width = self.input_size if layer == 0 else self.hidden_size
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, self.hidden_size)}
+            if self.bias:
+                shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            for name, shape in shapes.items():
+                parameters[f"{name}_l{layer}"] = Parameter(uniform(shape, bound, rng=rng, dtype=self.dtype))
+        return parameters
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H), ``bias_ih_l0``, ..."""
+        return dict(self._parameters)
+
+    def _layer_parameters(self, layer: int) -> list[Parameter | None]:
+        return [self._parameters.get(f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+
+    def _versions(self) -> tuple[int, ...]:
+        return tuple(p.version for p in self._parameters.values())
+
+    def _weights(self) -> list[_ops.Weights]:
+        """Return every layer's packed weights, packing again what changed since the last call."""
+        isa, result = _ops.isa(), []
+        for layer, pack in enumerate(self._packs):
+            parameters = self._layer_parameters(layer)
+            versions = tuple(p.version for p in parameters if p is not None)
+            if pack is None or pack[:2] != (versions, isa):
+                w, r, b_w, b_r = (None if p is None else p.value for p in parameters)
+                assert w is not None
+                assert r is not None
+                pack = (versions, isa, _ops.pack(self._cell, self._activation, w, r, b_w, b_r))
+                self._packs[layer] = pack
+            result.append(pack[2])
+        return result
+
+    def _split_state(self, name: str, state: StateLike, sequences: int) -> tuple[Array | None, Array | None]:
+        shape = (self.num_layers, sequences, self.hidden_size)
+        if state is None:
+            return None, None
+        if not self.has_cell_state:
+            if isinstance(state, tuple):
+                raise TypeError(f"{name}: one array h is required, got a tuple")
+            return _ops.state_array(name, state, shape, self.dtype), None
+        if not isinstance(state, tuple) or len(state) != 2:
+            raise TypeError(f"{name}: a tuple (h, c) is required, got {type(state).__name__}")
+        h, c = (_ops.state_array(f"{name}[{i}]", part, shape, self.dtype) for i, part in enumerate(state))
+        return h, c
+
+    def _join_state(self, h: Array, c: Array | None) -> State:
+        return h if c is None else (h, c)
+
+    def _run(
+        self, x: Sequences, state: StateLike, lengths: npt.ArrayLike | None, *, save: bool, training: bool
+    ) -> tuple[Array, State, Tape | None]:
+        if isinstance(x, (list, tuple)):
+            if lengths is not None:
+                raise ValueError("lengths: none are accepted beside a list of arrays, which has its own")
+            x, lengths = _ops.pad(x, self.dtype)
+            batch = _ops.sequences("x", x, self.input_size, self.dtype, time_major=False)
+        else:
+            batch = _ops.sequences("x", x, self.input_size, self.dtype, time_major=self.time_major)
+        N, T = batch.shape[:2]
+        h0, c0 = self._split_state("state", state, N)
+        valid = _ops.lengths_array(lengths, N, T)
+        dropout = (0.0, 0, 0)
+        if training and self.dropout > 0 and self.num_layers > 1:
+            self._calls += 1
+            dropout = (self.dropout, self._dropout_seed, self._calls)
+        weights = self._weights()
+        y, h, c, core = _ops.rnn_forward(
+            weights, batch, h0, c0, valid, time_major=self.time_major, save=save, dropout=dropout
+        )
+        tape = None if core is None else Tape(core, self._versions(), N, T)
+        return (y.transpose(1, 0, 2) if self.time_major else y), self._join_state(h, c), tape
+
+    def __call__(
+        self, x: Sequences, state: StateLike = None, *, lengths: npt.ArrayLike | None = None, resets: Any = None
+    ) -> tuple[Array, State]:
+        """Run the layer without dropout, keeping nothing.
+
+        Parameters
+        ----------
+        x : array (N, T, C) of the layer's dtype, or list of arrays (T_i, C)
+            The sequences; (T, N, C) with ``time_major``.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            The initial state; zeros by default.
+        lengths : integers (N,), optional
+            Valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is.
+        resets : None
+            Not available yet.
+
+        Returns
+        -------
+        y : array (N, T, H)
+            The last layer's h at every step.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them
+            Every layer's state after the last valid step.
+
+        Raises
+        ------
+        ValueError
+            On a wrong shape or length.
+        TypeError
+            On another dtype than the layer's.
+        """
+        require_later(resets=resets)
+        y, final, _ = self._run(x, state, lengths, save=False, training=False)
+        return y, final
+
+    def forward(
+        self,
+        x: Sequences,
+        state: StateLike = None,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        resets: Any = None,
+        training: bool = True,
+        save: str = "all",
+    ) -> tuple[Array, State, Tape]:
+        """Run the layer as ``__call__`` does, with dropout if ``training``, and keep what ``backward`` needs.
+
+        Parameters
+        ----------
+        x, state, lengths, resets
+            As for ``__call__``. x and the returned y must not be modified until ``backward``.
+        training : bool
+            Whether dropout acts between the layers.
+        save : "all"
+            What to keep.
+
+        Returns
+        -------
+        y, state
+            As from ``__call__``, to the bit where there is no dropout.
+        tape : Tape
+            To be passed to ``backward``, once.
+        """
+        require_later(resets=resets)
+        if save != "all":
+            require_later(save=save)
+        y, final, tape = self._run(x, state, lengths, save=True, training=training)
+        assert tape is not None
+        return y, final, tape
+
+    def backward(self, tape: Tape, dy: npt.ArrayLike | None, dstate: StateLike = None) -> tuple[Array, State]:
+        """Go back through time: add dL/dp to the ``grad`` of every parameter, and return the gradients of x and state.
+
+        Parameters
+        ----------
+        tape : Tape
+            From ``forward``; used up.
+        dy : array (N, T, H) or None
+            dL/dy; ``None`` for zeros. Ignored past the lengths.
+        dstate : as state, optional
+            dL/d(final state); zeros by default, also for an entry of the tuple that is ``None``.
+
+        Returns
+        -------
+        dx : array (N, T, C)
+            Zero past the lengths.
+        dstate : as state
+            dL/d(initial state).
+
+        Raises
+        ------
+        RuntimeError
+            If the tape was used before, or a parameter changed since ``forward``.
+        """
+        if tape.used:
+            raise RuntimeError("tape: a new one is required for every backward, got one that was used")
+        if tape.versions != self._versions():
+            raise RuntimeError("tape: unchanged parameters are required between forward and backward, got changed ones")
+        grad_y = None
+        if dy is not None:
+            grad_y = _ops.sequences("dy", dy, self.hidden_size, self.dtype, time_major=self.time_major)
+            if grad_y.shape[:2] != (tape.sequences, tape.steps):
+                raise ValueError(
+                    f"dy: the shape of y, N = {tape.sequences} and T = {tape.steps}, is required, got {np.shape(dy)}"
+                )
+        dh, dc = self._split_state("dstate", dstate, tape.sequences)
+        gradients = []
+        for layer in range(self.num_layers):
+            w, r, b_w, b_r = (None if p is None else p.grad for p in self._layer_parameters(layer))
+            assert w is not None
+            assert r is not None
+            gradients.append((w, r, b_w, b_r))
+        tape.used = True
+        dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients)
+        return (dx.transpose(1, 0, 2) if self.time_major else dx), self._join_state(dh0, dc0)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, dtype={self.dtype})"
