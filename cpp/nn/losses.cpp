@@ -27,11 +27,15 @@ auto kernel_of(LossKind kind) {
   }
 }
 
+// What the mean divides by; weights are summed in blocks of rows, as the losses are.
 template <class Real>
 double total_weight(LossKind kind, const LossArgs<Real>& args) {
-  double total = 0;
-  if (args.weight == nullptr) total = static_cast<double>(args.rows);
-  for (Index r = 0; args.weight != nullptr && r < args.rows; ++r) total += static_cast<double>(args.weight[r]);
+  double total = args.weight == nullptr ? static_cast<double>(args.rows) : 0;
+  for (Index row = 0; args.weight != nullptr && row < args.rows; row += kRowBlock) {
+    double sum = 0;
+    for (Index r = row; r < smaller(args.rows, row + kRowBlock); ++r) sum += static_cast<double>(args.weight[r]);
+    total += sum;
+  }
   return kind == LossKind::kCrossEntropy ? total : total * static_cast<double>(args.cols);
 }
 
