@@ -1,7 +1,12 @@
 """Recurrent networks on CPUs, trained and run: RNN, LSTM and GRU with a vectorised C++ core."""
 
+from rnnfast import data as data
 from rnnfast import reference as reference
+from rnnfast import text as text
 from rnnfast._ops import __version__ as __version__
+from rnnfast.callbacks import Callback as Callback
+from rnnfast.callbacks import Checkpoint as Checkpoint
+from rnnfast.callbacks import EarlyStopping as EarlyStopping
 from rnnfast.config import cpu as cpu
 from rnnfast.config import get_num_threads as get_num_threads
 from rnnfast.config import set_num_threads as set_num_threads
@@ -10,4 +15,13 @@ from rnnfast.config import threads as threads
 from rnnfast.layers import GRU as GRU
 from rnnfast.layers import LSTM as LSTM
 from rnnfast.layers import RNN as RNN
+from rnnfast.models import ManyToOne as ManyToOne
+from rnnfast.models import OneToMany as OneToMany
+from rnnfast.models import load as load
+from rnnfast.optim import SGD as SGD
+from rnnfast.optim import Adam as Adam
+from rnnfast.optim import AdamW as AdamW
+from rnnfast.optim import RMSprop as RMSprop
+from rnnfast.optim import clip_grad_norm as clip_grad_norm
 from rnnfast.params import Parameter as Parameter
+from rnnfast.train import History as History

@@ -70,7 +70,8 @@ class Classification(Task):
 
     def decide(self, outputs: Array) -> Array:
         """Return the most probable class ids int64 (M,)."""
-        return outputs.argmax(axis=1).astype(np.int64, copy=False)
+        ids: Array = np.argmax(outputs, axis=1).astype(np.int64, copy=False)
+        return ids
 
     def probabilities(self, outputs: Array) -> Array:
         """Return ``softmax(outputs)`` (M, K)."""
@@ -166,9 +167,8 @@ def weighted_mean(values: Array, weights: Array | None) -> float:
 
     The sums are exact (``math.fsum``), so they have the same bits on every machine.
     """
-    rows = values.reshape(len(values), -1)
-    if rows.size == 0:
-        return 0.0
+    rows = values.reshape(len(values), values.size // max(len(values), 1))
     counts = np.ones(len(rows)) if weights is None else weights.astype(np.float64)
+    rows, counts = rows[counts > 0], counts[counts > 0]
     total = math.fsum(counts) * rows.shape[1]
     return math.fsum((rows * counts[:, None]).ravel()) / total if total else 0.0

@@ -12,6 +12,7 @@ from rnnfast import _ops
 
 Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,17 +64,19 @@ class Sampler:
     def probabilities(self, logits: Array) -> Float64:
         """Return the probabilities (M, K) that ids are drawn with."""
         if self.greedy:
-            return np.eye(logits.shape[1])[logits.argmax(axis=1)]
+            best: Float64 = np.eye(logits.shape[1])[np.argmax(logits, axis=1)]
+            return best
         below_best = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
         p: Float64 = _ops.softmax(below_best / self.temperature)
         if self.top_k is not None or self.top_p is not None:
             p = self._restrict(p)
         return p / _totals(p)
 
-    def __call__(self, logits: Array, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    def __call__(self, logits: Array, rng: np.random.Generator) -> Int64:
         """Draw one id a row, int64 (M,)."""
         if self.greedy:
-            return logits.argmax(axis=1).astype(np.int64, copy=False)
+            best: Int64 = np.argmax(logits, axis=1).astype(np.int64, copy=False)
+            return best
         return draw(self.probabilities(logits), rng)
 
     def _restrict(self, p: Float64) -> Float64:
@@ -89,7 +92,7 @@ class Sampler:
         return restricted
 
 
-def draw(p: Float64, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def draw(p: Float64, rng: np.random.Generator) -> Int64:
     """Draw one id a row by inverting the cumulative distribution of ``p`` (M, K); rows need not sum to 1.
 
     Examples
@@ -100,7 +103,8 @@ def draw(p: Float64, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """
     cumulative = np.cumsum(p, axis=1)
     u = rng.random(len(p)) * cumulative[:, -1]
-    return (cumulative <= u[:, None]).sum(axis=1, dtype=np.int64)
+    ids: Int64 = np.sum(cumulative <= u[:, None], axis=1, dtype=np.int64)
+    return ids
 
 
 def _totals(p: Float64) -> Float64:

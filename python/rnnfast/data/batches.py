@@ -56,6 +56,11 @@ class VectorData:
     weights: Array | None = None
     batch_size: int
 
+    def __post_init__(self) -> None:
+        """Check the batch size."""
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size: at least 1 required, got {self.batch_size}")
+
     def __len__(self) -> int:
         """Return the number of batches."""
         return -(-len(self.inputs) // self.batch_size)
@@ -102,6 +107,11 @@ class AlignedData:
     batch_size: int
     tbptt: int | None = None
     burn_in: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the batch size."""
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size: at least 1 required, got {self.batch_size}")
 
     def __len__(self) -> int:
         """Return the number of batches, pieces counted, in an epoch without shuffling."""

@@ -33,8 +33,6 @@ def batch_indices(lengths: Int64, batch_size: int, rng: np.random.Generator | No
     >>> [b.tolist() for b in batch_indices(np.array([5, 5, 5]), 2)]
     [[0, 1], [2]]
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: at least 1 required, got {batch_size}")
     count = len(lengths)
     if rng is None:
         return _chunks(np.arange(count, dtype=np.int64), batch_size)

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from rnnfast.params import Module, Parameter
 
 from rnnfast import checkpoint
 from rnnfast.losses import Task
+from rnnfast.params import Module, Parameter
 from rnnfast.train import BatchLoss
 
 Array = npt.NDArray[Any]
@@ -127,6 +127,11 @@ class Model(Module):
             if config[name] != size:
                 raise ValueError(f"{name} = {config[name]!r} where its tensors say {size}")
         model = cls(**config)
+        if model.config != config:
+            raise ValueError(f"configuration {config} where {model.config} is meant")
+        for name, array in tensors.items():
+            if array.dtype != model.dtype:
+                raise ValueError(f"{name} of dtype {array.dtype} where dtype = {model.dtype}")
         model.load_state_dict(tensors)
         model.metadata = {str(name): str(value) for name, value in metadata.items()}
         return model

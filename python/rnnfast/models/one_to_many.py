@@ -164,7 +164,7 @@ class OneToMany(SelfSupervisedModel):
         if single and start is not None and np.asarray(context).ndim == 2:
             rows, single = np.zeros(len(start), np.int64), False
         start = as_context(start, self.config["context_size"], len(rows), self.dtype)
-        if prompts.lengths.min(initial=1) < 1:
+        if len(prompts) == 0 or prompts.lengths.min() < 1:
             raise ValueError("prompt: at least one element each required, got none")
         rows = np.repeat(rows, copies)
         inputs, lengths = prompts.take(rows)

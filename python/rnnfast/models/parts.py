@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from rnnfast.params import Module, Parameter
 
 from rnnfast import _ops, init
 from rnnfast.data import Sequences, as_id_sequences, as_real_sequences
+from rnnfast.params import Module, Parameter
 
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
@@ -31,8 +31,8 @@ class Affine(Module):
 
     def __init__(self, features: int, size: int, dtype: DType, rng: np.random.Generator) -> None:
         bound = features**-0.5
-        self.weight = Parameter(init.uniform((size, features), bound, rng, dtype))
-        self.bias = Parameter(init.uniform((size,), bound, rng, dtype))
+        self.weight = Parameter(init.uniform((size, features), bound, rng=rng, dtype=dtype))
+        self.bias = Parameter(init.uniform((size,), bound, rng=rng, dtype=dtype))
 
     def parameters(self) -> dict[str, Parameter]:
         """Return weight and bias."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rnnfast.params import Module, Parameter
 
 from rnnfast.layers import GRU, LSTM, RNN
 from rnnfast.models.parts import Embedding, InputPart, OneHot, Vectors, as_size
+from rnnfast.params import Module, Parameter
 
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rnnfast.params import Parameter
 
 from rnnfast import _ops
+from rnnfast.params import Parameter
 
 Array = npt.NDArray[Any]
 Params = Mapping[str, Parameter] | Iterable[Parameter]
