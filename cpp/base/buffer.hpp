@@ -21,7 +21,8 @@ constexpr std::size_t kHugePage = std::size_t{1} << 21;
 inline Index checked_product(Index a, Index b) {
   Index product = 0;
   if (__builtin_mul_overflow(a, b, &product))
-    throw std::overflow_error("size: a product of sizes below 2^63 is required, got " + std::to_string(a) + " * " + std::to_string(b));
+    throw std::overflow_error("size: a product of sizes below 2^63 is required, got " + std::to_string(a) + " * " +
+                              std::to_string(b));
   return product;
 }
 
@@ -32,7 +33,8 @@ class Buffer {
   Buffer() = default;
   explicit Buffer(Index size) : size_(size) {
     if (size == 0) return;
-    const auto bytes = static_cast<std::size_t>(checked_product(size, sizeof(Real)));  // below 2^63: rounding up cannot wrap
+    const auto bytes =
+        static_cast<std::size_t>(checked_product(size, sizeof(Real)));  // below 2^63: rounding up cannot wrap
     const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
     const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
     data_.reset(static_cast<Real*>(std::aligned_alloc(alignment, rounded)));

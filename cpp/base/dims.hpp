@@ -1,5 +1,6 @@
 // Dimensions, used with these letters everywhere:
-//   N sequences   T steps   C input features   H hidden units   L layers   D directions   G gates   K inner dimension of a product
+//   N sequences   T steps   C input features   H hidden units   L layers   D directions   G gates   K inner dimension
+//   of a product
 // A "row" is one valid (sequence, step); rows are numbered step by step, within a step by sequence.
 #pragma once
 #include <cstdint>
@@ -53,9 +54,25 @@ constexpr Source kInGates = Source::kGates, kInAux = Source::kAux;
 constexpr CellSpec kCells[kCellKinds] = {
     {"rnn", 1, 1, false, 0, 1, {{0, 1, kHid}, {}}, {{0, 1, kHid}, {}}, 1, {{0, 1, kInGates, 0, kHid}, {}}},
     {"lstm", 4, 2, true, 1, 1, {{0, 4, kHid}, {}}, {{0, 4, kHid}, {}}, 1, {{0, 4, kInGates, 0, kHid}, {}}},
-    {"gru", 3, 1, true, 1, 1, {{0, 3, kHid}, {}}, {{0, 3, kHid}, {}}, 2,
+    {"gru",
+     3,
+     1,
+     true,
+     1,
+     1,
+     {{0, 3, kHid}, {}},
+     {{0, 3, kHid}, {}},
+     2,
      {{0, 2, kInGates, 0, kHid}, {2, 1, kInAux, 0, kHid}}},
-    {"gru_before", 3, 1, true, 1, 2, {{0, 2, kHid}, {2, 1, kAuxRow}}, {{0, 2, kHid}, {2, 1, kAuxRow}}, 2,
+    {"gru_before",
+     3,
+     1,
+     true,
+     1,
+     2,
+     {{0, 2, kHid}, {2, 1, kAuxRow}},
+     {{0, 2, kHid}, {2, 1, kAuxRow}},
+     2,
      {{0, 2, kInGates, 0, kHid}, {2, 1, kInGates, 2, kAuxRow}}},
 };
 

@@ -25,28 +25,32 @@ inline std::string to_text(const Shape& shape) {
 
 inline Shape shape_of(const py::array& array) { return Shape(array.shape(), array.shape() + array.ndim()); }
 
-[[noreturn]] inline void fail_shape(const std::string& name, const std::string& formula, const Shape& expected, const Shape& got) {
+[[noreturn]] inline void fail_shape(const std::string& name, const std::string& formula, const Shape& expected,
+                                    const Shape& got) {
   throw py::value_error(name + ": shape " + formula + " = " + to_text(expected) + " is required, got " + to_text(got));
 }
 
-inline void check_shape(const std::string& name, const py::array& array, const std::string& formula, const Shape& expected) {
+inline void check_shape(const std::string& name, const py::array& array, const std::string& formula,
+                        const Shape& expected) {
   if (shape_of(array) != expected) fail_shape(name, formula, expected, shape_of(array));
 }
 
 template <class Real>
-const char* type_name() {
-  return sizeof(Real) == 4 ? "float32" : "float64";
+std::string type_name() {
+  return py::str(py::dtype::of<Real>()).cast<std::string>();
 }
 
 template <class Real>
 void check_dtype(const std::string& name, const py::array& array) {
   if (!py::isinstance<py::array_t<Real>>(array))
-    throw py::type_error(name + ": dtype " + type_name<Real>() + " is required, got " + py::str(array.dtype()).cast<std::string>());
+    throw py::type_error(name + ": dtype " + type_name<Real>() + " is required, got " +
+                         py::str(array.dtype()).cast<std::string>());
 }
 
 // Contiguous, aligned, of the type and shape; never converted.
 template <class Real>
-const Real* contiguous(const std::string& name, const py::array& array, const std::string& formula, const Shape& expected) {
+const Real* contiguous(const std::string& name, const py::array& array, const std::string& formula,
+                       const Shape& expected) {
   check_dtype<Real>(name, array);
   check_shape(name, array, formula, expected);
   constexpr int kNeeded = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
@@ -55,14 +59,16 @@ const Real* contiguous(const std::string& name, const py::array& array, const st
 }
 
 template <class Real>
-Real* contiguous_writable(const std::string& name, const py::array& array, const std::string& formula, const Shape& expected) {
+Real* contiguous_writable(const std::string& name, const py::array& array, const std::string& formula,
+                          const Shape& expected) {
   if (!array.writeable()) throw py::value_error(name + ": a writable array is required, got a read-only one");
   return const_cast<Real*>(contiguous<Real>(name, array, formula, expected));
 }
 
 // None, or as contiguous().
 template <class Real>
-const Real* optional_contiguous(const std::string& name, const py::object& object, const std::string& formula, const Shape& expected) {
+const Real* optional_contiguous(const std::string& name, const py::object& object, const std::string& formula,
+                                const Shape& expected) {
   if (object.is_none()) return nullptr;
   return contiguous<Real>(name, object.cast<py::array>(), formula, expected);
 }

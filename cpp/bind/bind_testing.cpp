@@ -32,9 +32,14 @@ std::vector<const Real*> row_pointers(const Real* data, Index rows, Index width)
 
 template <class Real>
 py::array unary(const std::string& isa, const std::string& name, const py::array_t<Real>& x) {
-  static const std::map<std::string, Unary> kinds = {{"exp", Unary::kExp}, {"sigmoid", Unary::kSigmoid}, {"tanh", Unary::kTanh}, {"log", Unary::kLog}, {"log1p", Unary::kLog1p}};
+  static const std::map<std::string, Unary> kinds = {{"exp", Unary::kExp},
+                                                     {"sigmoid", Unary::kSigmoid},
+                                                     {"tanh", Unary::kTanh},
+                                                     {"log", Unary::kLog},
+                                                     {"log1p", Unary::kLog1p}};
   const auto kind = kinds.find(name);
-  if (kind == kinds.end()) throw py::value_error("name: exp, sigmoid, tanh, log or log1p is required, got '" + name + "'");
+  if (kind == kinds.end())
+    throw py::value_error("name: exp, sigmoid, tanh, log or log1p is required, got '" + name + "'");
   const IsaScope scope(isa);
   py::array_t<Real> y(std::vector<Index>{x.size()});
   const Real* from = contiguous<Real>("x", x, "(n,)", {x.size()});
@@ -59,13 +64,15 @@ py::array gemm(const std::string& isa, const py::array_t<Real>& a, const py::arr
 }
 
 template <class Real>
-py::array gemm_tn(const std::string& isa, const py::array_t<Real>& a, const py::array_t<Real>& b, const py::array_t<Real>& c) {
+py::array gemm_tn(const std::string& isa, const py::array_t<Real>& a, const py::array_t<Real>& b,
+                  const py::array_t<Real>& c) {
   const IsaScope scope(isa);
   const Index rows = a.shape(0), M = a.shape(1), N = b.shape(1);
   const auto a_rows = row_pointers(contiguous<Real>("a", a, "(rows, M)", {rows, M}), rows, M);
   const auto b_rows = row_pointers(contiguous<Real>("b", b, "(rows, N)", {rows, N}), rows, N);
   py::array_t<Real> result({M, N});
-  std::memcpy(result.mutable_data(), contiguous<Real>("c", c, "(M, N)", {M, N}), sizeof(Real) * static_cast<std::size_t>(M * N));
+  std::memcpy(result.mutable_data(), contiguous<Real>("c", c, "(M, N)", {M, N}),
+              sizeof(Real) * static_cast<std::size_t>(M * N));
   Buffer<Real> scratch(outer_scratch<Real>(N));
   run_team(1, [&](const Member&) {
     add_outer(rows, a_rows.data(), {0, M}, b_rows.data(), N, result.mutable_data(), scratch.data());
@@ -77,7 +84,8 @@ template <class Real>
 void bind_type(py::module_& m) {
   m.def("unary", &unary<Real>, py::arg("isa"), py::arg("name"), py::arg("x").noconvert());
   m.def("gemm", &gemm<Real>, py::arg("isa"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("bias"));
-  m.def("gemm_tn", &gemm_tn<Real>, py::arg("isa"), py::arg("a").noconvert(), py::arg("b").noconvert(), py::arg("c").noconvert());
+  m.def("gemm_tn", &gemm_tn<Real>, py::arg("isa"), py::arg("a").noconvert(), py::arg("b").noconvert(),
+        py::arg("c").noconvert());
 }
 
 }  // namespace

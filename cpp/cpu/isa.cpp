@@ -5,8 +5,8 @@
 
 namespace rnnfast {
 
-#define RNNFAST_DECLARE_ISA(isa) \
-  namespace isa {                \
+#define RNNFAST_DECLARE_ISA(isa)   \
+  namespace isa {                  \
   extern const KernelTable kTable; \
   }
 RNNFAST_DECLARE_ISA(baseline)

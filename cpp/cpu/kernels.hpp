@@ -74,17 +74,17 @@ struct BackwardArgs {
 template <class Real>
 struct GemmArgs {
   Index rows, inner, cols;
-  Index panel0, panel1;   // of gemm_vectors * lanes columns each
-  const Real* const* a;   // [rows] pointers to inner numbers
-  Real* const* c;         // [rows] pointers to cols numbers; may not overlap a
-  const Real* packed;     // [panel][inner][gemm_vectors][lanes]
-  const Real* start;      // [cols], or null for zeros
+  Index panel0, panel1;  // of gemm_vectors * lanes columns each
+  const Real* const* a;  // [rows] pointers to inner numbers
+  Real* const* c;        // [rows] pointers to cols numbers; may not overlap a
+  const Real* packed;    // [panel][inner][gemm_vectors][lanes]
+  const Real* start;     // [cols], or null for zeros
 };
 
 // c[j][k] += sum_r a[r][j] b[r][k], one chain from zero in the order of r, added once.
 template <class Real>
 struct OuterArgs {
-  Index rows;            // at most kRowBlock
+  Index rows;  // at most kRowBlock
   Index cols_a, cols_b;
   const Real* const* a;  // [rows] pointers to cols_a numbers
   const Real* b_packed;  // [panel][rows][gemm_vectors][lanes]
@@ -92,7 +92,8 @@ struct OuterArgs {
   Index ldc;
 };
 
-// Sums over rows run in blocks of this many, added in order: the sum's value depends on nothing else, and its error stays small.
+// Sums over rows run in blocks of this many, added in order: the sum's value depends on nothing else, and its error
+// stays small.
 constexpr Index kRowBlock = 256;
 
 struct DropoutKey {

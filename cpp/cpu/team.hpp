@@ -22,7 +22,8 @@ class Barrier {
   alignas(64) std::atomic<int> phase_{0};
 };
 
-// Lets a long call be stopped: `poll` runs on the calling thread only, at most every 50 ms, and answers whether to stop.
+// Lets a long call be stopped: `poll` runs on the calling thread only, at most every 50 ms, and answers whether to
+// stop.
 class Interrupt {
  public:
   explicit Interrupt(std::function<bool()> poll);
@@ -50,8 +51,8 @@ struct Range {
 };
 Range share(Index n, Index parts, Index part, Index grain = 1);
 
-// Runs fn on up to `threads` members at once, with denormals flushed to zero. fn must not throw. The team may turn out smaller
-// than asked for (a forked child always computes alone): work is dealt out by member.size.
+// Runs fn on up to `threads` members at once, with denormals flushed to zero. fn must not throw. The team may turn out
+// smaller than asked for (a forked child always computes alone): work is dealt out by member.size.
 void run_team(int threads, const std::function<void(const Member&)>& fn);
 
 }  // namespace rnnfast

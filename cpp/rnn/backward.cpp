@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <deque>
+#include <optional>
 
+#include "gradients.hpp"
 #include "rnn.hpp"
 #include "rows.hpp"
 
@@ -12,13 +14,14 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 // One layer of a backward call: memory first (may throw), then run() inside the team (does not).
 //   1. the steps in reverse, a chunk at a time; du and dq replace the saved gates
-//   2. behind each chunk, while it is in cache: dx = du W, and dW += du^T x, dR += dq^T h_prev, db += du, dq by blocks of rows
+//   2. behind each chunk, while it is in cache: dx = du W, and dW += du^T x, dR += dq^T h_prev, db += du, dq by blocks
+//   of rows
 //   3. the gradient of the initial state
 template <class Real>
 class BackwardLayer {
  public:
-  BackwardLayer(const BackwardCall<Real>& call, Index layer, View<const Real> x, View<const Real> y, View<const Real> dy,
-                View<Real> dx);
+  BackwardLayer(const BackwardCall<Real>& call, Index layer, View<const Real> x, View<const Real> y,
+                View<const Real> dy, View<Real> dx);
   void run(const Member& member, Interrupt& interrupt);
   int threads() const { return schedule_.threads; }
 
@@ -26,19 +29,12 @@ class BackwardLayer {
   struct Scratch {
     std::vector<const Real*> du;
     std::vector<Real*> dx;
-    Buffer<Real> panels;
+    GradientScratch<Real> gradients;
   };
-  struct Block {
-    const Real *du[kRowBlock], *x[kRowBlock], *dq[kRowBlock], *operand[kRowBlock];
-  };
-
   void run_steps(Index s0, Index s1, const Member& member);
   void add_dx(Range rows, Scratch& scratch);
-  void add_weights(Index block, Index part, Index parts, Scratch& scratch);
-  void add_segment(Range rows, const SegmentSpec& segment, Index part, Index parts, Block& block, Scratch& scratch);
   void finish(const Member& member);
   BackwardArgs<Real> stage_args(int stage, const Walk& walk) const;
-  const Real* input(Index row, const Slot& slot) const;
 
   const BackwardCall<Real>& call_;
   const Index layer_;
@@ -53,8 +49,8 @@ class BackwardLayer {
   View<Real> u_{}, aux_{};
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *dh_, *dc_;
-  const LayerGradients<Real>& gradients_;
-  Buffer<Real> zeros_, du_buffer_, dropped_;
+  Buffer<Real> zeros_, du_buffer_;
+  std::optional<BlockGradients<Real>> gradients_;
   std::vector<Scratch> scratch_;
 };
 
@@ -78,7 +74,6 @@ BackwardLayer<Real>::BackwardLayer(const BackwardCall<Real>& call, Index layer, 
       dx_(dx),
       dh_(call.dh + layer * N_ * H_),
       dc_(spec_.states > 1 ? call.dc + layer * N_ * H_ : nullptr),
-      gradients_(call.gradients[at(layer)]),
       zeros_(Buffer<Real>::zeros(std::max<Index>(spec_.gates, N_) * H_)) {
   h0_ = call.h0 != nullptr ? call.h0 + layer * N_ * H_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + layer * N_ * H_ : zeros_.data();
@@ -87,15 +82,18 @@ BackwardLayer<Real>::BackwardLayer(const BackwardCall<Real>& call, Index layer, 
   if (!spec_.saves_gates) du_buffer_ = Buffer<Real>(checked_product(rows, G * H_));
   u_ = rows_view(spec_.saves_gates ? saved.gates.data() : du_buffer_.data(), G * H_);
   aux_ = rows_view(saved.aux.data(), H_);
-  if (layer > 0 && call.dropout.p > 0) dropped_ = Buffer<Real>(checked_product(smaller(rows, kRowBlock) * call.threads, C_));
+  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(layer)], C_, H_, dt_, x_, read_only(u_),
+                                          read_only(aux_), y_, h0_, zeros_.data(), layer,
+                                          layer > 0 ? call.dropout : Dropout{}});
   Index chunk_rows = 0;
   for (Index s = 0; s < call.plan.steps(); s += schedule_.chunk)
-    chunk_rows = std::max(chunk_rows, call.plan.first_row(smaller(s + schedule_.chunk, call.plan.steps())) - call.plan.first_row(s));
+    chunk_rows = std::max(
+        chunk_rows, call.plan.first_row(smaller(s + schedule_.chunk, call.plan.steps())) - call.plan.first_row(s));
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.du.resize(at(chunk_rows));
     scratch.dx.resize(at(chunk_rows));
-    scratch.panels = Buffer<Real>(outer_scratch<Real>(std::max(C_, H_)));
+    scratch.gradients = gradients_->new_scratch();
   }
 }
 
@@ -157,44 +155,6 @@ void BackwardLayer<Real>::add_dx(Range rows, Scratch& scratch) {
 }
 
 template <class Real>
-void BackwardLayer<Real>::add_weights(Index index, Index part, Index parts, Scratch& scratch) {
-  Block block;
-  const Range rows = {index * kRowBlock, smaller((index + 1) * kRowBlock, call_.plan.rows())};
-  const Real scale = static_cast<Real>(1 / (1 - call_.dropout.p));
-  Index count = 0;
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
-    block.du[count] = row_of(u_, row, slot.n, slot.t);
-    block.x[count] = row_of(x_, row, slot.n, slot.t);
-    if (dropped_.data() != nullptr) {
-      Real* dropped = dropped_.data() + (part * smaller(call_.plan.rows(), kRowBlock) + count) * C_;
-      weights_.table.dropout(C_, block.x[count], dropped, dropout_key(call_.dropout, layer_, slot), scale);
-      block.x[count] = dropped;
-    }
-    ++count;
-  });
-  const Range columns = share(spec_.gates * H_, parts, part);
-  add_outer(count, block.du, columns, block.x, C_, gradients_.dW, scratch.panels.data());
-  if (gradients_.db_w != nullptr) add_column_sums(count, block.du, columns, gradients_.db_w);
-  for (int i = 0; i < spec_.segments; ++i) add_segment(rows, spec_.segment[i], part, parts, block, scratch);
-}
-
-template <class Real>
-void BackwardLayer<Real>::add_segment(Range rows, const SegmentSpec& segment, Index part, Index parts, Block& block,
-                                      Scratch& scratch) {
-  Index count = 0;
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
-    const View<Real>& source = segment.dq == Source::kGates ? u_ : aux_;
-    block.dq[count] = row_of(source, row, slot.n, slot.t) + segment.dq_gate * H_;
-    block.operand[count++] = segment.operand == Operand::kAux ? row_of(aux_, row, slot.n, slot.t)
-                                                              : row_before(y_, slot, dt_, h0_, H_, zeros_.data());
-  });
-  const Range columns = share(segment.gates * H_, parts, part);
-  Real* dR = gradients_.dR + segment.first_gate * H_ * H_;
-  add_outer(count, block.dq, columns, block.operand, H_, dR, scratch.panels.data());
-  if (gradients_.db_r != nullptr) add_column_sums(count, block.dq, columns, gradients_.db_r + segment.first_gate * H_);
-}
-
-template <class Real>
 void BackwardLayer<Real>::finish(const Member& member) {
   const auto& kernel = weights_.table.finish[static_cast<int>(weights_.arrays.cell)];
   const Range panels = share(weights_.backward_panels(), member.size, member.rank);
@@ -225,7 +185,8 @@ void BackwardLayer<Real>::run(const Member& member, Interrupt& interrupt) {
       const Range mine = share(end - begin, member.size, member.rank);
       add_dx({begin + mine.begin, begin + mine.end}, scratch);
     }
-    for (; block > 0 && (block - 1) * kRowBlock >= begin; --block) add_weights(block - 1, member.rank, member.size, scratch);
+    for (; block > 0 && (block - 1) * kRowBlock >= begin; --block)
+      gradients_->add(block - 1, member.rank, member.size, scratch.gradients);
     s1 = s0;
   }
   if (plan.rows() > 0) finish(member);

@@ -10,13 +10,6 @@ namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-std::uint64_t mix(std::uint64_t z) {  // splitmix64 (Steele et al. 2014)
-  z += 0x9E3779B97F4A7C15U;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
-  return z ^ (z >> 31);
-}
-
 // One layer of a forward call: memory first (may throw), then run() inside the team (does not).
 template <class Real>
 class ForwardLayer {
@@ -88,19 +81,22 @@ ForwardLayer<Real>::ForwardLayer(const ForwardCall<Real>& call, Index layer, Vie
   if (layer > 0 && call.dropout.p > 0) dropped_ = Buffer<Real>(checked_product(rows, C_));
   Index chunk_rows = 0;
   for (Index s = 0; s < call.plan.steps(); s += schedule_.chunk)
-    chunk_rows = std::max(chunk_rows, call.plan.first_row(smaller(s + schedule_.chunk, call.plan.steps())) - call.plan.first_row(s));
+    chunk_rows = std::max(
+        chunk_rows, call.plan.first_row(smaller(s + schedule_.chunk, call.plan.steps())) - call.plan.first_row(s));
   scratch_.resize(at(schedule_.threads));
   for (Scratch& scratch : scratch_) {
     scratch.x.resize(at(chunk_rows));
     scratch.u.resize(at(chunk_rows));
     const bool own_gates = schedule_.split == Split::kBatch || &scratch == &scratch_.front();
-    if (own_gates && (call.saved == nullptr || !spec_.saves_gates)) scratch.gates = Buffer<Real>(checked_product(chunk_rows, G * H_));
+    if (own_gates && (call.saved == nullptr || !spec_.saves_gates))
+      scratch.gates = Buffer<Real>(checked_product(chunk_rows, G * H_));
   }
 }
 
 template <class Real>
 View<Real> ForwardLayer<Real>::gates_view(Index s0, Scratch& scratch) {
-  if (scratch.gates.data() != nullptr) return rows_view(scratch.gates.data(), spec_.gates * H_, call_.plan.first_row(s0));
+  if (scratch.gates.data() != nullptr)
+    return rows_view(scratch.gates.data(), spec_.gates * H_, call_.plan.first_row(s0));
   return rows_view((*call_.saved)[at(layer_)].gates.data(), spec_.gates * H_);
 }
 
@@ -128,7 +124,8 @@ void ForwardLayer<Real>::project(Index count, Scratch& scratch) {
 }
 
 template <class Real>
-ForwardArgs<Real> ForwardLayer<Real>::stage_args(Index s0, Index s1, int stage, const Walk& walk, const View<Real>& u) const {
+ForwardArgs<Real> ForwardLayer<Real>::stage_args(Index s0, Index s1, int stage, const Walk& walk,
+                                                 const View<Real>& u) const {
   ForwardArgs<Real> args{};
   args.walk = walk, args.s0 = s0, args.s1 = s1;
   args.panel0 = 0, args.panel1 = weights_.forward_panels(stage), args.H = H_;
@@ -177,7 +174,8 @@ template <class Real>
 void ForwardLayer<Real>::copy_states(Range sequences) const {
   const auto copy = [&](Index n, const View<const Real>& view, const Real* initial, Real* out) {
     const Index length = call_.plan.length(n);
-    const Real* from = length == 0 ? initial + n * H_ : row_of(view, call_.plan.last_row(n), n, call_.plan.reverse() ? 0 : length - 1);
+    const Real* from =
+        length == 0 ? initial + n * H_ : row_of(view, call_.plan.last_row(n), n, call_.plan.reverse() ? 0 : length - 1);
     if (from != out + n * H_) std::copy_n(from, H_, out + n * H_);
   };
   for (Index n = sequences.begin; n < sequences.end; ++n) {
@@ -205,14 +203,6 @@ void ForwardLayer<Real>::run(const Member& member, Interrupt& interrupt) {
 }
 
 }  // namespace
-
-DropoutKey dropout_key(const Dropout& dropout, Index layer, const Slot& slot) {
-  std::uint64_t key = mix(dropout.seed ^ mix(dropout.call ^ mix(static_cast<std::uint64_t>(layer))));
-  key = mix(mix(key ^ static_cast<std::uint64_t>(slot.n)) ^ static_cast<std::uint64_t>(slot.t));
-  const double threshold = dropout.p * 4294967296.0;
-  return {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)},
-          static_cast<std::uint32_t>(std::min(threshold, 4294967295.0))};
-}
 
 template <class Real>
 bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {

@@ -78,7 +78,8 @@ Panels<Real> panels_of(const Real* W, Index inner, Index cols) {
 template <class Real>
 void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start) {
   for (Index r = 0; r < rows; r += kGemmRows)
-    kernels<Real>().gemm({smaller(kGemmRows, rows - r), b.inner, b.cols, 0, b.count, a + r, c + r, b.data.data(), start});
+    kernels<Real>().gemm(
+        {smaller(kGemmRows, rows - r), b.inner, b.cols, 0, b.count, a + r, c + r, b.data.data(), start});
 }
 
 template <class Real>
@@ -88,7 +89,8 @@ Index outer_scratch(Index cols_b) {
 }
 
 template <class Real>
-void add_outer(Index rows, const Real* const* a, Range columns, const Real* const* b, Index cols_b, Real* c, Real* scratch) {
+void add_outer(Index rows, const Real* const* a, Range columns, const Real* const* b, Index cols_b, Real* c,
+               Real* scratch) {
   if (columns.begin >= columns.end) return;
   const Index width = panel_width<Real>();
   const Real* shifted[kRowBlock];
@@ -112,14 +114,14 @@ void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums
   }
 }
 
-#define RNNFAST_INSTANTIATE(Real)                                                                                        \
-  template void pack_columns(Index, Index, const Real* const*, Real*);                                                  \
-  template void pack_rows(Index, Index, Index, const Real* const*, Index, Real*);                                       \
-  template Panels<Real> panels_of_transpose(const Real*, Index, Index);                                                 \
-  template Panels<Real> panels_of(const Real*, Index, Index);                                                           \
-  template void multiply(const Panels<Real>&, Index, const Real* const*, Real* const*, const Real*);                    \
-  template Index outer_scratch<Real>(Index);                                                                            \
-  template void add_outer(Index, const Real* const*, Range, const Real* const*, Index, Real*, Real*);                   \
+#define RNNFAST_INSTANTIATE(Real)                                                                     \
+  template void pack_columns(Index, Index, const Real* const*, Real*);                                \
+  template void pack_rows(Index, Index, Index, const Real* const*, Index, Real*);                     \
+  template Panels<Real> panels_of_transpose(const Real*, Index, Index);                               \
+  template Panels<Real> panels_of(const Real*, Index, Index);                                         \
+  template void multiply(const Panels<Real>&, Index, const Real* const*, Real* const*, const Real*);  \
+  template Index outer_scratch<Real>(Index);                                                          \
+  template void add_outer(Index, const Real* const*, Range, const Real* const*, Index, Real*, Real*); \
   template void add_column_sums(Index, const Real* const*, Range, Real*);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)

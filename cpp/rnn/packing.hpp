@@ -35,12 +35,13 @@ Panels<Real> panels_of(const Real* W, Index inner, Index cols);
 template <class Real>
 void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start);
 
-// c [cols_a, cols_b] += sum over rows of a[r]^T b[r], columns of a within [j0, j1), in blocks of kRowBlock rows from the first on.
-// scratch: outer_scratch(cols_b) numbers.
+// c [cols_a, cols_b] += sum over rows of a[r]^T b[r], columns of a within [j0, j1), in blocks of kRowBlock rows from
+// the first on. scratch: outer_scratch(cols_b) numbers.
 template <class Real>
 Index outer_scratch(Index cols_b);
 template <class Real>
-void add_outer(Index rows, const Real* const* a, Range columns, const Real* const* b, Index cols_b, Real* c, Real* scratch);
+void add_outer(Index rows, const Real* const* a, Range columns, const Real* const* b, Index cols_b, Real* c,
+               Real* scratch);
 
 // sums [cols] += sum over rows of a[r], columns within the range, in blocks of kRowBlock rows.
 template <class Real>

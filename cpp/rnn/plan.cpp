@@ -12,8 +12,10 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
-Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.N > 0 ? shape.T : 0), rows_(0), reverse_(shape.reverse) {
-  const bool ragged = shape.lengths != nullptr && std::any_of(shape.lengths, shape.lengths + N_, [&](Index n) { return n != shape.T; });
+Plan::Plan(const BatchShape& shape)
+    : N_(shape.N), steps_(shape.N > 0 ? shape.T : 0), rows_(0), reverse_(shape.reverse) {
+  const bool ragged =
+      shape.lengths != nullptr && std::any_of(shape.lengths, shape.lengths + N_, [&](Index n) { return n != shape.T; });
   rows_ = checked_product(N_, steps_);
   if ((!ragged && shape.resets == nullptr && !reverse_) || rows_ == 0) return;
 
@@ -30,7 +32,8 @@ Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.N > 0 ? shape.T 
     for (Index n = 0; n < N_; ++n) {
       if (lengths_[at(n)] <= s) continue;
       const Index t = reverse_ ? lengths_[at(n)] - 1 - s : s;
-      // A reset separates t - 1 from t: run backwards, it stands before the step at t - 1, and the one at t = 0 after the end.
+      // A reset separates t - 1 from t: run backwards, it stands before the step at t - 1, and the one at t = 0 after
+      // the end.
       const Index boundary = reverse_ ? t + 1 : t;
       const bool reset = boundary < lengths_[at(n)] && reset_at(n, boundary);
       const Index row = static_cast<Index>(slots_.size());
@@ -80,7 +83,8 @@ Parts::Parts(const Plan& plan, Index count) : plan_(&plan), count_(count) {
     const auto begin = plan.slots_.begin() + plan.first_[at(s)], end = plan.slots_.begin() + plan.first_[at(s + 1)];
     for (Index p = 0; p <= count; ++p)
       bounds_[at(s * (count + 1) + p)] =
-          std::lower_bound(begin, end, cuts_[at(p)], [](const Slot& slot, Index n) { return slot.n < n; }) - plan.slots_.begin();
+          std::lower_bound(begin, end, cuts_[at(p)], [](const Slot& slot, Index n) { return slot.n < n; }) -
+          plan.slots_.begin();
   }
 }
 
@@ -106,13 +110,13 @@ Range Parts::rows(Index s, Index part) const {
 namespace {
 
 // Rough constants of today's cores; only their ratios decide, and only near a draw.
-constexpr double kFlopsPerNs = 60;      // one core, fma from L1 or L2
-constexpr double kBytesPerNsL2 = 60;    // weights read once a step
+constexpr double kFlopsPerNs = 60;    // one core, fma from L1 or L2
+constexpr double kBytesPerNsL2 = 60;  // weights read once a step
 constexpr double kBytesPerNsL3 = 20;
 constexpr double kL2Bytes = 1 << 20;
-constexpr double kNsPerUnit = 1.5;      // activations of one unit of one row
+constexpr double kNsPerUnit = 1.5;  // activations of one unit of one row
 constexpr double kNsPerBarrier = 300;
-constexpr double kNsPerRegion = 3000;   // waking a team
+constexpr double kNsPerRegion = 3000;  // waking a team
 constexpr double kNsPerStage = 25;
 constexpr Index kChunkBytes = 1 << 20;  // of input products
 constexpr Index kChunkRows = 96;        // below this, streaming W costs more than computing with it
@@ -126,7 +130,8 @@ double step_ns(double rows, double units, double H, const CellSpec& cell, double
 
 }  // namespace
 
-Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads, bool training) {
+Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
+                       bool training) {
   const double steps = static_cast<double>(std::max<Index>(plan.steps(), 1));
   const double rows = static_cast<double>(plan.rows()) / steps, h = static_cast<double>(H), p = threads;
   const double input = 2.0 * cell.gates * static_cast<double>(C) * h * rows / kFlopsPerNs;

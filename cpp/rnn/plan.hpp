@@ -63,6 +63,7 @@ struct Schedule {
   int threads;
   Index chunk;  // steps whose input products are made at once
 };
-Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads, bool training);
+Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
+                       bool training);
 
 }  // namespace rnnfast

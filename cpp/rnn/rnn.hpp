@@ -51,8 +51,8 @@ struct LayerGradients {
 };
 
 // x, y, h0, c0, saved: of the forward call; saved is used up. dy: view of zeros where y has no gradient.
-// dh, dc [L, N, H]: in, the gradient of the final states; out, of the initial states. dx.data null: not wanted; else zero where
-// the batch has no rows.
+// dh, dc [L, N, H]: in, the gradient of the final states; out, of the initial states. dx.data null: not wanted; else
+// zero where the batch has no rows.
 template <class Real>
 struct BackwardCall {
   const Stack<Real>& layers;

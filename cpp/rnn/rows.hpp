@@ -34,7 +34,8 @@ void for_rows(const Plan& plan, Range range, const F& f) {
 
 // The row one step before `slot`: of the view itself, of the initial state [N, H], or zeros.
 template <class Real>
-const Real* row_before(const View<const Real>& view, const Slot& slot, Index dt, const Real* initial, Index H, const Real* zero) {
+const Real* row_before(const View<const Real>& view, const Slot& slot, Index dt, const Real* initial, Index H,
+                       const Real* zero) {
   if (slot.prev >= 0) return row_of(view, slot.prev, slot.n, slot.t - dt);
   return slot.prev == kInitial ? initial + slot.n * H : zero;
 }

@@ -8,7 +8,8 @@ namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-// The stage's rows of R in panels of units, the gates of a vector of units side by side: [panel][H][blocks][gates][lanes].
+// The stage's rows of R in panels of units, the gates of a vector of units side by side:
+// [panel][H][blocks][gates][lanes].
 template <class Real>
 void pack_stage(const Weights<Real>& weights, int stage, Buffer<Real>& r, Buffer<Real>& bias) {
   const auto& [cell, activation, C, H, w_, R, b_w, b_r] = weights.arrays;

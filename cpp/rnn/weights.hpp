@@ -1,4 +1,5 @@
-// One layer's weights as the kernels read them. Immutable once built; the backward panels are made when first asked for.
+// One layer's weights as the kernels read them. Immutable once built; the backward panels are made when first asked
+// for.
 #pragma once
 #include <array>
 #include <mutex>
@@ -22,8 +23,8 @@ class Weights {
   explicit Weights(const WeightArrays<Real>& arrays);
 
   struct Backward {
-    Panels<Real> w;                             // du W
-    std::array<Buffer<Real>, kMaxStages> r;     // dq R, by panels of units
+    Panels<Real> w;                          // du W
+    std::array<Buffer<Real>, kMaxStages> r;  // dq R, by panels of units
   };
   // Safe to call from one thread at a time a Weights object or from several.
   const Backward& backward() const;

@@ -1,5 +1,6 @@
-// The cells. A stage is one product with rows of R and what is done with it for one vector of hidden units; a cell is its stages
-// forward and backward. u = W x + b_ih and q = R h_prev + b_hh arrive separately. Adding a cell: here, and one line in base/dims.hpp.
+// The cells. A stage is one product with rows of R and what is done with it for one vector of hidden units; a cell is
+// its stages forward and backward. u = W x + b_ih and q = R h_prev + b_hh arrive separately. Adding a cell: here, and
+// one line in base/dims.hpp.
 #pragma once
 #include "math-inl.hpp"
 
@@ -44,7 +45,8 @@ struct BackwardUnit {
   RNNFAST_INLINE_MEMBER void set_dh(Vec<Real> v) const { store_first(dh, v, n); }
 };
 
-// What the product of a backward stage reads: a range of gates of the row after (or of this row), then gates kept in aux.
+// What the product of a backward stage reads: a range of gates of the row after (or of this row), then gates kept in
+// aux.
 struct DqRange {
   int first_gate, gates, aux_gates;
   bool own_row;
@@ -90,7 +92,9 @@ struct Elman {
   };
   struct Backward {
     static constexpr DqRange kDq{0, 1, 0, false};
-    RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) { m.set_du(0, dh * d_activate<Real>(m.activation, m.load_h())); }
+    RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) {
+      m.set_du(0, dh * d_activate<Real>(m.activation, m.load_h()));
+    }
   };
 };
 
@@ -159,8 +163,8 @@ struct Gru {
   };
 };
 
-// The reset gate acts on the state before the product (Cho et al. 2014; Keras reset_after=False, ONNX linear_before_reset=0).
-// Two stages; aux holds p = r h_prev:   n = tanh(u_n + R_n p + b_n)   h = n + z (h_prev - n)
+// The reset gate acts on the state before the product (Cho et al. 2014; Keras reset_after=False, ONNX
+// linear_before_reset=0). Two stages; aux holds p = r h_prev:   n = tanh(u_n + R_n p + b_n)   h = n + z (h_prev - n)
 template <class Real>
 struct GruBefore {
   using V = Vec<Real>;

@@ -1,5 +1,6 @@
-// The one micro-kernel, and the products built on it. Rows of A are given by pointers, so that strided, ragged and reset rows cost
-// no copy; B is packed in panels of NV vectors. Every output is one chain of fma in the order of k, whatever the tile it falls in.
+// The one micro-kernel, and the products built on it. Rows of A are given by pointers, so that strided, ragged and
+// reset rows cost no copy; B is packed in panels of NV vectors. Every output is one chain of fma in the order of k,
+// whatever the tile it falls in.
 #pragma once
 #include "../cpu/kernels.hpp"
 #include "vec-inl.hpp"
@@ -59,9 +60,10 @@ struct Tile {
   alignas(64) Real q[kMaxTileRows * kMaxVectors * kLanes<Real>];
 };
 
-// tile = start + A B, or tile += A B where start is null. Not inlined for several rows: one copy serves every cell.
+// tile = start + A B, or tile += A B where there is no start. Not inlined: one copy serves every cell.
 template <class Real, int MR, int NV, bool kStart>
-RNNFAST_INLINE void multiply_inline(const Real* const* a, Index inner, const Real* b, const Real* start, Tile<Real>& tile) {
+RNNFAST_NOINLINE void multiply_rows(const Real* const* a, Index inner, const Real* b, const Real* start,
+                                    Tile<Real>& tile) {
   Vec<Real> acc[MR][NV];
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
@@ -81,14 +83,9 @@ RNNFAST_INLINE void multiply_inline(const Real* const* a, Index inner, const Rea
   }
 }
 
-template <class Real, int MR, int NV, bool kStart>
-static __attribute__((noinline)) void multiply_rows(const Real* const* a, Index inner, const Real* b, const Real* start,
-                                                    Tile<Real>& tile) {
-  multiply_inline<Real, MR, NV, kStart>(a, inner, b, start, tile);
-}
-
 template <class Real, int NV, bool kStart, int MR = kTileRows<NV>>
-RNNFAST_INLINE void multiply(Index rows, const Real* const* a, Index inner, const Real* b, const Real* start, Tile<Real>& tile) {
+RNNFAST_INLINE void multiply(Index rows, const Real* const* a, Index inner, const Real* b, const Real* start,
+                             Tile<Real>& tile) {
   if (MR == 1 || rows == MR)
     multiply_rows<Real, MR, NV, kStart>(a, inner, b, start, tile);
   else if constexpr (MR > 1)
@@ -103,8 +100,8 @@ RNNFAST_INLINE Index next_tile(Index left) {
 }
 
 template <class Real, int MR>
-static void gemm_tile(const Real* const* a, Index k0, Index inner, const Real* b, const Real* start, Real* const* c, Index col,
-                      Index cols) {
+static void gemm_tile(const Real* const* a, Index k0, Index inner, const Real* b, const Real* start, Real* const* c,
+                      Index col, Index cols) {
   constexpr int NV = kGemmVectors;
   const Real* rows[MR];
   Vec<Real> acc[MR][NV];

@@ -1,5 +1,6 @@
-// Activations on vectors. Largest errors against exact values: tanh and sigmoid 2 ulp, expm1's parts as below; both types.
-// exp: x = n ln2 + r, |r| <= ln2 / 2, e^x = 2^n (1 + p(r)), p = r + r^2 Q(r) (Cody, Waite 1980); coefficients: coefficients.py.
+// Activations on vectors. Largest errors against exact values: tanh and sigmoid 2 ulp, expm1's parts as below; both
+// types. exp: x = n ln2 + r, |r| <= ln2 / 2, e^x = 2^n (1 + p(r)), p = r + r^2 Q(r) (Cody, Waite 1980); coefficients:
+// coefficients.py.
 #pragma once
 #include "vec-inl.hpp"
 
@@ -17,19 +18,18 @@ struct MathConstants<float> {
                                               0x1.110fea0000000p-3F, -0x1.5555540000000p-2F};
   static constexpr float kLog2e = 0x1.7154760000000p+0F;
   static constexpr float kLn2Hi = 0x1.6300000000000p-1F, kLn2Lo = -0x1.bd01060000000p-13F;
-  static constexpr float kRound = 0x1.8p23F;    // adding it rounds to an integer, kept in the low bits
-  static constexpr float kExpLimit = 88.0F;     // below 127.5 ln2, so that 2^n stays finite
+  static constexpr float kRound = 0x1.8p23F;  // adding it rounds to an integer, kept in the low bits
+  static constexpr float kExpLimit = 88.0F;   // below 127.5 ln2, so that 2^n stays finite
   static constexpr int kMantissa = 23, kBias = 127;
 };
 
 template <>
 struct MathConstants<double> {
   static constexpr int kExpTerms = 10, kTanhTerms = 11;
-  static constexpr double kExp[kExpTerms] = {0x1.af3ce42b12b24p-26, 0x1.2894f52583578p-22, 0x1.71de0be2b5e96p-19,
-                                             0x1.a019b621f9d08p-16, 0x1.a01a01a83ba17p-13, 0x1.6c16c1794e1dcp-10,
-                                             0x1.1111111110918p-7,  0x1.5555555553b6cp-5,  0x1.5555555555556p-3,
-                                             0x1.0000000000001p-1};
-  static constexpr double kTanh[kTanhTerms] = {-0x1.59a834187ce22p-16, 0x1.64fd88e9900a5p-14, -0x1.ec1091436eb2ap-13,
+  static constexpr double kExp[kExpTerms] = {
+      0x1.af3ce42b12b24p-26, 0x1.2894f52583578p-22, 0x1.71de0be2b5e96p-19, 0x1.a019b621f9d08p-16, 0x1.a01a01a83ba17p-13,
+      0x1.6c16c1794e1dcp-10, 0x1.1111111110918p-7,  0x1.5555555553b6cp-5,  0x1.5555555555556p-3,  0x1.0000000000001p-1};
+  static constexpr double kTanh[kTanhTerms] = {-0x1.59a834187ce22p-16, 0x1.64fd88e9900a5p-14,  -0x1.ec1091436eb2ap-13,
                                                0x1.34c5a8a996cd4p-11,  -0x1.7d97cfd138c28p-10, 0x1.d6d339333f329p-9,
                                                -0x1.226e32f00cf0cp-7,  0x1.664f487713373p-6,   -0x1.ba1ba1b9fec84p-5,
                                                0x1.1111111111032p-3,   -0x1.5555555555555p-2};

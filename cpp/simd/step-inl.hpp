@@ -1,5 +1,5 @@
-// Runs a cell's stage over steps, rows and panels of units: the product R h on a tile of rows, then the cell on its accumulators.
-// Time runs inside, so that a share of sequences that needs no barrier takes one call a chunk.
+// Runs a cell's stage over steps, rows and panels of units: the product R h on a tile of rows, then the cell on its
+// accumulators. Time runs inside, so that a share of sequences that needs no barrier takes one call a chunk.
 #pragma once
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
@@ -32,15 +32,15 @@ RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
 
 // The row of `view` one step back: of the sequence itself, of the given initial state, or zeros.
 template <class Real, class ViewReal>
-RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const Walk& w, const RowRef& ref, const Real* initial, Index H,
-                                  const Real* zero) {
+RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const Walk& w, const RowRef& ref, const Real* initial,
+                                  Index H, const Real* zero) {
   if (ref.prev >= 0) return at(view, ref.prev, ref.n, ref.t - w.dt);
   return ref.prev == kInitial ? initial + ref.n * H : zero;
 }
 
 template <class Real, class Stage>
-static void forward_units(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit, int blocks,
-                          const Tile<Real>& tile) {
+RNNFAST_NOINLINE void forward_units(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
+                                    int blocks, const Tile<Real>& tile) {
   constexpr int G = Stage::kGates;
   const Index H = args.H;
   for (Index r = 0; r < rows; ++r) {
@@ -59,7 +59,8 @@ static void forward_units(const ForwardArgs<Real>& args, const RowRef* refs, Ind
 #pragma GCC unroll 4
       for (int g = 0; g < G; ++g) q[g] = load(from + g * kLanes<Real>);
       Stage::apply(q, m);
-      m.u += kLanes<Real>, m.h += kLanes<Real>, m.h_prev += kLanes<Real>, m.aux += kLanes<Real>, m.aux_prev += kLanes<Real>;
+      m.u += kLanes<Real>, m.h += kLanes<Real>, m.h_prev += kLanes<Real>, m.aux += kLanes<Real>,
+          m.aux_prev += kLanes<Real>;
     }
   }
 }
@@ -122,8 +123,8 @@ RNNFAST_INLINE Index dq_row(const RowRef& ref) {
 }
 
 template <class Real, class Cell, class Stage, bool kFinish>
-static void backward_units(const BackwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit, int blocks,
-                           const Tile<Real>& tile) {
+RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
+                                     int blocks, const Tile<Real>& tile) {
   const Index H = args.H;
   for (Index r = 0; r < rows; ++r) {
     const RowRef& ref = refs[r];
@@ -151,7 +152,8 @@ static void backward_units(const BackwardArgs<Real>& args, const RowRef* refs, I
         else
           Stage::apply(state + load_first(dy, m.n), m);
       }
-      m.u += kLanes<Real>, m.aux += kLanes<Real>, m.h += kLanes<Real>, m.h_prev += kLanes<Real>, m.aux_prev += kLanes<Real>;
+      m.u += kLanes<Real>, m.aux += kLanes<Real>, m.h += kLanes<Real>, m.h_prev += kLanes<Real>,
+          m.aux_prev += kLanes<Real>;
       m.dh += kLanes<Real>, m.dc += kLanes<Real>, dy += kLanes<Real>;
     }
   }
@@ -201,7 +203,8 @@ static void backward_steps(const BackwardArgs<Real>& args) {
 template <class Real, class Cell>
 static void finish(const BackwardArgs<Real>& args) {
   for (Index panel = args.panel0; panel < args.panel1; ++panel)
-    backward_blocks<Real, Cell, typename Cell::Backward, true>(args, 0, panel, panel_blocks<Real, kMaxVectors>(args.H, panel));
+    backward_blocks<Real, Cell, typename Cell::Backward, true>(args, 0, panel,
+                                                               panel_blocks<Real, kMaxVectors>(args.H, panel));
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

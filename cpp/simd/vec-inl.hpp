@@ -1,5 +1,6 @@
 // One vector type for every ISA: GNU vector extensions, with intrinsics only where the extensions have no word for it
-// (fused multiply-add, masked access). Every operation here is exact or correctly rounded, so that ISAs with fma agree bit for bit.
+// (fused multiply-add, masked access). Every operation here is exact or correctly rounded, so that ISAs with fma agree
+// bit for bit.
 #pragma once
 #include <stdint.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #define RNNFAST_INLINE static inline __attribute__((always_inline))
 #define RNNFAST_INLINE_MEMBER inline __attribute__((always_inline))
+#define RNNFAST_NOINLINE static __attribute__((noinline))
 
 namespace rnnfast::RNNFAST_ISA {
 

@@ -1,0 +1,110 @@
+#include <pybind11/stl.h>
+
+#include <optional>
+
+#include "recurrent.hpp"
+
+namespace rnnfast {
+
+namespace {
+
+// A fresh [L, N, H]: a copy of the given gradient, or zeros.
+template <class Real>
+py::array_t<Real> state_gradient(const std::string& name, const py::object& given, const Shape& shape) {
+  const Real* from = optional_contiguous<Real>(name, given, "(L*D, N, H)", shape);
+  py::array_t<Real> result(shape);
+  const auto size = static_cast<std::size_t>(result.size());
+  if (from != nullptr)
+    std::copy_n(from, size, result.mutable_data());
+  else
+    std::fill_n(result.mutable_data(), size, Real(0));
+  return result;
+}
+
+template <class Real>
+std::vector<LayerGradients<Real>> gradients_of(const Stack<Real>& layers,
+                                               const std::vector<std::vector<py::object>>& arrays) {
+  std::vector<LayerGradients<Real>> gradients;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const auto& a = layers[l]->arrays;
+    const Index rows = layers[l]->spec().gates * a.H;
+    const auto writable = [&](std::size_t i, const std::string& name, const std::string& formula,
+                              const Shape& shape) -> Real* {
+      const py::object& given = arrays.at(l).at(i);
+      return given.is_none() ? nullptr : contiguous_writable<Real>(name, given.cast<py::array>(), formula, shape);
+    };
+    gradients.push_back({writable(0, "dW", "(G*H, C)", {rows, a.C}), writable(1, "dR", "(G*H, H)", {rows, a.H}),
+                         writable(2, "db_w", "(G*H,)", {rows}), writable(3, "db_r", "(G*H,)", {rows})});
+    if (gradients.back().dW == nullptr || gradients.back().dR == nullptr)
+      throw py::value_error("gradients: dW and dR are required");
+  }
+  return gradients;
+}
+
+template <class Real>
+py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::object& dh, const py::object& dc,
+                         const std::vector<std::vector<py::object>>& arrays, bool need_dx) {
+  const Index N = tape.y_shape[0], T = tape.y_shape[1], H = tape.y_shape[2];
+  const bool has_c = tape.layers[0]->spec().states > 1;
+  py::array_t<Real> dh0 = state_gradient<Real>("dh", dh, tape.state);
+  std::optional<py::array_t<Real>> dc0;
+  if (has_c) dc0 = state_gradient<Real>("dc", dc, tape.state);
+  const std::vector<Real> zeros(static_cast<std::size_t>(H), Real(0));
+  View<const Real> dy_view{zeros.data(), 0, 0, 0, 0};
+  if (!dy.is_none()) dy_view = sequence_view<Real>("dy", dy.cast<py::array>(), "(N, T, D*H)", tape.y_shape);
+  const auto gradients = gradients_of<Real>(tape.layers, arrays);
+  py::object dx = py::none();
+  View<Real> dx_view{};
+  if (need_dx) {
+    dx = new_sequences<Real>(N, T, tape.C, tape.time_major);
+    dx_view = view_of<Real>(dx.cast<py::array>());
+  }
+  const BackwardCall<Real> call{tape.layers,
+                                tape.plan,
+                                tape.x,
+                                tape.y,
+                                dy_view,
+                                tape.h0,
+                                tape.c0,
+                                tape.saved,
+                                dx_view,
+                                dh0.mutable_data(),
+                                has_c ? dc0->mutable_data() : nullptr,
+                                gradients,
+                                tape.dropout,
+                                num_threads()};
+  bool finished = false;
+  {
+    const py::gil_scoped_release nogil;
+    Interrupt interrupt(python_signals);
+    if (need_dx) zero_padding(tape.plan, dx_view, T, tape.C);
+    finished = backward(call, interrupt);
+  }
+  if (!finished) throw py::error_already_set();
+  tape.saved.clear();
+  return py::make_tuple(dx, dh0, has_c ? py::object(*dc0) : py::none());
+}
+
+py::tuple backward_bound(BoundTape& tape, const py::object& dy, const py::object& dh, const py::object& dc,
+                         const std::vector<std::vector<py::object>>& gradients, bool need_dx) {
+  if (tape.used)
+    throw std::runtime_error(
+        "tape: an unused one is required (backward turns the saved gates into gradients), got a used one");
+  return std::visit(
+      [&](auto& typed) {
+        // From here on the saved gates are overwritten; a failed check above leaves the tape usable.
+        py::tuple result = backward_typed(typed, dy, dh, dc, gradients, need_dx);
+        tape.used = true;
+        return result;
+      },
+      tape.value);
+}
+
+}  // namespace
+
+void bind_backward(py::module_& m) {
+  m.def("backward", &backward_bound, py::arg("tape"), py::arg("dy"), py::arg("dh"), py::arg("dc"), py::arg("gradients"),
+        py::arg("need_dx"));
+}
+
+}  // namespace rnnfast

@@ -1,0 +1,117 @@
+// What the bindings of forward and backward share: packed weights, the tape, views of (N, T, .) arrays.
+#pragma once
+#include <algorithm>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "../rnn/rnn.hpp"
+#include "arrays.hpp"
+
+namespace rnnfast {
+
+CellKind cell_named(const std::string& name);
+Activation activation_named(const std::string& name);
+
+// A layer's packed weights and the arrays they were packed from.
+struct BoundWeights {
+  std::variant<std::shared_ptr<const Weights<float>>, std::shared_ptr<const Weights<double>>> value;
+  std::vector<py::object> arrays;
+
+  BoundWeights(const std::string& cell, const std::string& activation, const py::array& w, const py::array& r,
+               const py::object& b_w, const py::object& b_r)
+      : arrays{w, r, b_w, b_r} {
+    if (py::isinstance<py::array_t<double>>(w))
+      value = build<double>(cell, activation, w, r, b_w, b_r);
+    else
+      value = build<float>(cell, activation, w, r, b_w, b_r);
+  }
+
+  template <class Real>
+  static std::shared_ptr<const Weights<Real>> build(const std::string& cell, const std::string& activation,
+                                                    const py::array& w, const py::array& r, const py::object& b_w,
+                                                    const py::object& b_r) {
+    if (w.ndim() != 2 || r.ndim() != 2) throw py::value_error("w, r: two dimensions are required");
+    const CellKind kind = cell_named(cell);
+    const Index G = spec_of(kind).gates, H = r.shape(1), C = w.shape(1);
+    return std::make_shared<const Weights<Real>>(WeightArrays<Real>{
+        kind, activation_named(activation), C, H, contiguous<Real>("w", w, "(G*H, C)", {G * H, C}),
+        contiguous<Real>("r", r, "(G*H, H)", {G * H, H}), optional_contiguous<Real>("b_w", b_w, "(G*H,)", {G * H}),
+        optional_contiguous<Real>("b_r", b_r, "(G*H,)", {G * H})});
+  }
+};
+
+template <class Real>
+struct Tape {
+  Stack<Real> layers;
+  Plan plan;
+  std::vector<Saved<Real>> saved;
+  Dropout dropout;
+  View<const Real> x, y;
+  const Real *h0, *c0;
+  Index C;
+  bool time_major;
+  Shape state, y_shape;
+};
+
+// Everything a backward call needs; single-use. Keeps the arrays it points into alive.
+struct BoundTape {
+  template <class Real>
+  BoundTape(Tape<Real>&& tape, std::vector<py::object> kept) : value(std::move(tape)), arrays(std::move(kept)) {}
+  BoundTape(const BoundTape&) = delete;
+  BoundTape& operator=(const BoundTape&) = delete;
+
+  std::variant<Tape<float>, Tape<double>> value;
+  std::vector<py::object> arrays;
+  bool used = false;
+
+  Index nbytes() const {
+    return std::visit(
+        [](const auto& tape) {
+          Index numbers = 0;
+          for (const auto& saved : tape.saved) numbers += saved.gates.size() + saved.aux.size() + saved.y.size();
+          return numbers * static_cast<Index>(sizeof(*tape.h0));
+        },
+        value);
+  }
+};
+
+// (N, T, width), its last axis contiguous; time_major: laid out (T, N, width) in memory.
+template <class Real>
+py::array new_sequences(Index N, Index T, Index width, bool time_major) {
+  if (!time_major) return py::array_t<Real>({N, T, width});
+  return py::array_t<Real>({T, N, width}).attr("transpose")(1, 0, 2).template cast<py::array>();
+}
+
+template <class Real>
+View<Real> view_of(const py::array& array) {
+  const auto stride = [&](int axis) {
+    return static_cast<Index>(array.strides(axis)) / static_cast<Index>(sizeof(Real));
+  };
+  return {static_cast<Real*>(const_cast<void*>(array.data())), 0, 0, stride(0), stride(1)};
+}
+
+template <class Real>
+View<const Real> sequence_view(const std::string& name, const py::array& array, const std::string& formula,
+                               const Shape& expected) {
+  check_dtype<Real>(name, array);
+  check_shape(name, array, formula, expected);
+  const auto size = static_cast<py::ssize_t>(sizeof(Real));
+  const bool contiguous_rows = array.shape(2) <= 1 || array.strides(2) == size;
+  if (!contiguous_rows || array.strides(0) % size != 0 || array.strides(1) % size != 0 ||
+      (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0)
+    throw py::value_error(name + ": an aligned array with a contiguous last axis is required");
+  return view_of<const Real>(array);
+}
+
+// y is zero past each sequence's length.
+template <class Real>
+void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width) {
+  for (Index n = 0; n < plan.sequences(); ++n)
+    for (Index t = plan.length(n); t < T; ++t) std::fill_n(view.data + n * view.by_n + t * view.by_t, width, Real(0));
+}
+
+void bind_forward(py::module_& m);
+void bind_backward(py::module_& m);
+
+}  // namespace rnnfast

@@ -1,0 +1,63 @@
+#include "gradients.hpp"
+
+#include <algorithm>
+
+namespace rnnfast {
+
+namespace {
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+template <class Real>
+GradientScratch<Real> BlockGradients<Real>::new_scratch() const {
+  return {std::vector<const Real*>(at(kRowBlock)), std::vector<const Real*>(at(kRowBlock)),
+          Buffer<Real>(outer_scratch<Real>(std::max(C, H))), Buffer<Real>(dropout.p > 0 ? kRowBlock * C : 0)};
+}
+
+// x as the layer saw it.
+template <class Real>
+const Real* BlockGradients<Real>::input(Index row, const Slot& slot, Index i, GradientScratch<Real>& scratch) const {
+  const Real* from = row_of(x, row, slot.n, slot.t);
+  if (dropout.p == 0) return from;
+  Real* to = scratch.dropped.data() + i * C;
+  kernels<Real>().dropout(C, from, to, dropout_key(dropout, layer, slot), static_cast<Real>(1 / (1 - dropout.p)));
+  return to;
+}
+
+template <class Real>
+void BlockGradients<Real>::add(Index block, Index part, Index parts, GradientScratch<Real>& scratch) const {
+  const Range rows = {block * kRowBlock, smaller((block + 1) * kRowBlock, plan.rows())};
+  Index count = 0;
+  for_rows(plan, rows, [&](Index row, const Slot& slot) {
+    scratch.a[at(count)] = row_of(u, row, slot.n, slot.t);
+    scratch.b[at(count)] = input(row, slot, count, scratch);
+    ++count;
+  });
+  const Range columns = share(spec.gates * H, parts, part);
+  add_outer(count, scratch.a.data(), columns, scratch.b.data(), C, out.dW, scratch.panels.data());
+  if (out.db_w != nullptr) add_column_sums(count, scratch.a.data(), columns, out.db_w);
+  for (int i = 0; i < spec.segments; ++i) add_segment(rows, spec.segment[i], part, parts, scratch);
+}
+
+template <class Real>
+void BlockGradients<Real>::add_segment(Range rows, const SegmentSpec& segment, Index part, Index parts,
+                                       GradientScratch<Real>& scratch) const {
+  const View<const Real>& dq = segment.dq == Source::kGates ? u : aux;
+  Index count = 0;
+  for_rows(plan, rows, [&](Index row, const Slot& slot) {
+    scratch.a[at(count)] = row_of(dq, row, slot.n, slot.t) + segment.dq_gate * H;
+    scratch.b[at(count++)] =
+        segment.operand == Operand::kAux ? row_of(aux, row, slot.n, slot.t) : row_before(y, slot, dt, h0, H, zero);
+  });
+  const Range columns = share(segment.gates * H, parts, part);
+  Real* dR = out.dR + segment.first_gate * H * H;
+  add_outer(count, scratch.a.data(), columns, scratch.b.data(), H, dR, scratch.panels.data());
+  if (out.db_r != nullptr) add_column_sums(count, scratch.a.data(), columns, out.db_r + segment.first_gate * H);
+}
+
+template struct BlockGradients<float>;
+template struct BlockGradients<double>;
+
+}  // namespace rnnfast

@@ -1,0 +1,37 @@
+// Gradients of one layer's weights, a block of rows at a time.
+#pragma once
+#include "rnn.hpp"
+#include "rows.hpp"
+
+namespace rnnfast {
+
+template <class Real>
+struct GradientScratch {
+  std::vector<const Real*> a, b;  // [kRowBlock] rows of the two factors
+  Buffer<Real> panels;            // a block of the second factor, packed
+  Buffer<Real> dropped;           // [kRowBlock, C] inputs under the dropout mask
+};
+
+// dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq over the rows of a block.
+// Blocks are of kRowBlock rows and must be added in one order; a part takes its share of the rows of dW and dR.
+template <class Real>
+struct BlockGradients {
+  const Plan& plan;
+  const CellSpec& spec;
+  const LayerGradients<Real>& out;
+  Index C, H, dt;
+  View<const Real> x, u, aux, y;
+  const Real *h0, *zero;
+  Index layer;
+  Dropout dropout;
+
+  GradientScratch<Real> new_scratch() const;
+  void add(Index block, Index part, Index parts, GradientScratch<Real>& scratch) const;
+
+ private:
+  const Real* input(Index row, const Slot& slot, Index i, GradientScratch<Real>& scratch) const;
+  void add_segment(Range rows, const SegmentSpec& segment, Index part, Index parts,
+                   GradientScratch<Real>& scratch) const;
+};
+
+}  // namespace rnnfast
