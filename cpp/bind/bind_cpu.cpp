@@ -11,10 +11,7 @@ namespace rnnfast {
 void bind_cpu(py::module_& m) {
   num_threads();  // reads the environment and registers the fork handler now
   m.def("num_threads", &num_threads);
-  m.def("set_num_threads", [](int n) {
-    if (n < 1) throw py::value_error("n: at least 1 thread is required, got " + std::to_string(n));
-    set_num_threads(n);
-  });
+  m.def("set_num_threads", &set_num_threads);
   m.def("isa", [] { return std::string(isa_name()); });
   m.def("isas", &available_isas);
   m.def("cells", [] {

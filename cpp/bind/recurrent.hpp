@@ -97,6 +97,7 @@ View<const Real> sequence_view(const std::string& name, const py::array& array, 
   check_dtype<Real>(name, array);
   check_shape(name, array, formula, expected);
   const auto size = static_cast<py::ssize_t>(sizeof(Real));
+  if (array.size() == 0) return view_of<const Real>(array);  // NumPy gives empty arrays any strides
   const bool contiguous_rows = array.shape(2) <= 1 || array.strides(2) == size;
   if (!contiguous_rows || array.strides(0) % size != 0 || array.strides(1) % size != 0 ||
       (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0)

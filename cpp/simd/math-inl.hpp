@@ -19,7 +19,7 @@ struct MathConstants<float> {
   static constexpr float kLog2e = 0x1.7154760000000p+0F;
   static constexpr float kLn2Hi = 0x1.6300000000000p-1F, kLn2Lo = -0x1.bd01060000000p-13F;
   static constexpr float kRound = 0x1.8p23F;  // adding it rounds to an integer, kept in the low bits
-  static constexpr float kExpLimit = 88.0F;   // below 127.5 ln2, so that 2^n stays finite
+  static constexpr float kExpLimit = 88.0F;   // below 127.5 ln2: 2^n stays finite; its inverse is denormal
   static constexpr int kMantissa = 23, kBias = 127;
 };
 
@@ -36,7 +36,7 @@ struct MathConstants<double> {
   static constexpr double kLog2e = 0x1.71547652b82fep+0;
   static constexpr double kLn2Hi = 0x1.62e42fef00000p-1, kLn2Lo = 0x1.473de6af278edp-34;
   static constexpr double kRound = 0x1.8p52;
-  static constexpr double kExpLimit = 708.0;
+  static constexpr double kExpLimit = 709.0;
   static constexpr int kMantissa = 52, kBias = 1023;
 };
 

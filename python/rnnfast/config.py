@@ -29,8 +29,15 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        At least 1.
+        From 1 to 1024.
+
+    Raises
+    ------
+    ValueError
+        If ``n`` is outside.
     """
+    if not 1 <= n <= 1024:
+        raise ValueError(f"n: 1 to 1024 threads are required, got {n}")
     _ops.set_num_threads(n)
 
 

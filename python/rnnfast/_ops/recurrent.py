@@ -25,18 +25,18 @@ def isa() -> str:
     return _core.isa()
 
 
-def pad(sequences: Sequence[npt.ArrayLike], dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """Turn arrays (T_i, C) into one (N, T, C), zero past each length, and the lengths (N,)."""
+def pad(sequences: Sequence[npt.ArrayLike], width: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Turn arrays (T_i, width) into one (N, T, width), zero past each length, and the lengths (N,)."""
     arrays = [np.asarray(a) for a in sequences]
     for i, a in enumerate(arrays):
         if a.ndim != 2:
             raise ValueError(f"x[{i}]: two axes (T, C) are required, got shape {a.shape}")
         _require_dtype(f"x[{i}]", a, dtype)
-        if a.shape[1] != arrays[0].shape[1]:
-            raise ValueError(f"x[{i}]: shape (T, C) with C = {arrays[0].shape[1]} is required, got {a.shape}")
+        if a.shape[1] != width:
+            raise ValueError(f"x[{i}]: shape (T, C) with C = {width} is required, got {a.shape}")
     lengths = np.array([len(a) for a in arrays], dtype=np.int64)
     steps = int(lengths.max(initial=0))
-    x = np.zeros((len(arrays), steps, arrays[0].shape[1] if arrays else 0), dtype)
+    x = np.zeros((len(arrays), steps, width), dtype)
     for row, a in zip(x, arrays, strict=True):
         row[: len(a)] = a
     return x, lengths

@@ -23,7 +23,7 @@ Sequences = npt.ArrayLike | Sequence[npt.ArrayLike]
 def require_later(**options: Any) -> None:
     """Raise NotImplementedError for the first option that is set."""
     for name, value in options.items():
-        if value is not None and value is not False and value != 0:
+        if value is not None and (not np.isscalar(value) or value):
             raise NotImplementedError(f"{name}: this option is not available yet, got {value!r}")
 
 
@@ -40,6 +40,7 @@ def require_positive(name: str, value: int) -> int:
 class Tape:
     """What a forward call keeps for ``backward``; single-use. It refers to the call's x and y, which must not be modified meanwhile."""
 
+    layer: Recurrent
     core: _ops.CoreTape
     versions: tuple[int, ...]
     sequences: int
@@ -153,7 +154,7 @@ class Recurrent(Module):
         if isinstance(x, (list, tuple)):
             if lengths is not None:
                 raise ValueError("lengths: none are accepted beside a list of arrays, which has its own")
-            x, lengths = _ops.pad(x, self.dtype)
+            x, lengths = _ops.pad(x, self.input_size, self.dtype)
             batch = _ops.sequences("x", x, self.input_size, self.dtype, time_major=False)
         else:
             batch = _ops.sequences("x", x, self.input_size, self.dtype, time_major=self.time_major)
@@ -168,7 +169,7 @@ class Recurrent(Module):
         y, h, c, core = _ops.rnn_forward(
             weights, batch, h0, c0, valid, time_major=self.time_major, save=save, dropout=dropout
         )
-        tape = None if core is None else Tape(core, self._versions(), N, T)
+        tape = None if core is None else Tape(self, core, self._versions(), N, T)
         return (y.transpose(1, 0, 2) if self.time_major else y), self._join_state(h, c), tape
 
     def __call__(
@@ -234,8 +235,9 @@ class Recurrent(Module):
             To be passed to ``backward``, once.
         """
         require_later(resets=resets)
-        if save != "all":
-            require_later(save=save)
+        if save not in ("all", "recompute"):
+            raise ValueError(f"save: 'all' is required, got {save!r}")
+        require_later(save=None if save == "all" else save)
         y, final, tape = self._run(x, state, lengths, save=True, training=training)
         assert tape is not None
         return y, final, tape
@@ -262,8 +264,12 @@ class Recurrent(Module):
         Raises
         ------
         RuntimeError
-            If the tape was used before, or a parameter changed since ``forward``.
+            If the tape was used before, comes from another layer, or a parameter changed since ``forward``.
         """
+        if not isinstance(tape, Tape):
+            raise TypeError(f"tape: what forward returned is required, got {type(tape).__name__}")
+        if tape.layer is not self:
+            raise RuntimeError("tape: one of this layer's own forward calls is required, got another layer's")
         if tape.used:
             raise RuntimeError("tape: a new one is required for every backward, got one that was used")
         if tape.versions != self._versions():
@@ -285,6 +291,14 @@ class Recurrent(Module):
         tape.used = True
         dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients)
         return (dx.transpose(1, 0, 2) if self.time_major else dx), self._join_state(dh0, dc0)
+
+    def stream(self, batch_size: int = 1, state: StateLike = None) -> Any:
+        """Not available yet; raises NotImplementedError."""
+        raise NotImplementedError("stream: this method is not available yet")
+
+    def trace(self, x: Sequences, state: StateLike = None, *, lengths: npt.ArrayLike | None = None) -> Any:
+        """Not available yet; raises NotImplementedError."""
+        raise NotImplementedError("trace: this method is not available yet")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, dtype={self.dtype})"
