@@ -56,7 +56,7 @@ class Record:
 def tolerance(case: Case) -> float:
     """The relative norm that two float32 evaluations may differ by: rounding of T steps, each a sum of I + H terms."""
     row = case.row
-    return 16 * float(np.finfo(np.float32).eps) * sqrt(row.T + row.I + row.H)
+    return 8 * float(np.finfo(np.float32).eps) * sqrt(row.T + row.I + row.H)
 
 
 def difference(actual: Results, expected: Results, *, limit: float, label: str) -> float:

@@ -31,8 +31,7 @@ def limit_blas(threads: int) -> bool:
 
 
 def least_time(run: Callable[[], None], *, seconds: float = 0.05) -> float:
-    """The least time of one run, after one that warms up, among as many as fit in ``seconds``."""
-    run()
+    """The least time of one run, among as many as fit in ``seconds``."""
     best, stop = float("inf"), perf_counter() + seconds
     while True:
         start = perf_counter()
@@ -52,6 +51,7 @@ def fastest(build: Callable[[Order], R], *, threads: int) -> tuple[R, dict[str, 
     trials: list[tuple[float, Order, int]] = []
     for order in ORDERS:
         candidate = build(order)
+        candidate.run()
         for count in counts:
             limit_blas(count)
             trials.append((least_time(candidate.run), order, count))
