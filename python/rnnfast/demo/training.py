@@ -1,0 +1,115 @@
+"""What the tasks do alike: learning rate, measurements on the way, comparison with NumPy, hidden states."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast.callbacks import Callback
+from rnnfast.demo.results import Curve
+from rnnfast.layers import GRU
+from rnnfast.optim import Adam, clip_grad_norm
+from rnnfast.train import Run
+
+Array = npt.NDArray[Any]
+WARM_UP = 0.02
+
+
+class Decay(Callback):
+    """Let the learning rate rise over the first 2 % of ``steps``, and then fall to 0 in a straight line."""
+
+    def __init__(self, lr: float, steps: int) -> None:
+        self.lr = lr
+        self.steps = steps
+
+    def on_train_begin(self, run: Run) -> None:
+        """Start low."""
+        self.on_step_end(run)
+
+    def on_step_end(self, run: Run) -> None:
+        """Set the rate of the next step."""
+        done = run.step / self.steps
+        run.optimizer.lr = self.lr * min((run.step + 1) / (WARM_UP * self.steps + 1), 1.0, max(1.0 - done, 0.0))
+
+
+class Recorder(Callback):
+    """Measure the model at ``times`` points of its training, the end included.
+
+    Attributes
+    ----------
+    at, values : list of float
+        Share of the training that was done, and the measurements.
+    seconds : float
+        What the measurements took.
+    """
+
+    def __init__(self, measure: Callable[[], float], *, times: int, steps: int) -> None:
+        self.measure = measure
+        self.every = max(1, -(-steps // times))
+        self.steps = steps
+        self.at: list[float] = []
+        self.values: list[float] = []
+        self.seconds = 0.0
+
+    def on_step_end(self, run: Run) -> None:
+        """Measure now and then."""
+        if run.step % self.every == 0 or run.step == self.steps:
+            start = time.perf_counter()
+            self.at.append(run.step / self.steps)
+            self.values.append(self.measure())
+            self.seconds += time.perf_counter() - start
+
+    def curve(self, name: str, scale: float = 1.0) -> Curve:
+        """Return the measurements over the share done times ``scale``."""
+        return Curve(name=name, x=[scale * a for a in self.at], y=self.values)
+
+
+class Stepper:
+    """One step of training through the public methods, as ``fit`` takes it.
+
+    Parameters
+    ----------
+    model : a model
+        It is changed.
+    lr, clip_norm : float
+    """
+
+    def __init__(self, model: Any, *, lr: float, clip_norm: float) -> None:
+        self.model = model
+        self.clip_norm = clip_norm
+        self.optimizer = Adam(model.parameters(), lr=lr)
+
+    def step(self, *data: Any, **options: Any) -> float:
+        """Return the loss before the step; arguments are those of ``loss_and_grad``."""
+        self.model.zero_grad()
+        loss: float = self.model.loss_and_grad(*data, **options)
+        clip_grad_norm(self.model.parameters(), self.clip_norm)
+        self.optimizer.step()
+        return loss
+
+
+def check_twin(ours: float, twins: float) -> None:
+    """Check that the two losses agree, before anything is timed.
+
+    Raises
+    ------
+    ArithmeticError
+        They do not.
+    """
+    if not abs(ours - twins) <= 1e-3 * abs(ours):
+        raise ArithmeticError(f"twin: the model's loss = {ours:.6g} required, got {twins:.6g}")
+
+
+def hidden_states(model: Any, ids: Array) -> Array:
+    """Return h (T, H) of a model of one GRU layer that reads ``ids`` (T,)."""
+    tensors = model.state_dict()
+    own = {name.removeprefix("rnn."): value for name, value in tensors.items() if name.startswith("rnn.")}
+    x = np.ascontiguousarray(tensors["embedding.weight"][ids][None])
+    layer = GRU(x.shape[2], own["weight_hh_l0"].shape[1])
+    layer.load_state_dict(own)
+    y: Array = layer(x)[0][0]
+    return y
