@@ -120,6 +120,12 @@ CASES: list[tuple[Any, type[Exception], str]] = [
         r"validation_split: a number in \[0, 1\)",
     ),
     (lambda: classifier().fit(X[:1], [0], epochs=1, validation_split=0.5), ValueError, r"at least 2 sequences"),
+    (
+        lambda: classifier().fit(X, Y, epochs=1, validation_data=(X, Y, Y)),
+        ValueError,
+        r"validation_data: a pair .* got 3",
+    ),
+    (lambda: classifier(cell_options={"bias": np.True_}), TypeError, r"cell_options: what JSON can hold required"),
     # not yet
     (lambda: classifier().trace(X), NotImplementedError, r"trace"),
     (lambda: writer().stream(), NotImplementedError, r"stream"),

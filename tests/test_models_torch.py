@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,16 @@ pytestmark = pytest.mark.torch
 STEPS = 50
 CELLS = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 OPTIMIZERS = {"adam": (torch.optim.Adam, 1e-2), "sgd": (torch.optim.SGD, 0.3)}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two pools of threads that wait for each other's cores would take most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with rf.threads(1):
+        yield
+    torch.set_num_threads(before)
 
 
 class Twin(torch.nn.Module):

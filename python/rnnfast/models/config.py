@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -32,6 +33,10 @@ def checked(config: Mapping[str, Any]) -> Config:
     known["dtype"] = as_dtype(known["dtype"]).name
     known["seed"] = None if known["seed"] is None else operator.index(known["seed"])
     known["cell_options"] = dict(known["cell_options"] or {})
+    try:
+        json.dumps(known)
+    except TypeError as error:
+        raise TypeError(f"cell_options: what JSON can hold required, got another thing: {error}") from None
     return known
 
 

@@ -18,12 +18,13 @@ from rnnfast.models.parts import StepHead
 from rnnfast.models.self_supervised import SelfSupervisedModel
 from rnnfast.models.state_map import StateMap, as_context
 from rnnfast.models.stem import stem_sizes
+from rnnfast.models.stepwise import StepwiseModel
 from rnnfast.sampling import Sampler
 
 Array = npt.NDArray[Any]
 
 
-class OneToMany(SelfSupervisedModel):
+class OneToMany(StepwiseModel, SelfSupervisedModel):
     """A seed in, a sequence out: predict the next element, append it, repeat.
 
     ``outputs(t) = W_head h(t) + b_head`` say what x(t+1) is; a context vector v starts the latent state,
@@ -180,22 +181,12 @@ class OneToMany(SelfSupervisedModel):
             raise ValueError(f"stop: an id 0..{self.config['output_size'] - 1} required, got {stop}")
         return stop
 
-    def _outputs(self, batch: Batch, state: Any, *, keep: bool) -> tuple[Array, Any, Any]:
-        start = None if batch.continues else batch.context
-        if self.context is not None and start is not None:
-            state = self.context.start(start)
-        if keep:
-            y, last, tape = self.stem.forward(batch.inputs, state, batch.lengths)
-        else:
-            (y, last), tape = self.stem.infer(batch.inputs, state, batch.lengths), None
-        outputs, h = self.head.read(y, batch.rows)
-        return outputs, last, (tape, h, batch.rows, y.shape, start)
+    def _initial(self, batch: Batch) -> Any:
+        return None if self.context is None or batch.context is None else self.context.start(batch.context)
 
-    def _backward(self, tape: Any, doutputs: Array) -> None:
-        stem_tape, h, rows, shape, start = tape
-        dstate = self.stem.backward(stem_tape, self.head.pull(doutputs, h, rows, shape))
-        if self.context is not None and start is not None:
-            self.context.pull(dstate, start)
+    def _pull_initial(self, dstate: Any, batch: Batch) -> None:
+        if self.context is not None and batch.context is not None:
+            self.context.pull(dstate, batch.context)
 
     @classmethod
     def _sizes_in(cls, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:

@@ -117,9 +117,7 @@ class SupervisedModel(Model):
         data = self._data(x, y, batch_size=batch_size, **options)
         validation = None
         if validation_data is not None:
-            pair = validation_data
-            given = dict(pair) if isinstance(pair, Mapping) else dict(zip("xy", pair, strict=True))
-            validation = self._data(**given, batch_size=batch_size)
+            validation = self._data(**_named(validation_data), batch_size=batch_size)
         elif validation_split:
             data, validation = hold_out(data, validation_split)
         return train.fit(
@@ -155,3 +153,13 @@ class SupervisedModel(Model):
     def _one_batch(self, x: Any, y: Any, options: dict[str, Any]) -> Any:
         data = self._data(x, y, batch_size=1, **options)
         return data.batch(np.arange(len(data.inputs), dtype=np.int64))
+
+
+def _named(validation_data: tuple[Any, Any] | Mapping[str, Any]) -> dict[str, Any]:
+    """Return validation data as arguments of ``loss``."""
+    if isinstance(validation_data, Mapping):
+        return dict(validation_data)
+    pair = tuple(validation_data)
+    if len(pair) != 2:
+        raise ValueError(f"validation_data: a pair (x, y) or a dict required, got {len(pair)} things")
+    return {"x": pair[0], "y": pair[1]}
