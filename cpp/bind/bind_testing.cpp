@@ -4,7 +4,7 @@
 #include <map>
 
 #include "../cpu/isa.hpp"
-#include "../rnn/packing.hpp"
+#include "../cpu/packing.hpp"
 #include "arrays.hpp"
 #include "bind.hpp"
 

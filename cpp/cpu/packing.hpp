@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "../base/buffer.hpp"
-#include "../cpu/isa.hpp"
-#include "../cpu/team.hpp"
+#include "isa.hpp"
+#include "team.hpp"
 
 namespace rnnfast {
 

@@ -2,7 +2,7 @@
 
 #include "../base/buffer.hpp"
 #include "../cpu/isa.hpp"
-#include "../rnn/packing.hpp"
+#include "../cpu/packing.hpp"
 #include "nn.hpp"
 
 namespace rnnfast {

@@ -4,7 +4,7 @@
 #include <array>
 #include <mutex>
 
-#include "packing.hpp"
+#include "../cpu/packing.hpp"
 
 namespace rnnfast {
 

@@ -44,6 +44,60 @@ def backward(
     tape: Tape, dy: Array | None, dh: Array | None, dc: Array | None, gradients: list[Gradients], need_dx: bool
 ) -> tuple[Array | None, Array, Array | None]: ...
 
+# x, dx (M, K); W, dW (N, K); b, db (N,); y, dy (M, N); ids int64 (M,); E, dE (V, D)
+def linear(x: Array, W: Array, b: Array | None) -> Array: ...
+def linear_backward(
+    dy: Array, x: Array, W: Array, dW: Array, db: Array | None, need_dx: bool
+) -> Array | None: ...
+def embedding(ids: Array, E: Array) -> Array: ...
+def embedding_backward(ids: Array, dy: Array, dE: Array) -> None: ...
+def softmax(x: Array, log: bool) -> Array: ...
+def softmax_cross_entropy(logits: Array, targets: Array, weight: Array | None) -> tuple[float, Array]: ...
+def mean_squared_error(prediction: Array, target: Array, weight: Array | None) -> tuple[float, Array]: ...
+def binary_cross_entropy(logits: Array, target: Array, weight: Array | None) -> tuple[float, Array]: ...
+
+# lists of arrays, entry i of each of one shape; step int64 (1,)
+def sgd_step(
+    values: list[Array],
+    grads: list[Array],
+    buffers: list[Array],
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    step: Array,
+) -> None: ...
+def adam_step(
+    values: list[Array],
+    grads: list[Array],
+    m: list[Array],
+    v: list[Array],
+    step: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None: ...
+def rmsprop_step(
+    values: list[Array],
+    grads: list[Array],
+    square_avgs: list[Array],
+    buffers: list[Array],
+    grad_avgs: list[Array],
+    step: Array,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    momentum: float,
+    centered: bool,
+) -> None: ...
+def squared_norm(arrays: list[Array]) -> float: ...
+def scale_(arrays: list[Array], factor: float) -> None: ...
+
 class testing:
     @staticmethod
     def isas() -> list[str]: ...
