@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import CELLS, assert_matches, build_layer, bundle, collect, make_problem
+from tests.comparison import CELLS, Problem, assert_matches, build_layer, bundle, collect, make_problem
 
 P = 0.3
 
@@ -85,16 +86,34 @@ def test_both_passes_use_one_mask(dtype: str) -> None:
     np.testing.assert_allclose(dx, 3 * y, rtol=1e-6)
 
 
+def revealing(problem: Problem) -> Problem:
+    """The problem with weights under which y shows where the mask is zero.
+
+    The gates are driven so far open or shut by their biases that the candidate alone decides: layer 0 has a constant
+    output, layer 1 shows each of its inputs.
+    """
+    H, kind = problem.hidden, CELLS[problem.cell][0]
+    gates = {"rnn": [0.0], "lstm": [50.0, -50.0, 0.0, 50.0], "gru": [0.0, -50.0, 0.0]}[kind]
+    candidate = slice(0, H) if kind == "rnn" else slice(2 * H, 3 * H)
+    params = {name: np.zeros_like(value) for name, value in problem.params.items()}
+    for layer in range(2):
+        params[f"bias_ih_l{layer}"] += np.repeat(gates, H)
+    params["bias_ih_l0"][candidate] = 1
+    params["weight_ih_l1"][candidate] = np.eye(H)
+    return replace(problem, params=params)
+
+
 @pytest.mark.parametrize("ragged", [False, True])
 def test_results_and_gradients(cell: str, dtype: str, ragged: bool) -> None:
-    """A layer's mask, seen through a transparent network of the same seed, makes the reference's."""
+    """The mask, seen through a twin of the layer with revealing weights, makes the reference's."""
     problem = make_problem(cell, N=4, T=6, H=9, L=2, ragged=ragged)
-    probe = transparent(9, dropout=P, seed=11, dtype=dtype)
-    mask = probe.forward(np.ones((4, 6, 9), dtype), lengths=problem.lengths)[0].astype(np.float64)
-    mask = np.where(mask == 0, 0, 1 / (1 - P))
+    x = problem.x.astype(dtype)
+    twin = build_layer(revealing(problem), dtype, dropout=P, seed=11)
+    mask = (np.abs(twin.forward(x, lengths=problem.lengths)[0]) > 1e-6) / (1 - P)
+    assert 0 < (mask[~problem.padding] == 0).mean() < 0.6
     layer = build_layer(problem, dtype, dropout=P, seed=11)
     state = bundle([s.astype(dtype) for s in problem.state or ()])
-    y, last, tape = layer.forward(problem.x.astype(dtype), state, lengths=problem.lengths)
+    y, last, tape = layer.forward(x, state, lengths=problem.lengths)
     dx, dfirst = layer.backward(tape, problem.dy.astype(dtype), bundle([d.astype(dtype) for d in problem.dstate]))
     actual = collect(y, last, dx, dfirst, {name: p.grad for name, p in layer.parameters().items()})
     kind, choice = CELLS[cell]

@@ -203,13 +203,13 @@ def test_a_given_state_is_not_written_to(make: Any) -> None:
 
 
 @every_kind
-def test_results_may_be_written_to_before_backward(make: Any) -> None:
-    """A residual added in place to y must not change the gradient of what made y."""
+def test_a_state_may_be_written_to_before_backward(make: Any) -> None:
+    """The tape refers to x and y, but the state is the caller's."""
     layer = make(3, 5)
     x = x_of(2, 4, 3)
     expected, _ = layer.backward(layer.forward(x)[2], np.ones((2, 4, 5), np.float32))
-    y, state, tape = layer.forward(x)
-    for array in (y, *unbundle(state)):
+    _, state, tape = layer.forward(x)
+    for array in unbundle(state):
         array[:] = 7
     np.testing.assert_array_equal(layer.backward(tape, np.ones((2, 4, 5), np.float32))[0], expected)
 
@@ -233,7 +233,7 @@ def test_a_tape_is_void_after_a_parameter_changed(make: Any, name: str) -> None:
     y, _, tape = layer.forward(x_of(2, 4, 3))
     p = layer.parameters()[name]
     p[...] = p.value * 2
-    with pytest.raises(RuntimeError, match=name):
+    with pytest.raises(RuntimeError, match=r"tape: .*parameters"):
         layer.backward(tape, np.ones_like(y))
     assert not any(p.grad.any() for p in layer.parameters().values())
 

@@ -21,11 +21,12 @@ import numpy as np
 import rnnfast as rf
 rf.set_num_threads(2)
 sys.setswitchinterval(1000)
-layer = rf.{kind}(64, 768, num_layers=8, seed=0)
-x = np.zeros((1, 6000, 64), np.float32)
+layer = rf.{kind}(64, {hidden}, num_layers=4, seed=0)
+x = np.zeros(({rows}, 3000, 64), np.float32)
 small = rf.{kind}(3, 5, seed=0)
 probe = np.ones((2, 4, 3), np.float32)
 expected, _ = small(probe)
+before = layer.state_dict()
 entering = threading.Event()
 """
 
@@ -56,11 +57,11 @@ def output(code: str, **options: str) -> str:
 @pytest.mark.parametrize("call", ["layer(x)", "layer.forward(x)", "layer.backward(*tape)"])
 def test_ctrl_c_ends_a_long_call(kind: str, call: str) -> None:
     """The call would take long; between the signal and KeyboardInterrupt each thread computes under a second."""
-    prepare = ""
+    prepare, sizes = "", {"hidden": 768, "rows": 2}
     if "backward" in call:
-        prepare = "_, _, kept = layer.forward(x)\ntape = kept, np.ones((1, 6000, 768), np.float32)\n"
+        prepare, sizes = "y, _, kept = layer.forward(x)\ntape = kept, y\n", {"hidden": 256, "rows": 8}
     code = (
-        LONG_CALL.format(kind=kind)
+        LONG_CALL.format(kind=kind, **sizes)
         + prepare
         + textwrap.dedent(f"""
         def interrupt():
@@ -79,16 +80,16 @@ def test_ctrl_c_ends_a_long_call(kind: str, call: str) -> None:
             print("interrupted", time.process_time() - spent < 2)
         helper.join()
         print((small(probe)[0] == expected).all())
-        print(any(p.grad.any() for p in layer.parameters().values()))
+        print(all((value == before[name]).all() for name, value in layer.state_dict().items()))
         """)
     )
-    assert output(code).split() == ["interrupted", "True", "True", "False"]
+    assert output(code).split() == ["interrupted", "True", "True", "True"]
 
 
 @needs_limits
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 def test_another_thread_runs_during_a_long_call(kind: str) -> None:
-    code = LONG_CALL.format(kind=kind) + textwrap.dedent("""
+    code = LONG_CALL.format(kind=kind, hidden=768, rows=2) + textwrap.dedent("""
         count = 0
 
         def work():
@@ -201,7 +202,29 @@ def test_memory_runs_out_anywhere(limit_mb: int) -> None:
 
 
 @needs_limits
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("limit_mb", [4, 9, 12, 20])
+def test_threads_that_cannot_start(limit_mb: int) -> None:
+    """Too little memory for a thread's stack means fewer threads or MemoryError, never the end of the process."""
+    code = f"""
+    import resource
+    import numpy as np
+    import rnnfast as rf
+    rf.set_num_threads(3)
+    layer = rf.LSTM(16, 256, seed=0)
+    x = np.ones((64, 50, 16), np.float32)
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + {limit_mb} * 2**20, resource.RLIM_INFINITY))
+    try:
+        print(layer(x)[0].shape)
+    except MemoryError:
+        print("MemoryError")
+    """
+    if not os.path.exists("/proc/self/statm"):
+        pytest.skip("no /proc to read the used memory from")
+    assert output(code) in ("MemoryError", "(64, 50, 256)")
+
+
+@needs_limits
 def test_a_forked_child_computes() -> None:
     """After the parent has used its threads, a child must neither hang nor differ; nor must a child's child."""
     code = """
@@ -259,9 +282,9 @@ def test_a_pool_of_forked_workers() -> None:
 ISA = "import rnnfast as rf; print(rf.cpu.isa())"
 
 
-@pytest.mark.parametrize("cap", ["baseline", "avx2", "avx512", "neon"])
+@pytest.mark.parametrize("cap", ["baseline", "avx2", "avx512"])
 def test_the_instruction_set_can_be_capped(cap: str) -> None:
-    """A cap the machine reaches is what runs; a level above it, or of another machine, changes nothing."""
+    """A cap the machine reaches is what runs; a level above it changes nothing."""
     best = output(ISA)
     assert best in testing.isas()
     expected = cap if cap in testing.isas() else best
