@@ -12,9 +12,9 @@ WINDOW = 32  # batches whose sequences are sorted by length together: little pad
 def batch_indices(lengths: Int64, batch_size: int, rng: np.random.Generator | None = None) -> list[Int64]:
     """Deal N sequences into batches of at most ``batch_size``.
 
-    Without ``rng`` the order is kept. With it the sequences are shuffled; when their lengths differ, those
-    within a window of ``32 * batch_size`` are sorted by length before they are cut into batches, and the
-    batches are shuffled, so that a batch holds little padding.
+    Without ``rng``, or in a single batch, the order is kept. Else the sequences are shuffled; when their lengths
+    differ, those within a window of ``32 * batch_size`` are sorted by length before they are cut into batches,
+    and the batches are shuffled, so that a batch holds little padding.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def batch_indices(lengths: Int64, batch_size: int, rng: np.random.Generator | No
     [[0, 1], [2]]
     """
     count = len(lengths)
-    if rng is None:
+    if rng is None or count <= batch_size:
         return _chunks(np.arange(count, dtype=np.int64), batch_size)
     order = rng.permutation(count)
     if count == 0 or lengths.min() == lengths.max():
