@@ -1,9 +1,22 @@
 """The comparison the engine is judged by must refuse every planted fault."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
-from tests.comparison import CELLS, Problem, Result, assert_matches, make_problem, run_reference
+from rnnfast import _ops
+from tests.comparison import (
+    CELLS,
+    GATES,
+    Problem,
+    Result,
+    assert_matches,
+    make_problem,
+    run_engine,
+    run_reference,
+)
 from tests.mutants import MUTANTS
 
 PROBLEMS = {
@@ -58,6 +71,55 @@ def test_a_single_wrong_element_is_caught() -> None:
         wrong.flat[np.abs(wrong).argmax()] *= 1.001
         with pytest.raises(AssertionError, match=name):
             assert_matches(problem, astype(problem.expected | {name: wrong}, "float32"), "float32")
+
+
+def exchange(w: np.ndarray, gates: int) -> np.ndarray:
+    return np.concatenate(np.split(w, gates)[::-1])
+
+
+def transpose(r: np.ndarray, gates: int) -> np.ndarray:
+    return np.concatenate([block.T for block in np.split(r, gates)])
+
+
+FAULTY_PACKS: dict[str, Callable[..., tuple[np.ndarray, ...]]] = {
+    "gates permuted": lambda w, r, b_w, b_r, g: (exchange(w, g), r, b_w, b_r),
+    "recurrent gates permuted": lambda w, r, b_w, b_r, g: (w, exchange(r, g), b_w, b_r),
+    "transposed": lambda w, r, b_w, b_r, g: (w, transpose(r, g), b_w, b_r),
+    "input bias dropped": lambda w, r, b_w, b_r, g: (w, r, 0 * b_w, b_r),
+    "recurrent bias dropped": lambda w, r, b_w, b_r, g: (w, r, b_w, 0 * b_r),
+    "biases exchanged": lambda w, r, b_w, b_r, g: (w, r, b_r, b_w),
+    "last column of R dropped": lambda w, r, b_w, b_r, g: (w, r * (np.arange(len(r[0])) < len(r[0]) - 1), b_w, b_r),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTY_PACKS)
+def test_a_fault_planted_in_the_engine_is_caught(
+    fault: str, cell: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine works on wrong weights, and the tests' own comparison must notice."""
+    gates = GATES[CELLS[cell][0]]
+    if (gates == 1 and "permuted" in fault) or (cell != "gru" and "exchanged" in fault):
+        pytest.skip("is no fault in this cell")
+    pack = _ops.pack
+
+    def wrong(kind: str, activation: str, *arrays: np.ndarray) -> Any:
+        changed = (np.ascontiguousarray(a, dtype) for a in FAULTY_PACKS[fault](*arrays, gates))
+        return pack(kind, activation, *changed)
+
+    problem = make_problem(cell, N=4, T=6, C=3, H=5, L=2)
+    assert not is_refused(problem, run_engine(problem, dtype), dtype)
+    monkeypatch.setattr(_ops, "pack", wrong)
+    assert is_refused(problem, run_engine(problem, dtype), dtype)
+
+
+@pytest.mark.parametrize("fault", [lambda a: None, lambda a: np.maximum(a - 1, 0), lambda a: a[::-1].copy()])
+def test_lengths_lost_in_the_engine_are_noticed(
+    fault: Callable[[np.ndarray], Any], cell: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = make_problem(cell, N=4, T=6, C=3, H=5, L=2)
+    check = _ops.lengths_array
+    monkeypatch.setattr(_ops, "lengths_array", lambda *arguments: fault(check(*arguments)))
+    assert is_refused(problem, run_engine(problem, dtype), dtype)
 
 
 def is_refused(problem: Problem, answer: Result, dtype: str) -> bool:
