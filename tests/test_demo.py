@@ -13,7 +13,7 @@ import pytest
 
 from rnnfast import demo
 from rnnfast.demo import pictures, report
-from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step
+from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step, slowest_units
 from rnnfast.demo.tasks import TASKS, task_named
 from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin, hidden_states
 from rnnfast.demo.twin import GruTwin, Packed
@@ -141,6 +141,12 @@ def test_table_has_a_line_for_every_yardstick() -> None:
 def test_units_are_ordered_by_their_strongest_step() -> None:
     h = np.array([[0.1, -0.9, 0.2], [0.0, 0.5, 0.1], [-0.7, 0.1, 0.6]])
     np.testing.assert_array_equal(by_strongest_step(h), h.T[[1, 0, 2]])
+
+
+def test_slow_units_are_found() -> None:
+    t = np.arange(50.0)
+    h = np.stack([np.cos(3 * t), np.sign(t - 25), np.zeros(50), np.cos(t / 9)], axis=1)
+    np.testing.assert_array_equal(slowest_units(h, 2), h[:, [3, 1]])
 
 
 def test_learning_rate_rises_then_falls_to_nothing() -> None:

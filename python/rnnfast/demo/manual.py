@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.demo import manual_text, ngrams
-from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step
+from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step, slowest_units
 from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin, hidden_states
 from rnnfast.demo.twin import GruTwin, time_side_by_side
 from rnnfast.models import OneToMany
@@ -26,6 +26,8 @@ ABOUT = (
 )
 ORDERS = 6
 CLIP = 1.0
+READ_BEFORE, SHOWN, UNITS = 300, 100, 40
+"""Characters of a held-out topic before the heat maps and in them, and how many units they show."""
 
 Ids = npt.NDArray[np.int64]
 
@@ -161,22 +163,27 @@ def _speedup(model: OneToMany, train: Ids, size: Size) -> float:
 
 def _heat_maps(model: OneToMany, text: Text, order: int) -> list[HeatMap]:
     """Hidden units over a held-out passage, and how surprising model and n-gram find each of its characters."""
-    passage = text.test[:101]
-    shown = [_visible(c) for c in text.vocabulary.decode(passage[1:])]
-    before, wanted = passage[:-1], passage[1:]
+    read = text.test[: READ_BEFORE + SHOWN]
+    before, wanted = read[:-1], read[1:]
     ours = model.predict_proba(before)[np.arange(len(wanted)), wanted]
     grams = ngrams.ngram_probabilities(text.train, before, wanted, len(text.vocabulary), order)[order]
     surprise = -np.log(np.maximum(np.stack([ours, grams]), 1e-12))
-    states = by_strongest_step(hidden_states(model, before))
-    read = [_visible(c) for c in text.vocabulary.decode(before)]
+    slow = slowest_units(hidden_states(model, before)[-SHOWN:], UNITS)
+    states = by_strongest_step(slow)
+    letters = [_visible(c) for c in text.vocabulary.decode(read[-SHOWN - 1 :])]
+    rows = ["GRU", f"{order}-gram"]
     return [
-        HeatMap(title="Hidden units while reading a held-out topic", values=states, columns=read),
         HeatMap(
-            title="Surprise at each character, nats",
-            values=surprise,
-            columns=shown,
-            rows=["GRU", f"{order}-gram"],
-            low=-6.0,
+            title=f"The {len(states)} hidden units that change most slowly, over a held-out topic",
+            values=states,
+            columns=letters[:-1],
+        ),
+        HeatMap(
+            title="Surprise at each character of a held-out topic, nats",
+            values=surprise[:, -SHOWN:],
+            columns=letters[1:],
+            rows=rows,
+            low=0.0,
             high=6.0,
         ),
     ]

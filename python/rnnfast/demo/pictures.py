@@ -48,7 +48,7 @@ def heat_map_png(picture: HeatMap) -> str:
         axes.set_yticks(range(rows), list(picture.rows), fontsize=8)
     else:
         axes.set_yticks([])
-        axes.set_ylabel(f"{rows} rows")
+        axes.set_ylabel(f"{rows} units")
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, pad=0.01)
     return _png(figure)

@@ -161,3 +161,11 @@ def by_strongest_step(h: Array) -> Array:
     """Order the units of ``h (T, H)`` by the step at which each is strongest; return (H, T) for a heat map."""
     units: Array = h.T
     return units[np.argsort(np.abs(units).argmax(axis=1), kind="stable")]
+
+
+def slowest_units(h: Array, count: int) -> Array:
+    """Return the ``count`` units of ``h (T, H)`` that remember: those with small steps and a large variance."""
+    variance, steps = h.var(axis=0), np.diff(h, axis=0).var(axis=0)
+    memory = variance / (steps + 0.01 * variance.max(initial=0.0) + 1e-12)
+    chosen: Array = h[:, np.argsort(-memory, kind="stable")[:count]]
+    return chosen

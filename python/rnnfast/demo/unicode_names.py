@@ -193,7 +193,7 @@ def _heat_maps(model: ManyToOne, data: Names) -> list[HeatMap]:
     ids = data.vocabulary.encode(WATCHED)
     belief = model.predict_proba([ids[: t + 1] for t in range(len(ids))]).T
     return [
-        HeatMap(title="Belief after each letter", values=belief, columns=WATCHED, rows=data.classes),
+        HeatMap(title="Belief after each letter", values=belief, columns=WATCHED, rows=data.classes, low=0.0),
         HeatMap(title="Hidden units", values=by_strongest_step(hidden_states(model, ids)), columns=WATCHED),
     ]
 
