@@ -1,21 +1,13 @@
 // Aligned memory with one owner.
 #pragma once
-#include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <new>
 #include <stdexcept>
 #include <string>
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include <utility>
 
 #include "dims.hpp"
 
 namespace rnnfast {
-
-constexpr std::size_t kAlignment = 64;
-constexpr std::size_t kHugePage = std::size_t{1} << 21;
 
 // a * b of two sizes; throws std::overflow_error where the product does not fit.
 inline Index checked_product(Index a, Index b) {
@@ -26,23 +18,32 @@ inline Index checked_product(Index a, Index b) {
   return product;
 }
 
-// Numbers [size], uninitialised, 64-byte aligned; huge pages are advised from 2 MB.
+// 64-byte aligned, huge pages advised from 2 MB. Large blocks that were given back are handed out again while calls of
+// their size keep coming: fresh pages cost more than the arithmetic of a small network. Throws std::bad_alloc.
+struct Block {
+  void* data = nullptr;
+  std::size_t bytes = 0;
+};
+Block take_block(std::size_t bytes);
+void give_block(Block block) noexcept;
+
+// Numbers [size], uninitialised.
 template <class Real>
 class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(Index size) : size_(size) {
-    if (size == 0) return;
-    const auto bytes =
-        static_cast<std::size_t>(checked_product(size, sizeof(Real)));  // below 2^63: rounding up cannot wrap
-    const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-    const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    data_.reset(static_cast<Real*>(std::aligned_alloc(alignment, rounded)));
-    if (data_ == nullptr) throw std::bad_alloc();
-#if defined(__linux__)
-    if (alignment == kHugePage) madvise(data_.get(), rounded, MADV_HUGEPAGE);
-#endif
+    if (size > 0) block_ = take_block(static_cast<std::size_t>(checked_product(size, sizeof(Real))));
   }
+  Buffer(Buffer&& other) noexcept : block_(std::exchange(other.block_, {})), size_(std::exchange(other.size_, 0)) {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    std::swap(block_, other.block_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { give_block(block_); }
 
   static Buffer zeros(Index size) {
     Buffer buffer(size);
@@ -50,15 +51,12 @@ class Buffer {
     return buffer;
   }
 
-  Real* data() { return data_.get(); }
-  const Real* data() const { return data_.get(); }
+  Real* data() { return static_cast<Real*>(block_.data); }
+  const Real* data() const { return static_cast<const Real*>(block_.data); }
   Index size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(Real* p) const { std::free(p); }
-  };
-  std::unique_ptr<Real, Free> data_;
+  Block block_;
   Index size_ = 0;
 };
 

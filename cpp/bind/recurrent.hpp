@@ -79,8 +79,12 @@ struct BoundTape {
 // (N, T, width), its last axis contiguous; time_major: laid out (T, N, width) in memory.
 template <class Real>
 py::array new_sequences(Index N, Index T, Index width, bool time_major) {
-  if (!time_major) return py::array_t<Real>({N, T, width});
-  return py::array_t<Real>({T, N, width}).attr("transpose")(1, 0, 2).template cast<py::array>();
+  const Shape shape = time_major ? Shape{T, N, width} : Shape{N, T, width};
+  auto owner = std::make_unique<Buffer<Real>>(checked_product(checked_product(N, T), width));
+  Real* data = owner->data();
+  const py::capsule base(owner.release(), [](void* buffer) { delete static_cast<Buffer<Real>*>(buffer); });
+  const py::array array = py::array_t<Real>(shape, data, base);
+  return time_major ? array.attr("transpose")(1, 0, 2).template cast<py::array>() : array;
 }
 
 template <class Real>

@@ -112,10 +112,13 @@ struct Kernels {
   void (*forward[kCellKinds][kMaxStages])(const ForwardArgs<Real>&);
   void (*backward[kCellKinds][kMaxStages])(const BackwardArgs<Real>&);
   void (*finish[kCellKinds])(const BackwardArgs<Real>&);  // dh before step 0, into args.dh
+  // Panels hold gemm_vectors * lanes columns, the last one as many whole vectors as it needs; so do those of pack_rows.
   void (*gemm)(const GemmArgs<Real>&);
   void (*outer)(const OuterArgs<Real>&);
   void (*column_sums)(Index rows, Index cols, const Real* const* a, Real* sums);  // sums[j] += sum_r a[r][j]
-  void (*dropout)(Index n, const Real* x, Real* y, DropoutKey key, Real scale);   // x and y may be the same
+  // dst [K][valid rounded up to whole vectors]: `valid` numbers at rows[k] + offset, then zeros
+  void (*pack_rows)(Index K, Index valid, const Real* const* rows, Index offset, Real* dst);
+  void (*dropout)(Index n, const Real* x, Real* y, DropoutKey key, Real scale);  // x and y may be the same
   void (*unary)(Unary kind, Index n, const Real* x, Real* y);
   NnKernels<Real> nn;
 };

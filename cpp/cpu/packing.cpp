@@ -24,19 +24,18 @@ void pack_columns(Index K, Index width, const Real* const* columns, Real* dst) {
   }
 }
 
-template <class Real>
-void pack_rows(Index K, Index width, Index valid, const Real* const* rows, Index offset, Real* dst) {
-  for (Index k = 0; k < K; ++k, dst += width) {
-    std::memcpy(dst, rows[k] + offset, sizeof(Real) * static_cast<std::size_t>(valid));
-    for (Index j = valid; j < width; ++j) dst[j] = Real(0);
-  }
-}
-
 namespace {
 
 template <class Real>
 Index panel_width() {
   return static_cast<Index>(kernels<Real>().gemm_vectors) * kernels<Real>().lanes;
+}
+
+// Columns of a panel in whole vectors: the last one holds no more than it needs.
+template <class Real>
+Index used_width(Index cols, Index panel) {
+  const Index lanes = kernels<Real>().lanes;
+  return smaller(panel_width<Real>(), ceil_div(cols - panel * panel_width<Real>(), lanes) * lanes);
 }
 
 template <class Real>
@@ -58,7 +57,7 @@ Panels<Real> panels_of_transpose(const Real* W, Index cols, Index inner) {
       const Index col = panel * width + j;
       columns[static_cast<std::size_t>(j)] = col < cols ? W + col * inner : nullptr;
     }
-    pack_columns(inner, width, columns.data(), panels.data.data() + panel * inner * width);
+    pack_columns(inner, used_width<Real>(cols, panel), columns.data(), panels.data.data() + panel * inner * width);
   }
   return panels;
 }
@@ -70,8 +69,8 @@ Panels<Real> panels_of(const Real* W, Index inner, Index cols) {
   std::vector<const Real*> rows(static_cast<std::size_t>(inner));
   for (Index k = 0; k < inner; ++k) rows[static_cast<std::size_t>(k)] = W + k * cols;
   for (Index panel = 0; panel < panels.count; ++panel)
-    pack_rows(inner, width, smaller(width, cols - panel * width), rows.data(), panel * width,
-              panels.data.data() + panel * inner * width);
+    kernels<Real>().pack_rows(inner, smaller(width, cols - panel * width), rows.data(), panel * width,
+                              panels.data.data() + panel * inner * width);
   return panels;
 }
 
@@ -97,7 +96,7 @@ void add_outer(Index rows, const Real* const* a, Range columns, const Real* cons
   for (Index r0 = 0; r0 < rows; r0 += kRowBlock) {
     const Index block = smaller(kRowBlock, rows - r0);
     for (Index col = 0; col < cols_b; col += width)
-      pack_rows(block, width, smaller(width, cols_b - col), b + r0, col, scratch + col * block);
+      kernels<Real>().pack_rows(block, smaller(width, cols_b - col), b + r0, col, scratch + col * block);
     for (Index r = 0; r < block; ++r) shifted[r] = a[r0 + r] + columns.begin;
     kernels<Real>().outer(
         {block, columns.end - columns.begin, cols_b, shifted, scratch, c + columns.begin * cols_b, cols_b});
@@ -116,7 +115,6 @@ void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums
 
 #define RNNFAST_INSTANTIATE(Real)                                                                     \
   template void pack_columns(Index, Index, const Real* const*, Real*);                                \
-  template void pack_rows(Index, Index, Index, const Real* const*, Index, Real*);                     \
   template Panels<Real> panels_of_transpose(const Real*, Index, Index);                               \
   template Panels<Real> panels_of(const Real*, Index, Index);                                         \
   template void multiply(const Panels<Real>&, Index, const Real* const*, Real* const*, const Real*);  \

@@ -12,10 +12,6 @@ namespace rnnfast {
 template <class Real>
 void pack_columns(Index K, Index width, const Real* const* columns, Real* dst);
 
-// dst[k][j] = rows[k][offset + j], zero from `valid` on.  dst [K, width]
-template <class Real>
-void pack_rows(Index K, Index width, Index valid, const Real* const* rows, Index offset, Real* dst);
-
 // The right operand of a gemm.
 template <class Real>
 struct Panels {

@@ -42,9 +42,11 @@ struct Product {
 template <class Real>
 void pack_panel(const Product<Real>& p, Index panel, Index width, const Real** columns, Real* dst) {
   const Index first = panel * width, valid = smaller(width, p.cols - first);
-  if (!p.transposed) return pack_rows(p.inner, width, valid, p.W.data(), first, dst);
-  for (Index j = 0; j < width; ++j) columns[j] = j < valid ? p.W[static_cast<std::size_t>(first + j)] : nullptr;
-  pack_columns(p.inner, width, columns, dst);
+  const Kernels<Real>& table = kernels<Real>();
+  if (!p.transposed) return table.pack_rows(p.inner, valid, p.W.data(), first, dst);
+  const Index used = ceil_div(valid, table.lanes) * table.lanes;
+  for (Index j = 0; j < used; ++j) columns[j] = j < valid ? p.W[static_cast<std::size_t>(first + j)] : nullptr;
+  pack_columns(p.inner, used, columns, dst);
 }
 
 template <class Real>

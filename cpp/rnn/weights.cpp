@@ -42,8 +42,8 @@ void pack_transposed_stage(const Weights<Real>& weights, int stage, Buffer<Real>
   std::vector<const Real*> rows(at(inner));
   for (Index k = 0; k < inner; ++k) rows[at(k)] = weights.arrays.r + (spec.first_gate * H + k) * H;
   for (Index panel = 0; panel < panels; ++panel) {
-    const Index valid = smaller(full, H - panel * full), width = ceil_div(valid, lanes) * lanes;
-    pack_rows(inner, width, valid, rows.data(), panel * full, r.data() + panel * inner * full);
+    weights.table.pack_rows(inner, smaller(full, H - panel * full), rows.data(), panel * full,
+                            r.data() + panel * inner * full);
   }
 }
 

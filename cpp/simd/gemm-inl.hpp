@@ -99,127 +99,76 @@ RNNFAST_INLINE Index next_tile(Index left) {
   return (left + tiles - 1) / tiles;
 }
 
-template <class Real, int MR>
-static void gemm_tile(const Real* const* a, Index k0, Index inner, const Real* b, const Real* start, Real* const* c,
-                      Index col, Index cols) {
-  constexpr int NV = kGemmVectors;
+// Vectors of a panel that hold columns; the last panel may hold fewer than the others.
+template <class Real>
+RNNFAST_INLINE Index panel_vectors(Index cols, Index panel) {
+  const Index left = (cols + kLanes<Real> - 1) / kLanes<Real> - panel * kGemmVectors;
+  return left < kGemmVectors ? left : kGemmVectors;
+}
+
+template <class Real>
+struct GemmBlock {
+  Index k0, inner;
+  const Real* b;
+  const Real* start;
+  Index col, cols;
+};
+
+template <class Real, int MR, int NV>
+RNNFAST_NOINLINE void gemm_tile(const Real* const* a, const GemmBlock<Real>& block, Real* const* c) {
   const Real* rows[MR];
   Vec<Real> acc[MR][NV];
-  const bool first = k0 == 0;
+  const bool first = block.k0 == 0;
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
-    rows[r] = a[r] + k0;
+    rows[r] = a[r] + block.k0;
+    const Real* from = first ? block.start : c[r];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
-      const Index j = col + v * kLanes<Real>;
-      const Real* from = first ? start : c[r];
-      acc[r][v] = from == nullptr || j >= cols ? Vec<Real>{} : load_first(from + j, cols - j);
+      const Index j = block.col + v * kLanes<Real>;
+      acc[r][v] = from == nullptr ? Vec<Real>{} : load_first(from + j, block.cols - j);
     }
   }
-  product<Real, MR, NV>(rows, inner, b, acc);
+  product<Real, MR, NV>(rows, block.inner, block.b, acc);
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
-      const Index j = col + v * kLanes<Real>;
-      if (j < cols) store_first(c[r] + j, acc[r][v], cols - j);
+      const Index j = block.col + v * kLanes<Real>;
+      store_first(c[r] + j, acc[r][v], block.cols - j);
     }
   }
 }
 
-template <class Real, int MR = kTileRows<kGemmVectors>>
-RNNFAST_INLINE void gemm_rows(Index rows, const Real* const* a, Index k0, Index inner, const Real* b, const Real* start,
-                              Real* const* c, Index col, Index cols) {
+template <class Real, int NV, int MR = kTileRows<NV>>
+RNNFAST_INLINE void gemm_rows(Index rows, const Real* const* a, const GemmBlock<Real>& block, Real* const* c) {
   if (MR == 1 || rows == MR)
-    gemm_tile<Real, MR>(a, k0, inner, b, start, c, col, cols);
+    gemm_tile<Real, MR, NV>(a, block, c);
   else if constexpr (MR > 1)
-    gemm_rows<Real, MR - 1>(rows, a, k0, inner, b, start, c, col, cols);
+    gemm_rows<Real, NV, MR - 1>(rows, a, block, c);
+}
+
+template <class Real, int NV = kGemmVectors>
+RNNFAST_INLINE void gemm_panel(const GemmArgs<Real>& args, Index k0, Index inner, Index panel, Index vectors) {
+  if constexpr (NV > 1) {
+    if (vectors < NV) return gemm_panel<Real, NV - 1>(args, k0, inner, panel, vectors);
+  }
+  constexpr Index kPanel = kGemmVectors * kLanes<Real>;
+  const Real* b = args.packed + panel * args.inner * kPanel + k0 * NV * kLanes<Real>;
+  const GemmBlock<Real> block = {k0, inner, b, args.start, panel * kPanel, args.cols};
+  for (Index r = 0; r < args.rows;) {
+    const Index m = next_tile<NV>(args.rows - r);
+    gemm_rows<Real, NV>(m, args.a + r, block, args.c + r);
+    r += m;
+  }
 }
 
 template <class Real>
 static void gemm(const GemmArgs<Real>& args) {
-  constexpr Index kPanel = kGemmVectors * kLanes<Real>;
   // A product over nothing still sets c to its start values.
-  for (Index k0 = 0; k0 == 0 || k0 < args.inner; k0 += kInnerBlock) {
-    const Index inner = smaller(kInnerBlock, args.inner - k0);
-    for (Index panel = args.panel0; panel < args.panel1; ++panel) {
-      const Real* b = args.packed + (panel * args.inner + k0) * kPanel;
-      for (Index r = 0; r < args.rows;) {
-        const Index m = next_tile<kGemmVectors>(args.rows - r);
-        gemm_rows<Real>(m, args.a + r, k0, inner, b, args.start, args.c + r, panel * kPanel, args.cols);
-        r += m;
-      }
-    }
-  }
-}
-
-template <class Real, int MR>
-static void outer_tile(Index rows, const Real* a, const Real* b, Real* c, Index ldc, Index cols) {
-  constexpr int NV = kGemmVectors;
-  Vec<Real> acc[MR][NV];
-#pragma GCC unroll 8
-  for (int j = 0; j < MR; ++j) {
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) acc[j][v] = Vec<Real>{};
-  }
-  for (Index r = 0; r < rows; ++r, a += MR, b += NV * kLanes<Real>) {
-    Vec<Real> row[NV];
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) row[v] = load(b + v * kLanes<Real>);
-#pragma GCC unroll 8
-    for (int j = 0; j < MR; ++j) {
-      const Vec<Real> x = splat(a[j]);
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) acc[j][v] = fma(x, row[v], acc[j][v]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int j = 0; j < MR; ++j) {
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) {
-      const Index k = v * kLanes<Real>;
-      if (k < cols) store_first(c + j * ldc + k, load_first(c + j * ldc + k, cols - k) + acc[j][v], cols - k);
-    }
-  }
-}
-
-// Copies columns [j, j + MR) of A into [rows][MR], then sweeps B's panels.
-template <class Real, int MR>
-static void outer_columns(const OuterArgs<Real>& args, Index j) {
-  constexpr Index kPanel = kGemmVectors * kLanes<Real>;
-  alignas(64) Real columns[kRowBlock * MR];
-  for (Index r = 0; r < args.rows; ++r) memcpy(columns + r * MR, args.a[r] + j, sizeof(Real) * MR);
-  for (Index col = 0, panel = 0; col < args.cols_b; col += kPanel, ++panel) {
-    const Real* b = args.b_packed + panel * args.rows * kPanel;
-    outer_tile<Real, MR>(args.rows, columns, b, args.c + j * args.ldc + col, args.ldc, args.cols_b - col);
-  }
-}
-
-template <class Real, int MR = kTileRows<kGemmVectors>>
-RNNFAST_INLINE void outer_tail(const OuterArgs<Real>& args, Index j, Index left) {
-  if (MR == 1 || left == MR)
-    outer_columns<Real, MR>(args, j);
-  else if constexpr (MR > 1)
-    outer_tail<Real, MR - 1>(args, j, left);
-}
-
-template <class Real>
-static void outer(const OuterArgs<Real>& args) {
-  for (Index j = 0; j < args.cols_a;) {
-    const Index m = next_tile<kGemmVectors>(args.cols_a - j);
-    outer_tail<Real>(args, j, m);
-    j += m;
-  }
-}
-
-// sums[j] += a chain from zero over the rows of one block.
-template <class Real>
-static void column_sums(Index rows, Index cols, const Real* const* a, Real* sums) {
-  for (Index j = 0; j < cols; j += kLanes<Real>) {
-    Vec<Real> acc = Vec<Real>{};
-    for (Index r = 0; r < rows; ++r) acc += load_first(a[r] + j, cols - j);
-    store_first(sums + j, load_first(sums + j, cols - j) + acc, cols - j);
-  }
+  for (Index k0 = 0; k0 == 0 || k0 < args.inner; k0 += kInnerBlock)
+    for (Index panel = args.panel0; panel < args.panel1; ++panel)
+      gemm_panel<Real>(args, k0, smaller(kInnerBlock, args.inner - k0), panel, panel_vectors<Real>(args.cols, panel));
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -4,6 +4,7 @@
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
 #include "nn-inl.hpp"
+#include "outer-inl.hpp"
 #include "step-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -67,6 +68,7 @@ constexpr Kernels<Real> make_kernels() {
       gemm<Real>,
       outer<Real>,
       column_sums<Real>,
+      pack_rows<Real>,
       dropout<Real>,
       unary<Real>,
       nn_kernels<Real>(),

@@ -23,8 +23,8 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the largest number of threads a call may use, for the whole process.
 
-    Results do not depend on it. The first value is that of ``RNNFAST_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the number
-    of processors.
+    Results do not depend on it. The first value is that of ``RNNFAST_NUM_THREADS``, else ``OMP_NUM_THREADS``, else
+    the number of processors.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def _require_dtype(name: str, array: Array, dtype: np.dtype[Any]) -> None:
 
 
 def sequences(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any], *, time_major: bool) -> Array:
-    """Check an array (N, T, width), or (T, N, width) if ``time_major``; return it batch-first, without a copy where possible."""
+    """Check an array (N, T, width), or (T, N, width) if ``time_major``; return it batch-first, copied if need be."""
     a = np.asarray(array)
     axes = "(T, N, C)" if time_major else "(N, T, C)"
     if a.ndim != 3:
@@ -112,8 +112,8 @@ def rnn_backward(
     dh: Array | None,
     dc: Array | None,
     gradients: list[tuple[Array, Array, Array | None, Array | None]],
-) -> tuple[Array, Array, Array | None]:
+    *,
+    need_dx: bool = True,
+) -> tuple[Array | None, Array, Array | None]:
     """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r) by layer. Returns dx, dh0, dc0."""
-    dx, dh0, dc0 = _core.backward(tape, dy, dh, dc, gradients, True)
-    assert dx is not None
-    return dx, dh0, dc0
+    return _core.backward(tape, dy, dh, dc, gradients, need_dx)

@@ -4,4 +4,4 @@ from rnnfast.layers.cells import GRU as GRU
 from rnnfast.layers.cells import LSTM as LSTM
 from rnnfast.layers.cells import RNN as RNN
 from rnnfast.layers.recurrent import Recurrent as Recurrent
-from rnnfast.layers.recurrent import Tape as Tape
+from rnnfast.layers.tape import Tape as Tape

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.layers.recurrent import Recurrent, require_later
+from rnnfast.layers.checks import require_later
+from rnnfast.layers.recurrent import Recurrent
 
 _ACTIVATIONS = ("tanh", "relu", "identity")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,45 +10,14 @@ import numpy.typing as npt
 
 from rnnfast import _ops
 from rnnfast.init import uniform
+from rnnfast.layers.checks import require_later, require_positive
+from rnnfast.layers.tape import PackCache, Tape
 from rnnfast.params import Module, Parameter
 
 Array = npt.NDArray[Any]
 State = Array | tuple[Array, Array]
 StateLike = npt.ArrayLike | tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None
-Sequences = npt.ArrayLike | Sequence[npt.ArrayLike]
-
-
-def require_later(**options: Any) -> None:
-    """Raise NotImplementedError for the first option that is set."""
-    for name, value in options.items():
-        if value is not None and (not np.isscalar(value) or value):
-            raise NotImplementedError(f"{name}: this option is not available yet, got {value!r}")
-
-
-def require_positive(name: str, value: int) -> int:
-    """Return a size of at least 1 as int."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: an integer is required, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name}: at least 1 is required, got {value}")
-    return int(value)
-
-
-@dataclass(eq=False)
-class Tape:
-    """What a forward call keeps for ``backward``; single-use. It refers to the call's x and y, which must not be modified meanwhile."""
-
-    layer: Recurrent
-    core: _ops.CoreTape
-    versions: tuple[int, ...]
-    sequences: int
-    steps: int
-    used: bool = False
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes kept beside x and y."""
-        return self.core.nbytes
+Sequences = npt.ArrayLike | list[Any] | tuple[Any, ...]
 
 
 class Recurrent(Module):
@@ -86,13 +53,11 @@ class Recurrent(Module):
         self.bias = bool(bias)
         self.dropout = float(dropout)
         self.time_major = bool(time_major)
-        self._cell = cell
-        self._activation = activation
         rng = np.random.default_rng(seed)
         self._parameters = self._new_parameters(rng)
         self._dropout_seed = int(rng.integers(2**63))
         self._calls = 0
-        self._packs: list[tuple[tuple[int, ...], str, _ops.Weights] | None] = [None] * self.num_layers
+        self._packs = PackCache(cell, activation)
 
     def _new_parameters(self, rng: np.random.Generator) -> dict[str, Parameter]:
         bound = 1 / math.sqrt(self.hidden_size)
@@ -108,7 +73,7 @@ class Recurrent(Module):
         return parameters
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H), ``bias_ih_l0``, ..."""
+        """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H), ..."""
         return dict(self._parameters)
 
     def _layer_parameters(self, layer: int) -> list[Parameter | None]:
@@ -116,21 +81,6 @@ class Recurrent(Module):
 
     def _versions(self) -> tuple[int, ...]:
         return tuple(p.version for p in self._parameters.values())
-
-    def _weights(self) -> list[_ops.Weights]:
-        """Return every layer's packed weights, packing again what changed since the last call."""
-        isa, result = _ops.isa(), []
-        for layer, pack in enumerate(self._packs):
-            parameters = self._layer_parameters(layer)
-            versions = tuple(p.version for p in parameters if p is not None)
-            if pack is None or pack[:2] != (versions, isa):
-                w, r, b_w, b_r = (None if p is None else p.value for p in parameters)
-                assert w is not None
-                assert r is not None
-                pack = (versions, isa, _ops.pack(self._cell, self._activation, w, r, b_w, b_r))
-                self._packs[layer] = pack
-            result.append(pack[2])
-        return result
 
     def _split_state(self, name: str, state: StateLike, sequences: int) -> tuple[Array | None, Array | None]:
         shape = (self.num_layers, sequences, self.hidden_size)
@@ -154,8 +104,7 @@ class Recurrent(Module):
         if isinstance(x, (list, tuple)):
             if lengths is not None:
                 raise ValueError("lengths: none are accepted beside a list of arrays, which has its own")
-            x, lengths = _ops.pad(x, self.input_size, self.dtype)
-            batch = _ops.sequences("x", x, self.input_size, self.dtype, time_major=False)
+            batch, lengths = _ops.pad(x, self.input_size, self.dtype)
         else:
             batch = _ops.sequences("x", x, self.input_size, self.dtype, time_major=self.time_major)
         N, T = batch.shape[:2]
@@ -165,7 +114,7 @@ class Recurrent(Module):
         if training and self.dropout > 0 and self.num_layers > 1:
             self._calls += 1
             dropout = (self.dropout, self._dropout_seed, self._calls)
-        weights = self._weights()
+        weights = self._packs.weights([self._layer_parameters(layer) for layer in range(self.num_layers)])
         y, h, c, core = _ops.rnn_forward(
             weights, batch, h0, c0, valid, time_major=self.time_major, save=save, dropout=dropout
         )
@@ -242,7 +191,9 @@ class Recurrent(Module):
         assert tape is not None
         return y, final, tape
 
-    def backward(self, tape: Tape, dy: npt.ArrayLike | None, dstate: StateLike = None) -> tuple[Array, State]:
+    def backward(
+        self, tape: Tape, dy: npt.ArrayLike | None, dstate: StateLike = None, *, need_dx: bool = True
+    ) -> tuple[Array, State]:
         """Go back through time: add dL/dp to the ``grad`` of every parameter, and return the gradients of x and state.
 
         Parameters
@@ -253,6 +204,8 @@ class Recurrent(Module):
             dL/dy; ``None`` for zeros. Ignored past the lengths.
         dstate : as state, optional
             dL/d(final state); zeros by default, also for an entry of the tuple that is ``None``.
+        need_dx : bool
+            False saves the time for dx where nobody wants it; dx is then empty, (N, T, 0).
 
         Returns
         -------
@@ -289,7 +242,9 @@ class Recurrent(Module):
             assert r is not None
             gradients.append((w, r, b_w, b_r))
         tape.used = True
-        dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients)
+        dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx)
+        if dx is None:
+            dx = np.empty((tape.sequences, tape.steps, 0), self.dtype)
         return (dx.transpose(1, 0, 2) if self.time_major else dx), self._join_state(dh0, dc0)
 
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Any:
@@ -301,4 +256,5 @@ class Recurrent(Module):
         raise NotImplementedError("trace: this method is not available yet")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, dtype={self.dtype})"
+        sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}"
+        return f"{type(self).__name__}({sizes}, dtype={self.dtype})"
