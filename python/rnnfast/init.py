@@ -38,3 +38,23 @@ def uniform(
     ((2, 3), True)
     """
     return rng.uniform(-bound, bound, size=shape).astype(dtype)
+
+
+def stack_shapes(
+    gates: int, input_size: int, hidden_size: int, num_layers: int, *, bias: bool
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a stack's parameters under PyTorch's names, in PyTorch's order.
+
+    Examples
+    --------
+    >>> stack_shapes(4, 3, 5, 1, bias=False)
+    {'weight_ih_l0': (20, 3), 'weight_hh_l0': (20, 5)}
+    """
+    rows = gates * hidden_size
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in range(num_layers):
+        shapes[f"weight_ih_l{layer}"] = (rows, input_size if layer == 0 else hidden_size)
+        shapes[f"weight_hh_l{layer}"] = (rows, hidden_size)
+        if bias:
+            shapes[f"bias_ih_l{layer}"] = shapes[f"bias_hh_l{layer}"] = (rows,)
+    return shapes

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.init import uniform
+from rnnfast.init import stack_shapes, uniform
 from rnnfast.layers.checks import require_later, require_positive
 from rnnfast.layers.tape import PackCache, Tape
 from rnnfast.params import Module, Parameter
@@ -50,27 +50,17 @@ class Recurrent(Module):
             raise TypeError(f"dtype: float32 or float64 is required, got {self.dtype}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout: a probability within [0, 1) is required, got {dropout}")
-        self.bias = bool(bias)
         self.dropout = float(dropout)
         self.time_major = bool(time_major)
         rng = np.random.default_rng(seed)
-        self._parameters = self._new_parameters(rng)
+        shapes = stack_shapes(self.gates, self.input_size, self.hidden_size, self.num_layers, bias=bias)
+        bound = 1 / math.sqrt(hidden_size)
+        self._parameters = {
+            name: Parameter(uniform(shape, bound, rng=rng, dtype=self.dtype)) for name, shape in shapes.items()
+        }
         self._dropout_seed = int(rng.integers(2**63))
         self._calls = 0
         self._packs = PackCache(cell, activation)
-
-    def _new_parameters(self, rng: np.random.Generator) -> dict[str, Parameter]:
-        bound = 1 / math.sqrt(self.hidden_size)
-        rows = self.gates * self.hidden_size
-        parameters = {}
-        for layer in range(self.num_layers):
-            width = self.input_size if layer == 0 else self.hidden_size
-            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, self.hidden_size)}
-            if self.bias:
-                shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-            for name, shape in shapes.items():
-                parameters[f"{name}_l{layer}"] = Parameter(uniform(shape, bound, rng=rng, dtype=self.dtype))
-        return parameters
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H), ..."""
