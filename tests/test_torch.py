@@ -30,9 +30,8 @@ SHAPES: list[Any] = [
     (20, 30, 3, 33, 3),
     (3, 1000, 2, 16, 1),
     (2, 40, 70, 512, 1),
-    pytest.param((16, 100, 64, 256, 2), marks=pytest.mark.slow),
+    pytest.param((16, 60, 64, 256, 2), marks=pytest.mark.slow),
     pytest.param((4, 1000, 32, 512, 1), marks=pytest.mark.slow),
-    pytest.param((64, 300, 40, 128, 2), marks=pytest.mark.slow),
 ]
 
 
@@ -56,8 +55,9 @@ def close(name: str, actual: np.ndarray, expected: Any, dtype: str) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
-@pytest.mark.parametrize("start", [False, True], ids=["from zero", "from a state"])
+@pytest.mark.parametrize(
+    ("ragged", "start"), [(False, False), (True, True), (True, False)], ids=["plain", "ragged, state", "ragged"]
+)
 def test_random_problem(cell: str, shape: tuple[int, ...], dtype: str, ragged: bool, start: bool) -> None:
     N, T, C, H, L = shape
     rng = np.random.default_rng([zlib.crc32(cell.encode()), *shape, ragged, start])
