@@ -78,7 +78,8 @@ constexpr CellSpec kCells[kCellKinds] = {
 
 constexpr const CellSpec& spec_of(CellKind kind) { return kCells[static_cast<int>(kind)]; }
 
-constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
-constexpr Index smaller(Index a, Index b) { return a < b ? a : b; }
+// static: each object file has its own, also where nothing is inlined and the files differ in instruction set.
+static constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
+static constexpr Index smaller(Index a, Index b) { return a < b ? a : b; }
 
 }  // namespace rnnfast

@@ -22,18 +22,6 @@ Plan make_plan(Index N, Index T, const BatchArrays& batch) {
 }
 
 template <class Real>
-Stack<Real> stack_of(const std::vector<const BoundWeights*>& layers) {
-  Stack<Real> stack;
-  for (const BoundWeights* layer : layers) {
-    const auto* weights = std::get_if<std::shared_ptr<const Weights<Real>>>(&layer->value);
-    if (weights == nullptr)
-      throw py::type_error(std::string("layers: weights of dtype ") + type_name<Real>() + " are required");
-    stack.push_back(*weights);
-  }
-  return stack;
-}
-
-template <class Real>
 py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, const py::array& x, const py::object& h0,
                         const py::object& c0, const BatchArrays& batch, bool time_major, bool save,
                         const Dropout& dropout) {

@@ -26,6 +26,7 @@ void bind_rnn(py::module_& m) {
       .def_readonly("used", &BoundTape::used);
   bind_forward(m);
   bind_backward(m);
+  bind_generate(m);
 }
 
 }  // namespace rnnfast

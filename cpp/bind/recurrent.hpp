@@ -42,6 +42,18 @@ struct BoundWeights {
 };
 
 template <class Real>
+Stack<Real> stack_of(const std::vector<const BoundWeights*>& layers) {
+  Stack<Real> stack;
+  for (const BoundWeights* layer : layers) {
+    const auto* weights = std::get_if<std::shared_ptr<const Weights<Real>>>(&layer->value);
+    if (weights == nullptr)
+      throw py::type_error(std::string("layers: weights of dtype ") + type_name<Real>() + " are required");
+    stack.push_back(*weights);
+  }
+  return stack;
+}
+
+template <class Real>
 struct Tape {
   Stack<Real> layers;
   Plan plan;
@@ -118,5 +130,6 @@ void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width
 
 void bind_forward(py::module_& m);
 void bind_backward(py::module_& m);
+void bind_generate(py::module_& m);
 
 }  // namespace rnnfast

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -114,15 +115,22 @@ void run_team(int threads, const std::function<void(const Member&)>& fn) {
   }
   // omp_get_num_threads is known inside only; the barrier is made by the first to arrive behind OpenMP's own.
   Barrier* barrier = nullptr;
+  std::exception_ptr failure;
   alignas(64) unsigned char storage[sizeof(Barrier)];
-#pragma omp parallel num_threads(threads) default(none) shared(fn, barrier, storage)
+#pragma omp parallel num_threads(threads) default(none) shared(fn, barrier, storage, failure)
   {
 #pragma omp single
     barrier = new (storage) Barrier(omp_get_num_threads());
     const FlushDenormals flush;
-    fn({omp_get_thread_num(), omp_get_num_threads(), omp_get_num_threads() > 1 ? barrier : nullptr});
+    try {
+      fn({omp_get_thread_num(), omp_get_num_threads(), omp_get_num_threads() > 1 ? barrier : nullptr});
+    } catch (...) {
+#pragma omp critical
+      failure = std::current_exception();
+    }
   }
   barrier->~Barrier();
+  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace rnnfast

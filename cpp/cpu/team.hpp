@@ -51,8 +51,9 @@ struct Range {
 };
 Range share(Index n, Index parts, Index part, Index grain = 1);
 
-// Runs fn on up to `threads` members at once, with denormals flushed to zero. fn must not throw. The team may turn out
-// smaller than asked for (a forked child always computes alone): work is dealt out by member.size.
+// Runs fn on up to `threads` members at once, with denormals flushed to zero. fn may throw only where it
+// does not wait for others. The team may turn out smaller than asked for (a forked child always computes alone): work
+// is dealt out by member.size.
 void run_team(int threads, const std::function<void(const Member&)>& fn);
 
 }  // namespace rnnfast

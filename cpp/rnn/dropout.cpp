@@ -1,19 +1,9 @@
 #include <algorithm>
 
+#include "../base/hash.hpp"
 #include "rnn.hpp"
 
 namespace rnnfast {
-
-namespace {
-
-std::uint64_t mix(std::uint64_t z) {  // splitmix64 (Steele et al. 2014)
-  z += 0x9E3779B97F4A7C15U;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
-  return z ^ (z >> 31);
-}
-
-}  // namespace
 
 DropoutKey dropout_key(const Dropout& dropout, Index layer, const Slot& slot) {
   std::uint64_t key = mix(dropout.seed ^ mix(dropout.call ^ mix(static_cast<std::uint64_t>(layer))));

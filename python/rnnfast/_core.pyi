@@ -97,6 +97,40 @@ def rmsprop_step(
 def squared_norm(arrays: list[Array]) -> float: ...
 def scale_(arrays: list[Array], factor: float) -> None: ...
 
+# table (V, C), head (K, H), bias (K,), h0, c0 (L, R, H), prefix int64 (R, P)
+#   ->  ids int64 (R, length) or vectors (R, length, K), counts int64 (R,), log p float64 (R, length)
+def generate(
+    layers: list[Weights],
+    table: Array | None,
+    head: Array,
+    bias: Array | None,
+    h0: Array,
+    c0: Array | None,
+    element: str,
+    length: int,
+    stop: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    greedy: bool,
+    seed: int,
+    prefix: Array | None,
+) -> tuple[Array, Array, Array]: ...
+
+# the same  ->  ids int64 (R, length), counts int64 (R,), scores float64 (R,)
+def beam_search(
+    layers: list[Weights],
+    table: Array | None,
+    head: Array,
+    bias: Array | None,
+    h0: Array,
+    c0: Array | None,
+    length: int,
+    beams: int,
+    stop: int,
+    length_penalty: float,
+) -> tuple[Array, Array, Array]: ...
+
 class testing:
     @staticmethod
     def isas() -> list[str]: ...

@@ -9,6 +9,9 @@ from rnnfast._ops.dense import embedding as embedding
 from rnnfast._ops.dense import embedding_backward as embedding_backward
 from rnnfast._ops.dense import linear as linear
 from rnnfast._ops.dense import linear_backward as linear_backward
+from rnnfast._ops.generation import Writer as Writer
+from rnnfast._ops.generation import beam_search as beam_search
+from rnnfast._ops.generation import generate as generate
 from rnnfast._ops.losses import binary_cross_entropy as binary_cross_entropy
 from rnnfast._ops.losses import log_softmax as log_softmax
 from rnnfast._ops.losses import mean_squared_error as mean_squared_error

@@ -60,7 +60,7 @@ def sequences(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any],
     strides = a.strides
     whole = all(s % a.itemsize == 0 for s in strides[:2]) and (strides[2] == a.itemsize or width == 1)
     if not (whole and a.flags.aligned):
-        a = np.ascontiguousarray(a)
+        a = np.require(a, requirements=("C", "A"))
     return a.transpose(1, 0, 2) if time_major else a
 
 
@@ -88,7 +88,7 @@ def lengths_array(lengths: npt.ArrayLike | None, sequences: int, steps: int) -> 
     if outside.size:
         i = int(outside[0])
         raise ValueError(f"lengths: each within 0..T is required (T = {steps}), got {a[i]} at index {i}")
-    return np.ascontiguousarray(a, dtype=np.int64)
+    return np.require(a, np.int64, ("C", "A"))
 
 
 def rnn_forward(

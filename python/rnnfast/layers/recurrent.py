@@ -69,6 +69,10 @@ class Recurrent(Module):
     def _layer_parameters(self, layer: int) -> list[Parameter | None]:
         return [self._parameters.get(f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
 
+    def packed(self) -> list[_ops.Weights]:
+        """Return every layer's weights as the engine reads them."""
+        return self._packs.weights([self._layer_parameters(layer) for layer in range(self.num_layers)])
+
     def _versions(self) -> tuple[int, ...]:
         return tuple(p.version for p in self._parameters.values())
 
@@ -104,9 +108,8 @@ class Recurrent(Module):
         if training and self.dropout > 0 and self.num_layers > 1:
             self._calls += 1
             dropout = (self.dropout, self._dropout_seed, self._calls)
-        weights = self._packs.weights([self._layer_parameters(layer) for layer in range(self.num_layers)])
         y, h, c, core = _ops.rnn_forward(
-            weights, batch, h0, c0, valid, time_major=self.time_major, save=save, dropout=dropout
+            self.packed(), batch, h0, c0, valid, time_major=self.time_major, save=save, dropout=dropout
         )
         tape = None if core is None else Tape(self, core, self._versions(), N, T)
         return (y.transpose(1, 0, 2) if self.time_major else y), self._join_state(h, c), tape

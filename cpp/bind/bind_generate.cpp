@@ -1,0 +1,172 @@
+#include <pybind11/stl.h>
+
+#include "../rnn/generate.hpp"
+#include "bind.hpp"
+#include "recurrent.hpp"
+
+namespace rnnfast {
+
+namespace {
+
+Element element_named(const std::string& name) {
+  if (name == "id") return Element::kId;
+  if (name == "labels") return Element::kLabels;
+  if (name == "vector") return Element::kVector;
+  throw py::value_error("element: one of id, labels, vector is required, got '" + name + "'");
+}
+
+// A model's parts as the engine reads them, and what they point into.
+template <class Real>
+struct Parts {
+  Stack<Real> layers;
+  Panels<Real> head;
+  const Real *head_bias, *table, *h0, *c0;
+  Index V, K, R;
+
+  Parts(const std::vector<const BoundWeights*>& bound, const py::object& given_table, const py::array& W,
+        const py::object& b, const py::object& given_h0, const py::object& given_c0)
+      : layers(stack_of<Real>(bound)), table(nullptr), V(0), K(W.shape(0)) {
+    const Index H = layers.back()->arrays.H, C = layers.front()->arrays.C, L = static_cast<Index>(layers.size());
+    head = panels_of_transpose(contiguous<Real>("head", W, "(K, H)", {K, H}), K, H);
+    head_bias = optional_contiguous<Real>("head bias", b, "(K,)", {K});
+    if (!given_table.is_none()) {
+      V = given_table.cast<py::array>().shape(0);
+      table = contiguous<Real>("table", given_table.cast<py::array>(), "(V, C)", {V, C});
+    }
+    const py::array states = given_h0.cast<py::array>();
+    R = states.shape(1);
+    h0 = contiguous<Real>("h0", states, "(L, R, H)", {L, R, H});
+    c0 = optional_contiguous<Real>("c0", given_c0, "(L, R, H)", {L, R, H});
+    if ((c0 != nullptr) != (layers.front()->spec().states > 1))
+      throw py::value_error("c0: one is required by LSTM, and by no other");
+  }
+
+  Writer<Real> writer(Element element) const {
+    const Index C = layers.front()->arrays.C;
+    if (element == Element::kId && (table == nullptr || K > V))
+      throw py::value_error("table: an input for every id is required");
+    if (element != Element::kId && K != C)
+      throw py::value_error("head: as many outputs as inputs are required (C = " + std::to_string(C) + "), got " +
+                            std::to_string(K));
+    return {element, table, head, head_bias, V, K};
+  }
+};
+
+struct GenerateOptions {
+  std::string element;
+  Index length, stop;
+  SamplingOptions sampling;
+  py::object prefix;
+};
+
+template <class Real>
+py::tuple generate_typed(const Parts<Real>& parts, const GenerateOptions& options) {
+  const Element element = element_named(options.element);
+  const bool ids_wanted = element == Element::kId;
+  const Index R = parts.R, length = options.length;
+  py::array_t<Index> ids(Shape{R, ids_wanted ? length : 0}), counts(Shape{R});
+  py::array_t<double> log_probability(Shape{R, ids_wanted ? length : 0});
+  py::array_t<Real> vectors(Shape{R, ids_wanted ? 0 : length, parts.K});
+  const Index* prefix = nullptr;
+  Index prefix_length = 0;
+  if (!options.prefix.is_none()) {
+    const py::array given = options.prefix.cast<py::array>();
+    prefix_length = given.ndim() == 2 ? given.shape(1) : 0;
+    prefix = contiguous<Index>("prefix", given, "(R, P)", {R, prefix_length});
+    for (Index i = 0; i < R * prefix_length; ++i)
+      if (prefix[i] >= parts.K) throw py::value_error("prefix: ids below " + std::to_string(parts.K) + " are required");
+  }
+  std::fill_n(ids.mutable_data(), ids.size(), Index{0});
+  std::fill_n(log_probability.mutable_data(), log_probability.size(), 0.0);
+  std::fill_n(vectors.mutable_data(), vectors.size(), Real(0));
+  const GenerateCall<Real> call{parts.layers,
+                                parts.writer(element),
+                                options.sampling,
+                                R,
+                                length,
+                                options.stop,
+                                parts.h0,
+                                parts.c0,
+                                prefix,
+                                prefix_length,
+                                ids.mutable_data(),
+                                vectors.mutable_data(),
+                                log_probability.mutable_data(),
+                                counts.mutable_data(),
+                                num_threads()};
+  bool finished = false;
+  {
+    const py::gil_scoped_release nogil;
+    Interrupt interrupt(python_signals);
+    finished = generate(call, interrupt);
+  }
+  if (!finished) throw py::error_already_set();
+  return py::make_tuple(ids_wanted ? py::array(ids) : py::array(vectors), counts, log_probability);
+}
+
+template <class Real>
+py::tuple beam_typed(const Parts<Real>& parts, Index length, Index beams, Index stop, double length_penalty) {
+  py::array_t<Index> ids(Shape{parts.R, length}), counts(Shape{parts.R});
+  py::array_t<double> scores(Shape{parts.R});
+  std::fill_n(ids.mutable_data(), ids.size(), Index{0});
+  const BeamCall<Real> call{parts.layers,
+                            parts.writer(Element::kId),
+                            parts.R,
+                            length,
+                            beams,
+                            stop,
+                            length_penalty,
+                            parts.h0,
+                            parts.c0,
+                            ids.mutable_data(),
+                            counts.mutable_data(),
+                            scores.mutable_data(),
+                            num_threads()};
+  bool finished = false;
+  {
+    const py::gil_scoped_release nogil;
+    Interrupt interrupt(python_signals);
+    finished = beam_search(call, interrupt);
+  }
+  if (!finished) throw py::error_already_set();
+  return py::make_tuple(ids, counts, scores);
+}
+
+// Calls f with Parts of the layers' type.
+template <class F>
+py::tuple with_parts(const std::vector<const BoundWeights*>& layers, const py::object& table, const py::array& head,
+                     const py::object& bias, const py::object& h0, const py::object& c0, const F& f) {
+  if (layers.empty()) throw py::value_error("layers: at least one is required");
+  if (layers[0]->value.index() == 0) return f(Parts<float>(layers, table, head, bias, h0, c0));
+  return f(Parts<double>(layers, table, head, bias, h0, c0));
+}
+
+}  // namespace
+
+void bind_generate(py::module_& m) {
+  m.def(
+      "generate",
+      [](const std::vector<const BoundWeights*>& layers, const py::object& table, const py::array& head,
+         const py::object& bias, const py::object& h0, const py::object& c0, const std::string& element, Index length,
+         Index stop, double temperature, Index top_k, double top_p, bool greedy, std::uint64_t seed,
+         const py::object& prefix) {
+        const GenerateOptions options{element, length, stop, {temperature, top_k, top_p, greedy, seed}, prefix};
+        return with_parts(layers, table, head, bias, h0, c0,
+                          [&](const auto& parts) { return generate_typed(parts, options); });
+      },
+      py::arg("layers"), py::arg("table"), py::arg("head"), py::arg("bias"), py::arg("h0"), py::arg("c0"),
+      py::arg("element"), py::arg("length"), py::arg("stop"), py::arg("temperature"), py::arg("top_k"),
+      py::arg("top_p"), py::arg("greedy"), py::arg("seed"), py::arg("prefix"));
+  m.def(
+      "beam_search",
+      [](const std::vector<const BoundWeights*>& layers, const py::object& table, const py::array& head,
+         const py::object& bias, const py::object& h0, const py::object& c0, Index length, Index beams, Index stop,
+         double length_penalty) {
+        return with_parts(layers, table, head, bias, h0, c0,
+                          [&](const auto& parts) { return beam_typed(parts, length, beams, stop, length_penalty); });
+      },
+      py::arg("layers"), py::arg("table"), py::arg("head"), py::arg("bias"), py::arg("h0"), py::arg("c0"),
+      py::arg("length"), py::arg("beams"), py::arg("stop"), py::arg("length_penalty"));
+}
+
+}  // namespace rnnfast

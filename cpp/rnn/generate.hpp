@@ -1,0 +1,62 @@
+// Sequences written by a model that reads its own output.
+#pragma once
+#include <optional>
+
+#include "rnn.hpp"
+#include "sampling.hpp"
+
+namespace rnnfast {
+
+enum class Element { kId, kLabels, kVector };  // drawn from a softmax; 0 or 1 each; the outputs themselves
+
+// What makes inputs of elements and outputs of h. Pointers must outlive the call.
+template <class Real>
+struct Writer {
+  Element element;
+  const Real* table;         // [V, C] input of every id; null where elements are vectors
+  const Panels<Real>& head;  // outputs = W h + b, K of them
+  const Real* head_bias;     // [K]
+  Index V, K;
+};
+
+// R sequences, `length` elements each, from the states after their prompts.
+template <class Real>
+struct GenerateCall {
+  const Stack<Real>& layers;
+  Writer<Real> writer;
+  SamplingOptions sampling;
+  Index R, length;
+  Index stop;           // the id that ends a sequence; below 0: none
+  const Real *h0, *c0;  // [L, R, H]; c0 null for cells without a cell state
+  const Index* prefix;  // [R, prefix_length] ids forced at the start, below 0: free; or null
+  Index prefix_length;
+  Index* ids;               // [R, length]; kId
+  Real* vectors;            // [R, length, K]; the others
+  double* log_probability;  // [R, length] of ids
+  Index* counts;            // [R] elements before stop
+  int threads;
+};
+
+// False: interrupted, outputs undefined.
+template <class Real>
+bool generate(const GenerateCall<Real>& call, Interrupt& interrupt);
+
+// The most probable sequence of ids of each prompt, among those that `beams` hypotheses reach:
+//   score = log p / ((5 + n) / 6)^length_penalty, n the elements with stop (Wu et al. 2016)
+template <class Real>
+struct BeamCall {
+  const Stack<Real>& layers;
+  Writer<Real> writer;
+  Index R, length, beams, stop;
+  double length_penalty;
+  const Real *h0, *c0;
+  Index* ids;      // [R, length]
+  Index* counts;   // [R] elements before stop
+  double* scores;  // [R]
+  int threads;
+};
+
+template <class Real>
+bool beam_search(const BeamCall<Real>& call, Interrupt& interrupt);
+
+}  // namespace rnnfast

@@ -1,0 +1,68 @@
+"""Sequences written by a model that reads its own output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast import _core
+from rnnfast._ops.recurrent import Weights
+
+Array = npt.NDArray[Any]
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """A model's parts: packed layers, the input of every id (V, C) or None, the head's W (K, H) and b (K,)."""
+
+    layers: list[Weights]
+    table: Array | None
+    head: Array
+    bias: Array | None
+
+
+def _states(state: Any) -> tuple[Array, Array | None]:
+    h, c = state if isinstance(state, tuple) else (state, None)
+    return np.ascontiguousarray(h), None if c is None else np.ascontiguousarray(c)
+
+
+def generate(
+    writer: Writer,
+    state: Any,
+    *,
+    element: str,
+    length: int,
+    stop: int | None,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    greedy: bool,
+    seed: int,
+    prefix: Int64 | None = None,
+) -> tuple[Array, Int64, Float64]:
+    """Write ``length`` elements ("id", "labels" or "vector") on from states of R sequences.
+
+    Returns elements (R, length) or (R, length, K), the counts (R,) before ``stop``, and log p (R, length) of ids.
+    ``prefix`` (R, P) forces the first ids; below 0 they are free.
+    """
+    h0, c0 = _states(state)
+    return _core.generate(
+        writer.layers, writer.table, writer.head, writer.bias, h0, c0, element, length, -1 if stop is None else stop,
+        temperature, top_k or 0, 1.0 if top_p is None else top_p, greedy, seed, prefix,
+    )  # fmt: skip
+
+
+def beam_search(
+    writer: Writer, state: Any, *, length: int, beams: int, stop: int | None, length_penalty: float
+) -> tuple[Int64, Int64, Float64]:
+    """Return the best ids (R, length), their counts (R,) before ``stop`` and scores (R,)."""
+    h0, c0 = _states(state)
+    return _core.beam_search(
+        writer.layers, writer.table, writer.head, writer.bias, h0, c0, length, beams, -1 if stop is None else stop,
+        length_penalty,
+    )  # fmt: skip
