@@ -326,12 +326,9 @@ def test_the_number_of_threads_comes_from_the_environment() -> None:
     assert int(output(THREADS)) >= 1
 
 
-@pytest.mark.parametrize("value", ["0", "-2", "many", "2.5"])
-def test_a_bad_number_of_threads_is_named(value: str) -> None:
-    done = run("import rnnfast as rf; print(rf.get_num_threads())", RNNFAST_NUM_THREADS=value)
-    assert done.returncode == 1
-    assert "RNNFAST_NUM_THREADS" in done.stderr
-    assert value in done.stderr
+@pytest.mark.parametrize("value", ["", "0", "-2", "many", "99999999999999999999"])
+def test_a_useless_number_of_threads_does_no_harm(value: str) -> None:
+    assert output(THREADS, RNNFAST_NUM_THREADS=value) == output(THREADS)
 
 
 def test_import_brings_only_what_it_needs() -> None:
