@@ -76,9 +76,8 @@ constexpr CellSpec kCells[kCellKinds] = {
      {{0, 2, kInGates, 0, kHid}, {2, 1, kInGates, 2, kAuxRow}}},
 };
 
-constexpr const CellSpec& spec_of(CellKind kind) { return kCells[static_cast<int>(kind)]; }
-
 // static: each object file has its own, also where nothing is inlined and the files differ in instruction set.
+static constexpr const CellSpec& spec_of(CellKind kind) { return kCells[static_cast<int>(kind)]; }
 static constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 static constexpr Index smaller(Index a, Index b) { return a < b ? a : b; }
 

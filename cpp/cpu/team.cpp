@@ -7,6 +7,10 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -18,14 +22,44 @@ namespace {
 // The OpenMP pool does not survive fork(): a child works on its own thread only.
 std::atomic<bool> forked{false};
 
+constexpr int kMaxThreads = 1024;
+
 int initial_threads() {
   pthread_atfork(nullptr, nullptr, [] { forked = true; });
-  for (const char* name : {"RNNFAST_NUM_THREADS", "OMP_NUM_THREADS"}) {
-    const char* value = std::getenv(name);
-    const long n = value != nullptr ? std::strtol(value, nullptr, 10) : 0;
-    if (n > 0 && n <= 1024) return static_cast<int>(n);
+  if (const char* value = std::getenv("RNNFAST_NUM_THREADS"); value != nullptr && *value != '\0') {
+    char* end = nullptr;
+    const long n = std::strtol(value, &end, 10);
+    if (*end != '\0' || n < 1 || n > kMaxThreads)
+      throw std::invalid_argument("RNNFAST_NUM_THREADS: a number from 1 to 1024 is required, got '" +
+                                  std::string(value) + "'");
+    return static_cast<int>(n);
   }
-  return omp_get_num_procs();
+  const char* openmp = std::getenv("OMP_NUM_THREADS");
+  const long n = openmp != nullptr ? std::strtol(openmp, nullptr, 10) : 0;
+  return n > 0 && n <= kMaxThreads ? static_cast<int>(n) : omp_get_num_procs();
+}
+
+// Threads that the system was able to start at once. OpenMP ends the process where it cannot start one, so a larger
+// team is tried out with threads of our own first.
+int startable(int threads) {
+  static std::atomic<int> proven{1};
+  if (threads <= proven) return threads;
+  std::vector<std::thread> trial;
+  std::atomic<bool> go{false};
+  try {
+    for (int i = 1; i < threads; ++i)
+      trial.emplace_back([&go] {
+        while (!go) sched_yield();
+      });
+  } catch (const std::exception&) {
+    threads = static_cast<int>(trial.size()) + 1;
+  }
+  go = true;
+  for (std::thread& thread : trial) thread.join();
+  int before = proven;
+  while (before < threads && !proven.compare_exchange_weak(before, threads)) {
+  }
+  return threads;
 }
 
 std::atomic<int>& thread_setting() {
@@ -108,6 +142,7 @@ Range share(Index n, Index parts, Index part, Index grain) {
 }
 
 void run_team(int threads, const std::function<void(const Member&)>& fn) {
+  if (threads > 1 && !forked) threads = startable(threads);
   if (threads <= 1 || forked) {
     const FlushDenormals flush;
     fn({0, 1, nullptr});

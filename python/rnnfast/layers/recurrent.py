@@ -127,8 +127,6 @@ class Recurrent(Module):
             The initial state; zeros by default.
         lengths : integers (N,), optional
             Valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is.
-        resets : None
-            Not available yet.
 
         Returns
         -------
@@ -158,7 +156,7 @@ class Recurrent(Module):
         training: bool = True,
         save: str = "all",
     ) -> tuple[Array, State, Tape]:
-        """Run the layer as ``__call__`` does, with dropout if ``training``, and keep what ``backward`` needs.
+        """Run the layer as ``__call__`` does, with dropout if ``training``; keep what ``backward`` needs.
 
         Parameters
         ----------
@@ -167,7 +165,6 @@ class Recurrent(Module):
         training : bool
             Whether dropout acts between the layers.
         save : "all"
-            What to keep.
 
         Returns
         -------
