@@ -140,12 +140,9 @@ bool beam_search(const BeamCall<Real>& call, Interrupt& interrupt) {
   const Index parts = std::max<Index>(1, smaller(call.threads, call.R));
   std::deque<Beam<Real>> beams;
   for (Index part = 0; part < parts; ++part) beams.emplace_back(call);
-  run_team(static_cast<int>(parts), [&](const Member& member) {
-    for (Index part = member.rank; part < parts; part += member.size) {
-      const Range own = share(call.R, parts, part);
-      for (Index n = own.begin; n < own.end && !interrupt.stopped(); ++n)
-        beams[at(part)].run(n, member.rank == 0, interrupt);
-    }
+  run_parts(parts, interrupt, [&](Index part, bool polls) {
+    const Range own = share(call.R, parts, part);
+    for (Index n = own.begin; n < own.end && !interrupt.stopped(); ++n) beams[at(part)].run(n, polls, interrupt);
   });
   return !interrupt.stopped();
 }

@@ -1,7 +1,9 @@
 #include "generate.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
+#include <thread>
 
 #include "stepper.hpp"
 
@@ -63,11 +65,15 @@ template <class Real>
 void Scribe<Real>::choose_labels(Index n, Index t, const Real* outputs) {
   const Index K = call_.writer.K;
   Real* labels = call_.vectors + (n * call_.length + t) * K;
-  const Real scale = static_cast<Real>(call_.sampling.greedy ? 1 : 1 / call_.sampling.temperature);
+  if (call_.sampling.greedy) {
+    for (Index k = 0; k < K; ++k) labels[k] = outputs[k] > Real(0) ? Real(1) : Real(0);
+    return;
+  }
+  const Real scale = static_cast<Real>(1 / call_.sampling.temperature);
   for (Index k = 0; k < K; ++k) labels[k] = outputs[k] * scale;
   kernels<Real>().unary(Unary::kSigmoid, K, labels, labels);
   for (Index k = 0; k < K; ++k) {
-    const double u = call_.sampling.greedy ? 0.5 : uniform(call_.sampling.seed, n, t, k);
+    const double u = uniform(call_.sampling.seed, n, t, k);
     labels[k] = u < static_cast<double>(labels[k]) ? Real(1) : Real(0);
   }
 }
@@ -129,11 +135,26 @@ bool generate(const GenerateCall<Real>& call, Interrupt& interrupt) {
   const Index parts = shared ? std::max<Index>(1, smaller(call.threads, call.R)) : 1;
   std::deque<Scribe<Real>> scribes;
   for (Index part = 0; part < parts; ++part) scribes.emplace_back(call, share(call.R, parts, part));
-  run_team(static_cast<int>(parts), [&](const Member& member) {
-    for (Index part = member.rank; part < parts; part += member.size)
-      scribes[at(part)].run(member.rank == 0, interrupt);
-  });
+  run_parts(parts, interrupt, [&](Index part, bool polls) { scribes[at(part)].run(polls, interrupt); });
   return !interrupt.stopped();
+}
+
+void run_parts(Index parts, Interrupt& interrupt, const std::function<void(Index part, bool polls)>& f) {
+  std::atomic<int> done{0};
+  struct Leave {
+    std::atomic<int>& done;
+    ~Leave() { ++done; }
+  };
+  run_team(static_cast<int>(parts), [&](const Member& member) {
+    {
+      const Leave leave{done};  // also when f throws
+      for (Index part = member.rank; part < parts; part += member.size) f(part, member.rank == 0);
+    }
+    while (member.rank == 0 && done < member.size && !interrupt.stopped()) {
+      interrupt.check();
+      std::this_thread::yield();
+    }
+  });
 }
 
 template bool generate(const GenerateCall<float>&, Interrupt&);

@@ -1,5 +1,6 @@
 // Sequences written by a model that reads its own output.
 #pragma once
+#include <functional>
 #include <optional>
 
 #include "rnn.hpp"
@@ -58,5 +59,9 @@ struct BeamCall {
 
 template <class Real>
 bool beam_search(const BeamCall<Real>& call, Interrupt& interrupt);
+
+// Runs f(part, polls) for every part on a team. The calling thread, whose parts may end long before the others' do,
+// answers interrupts until all are done.
+void run_parts(Index parts, Interrupt& interrupt, const std::function<void(Index part, bool polls)>& f);
 
 }  // namespace rnnfast
