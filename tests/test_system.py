@@ -326,9 +326,17 @@ def test_the_number_of_threads_comes_from_the_environment() -> None:
     assert int(output(THREADS)) >= 1
 
 
-@pytest.mark.parametrize("value", ["", "0", "-2", "many", "99999999999999999999"])
-def test_a_useless_number_of_threads_does_no_harm(value: str) -> None:
-    assert output(THREADS, RNNFAST_NUM_THREADS=value) == output(THREADS)
+@pytest.mark.parametrize("value", ["0", "-2", "many", "2.5", "99999999999999999999"])
+def test_a_bad_number_of_threads_raises_at_import(value: str) -> None:
+    done = run(THREADS, RNNFAST_NUM_THREADS=value)
+    assert done.returncode == 1
+    message = done.stderr.strip().splitlines()[-1]
+    assert "RNNFAST_NUM_THREADS" in message
+    assert f"got '{value}'" in message
+
+
+def test_no_number_of_threads_is_an_empty_one() -> None:
+    assert output(THREADS, RNNFAST_NUM_THREADS="") == output(THREADS)
 
 
 def test_import_brings_only_what_it_needs() -> None:
