@@ -9,5 +9,7 @@ from rnnfast.data.sequences import as_id_sequences as as_id_sequences
 from rnnfast.data.sequences import as_real_sequences as as_real_sequences
 from rnnfast.data.split import check_fraction as check_fraction
 from rnnfast.data.split import hold_out as hold_out
+from rnnfast.data.steps import step_count as step_count
+from rnnfast.data.steps import step_values as step_values
 from rnnfast.data.streams import as_one as as_one
 from rnnfast.data.streams import as_streams as as_streams

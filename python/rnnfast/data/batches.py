@@ -90,8 +90,8 @@ class AlignedData:
     ----------
     inputs, targets : Sequences
         Of equal lengths.
-    weights : ndarray (N,) or None
-        Weight of every element of a sequence.
+    weights : ndarray (N,), Sequences or None
+        Weight of every element of a sequence; or, of the inputs' lengths, of each element.
     context : ndarray (N, K) or None
     batch_size : int
     tbptt : int or None
@@ -102,7 +102,7 @@ class AlignedData:
 
     inputs: Sequences
     targets: Sequences
-    weights: Array | None = None
+    weights: Array | Sequences | None = None
     context: Array | None = None
     batch_size: int
     tbptt: int | None = None
@@ -126,11 +126,14 @@ class AlignedData:
 
     def select(self, index: Int64) -> AlignedData:
         """Return the data of the sequences numbered by ``index``."""
+        weights = self.weights
+        if weights is not None:
+            weights = weights.select(index) if isinstance(weights, Sequences) else weights[index]
         return replace(
             self,
             inputs=self.inputs.select(index),
             targets=self.targets.select(index),
-            weights=None if self.weights is None else self.weights[index],
+            weights=weights,
             context=None if self.context is None else self.context[index],
         )
 
@@ -141,7 +144,9 @@ class AlignedData:
         exists[:, : max(self.burn_in - start, 0)] = False
         rows = None if exists.all() else np.flatnonzero(exists)
         weights = None
-        if self.weights is not None:
+        if isinstance(self.weights, Sequences):
+            weights = self.weights.values[self.weights.cut(index, start, stop)[0][exists]]
+        elif self.weights is not None:
             weights = np.repeat(self.weights[index], exists.sum(axis=1))
         return Batch(
             inputs=inputs,

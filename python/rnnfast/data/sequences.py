@@ -100,8 +100,8 @@ class Sequences:
 
         ``values`` is (sum of lengths, ...); the result is (N, T, ...) or, for ragged data, N arrays.
         """
-        if not self.ragged and len(self):
-            return values.reshape(len(self), int(self.lengths[0]), *values.shape[1:])
+        if not self.ragged:
+            return values.reshape(len(self), int(self.lengths.max(initial=0)), *values.shape[1:])
         return np.split(values, np.cumsum(self.lengths)[:-1]) if len(self) else []
 
 
@@ -118,7 +118,7 @@ def as_id_sequences(
         Another shape, an id out of range, lengths that do not fit.
     """
     wanted = f"integer ids (N, T) or a list of 1-D arrays (ids 0..{vocabulary - 1})"
-    x = _array_or_items(x)
+    x = array_or_items(x)
     if isinstance(x, np.ndarray):
         _check_rank(name, x, 2, wanted, "(N, T)")
         result = _from_array(_ids(name, x).reshape(-1), x.shape[0], x.shape[1], lengths)
@@ -151,7 +151,7 @@ def as_real_sequences(
     ValueError
         Another shape, lengths that do not fit.
     """
-    x = _array_or_items(x)
+    x = array_or_items(x)
     if isinstance(x, np.ndarray):
         x = _reals(name, x, dtype)
         if features == 1 and x.ndim == 2:
@@ -184,7 +184,7 @@ def check_lengths(name: str, lengths: npt.ArrayLike, count: int, longest: int) -
     return values.astype(np.int64)
 
 
-def _array_or_items(x: Array | Sequence[Any]) -> Array | list[Any]:
+def array_or_items(x: Array | Sequence[Any]) -> Array | list[Any]:
     """Return an array where ``x`` is one (NumPy, PyTorch, pandas, ...), else the list of its items."""
     if not hasattr(x, "__array__"):
         return list(x)
