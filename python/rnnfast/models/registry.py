@@ -7,10 +7,11 @@ from typing import Any
 
 from rnnfast import checkpoint
 from rnnfast.models.base import Model
+from rnnfast.models.many_to_many import ManyToMany
 from rnnfast.models.many_to_one import ManyToOne
 from rnnfast.models.one_to_many import OneToMany
 
-MODELS: dict[str, type[Any]] = {model.__name__: model for model in (ManyToOne, OneToMany)}
+MODELS: dict[str, type[Any]] = {model.__name__: model for model in (ManyToOne, ManyToMany, OneToMany)}
 
 
 def load(path: str | os.PathLike[str]) -> Any:

@@ -93,6 +93,7 @@ class SupervisedModel(Model):
         lengths : int (N,) or None
             Lengths of the sequences in an array x.
         sample_weight : (N,) or None
+            Weights of the sequences; of a model with an output at every step also (N, T), of the steps.
         callbacks : sequence of Callback
         progress : bool
             Show a bar.
@@ -141,7 +142,7 @@ class SupervisedModel(Model):
         return train.evaluate(self, self._data(x, y, batch_size=batch_size, **options))
 
     def predict(self, x: Any, *, batch_size: int = 256, **options: Any) -> Any:
-        """Return the prediction for every sequence: class ids, numbers, or 0 and 1 for each label."""
+        """Return the prediction for every output: a class id, numbers, or 0 and 1 for each label."""
         data = self._unlabelled(x, batch_size=batch_size, **options)
         return self._arranged(data, self.task.decide(self._all_outputs(data)))
 

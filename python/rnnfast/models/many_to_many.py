@@ -1,0 +1,150 @@
+"""Sequence in, sequence out, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast.data import AlignedData, Sequences, as_one, step_count, step_values
+from rnnfast.losses import task_named
+from rnnfast.models.config import build, checked
+from rnnfast.models.parts import StepHead, as_weights
+from rnnfast.models.stem import stem_sizes
+from rnnfast.models.stepwise import StepwiseModel
+from rnnfast.models.supervised import SupervisedModel
+
+Array = npt.NDArray[Any]
+
+
+class ManyToMany(StepwiseModel, SupervisedModel):
+    """A sequence in, an output at every step: ``outputs(t) = W_head h(t) + b_head`` of the top layer's h.
+
+    Tag the words of a sentence, estimate a quantity at every instant, or answer yes-no questions all the way.
+    What a step says rests on the steps up to it, and in a bidirectional model on all of them.
+
+    Parameters
+    ----------
+    input_size : int
+        Features C of a step; with ``embedding``, the size of the vocabulary.
+    output_size : int
+        Classes, numbers or labels K of a step.
+    task : "classification", "regression" or "multilabel"
+        Softmax cross-entropy, mean squared error, or binary cross-entropy; the loss is the mean over all
+        elements of targets at steps that exist.
+    embedding : int or None
+        Then x holds integer ids, and each stands for a learned vector of this size.
+    cell, hidden_size, num_layers, bidirectional, dropout, cell_options, dtype, seed
+        As of ``ManyToOne``.
+
+    Notes
+    -----
+    x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, or
+    of 1-D arrays of ids. y is (N, T) class ids 0..K-1 or (N, T, K) numbers, of which nothing past a length is
+    read; or a list of (T_i,) or (T_i, K) arrays. ``sample_weight`` is (N,), or (N, T) or a list of (T_i,)
+    arrays: a weight for every step. Predictions are (N, T) or (N, T, K), or a list of N arrays for a list or with
+    ``lengths``. Parameters: ``embedding.weight``, ``rnn.*``, ``head.weight (K, D*H)``, ``head.bias (K,)``.
+
+    Examples
+    --------
+    Is the sum of the steps so far positive?
+
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> rng = np.random.default_rng(0)
+    >>> x = [rng.normal(size=(length, 1)) for length in rng.integers(1, 20, 200)]
+    >>> y = [(s.cumsum() > 0).astype(int) for s in x]
+    >>> model = rf.ManyToMany(1, 2, cell="gru", hidden_size=8, seed=0)
+    >>> history = model.fit(x, y, epochs=20, lr=0.02, progress=False, seed=0)
+    >>> model.evaluate(x, y)["accuracy"] > 0.95
+    True
+    >>> [p.shape for p in model.predict(x)[:2]] == [s.shape for s in y[:2]]
+    True
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        cell: str = "lstm",
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        task: str = "classification",
+        embedding: int | None = None,
+        cell_options: Mapping[str, Any] | None = None,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+    ) -> None:
+        config = checked(
+            {
+                "input_size": input_size, "output_size": output_size, "cell": cell, "hidden_size": hidden_size,
+                "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout, "task": task,
+                "embedding": embedding, "cell_options": cell_options, "dtype": dtype, "seed": seed,
+            }
+        )  # fmt: skip
+        found = task_named(task)
+        self.stem, self.head, _ = build(config, StepHead)
+        super().__init__(config, {"": self.stem, "head": self.head}, found, self.stem.dtype)
+
+    def _data(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
+        context: npt.ArrayLike | None = None,
+    ) -> AlignedData:
+        inputs, size = self._sequences(x, lengths, context), self.config["output_size"]
+        steps = step_count(x, inputs)
+        width = None if self.task.name == "classification" else size
+        targets = self.task.targets(step_values(y, inputs, steps, width=width, name="y"), size, self.dtype)
+        return AlignedData(
+            inputs=inputs,
+            targets=_like(inputs, targets),
+            weights=self._weights(sample_weight, inputs, steps),
+            batch_size=batch_size,
+        )
+
+    def _weights(self, weights: Any, inputs: Sequences, steps: int) -> Array | Sequences | None:
+        """Return weights of the sequences, (N,), or of their steps."""
+        if weights is None or as_one(weights, None) is not None:
+            return as_weights(weights, len(inputs), self.dtype)
+        each = step_values(weights, inputs, steps, width=None, name="sample_weight")
+        checked_each = as_weights(each, len(each), self.dtype)
+        return None if checked_each is None else _like(inputs, checked_each)
+
+    def _unlabelled(
+        self,
+        x: Any,
+        *,
+        batch_size: int,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> AlignedData:
+        inputs = self._sequences(x, lengths, context)
+        return AlignedData(inputs=inputs, targets=inputs, batch_size=batch_size)
+
+    def _sequences(self, x: Any, lengths: npt.ArrayLike | None, context: npt.ArrayLike | None) -> Sequences:
+        if context is not None:
+            raise ValueError("context: None required, ManyToMany has no context; got one")
+        return self.stem.input.sequences(x, lengths, "x")
+
+    def _arranged(self, data: AlignedData, values: Array) -> Any:
+        return data.inputs.split(values)
+
+    @classmethod
+    def _sizes_in(cls, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
+        return stem_sizes(tensors, config)
+
+
+def _like(inputs: Sequences, values: Array) -> Sequences:
+    """Return values of all existing steps, sequence after sequence, as sequences."""
+    offsets = np.cumsum(inputs.lengths) - inputs.lengths
+    return Sequences(values, offsets, inputs.lengths, ragged=inputs.ragged)
