@@ -1,4 +1,4 @@
-"""Writing: greedy and drawn, prompts, contexts, stops; and that what is drawn follows the model's probabilities."""
+"""Writing: greedy and drawn, prompts, contexts, stops, prefixes; what is drawn follows the model's probabilities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast.sampling import Sampler, draw
 
 CYCLE = [0, 1, 2, 3, 4] * 6
 
@@ -68,10 +67,11 @@ def test_a_seed_repeats(random_writer: Any) -> None:
     first, again, other = (random_writer.generate([0], 50, seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+    assert (random_writer.generate([0], 50) != random_writer.generate([0], 50)).any()
 
 
 # Upper 0.1 % points of chi-square, by degrees of freedom (Abramowitz and Stegun, table 26.8).
-CHI_SQUARE = {2: 13.816, 8: 26.124, 26: 54.052}
+CHI_SQUARE = {1: 10.828, 2: 13.816, 3: 16.266, 4: 18.467, 5: 20.515, 15: 37.697, 26: 54.052}
 
 
 def chi_square(counts: np.ndarray, p: np.ndarray) -> float:
@@ -93,47 +93,94 @@ def test_ten_thousand_samples_follow_the_models_probabilities(random_writer: Any
     assert chi_square(counts, np.full(27, 1 / 27)) > CHI_SQUARE[26]
 
 
+@pytest.fixture(scope="module")
+def die() -> Any:
+    """A model of six ids with unequal probabilities, none of them small."""
+    model = rf.OneToMany(6, cell="gru", hidden_size=5, seed=2)
+    model.parameters()["head.bias"][...] = np.log([0.07, 0.3, 0.2, 0.08, 0.25, 0.1])
+    return model
+
+
+def restricted(p: np.ndarray, temperature: float, top_k: int | None, top_p: float | None) -> np.ndarray:
+    """The probabilities (K,) that ids are drawn with, by the definition."""
+    p = p ** (1 / temperature)
+    p /= p.sum()
+    ranks = np.argsort(np.argsort(-p))
+    if top_k is not None:
+        p = np.where(ranks < top_k, p, 0)
+        p /= p.sum()
+    if top_p is not None:
+        more_probable = np.array([p[p > one].sum() for one in p])
+        p = np.where(more_probable < top_p, p, 0)
+    return p / p.sum()
+
+
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_temperature_scales_the_logits(random_writer: Any, temperature: float) -> None:
-    p = random_writer.predict_proba([[1]])[0][0] ** (1 / temperature)
-    drawn = random_writer.generate([1], 1, num_sequences=10_000, temperature=temperature, seed=4)
-    assert chi_square(np.bincount(drawn[:, 0], minlength=3), p / p.sum()) < CHI_SQUARE[2]
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "kept"),
+    [(None, None, 6), (3, None, 3), (9, None, 6), (None, 1.0, 6), (None, 0.7, None), (4, 0.6, None), (2, 0.05, 1)],
+)
+def test_what_is_drawn_follows_the_restricted_probabilities(
+    die: Any, temperature: float, top_k: int | None, top_p: float | None, kept: int | None
+) -> None:
+    p = restricted(die.predict_proba([[4, 2]])[0][-1].astype(float), temperature, top_k, top_p)
+    possible = p > 0
+    assert kept is None or possible.sum() == kept
+    options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    drawn = die.generate([4, 2], 1, num_sequences=10_000, seed=4, **options)
+    counts = np.bincount(drawn[:, 0], minlength=6)
+    assert counts[~possible].sum() == 0
+    if possible.sum() > 1:
+        assert (10_000 * p[possible]).min() > 5
+        assert chi_square(counts[possible], p[possible]) < CHI_SQUARE[int(possible.sum()) - 1]
 
 
-def test_the_probabilities_of_a_sampler() -> None:
-    p = np.array([[0.05, 0.4, 0.25, 0.3], [0.1, 0.1, 0.7, 0.1]])
-    logits = np.log(p)
-    for options, kept in (
-        ({}, [[1, 1, 1, 1], [1, 1, 1, 1]]),
-        ({"top_k": 2}, [[0, 1, 0, 1], [1, 0, 1, 0]]),
-        ({"top_k": 9}, [[1, 1, 1, 1], [1, 1, 1, 1]]),
-        ({"top_p": 0.6}, [[0, 1, 0, 1], [0, 0, 1, 0]]),
-        ({"top_p": 1.0}, [[1, 1, 1, 1], [1, 1, 1, 1]]),
-        ({"top_k": 3, "top_p": 0.5}, [[0, 1, 0, 1], [0, 0, 1, 0]]),
-        ({"greedy": True}, [[0, 1, 0, 0], [0, 0, 1, 0]]),
-    ):
-        expected = p * kept
-        expected /= expected.sum(axis=1, keepdims=True)
-        np.testing.assert_allclose(Sampler(**options).probabilities(logits), expected, rtol=1e-12)
-    cold = Sampler(temperature=1e-9).probabilities(logits)
-    np.testing.assert_array_equal(cold, [[0, 1, 0, 0], [0, 0, 1, 0]])
-    np.testing.assert_array_equal(Sampler().probabilities(logits * 1e300).argmax(axis=1), [1, 2])
+@pytest.mark.parametrize("options", [{"temperature": 1e-9}, {"temperature": 1e-300}, {"top_k": 1}, {"top_p": 1e-9}])
+def test_limits_of_the_options_are_greedy(random_writer: Any, die: Any, options: dict[str, Any]) -> None:
+    for model in (random_writer, die):
+        written = model.generate([1], 30, seed=0, **options)
+        np.testing.assert_array_equal(written, model.generate([1], 30, greedy=True))
 
 
-def test_drawing_inverts_the_distribution() -> None:
-    class Fixed:
-        """A generator with given numbers."""
+def test_draws_of_a_sequence_are_independent() -> None:
+    """A model without a memory throws a coin; all runs of four throws are equally frequent, along time and rows."""
+    model = rf.OneToMany(2, cell="rnn", hidden_size=2, seed=0)
+    for p in model.parameters().values():
+        p[...] = np.zeros(p.shape)
+    coins = model.generate([0], 400, num_sequences=400, seed=7)
+    for throws in (coins, coins.T):
+        runs = throws.reshape(-1, 4) @ [8, 4, 2, 1]
+        assert chi_square(np.bincount(runs, minlength=16), np.full(16, 1 / 16)) < CHI_SQUARE[15]
 
-        def __init__(self, u: list[float]) -> None:
-            self.u = np.array(u)
 
-        def random(self, size: int) -> np.ndarray:
-            return self.u[:size]
+def test_a_prefix_is_forced(random_writer: Any) -> None:
+    """What follows it is what follows it as a part of the prompt; a sequence of several may be shorter."""
+    forced = random_writer.generate([0, 1], 8, prefix=[2, 2, 0], greedy=True)
+    expected = random_writer.generate([0, 1, 2, 2, 0], 5, greedy=True)
+    np.testing.assert_array_equal(forced, [2, 2, 0, *expected])
+    both = random_writer.generate([[0, 1], [1]], 6, prefix=[[2], [0, 1, 1]], num_sequences=2, seed=1)
+    np.testing.assert_array_equal(both[:2, :1], [[2], [2]])
+    np.testing.assert_array_equal(both[2:, :3], [[0, 1, 1], [0, 1, 1]])
+    shared = random_writer.generate([[0, 1], [1]], 6, prefix=np.array([2, 1]), seed=1)
+    np.testing.assert_array_equal(shared[:, :2], [[2, 1], [2, 1]])
+    free = random_writer.generate([0, 1], 6, seed=3)
+    for empty in ([], np.zeros(0, np.int64), free[:4]):
+        np.testing.assert_array_equal(random_writer.generate([0, 1], 6, seed=3, prefix=empty), free)
+    np.testing.assert_array_equal(random_writer.generate([0, 1], 6, prefix=free), free)
 
-    p = np.array([[0.0, 0.5, 0.0, 0.5, 0.0]] * 5)
-    u = [0.0, 0.25, np.nextafter(0.5, 0), 0.5, np.nextafter(1.0, 0)]
-    assert draw(p, Fixed(u)).tolist() == [1, 1, 1, 3, 3]  # type: ignore[arg-type]
-    assert draw(3 * p, Fixed(u)).tolist() == [1, 1, 1, 3, 3]  # type: ignore[arg-type]
+
+def test_log_probabilities_are_those_of_predict_proba(random_writer: Any) -> None:
+    """Whatever the temperature and the restrictions; forced ids have theirs too."""
+    for options in ({"seed": 1}, {"greedy": True}, {"seed": 2, "temperature": 3.0, "top_k": 2}, {"beams": 3}):
+        ids, log_p = random_writer.generate([[0, 2], [1]], 6, return_log_probs=True, prefix=[2, 0], **options)
+        assert log_p.shape == ids.shape == (2, 6)
+        for prompt, row, found in zip([[0, 2], [1]], ids, log_p, strict=True):
+            p = random_writer.predict_proba([[*prompt, *row]])[0][len(prompt) - 1 : -1]
+            np.testing.assert_allclose(found, np.log(p[np.arange(6), row]), rtol=1e-13)
+    ids, log_p = random_writer.generate([0], 9, stop=2, seed=1, num_sequences=20, return_log_probs=True)
+    assert [len(i) for i in ids] == [len(p) for p in log_p]
+    one, its = random_writer.generate([0], 5, greedy=True, return_log_probs=True)
+    assert one.shape == its.shape == (5,)
 
 
 def test_two_contexts_give_two_learned_sequences() -> None:
@@ -183,6 +230,21 @@ def test_labels_are_drawn_one_by_one() -> None:
         ({"prompt": [5]}, r"prompt: ids 0..4 .* got 5"),
         ({"stop": 5}, r"stop: an id 0..4 required, got 5"),
         ({"context": [1.0]}, r"context: None required"),
+        ({"seed": -1}, r"seed: a number >= 0 required, got -1"),
+        ({"prefix": [5]}, r"prefix: ids 0..4 .* required, got 5"),
+        ({"prefix": [-1]}, r"prefix: ids 0..4 .* required, got -1"),
+        ({"prefix": [1] * 6}, r"prefix: at most length = 5 ids required, got 6"),
+        ({"prefix": [[1], [2]]}, r"prefix: one sequence of ids or N = 1 of them required, got 2"),
+        ({"prefix": [0, 2], "stop": 2}, r"prefix: ids other than stop = 2 required, got it"),
+        ({"prompt": [[0], [1]], "prefix": [[1], [2, 3]], "beams": 2}, r"prefix: ids of one length .* got 1 and 2"),
+        ({"beams": 0}, r"beams: at least 1 required, got 0"),
+        ({"length_penalty": 0.6}, r"length_penalty: 0.0 required without beams, got 0.6"),
+        ({"beams": 2, "length_penalty": np.nan}, r"length_penalty: a finite number required, got nan"),
+        ({"beams": 2, "temperature": 0.5}, r"temperature: 1.0 required with beams, got 0.5"),
+        ({"beams": 2, "top_k": 2}, r"top_k: None required with beams, got 2"),
+        ({"beams": 2, "top_p": 0.5}, r"top_p: None required with beams, got 0.5"),
+        ({"beams": 2, "greedy": True}, r"greedy: False required with beams, got True"),
+        ({"beams": 2, "num_sequences": 2}, r"num_sequences: 1 required with beams, got 2"),
     ],
 )
 def test_messages(cycle: Any, options: dict[str, Any], message: str) -> None:
@@ -190,13 +252,27 @@ def test_messages(cycle: Any, options: dict[str, Any], message: str) -> None:
         cycle.generate(**{"prompt": [0], "length": 5, **options})
 
 
-def test_options_of_other_tasks_are_refused(cycle: Any) -> None:
-    with pytest.raises(NotImplementedError, match=r"beams"):
-        cycle.generate([0], 5, beams=4)
-    model = rf.OneToMany(2, task="regression", hidden_size=3)
-    with pytest.raises(ValueError, match=r"top_k: None required for task='regression', got 3"):
-        model.generate(np.zeros((1, 2)), 1, top_k=3)
-    with pytest.raises(ValueError, match=r"stop: None required for task='regression', got 3"):
-        model.generate(np.zeros((1, 2)), 1, stop=3)
+@pytest.mark.parametrize("option", ["length", "num_sequences", "top_k", "beams"])
+def test_numbers_beyond_the_engines_are_refused(cycle: Any, option: str) -> None:
+    with pytest.raises(OverflowError, match=option):
+        cycle.generate(**{"prompt": [0], "length": 5, option: 2**63})
+    assert cycle.generate([0], 5, seed=2**100).shape == (5,)
+
+
+def test_a_prefix_holds_ids_that_are_written() -> None:
+    model = rf.OneToMany(4, 3, hidden_size=3)
+    with pytest.raises(ValueError, match=r"prefix: ids 0..2 \(output_size = 3\) required, got 3"):
+        model.generate([3], 5, prefix=[1, 3])
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("top_k", 3), ("top_p", 0.5), ("beams", 3), ("stop", 3), ("prefix", [1]), ("return_log_probs", True)],
+)
+def test_options_of_other_tasks_are_refused(task: str, option: str, value: Any) -> None:
+    model = rf.OneToMany(2, task=task, hidden_size=3)
+    with pytest.raises(ValueError, match=rf"{option}: (None|False) required for task='{task}', got "):
+        model.generate(np.zeros((1, 2)), 1, **{option: value})
     with pytest.raises(ValueError, match=r"prompt: shape \(N, T, C\) with C = 2 required"):
         model.generate(np.zeros((1, 3)), 1)

@@ -1,111 +1,117 @@
-"""Choosing the next element from a head's outputs."""
+"""What may be asked of a model that writes."""
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from rnnfast import _ops
-
-Array = npt.NDArray[Any]
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
+LARGEST = 2**62
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampler:
-    """How ids are drawn from logits (M, K).
+class WritingOptions:
+    """How elements are chosen from a head's outputs (R, K).
 
-    ``p = softmax(logits / temperature)``, restricted to the ``top_k`` most probable ids, then to the smallest
-    set of most probable ids whose probability reaches ``top_p`` (Holtzman et al. 2020), and renormalised.
+    Ids are drawn with ``p = softmax(outputs / temperature)``, restricted to the ``top_k`` most probable ids, then to
+    the smallest set of most probable ids whose probability reaches ``top_p`` (Holtzman et al. 2020), and
+    renormalised; labels one by one with ``p = sigmoid(outputs / temperature)``; real vectors are the outputs
+    themselves. With ``beams`` nothing is drawn: of the hypotheses of n ids that a beam search reaches, the best is
+    that of the highest ``log p / ((5 + n) / 6)^length_penalty`` (Wu et al. 2016).
 
     Parameters
     ----------
+    length : int
+        Elements to write.
     temperature : float
         Below 1 sharpens, above 1 flattens.
     top_k : int or None
     top_p : float or None
         In (0, 1].
     greedy : bool
-        Take the most probable id; the lowest of equals.
+        Take the most probable element; of equal ids the lowest.
+    beams : int or None
+        Hypotheses kept at every step of a search.
+    length_penalty : float
+        Of a search that ``stop`` can end: above 0 favours long sequences, below 0 short ones.
+    stop : int or None
+        The id that ends a sequence.
+    num_sequences : int
+        Sequences from each prompt.
+    return_log_probs : bool
+    seed : int or None
+        Of the drawing; None draws a fresh one.
 
     Raises
     ------
     ValueError
-        An option out of its range.
+        An option out of its range, or beside another that leaves it no meaning.
+    OverflowError
+        A number that the engine cannot hold.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> logits = np.array([[0.0, 2.0, 1.0]])
-    >>> Sampler(top_k=2).probabilities(logits).round(3).tolist()
-    [[0.0, 0.731, 0.269]]
-    >>> Sampler(greedy=True)(logits, np.random.default_rng(0)).tolist()
-    [1]
+    >>> WritingOptions(length=5, top_p=1.5)
+    Traceback (most recent call last):
+    ValueError: top_p: a number in (0, 1] required, got 1.5
     """
 
+    length: int
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
     greedy: bool = False
+    beams: int | None = None
+    length_penalty: float = 0.0
+    stop: int | None = None
+    num_sequences: int = 1
+    return_log_probs: bool = False
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if not (0 < self.temperature < np.inf):
+        if operator.index(self.length) < 0 or operator.index(self.num_sequences) < 1:
+            wanted = "length: a number >= 0 and num_sequences: at least 1 required"
+            raise ValueError(f"{wanted}, got {self.length} and {self.num_sequences}")
+        if not (0 < self.temperature < math.inf):
             raise ValueError(f"temperature: a number > 0 required (greedy=True is its limit 0), got {self.temperature}")
-        if self.top_k is not None and self.top_k < 1:
+        if self.top_k is not None and operator.index(self.top_k) < 1:
             raise ValueError(f"top_k: at least 1 required, got {self.top_k}")
         if self.top_p is not None and not (0 < self.top_p <= 1):
             raise ValueError(f"top_p: a number in (0, 1] required, got {self.top_p}")
+        if self.seed is not None and operator.index(self.seed) < 0:
+            raise ValueError(f"seed: a number >= 0 required, got {self.seed}")
+        self._check_search()
+        if max(self.length, self.num_sequences, self.top_k or 0, self.beams or 0) > LARGEST:
+            raise OverflowError("length, num_sequences, top_k, beams: numbers up to 2^62 required, got a larger one")
 
-    def probabilities(self, logits: Array) -> Float64:
-        """Return the probabilities (M, K) that ids are drawn with."""
-        if self.greedy:
-            best: Float64 = np.eye(logits.shape[1])[np.argmax(logits, axis=1)]
-            return best
-        below_best = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-        p: Float64 = _ops.softmax(below_best / self.temperature)
-        if self.top_k is not None or self.top_p is not None:
-            p = self._restrict(p)
-        return p / _totals(p)
+    def _check_search(self) -> None:
+        if self.beams is None:
+            if self.length_penalty != 0:
+                raise ValueError(f"length_penalty: 0.0 required without beams, got {self.length_penalty}")
+            return
+        if operator.index(self.beams) < 1:
+            raise ValueError(f"beams: at least 1 required, got {self.beams}")
+        if not math.isfinite(self.length_penalty):
+            raise ValueError(f"length_penalty: a finite number required, got {self.length_penalty}")
+        drawing = {"temperature": 1.0, "top_k": None, "top_p": None, "greedy": False, "num_sequences": 1}
+        for name, unset in drawing.items():
+            if getattr(self, name) != unset:
+                raise ValueError(f"{name}: {unset} required with beams, got {getattr(self, name)}")
 
-    def __call__(self, logits: Array, rng: np.random.Generator) -> Int64:
-        """Draw one id a row, int64 (M,)."""
-        if self.greedy:
-            best: Int64 = np.argmax(logits, axis=1).astype(np.int64, copy=False)
-            return best
-        return draw(self.probabilities(logits), rng)
+    def check_task(self, task: str, size: int) -> None:
+        """Check what depends on the model: the name of its task and the number of its outputs."""
+        if task != "classification":
+            for name in ("top_k", "top_p", "beams", "stop"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name}: None required for task={task!r}, got {getattr(self, name)}")
+            if self.return_log_probs:
+                raise ValueError(f"return_log_probs: False required for task={task!r}, got True")
+        if self.stop is not None and not 0 <= operator.index(self.stop) < size:
+            raise ValueError(f"stop: an id 0..{size - 1} required, got {self.stop}")
 
-    def _restrict(self, p: Float64) -> Float64:
-        order = np.argsort(-p, axis=1, kind="stable")
-        ranked = np.take_along_axis(p, order, axis=1)
-        if self.top_k is not None:
-            ranked[:, self.top_k :] = 0
-        if self.top_p is not None:
-            before = np.cumsum(ranked, axis=1) - ranked
-            ranked[before >= self.top_p * _totals(ranked)] = 0
-        restricted = np.empty_like(p)
-        np.put_along_axis(restricted, order, ranked, axis=1)
-        return restricted
-
-
-def draw(p: Float64, rng: np.random.Generator) -> Int64:
-    """Draw one id a row by inverting the cumulative distribution of ``p`` (M, K); rows need not sum to 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> draw(np.array([[0.0, 1.0], [1.0, 0.0]]), np.random.default_rng(0)).tolist()
-    [1, 0]
-    """
-    cumulative = np.cumsum(p, axis=1)
-    u = rng.random(len(p)) * cumulative[:, -1]
-    ids: Int64 = np.sum(cumulative <= u[:, None], axis=1, dtype=np.int64)
-    return ids
-
-
-def _totals(p: Float64) -> Float64:
-    return np.cumsum(p, axis=1)[:, -1:]
+    def key(self) -> int:
+        """Return 64 bits made of ``seed``, other ones at every call where it is None."""
+        return int(np.random.SeedSequence(self.seed).generate_state(1, np.uint64)[0])

@@ -37,12 +37,12 @@ def generate(
     *,
     element: str,
     length: int,
-    stop: int | None,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    greedy: bool,
-    seed: int,
+    stop: int | None = None,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    greedy: bool = False,
+    seed: int = 0,
     prefix: Int64 | None = None,
 ) -> tuple[Array, Int64, Float64]:
     """Write ``length`` elements ("id", "labels" or "vector") on from states of R sequences.

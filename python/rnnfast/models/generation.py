@@ -1,83 +1,111 @@
-"""The loop that writes: predict the next element, append it, repeat."""
+"""Sequences written by a model that reads its own elements: one call of the engine for all rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import _ops
+from rnnfast.data import as_one
 from rnnfast.losses import Task
 from rnnfast.models.parts import Affine
 from rnnfast.models.stem import Stem
-from rnnfast.sampling import Sampler
+from rnnfast.sampling import WritingOptions
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
-Chooser = Callable[[Array], Array]
+Float64 = npt.NDArray[np.float64]
+
+ELEMENTS = {"classification": "id", "multilabel": "labels", "regression": "vector"}
 
 
-def chooser(task: Task, sampler: Sampler, seed: int | None) -> Chooser:
-    """Return what makes next elements of outputs (R, K).
-
-    Ids are drawn by ``sampler``; labels one by one, with probability ``sigmoid(output / temperature)``; real
-    vectors are the outputs themselves.
-    """
-    rng = np.random.default_rng(seed)
-    if task.name == "classification":
-        return lambda outputs: sampler(outputs, rng)
-    for option in ("top_k", "top_p"):
-        if getattr(sampler, option) is not None:
-            raise ValueError(f"{option}: None required for task={task.name!r}, got {getattr(sampler, option)}")
-    if task.name == "regression" or sampler.greedy:
-        return task.decide
-    return lambda outputs: rng.random(outputs.shape) < task.probabilities(outputs / sampler.temperature)
-
-
-def roll_out(
-    stem: Stem,
-    head: Affine,
-    choose: Chooser,
-    inputs: Array,
-    lengths: Array | None,
-    state: Any,
-    *,
-    length: int,
-    stop: int | None = None,
-) -> tuple[Array, Int64]:
-    """Read prompts, then let the model run on its own elements.
+def write_on(
+    stem: Stem, head: Affine, task: Task, state: Any, options: WritingOptions, prefix: Int64 | None
+) -> tuple[Array, Int64, Float64]:
+    """Let a model run on its own elements from the states that prompts have left.
 
     Parameters
     ----------
-    stem, head
-        ``outputs (R, K) = head(last h of stem)``.
-    choose : callable
-        Outputs (R, K) to the next elements, ids (R,) or vectors (R, C).
-    inputs, lengths, state
-        R prompts, padded to one array, and the states they start from.
-    length : int
-        Elements to add.
-    stop : int or None
-        The id that ends a sequence; the loop ends with the last sequence.
+    stem, head, task
+        ``outputs (R, K) = head(last h of stem)``, and what they mean.
+    state
+        Of R sequences.
+    options : WritingOptions
+    prefix : int64 (R, P) or None
+        Ids forced at the start; below 0 they are free.
 
     Returns
     -------
-    elements : ndarray (R, length) or (R, length, C)
+    elements : ndarray (R, length) or (R, length, K)
     counts : int64 (R,)
         Elements of each sequence before its stop.
+    log_p : float64 (R, length)
+        Of ids: the model's own, before temperature and restrictions.
     """
-    rows = len(inputs)
-    elements = np.zeros((rows, length, *inputs.shape[2:]), inputs.dtype)
-    counts = np.full(rows, length, np.int64)
-    _, state = stem.infer(inputs, state, lengths)
-    for t in range(length):
-        new = choose(head.forward(stem.last_h(state)))
-        elements[:, t] = new
-        if stop is not None:
-            counts[(new == stop) & (counts == length)] = t
-            if (counts <= t).all():
-                break
-        if t + 1 < length:
-            _, state = stem.infer(np.ascontiguousarray(elements[:, t : t + 1]), state, None)
-    return elements, counts
+    writer = _ops.Writer(layers=stem.rnn.packed(), table=stem.input.table, head=head.weight.value, bias=head.bias.value)
+    if options.beams is not None:
+        return _search(stem, writer, state, options, prefix)
+    return _ops.generate(
+        writer, state, element=ELEMENTS[task.name], length=options.length, stop=options.stop,
+        temperature=options.temperature, top_k=options.top_k, top_p=options.top_p, greedy=options.greedy,
+        seed=options.key(), prefix=prefix,
+    )  # fmt: skip
+
+
+def _search(
+    stem: Stem, writer: _ops.Writer, state: Any, options: WritingOptions, prefix: Int64 | None
+) -> tuple[Int64, Int64, Float64]:
+    """Search behind the prefix, which is read as a part of the prompt."""
+    assert options.beams is not None
+    start, forced = state, 0 if prefix is None else prefix.shape[1]
+    if prefix is not None and forced:
+        _, start = stem.infer(prefix, state, None)
+    ids, counts, _ = _ops.beam_search(
+        writer, start, length=options.length - forced, beams=options.beams, stop=options.stop,
+        length_penalty=options.length_penalty,
+    )  # fmt: skip
+    if prefix is not None:
+        ids = np.concatenate([prefix, ids], axis=1)
+    log_p = np.zeros(ids.shape)
+    if options.return_log_probs:
+        _, _, log_p = _ops.generate(writer, state, element="id", length=options.length, prefix=ids)
+    return ids, counts + forced, log_p
+
+
+def as_prefix(prefix: Any, rows: int, stem: Stem, task: Task, size: int, options: WritingOptions) -> Int64 | None:
+    """Return forced ids (rows, P), -1 behind the end of a short one, after checking them.
+
+    ``prefix`` is one sequence of ids 0..size-1 for all rows, or one for each.
+    """
+    if prefix is None:
+        return None
+    if task.name != "classification":
+        raise ValueError(f"prefix: None required for task={task.name!r}, got one")
+    one = as_one(prefix, None)
+    given = stem.input.sequences(prefix if one is None else one[None], None, "prefix")
+    if len(given) == 0:
+        return None
+    if one is None and len(given) != rows:
+        raise ValueError(f"prefix: one sequence of ids or N = {rows} of them required, got {len(given)}")
+    index = np.arange(rows, dtype=np.int64) if one is None else np.zeros(rows, np.int64)
+    ids, lengths = given.take(index)
+    if ids.max(initial=0) >= size:
+        raise ValueError(f"prefix: ids 0..{size - 1} (output_size = {size}) required, got {ids.max()}")
+    if ids.shape[1] > options.length:
+        raise ValueError(f"prefix: at most length = {options.length} ids required, got {ids.shape[1]}")
+    if lengths is not None:
+        if options.beams is not None:
+            raise ValueError(f"prefix: ids of one length required with beams, got {lengths.min()} and {lengths.max()}")
+        ids = np.where(np.arange(ids.shape[1]) < lengths[:, None], ids, -1)
+    if options.stop is not None and (ids == options.stop).any():
+        raise ValueError(f"prefix: ids other than stop = {options.stop} required, got it")
+    return ids
+
+
+def repeat_state(state: Any, copies: int) -> Any:
+    """Return the states (L, N, H) of N sequences with each of them ``copies`` times."""
+    if isinstance(state, tuple):
+        return tuple(np.repeat(part, copies, axis=1) for part in state)
+    return np.repeat(state, copies, axis=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,14 +11,14 @@ import numpy.typing as npt
 from rnnfast.data import Batch
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
-from rnnfast.models.generation import chooser, roll_out
+from rnnfast.models.generation import as_prefix, repeat_state, write_on
 from rnnfast.models.next_element import NextElements
 from rnnfast.models.parts import StepHead
 from rnnfast.models.self_supervised import SelfSupervisedModel
 from rnnfast.models.state_map import StateMap, as_context
 from rnnfast.models.stem import stem_sizes
 from rnnfast.models.stepwise import StepwiseModel
-from rnnfast.sampling import Sampler
+from rnnfast.sampling import WritingOptions
 
 Array = npt.NDArray[Any]
 
@@ -109,8 +108,11 @@ class OneToMany(StepwiseModel, SelfSupervisedModel):
         top_p: float | None = None,
         greedy: bool = False,
         beams: int | None = None,
+        length_penalty: float = 0.0,
         stop: int | None = None,
+        prefix: Any = None,
         num_sequences: int = 1,
+        return_log_probs: bool = False,
         seed: int | None = None,
     ) -> Any:
         """Write on from a prompt.
@@ -124,13 +126,23 @@ class OneToMany(StepwiseModel, SelfSupervisedModel):
         context : (K,) or (N, K)
             Starts the latent state; N contexts share a single prompt.
         temperature, top_k, top_p, greedy
-            See ``rnnfast.sampling.Sampler``. Real elements are not drawn: the outputs are the elements.
+            How elements are drawn, see ``rnnfast.sampling.WritingOptions``. Real elements are not: the outputs are
+            the elements, so a forecast goes on from itself.
+        beams : int or None
+            Instead of drawing, search for the most probable ids with so many hypotheses.
+        length_penalty : float
+            The search wants the highest ``log p / ((5 + n) / 6)^length_penalty``, n ids behind the prefix with stop.
         stop : int or None
             The id that ends a sequence; it is not part of the result.
+        prefix
+            Ids that the result begins with: one sequence for all prompts, or one for each.
         num_sequences : int
             Sequences from each prompt.
+        return_log_probs : bool
+            Return also the log-probabilities of the ids, as ``predict_proba`` has them: temperature 1, all ids.
         seed : int or None
-            Of the drawing.
+            Of the drawing; None draws a fresh one. Sequence r of R is a function of its prompt, the seed and r:
+            neither threads nor the other sequences change it.
 
         Returns
         -------
@@ -138,27 +150,32 @@ class OneToMany(StepwiseModel, SelfSupervisedModel):
             For a single prompt, context and sequence; shorter where ``stop`` came.
         ndarray (R, length, ...), or with ``stop`` a list of R arrays
             Else; the ``num_sequences`` of a prompt stand together.
+        log_p : float64
+            With ``return_log_probs``, beside the ids and like them.
         """
-        if beams is not None:
-            raise NotImplementedError("beams: not available yet")
-        if operator.index(length) < 0 or num_sequences < 1:
-            wanted = "length: a number >= 0 and num_sequences: at least 1 required"
-            raise ValueError(f"{wanted}, got {length} and {num_sequences}")
-        sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, greedy=greedy)
-        choose = chooser(self.task, sampler, seed)
-        inputs, lengths, start, single = self._prompts(prompt, context, num_sequences)
-        state = None if self.context is None or start is None else self.context.start(start)
-        elements, counts = roll_out(
-            self.stem, self.head, choose, inputs, lengths, state, length=length, stop=self._stop(stop)
-        )
-        if single:
-            return elements[0, : counts[0]]
-        return elements if stop is None else [e[:n] for e, n in zip(elements, counts, strict=True)]
+        options = WritingOptions(
+            length=length, temperature=temperature, top_k=top_k, top_p=top_p, greedy=greedy, beams=beams,
+            length_penalty=length_penalty, stop=stop, num_sequences=num_sequences, return_log_probs=return_log_probs,
+            seed=seed,
+        )  # fmt: skip
+        size = self.config["output_size"]
+        options.check_task(self.task.name, size)
+        state, rows, single = self._read(prompt, context)
+        forced = as_prefix(prefix, rows, self.stem, self.task, size, options)
+        if num_sequences > 1:
+            state, single = repeat_state(state, num_sequences), False
+            forced = None if forced is None else np.repeat(forced, num_sequences, axis=0)
+        elements, counts, log_p = write_on(self.stem, self.head, self.task, state, options, forced)
 
-    def _prompts(
-        self, prompt: Any, context: npt.ArrayLike | None, copies: int
-    ) -> tuple[Array, Array | None, Array | None, bool]:
-        """Return R prompts as one array, their lengths and contexts, and whether the user gave just one."""
+        def result(values: Array) -> Any:
+            if single:
+                return values[0, : counts[0]]
+            return values if stop is None else [v[:n] for v, n in zip(values, counts, strict=True)]
+
+        return (result(elements), result(log_p)) if return_log_probs else result(elements)
+
+    def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[Any, int, bool]:
+        """Return the states that N prompts leave, N, and whether the user gave just one."""
         prompts, single = self.reader.read(prompt, None, "prompt")
         rows = np.arange(len(prompts), dtype=np.int64)
         start = None if context is None else np.atleast_2d(np.asarray(context))
@@ -167,19 +184,9 @@ class OneToMany(StepwiseModel, SelfSupervisedModel):
         start = as_context(start, self.config["context_size"], len(rows), self.dtype)
         if len(prompts) == 0 or prompts.lengths.min() < 1:
             raise ValueError("prompt: at least one element each required, got none")
-        rows = np.repeat(rows, copies)
         inputs, lengths = prompts.take(rows)
-        start = None if start is None else np.repeat(start, copies, axis=0)
-        return inputs, lengths, start, single and copies == 1
-
-    def _stop(self, stop: int | None) -> int | None:
-        if stop is None:
-            return None
-        if self.task.name != "classification":
-            raise ValueError(f"stop: None required for task={self.task.name!r}, got {stop}")
-        if not 0 <= stop < self.config["output_size"]:
-            raise ValueError(f"stop: an id 0..{self.config['output_size'] - 1} required, got {stop}")
-        return stop
+        initial = None if self.context is None or start is None else self.context.start(start)
+        return self.stem.infer(inputs, initial, lengths)[1], len(rows), single
 
     def _initial(self, batch: Batch) -> Any:
         return None if self.context is None or batch.context is None else self.context.start(batch.context)

@@ -69,9 +69,16 @@ class StepHead(Affine):
 
 
 class InputPart(Protocol):
-    """Makes the layer's input (N, T, size) of what the user gives."""
+    """Makes the layer's input (N, T, size) of what the user gives.
+
+    Where that is ids, ``table (V, size)`` holds the input of every one; ``backward`` gets its dy only where there
+    are parameters.
+    """
 
     size: int
+
+    @property
+    def table(self) -> Array | None: ...  # noqa: D102
 
     def parameters(self) -> dict[str, Parameter]: ...  # noqa: D102
 
@@ -88,6 +95,7 @@ class Vectors(Module):
     def __init__(self, size: int, dtype: DType) -> None:
         self.size = size
         self.dtype = dtype
+        self.table = None
 
     def parameters(self) -> dict[str, Parameter]:
         """Return nothing."""
@@ -115,6 +123,11 @@ class Embedding(Module):
         self.size = size
         self.weight = Parameter(rng.standard_normal((vocabulary, size)).astype(dtype))
 
+    @property
+    def table(self) -> Array:
+        """The vectors of all ids (V, D)."""
+        return self.weight.value
+
     def parameters(self) -> dict[str, Parameter]:
         """Return weight."""
         return {"weight": self.weight}
@@ -137,7 +150,7 @@ class OneHot(Module):
 
     def __init__(self, vocabulary: int, dtype: DType) -> None:
         self.size = vocabulary
-        self._vectors = np.eye(vocabulary, dtype=dtype)
+        self.table = np.eye(vocabulary, dtype=dtype)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return nothing."""
@@ -149,7 +162,7 @@ class OneHot(Module):
 
     def forward(self, x: Array) -> Array:
         """Return the unit vectors of ids x."""
-        return self._vectors[x]
+        return self.table[x]
 
     def backward(self, x: Array, dy: Array) -> None:
         """Do nothing: the vectors are fixed."""

@@ -93,7 +93,7 @@ class Stem(Module):
     def backward(self, tape: Any, dy: Array | None, dstate: Any = None) -> Any:
         """Add the parameters' gradients; return that of the initial state."""
         x, rnn_tape = tape
-        dx, dinitial = self.rnn.backward(rnn_tape, dy, dstate)
+        dx, dinitial = self.rnn.backward(rnn_tape, dy, dstate, need_dx=bool(self.input.parameters()))
         self.input.backward(x, dx)
         return dinitial
 
