@@ -18,7 +18,7 @@ constexpr std::size_t kHugePage = std::size_t{1} << 21;
 #if defined(__SANITIZE_ADDRESS__)
 constexpr std::size_t kKeptFrom = ~std::size_t{0};  // keep nothing: a reused block would hide a use after free
 #else
-constexpr std::size_t kKeptFrom = std::size_t{1} << 20;
+constexpr std::size_t kKeptFrom = std::size_t{1} << 16;
 #endif
 constexpr std::size_t kKeptBytes = std::size_t{1} << 30;
 constexpr std::uint64_t kKeptTakes = 32;  // a block that so many requests passed over is returned to the system

@@ -118,7 +118,7 @@ constexpr double kNsPerUnit = 1.5;  // activations of one unit of one row
 constexpr double kNsPerBarrier = 300;
 constexpr double kNsPerRegion = 3000;  // waking a team
 constexpr double kNsPerStage = 25;
-constexpr Index kChunkBytes = 1 << 20;  // of input products
+constexpr Index kChunkBytes = 1 << 18;  // of a thread's input products: they stay in L2 until they are used
 constexpr Index kChunkRows = 96;        // below this, streaming W costs more than computing with it
 
 double step_ns(double rows, double units, double H, const CellSpec& cell, double bytes) {
@@ -143,7 +143,7 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   Schedule schedule{Split::kBatch, 1, 1};
   if (threads > 1 && std::min(batch, hidden) < 0.9 * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1};
-  const Index by_bytes = kChunkBytes / std::max<Index>(1, cell.gates * H * bytes);
+  const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
   const Index target = std::max(training ? kRowBlock : kChunkRows, by_bytes);
   schedule.chunk = std::max<Index>(1, static_cast<Index>(static_cast<double>(target) / std::max(rows, 1.0)));
   return schedule;
