@@ -82,6 +82,7 @@ RNNFAST_INLINE Vec<Real> d_activate(Activation kind, Vec<Real> y) {
 template <class Real>
 struct Elman {
   using V = Vec<Real>;
+  static constexpr int kSavedGates = 0;
   static constexpr bool kBypass = false;
   struct Forward {
     static constexpr int kGates = 1;
@@ -104,6 +105,7 @@ template <class Real>
 struct Lstm {
   using V = Vec<Real>;
   enum Gate { kI, kF, kG, kO };
+  static constexpr int kSavedGates = 4;
   static constexpr bool kBypass = false;
   struct Forward {
     static constexpr int kGates = 4;
@@ -138,6 +140,7 @@ template <class Real>
 struct Gru {
   using V = Vec<Real>;
   enum Gate { kR, kZ, kN };
+  static constexpr int kSavedGates = 3;
   static constexpr bool kBypass = true;
   struct Forward {
     static constexpr int kGates = 3;
@@ -169,6 +172,7 @@ template <class Real>
 struct GruBefore {
   using V = Vec<Real>;
   enum Gate { kR, kZ, kN };
+  static constexpr int kSavedGates = 3;
   static constexpr bool kBypass = true;
   struct Forward {
     static constexpr int kGates = 2;

@@ -122,6 +122,18 @@ RNNFAST_INLINE Index dq_row(const RowRef& ref) {
   return Stage::kDq.own_row ? ref.row : ref.next;
 }
 
+// What the step before will read was written long ago: fetched a step ahead, while this one computes.
+template <class Real, class Cell>
+RNNFAST_INLINE void fetch_step_before(const BackwardArgs<Real>& args, const RowRef& ref, Index unit) {
+  if (ref.prev < 0) return;
+  const Index t = ref.t - args.walk.dt;
+  const Real* u = at(args.u, ref.prev, ref.n, t) + unit;
+#pragma GCC unroll 4
+  for (int g = 0; g < Cell::kSavedGates; ++g) __builtin_prefetch(u + g * args.H);
+  __builtin_prefetch(at(args.aux, ref.prev, ref.n, t) + unit);
+  __builtin_prefetch(at(args.dy, ref.prev, ref.n, t) + unit);
+}
+
 template <class Real, class Cell, class Stage, bool kFinish>
 RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
                                      int blocks, const Tile<Real>& tile) {
@@ -142,6 +154,7 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
     const bool running = after == kEnd || (Cell::kBypass && after >= 0);
     for (int block = 0; block < blocks; ++block) {
       m.n = H - unit - block * kLanes<Real>;
+      if constexpr (!kFinish) fetch_step_before<Real, Cell>(args, ref, unit + block * kLanes<Real>);
       const Vec<Real> product = load(tile.q + (r * blocks + block) * kLanes<Real>);
       if constexpr (Stage::kDq.own_row && !kFinish) {
         Stage::apply(product, m);
