@@ -31,6 +31,7 @@ PEERS: dict[str, str] = {
     BASELINE: "bench.peer_rnnfast:RnnfastPeer",
     YARDSTICK: "bench.blas:BlasPeer",
     "numpy": "bench.twin:NumpyPeer",
+    "numpy-plain": "bench.twin:PlainNumpyPeer",
 }
 """Name to ``module:class``; a module is imported in the peer's own process only."""
 

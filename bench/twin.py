@@ -138,3 +138,12 @@ class NumpyPeer:
     def results(self) -> Results:
         """What the last run computed."""
         return self.twin.results()
+
+
+class PlainNumpyPeer(NumpyPeer):
+    """The twin without tuning: batch-major arrays, one product for the inputs of all steps, BLAS as it comes."""
+
+    def load(self, problem: Problem) -> dict[str, Any]:
+        """Build the twin."""
+        self.twin = Twin(problem, "batch", bounds=[(0, problem.case.row.T)])
+        return {"order": "batch", "blas_threads": self.threads}
