@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from rnnfast.params import Parameter
 
 from rnnfast.callbacks import Callback
 from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
+from rnnfast.params import Parameter
 
 Array = npt.NDArray[Any]
 
@@ -230,23 +230,19 @@ class _Progress:
     """A tqdm bar over all steps, or nothing."""
 
     def __init__(self, *, total: int, shown: bool) -> None:
-        self._bar: Any = None
-        if shown:
-            from tqdm import tqdm
+        from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit="step", dynamic_ncols=True)
+        self._bar: Any = tqdm(total=total, unit="step", dynamic_ncols=True, disable=not shown)
 
     def __enter__(self) -> _Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
     def show(self, run: Run, steps: int) -> None:
         """Move on by ``steps`` and show the values of the moment."""
-        if self._bar is None:
-            return
-        self._bar.set_description(f"epoch {run.epoch}/{run.epochs}", refresh=False)
-        self._bar.set_postfix({k: f"{v:.4g}" for k, v in run.logs.items()}, refresh=steps == 0)
-        self._bar.update(steps)
+        if not self._bar.disable:
+            self._bar.set_description(f"epoch {run.epoch}/{run.epochs}", refresh=False)
+            self._bar.set_postfix({k: f"{v:.4g}" for k, v in run.logs.items()}, refresh=steps == 0)
+            self._bar.update(steps)

@@ -47,6 +47,12 @@ def _require_dtype(name: str, array: Array, dtype: np.dtype[Any]) -> None:
         raise TypeError(f"{name}: dtype {dtype} is required, got {array.dtype}")
 
 
+def _plain(array: Array) -> Array:
+    """Return a C-contiguous, aligned array: itself where it is one."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else np.require(array, requirements=("C", "A"))
+
+
 def sequences(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any], *, time_major: bool) -> Array:
     """Check an array (N, T, width), or (T, N, width) if ``time_major``; return it batch-first, copied if need be."""
     a = np.asarray(array)
@@ -58,9 +64,9 @@ def sequences(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any],
     if a.shape[2] != width:
         raise ValueError(f"{name}: shape {axes} with C = {width} is required, got {a.shape}")
     strides = a.strides
-    whole = all(s % a.itemsize == 0 for s in strides[:2]) and (strides[2] == a.itemsize or width == 1)
-    if not (whole and a.flags.aligned):
-        a = np.require(a, requirements=("C", "A"))
+    size = a.itemsize
+    if (strides[2] != size and width > 1) or strides[0] % size or strides[1] % size or not a.flags.aligned:
+        a = _plain(a)
     return a.transpose(1, 0, 2) if time_major else a
 
 
@@ -72,7 +78,7 @@ def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], 
     _require_dtype(name, a, dtype)
     if a.shape != shape:
         raise ValueError(f"{name}: shape (L*D, N, H) = {shape} is required, got {a.shape}")
-    return np.require(a, requirements=("C", "A"))
+    return _plain(a)
 
 
 def lengths_array(lengths: npt.ArrayLike | None, sequences: int, steps: int) -> Array | None:

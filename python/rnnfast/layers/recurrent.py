@@ -71,10 +71,10 @@ class Recurrent(Module):
 
     def packed(self) -> list[_ops.Weights]:
         """Return every layer's weights as the engine reads them."""
-        return self._packs.weights([self._layer_parameters(layer) for layer in range(self.num_layers)])
+        return self._packs.weights(self._versions(), self._layer_parameters, self.num_layers)
 
     def _versions(self) -> tuple[int, ...]:
-        return tuple(p.version for p in self._parameters.values())
+        return tuple([p.version for p in self._parameters.values()])
 
     def _split_state(self, name: str, state: StateLike, sequences: int) -> tuple[Array | None, Array | None]:
         shape = (self.num_layers, sequences, self.hidden_size)
@@ -86,11 +86,10 @@ class Recurrent(Module):
             return _ops.state_array(name, state, shape, self.dtype), None
         if not isinstance(state, tuple) or len(state) != 2:
             raise TypeError(f"{name}: a tuple (h, c) is required, got {type(state).__name__}")
-        h, c = (_ops.state_array(f"{name}[{i}]", part, shape, self.dtype) for i, part in enumerate(state))
-        return h, c
-
-    def _join_state(self, h: Array, c: Array | None) -> State:
-        return h if c is None else (h, c)
+        h, c = state
+        return _ops.state_array(f"{name}[0]", h, shape, self.dtype), _ops.state_array(
+            f"{name}[1]", c, shape, self.dtype
+        )
 
     def _run(
         self, x: Sequences, state: StateLike, lengths: npt.ArrayLike | None, *, save: bool, training: bool
@@ -112,7 +111,7 @@ class Recurrent(Module):
             self.packed(), batch, h0, c0, valid, time_major=self.time_major, save=save, dropout=dropout
         )
         tape = None if core is None else Tape(self, core, self._versions(), N, T)
-        return (y.transpose(1, 0, 2) if self.time_major else y), self._join_state(h, c), tape
+        return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
 
     def __call__(
         self, x: Sequences, state: StateLike = None, *, lengths: npt.ArrayLike | None = None, resets: Any = None
@@ -235,7 +234,7 @@ class Recurrent(Module):
         dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx)
         if dx is None:
             dx = np.empty((tape.sequences, tape.steps, 0), self.dtype)
-        return (dx.transpose(1, 0, 2) if self.time_major else dx), self._join_state(dh0, dc0)
+        return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
 
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Any:
         """Not available yet; raises NotImplementedError."""

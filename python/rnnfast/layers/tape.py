@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rnnfast import _ops
@@ -35,19 +35,32 @@ class PackCache:
     def __init__(self, cell: str, activation: str) -> None:
         self._cell = cell
         self._activation = activation
-        self._packs: dict[int, tuple[tuple[int, ...], str, _ops.Weights]] = {}
+        self._key: tuple[tuple[int, ...], str] | None = None
+        self._layers: list[tuple[tuple[int, ...], str, _ops.Weights]] = []
+        self._weights: list[_ops.Weights] = []
 
-    def weights(self, layers: Sequence[Sequence[Parameter | None]]) -> list[_ops.Weights]:
-        """Return the packed weights of layers given as (weight_ih, weight_hh, bias_ih or None, bias_hh or None)."""
-        isa, result = _ops.isa(), []
-        for layer, parameters in enumerate(layers):
-            versions = tuple(p.version for p in parameters if p is not None)
-            pack = self._packs.get(layer)
-            if pack is None or pack[:2] != (versions, isa):
-                w, r, b_w, b_r = (None if p is None else p.value for p in parameters)
-                assert w is not None
-                assert r is not None
-                pack = (versions, isa, _ops.pack(self._cell, self._activation, w, r, b_w, b_r))
-                self._packs[layer] = pack
-            result.append(pack[2])
-        return result
+    def weights(
+        self, versions: tuple[int, ...], parameters: Callable[[int], Sequence[Parameter | None]], layers: int
+    ) -> list[_ops.Weights]:
+        """Return the packed weights, given all parameters' versions and what gives one layer's parameters.
+
+        A layer's parameters are (weight_ih, weight_hh, bias_ih or None, bias_hh or None).
+        """
+        key = (versions, _ops.isa())
+        if key != self._key:
+            old = [*self._layers, *[None] * (layers - len(self._layers))]
+            self._layers = [self._pack(parameters(k), old[k]) for k in range(layers)]
+            self._weights = [weights for _, _, weights in self._layers]
+            self._key = key
+        return self._weights
+
+    def _pack(
+        self, parameters: Sequence[Parameter | None], old: tuple[tuple[int, ...], str, _ops.Weights] | None
+    ) -> tuple[tuple[int, ...], str, _ops.Weights]:
+        versions, isa = tuple(p.version for p in parameters if p is not None), _ops.isa()
+        if old is not None and old[:2] == (versions, isa):
+            return old
+        w, r, b_w, b_r = (None if p is None else p.value for p in parameters)
+        assert w is not None
+        assert r is not None
+        return versions, isa, _ops.pack(self._cell, self._activation, w, r, b_w, b_r)
