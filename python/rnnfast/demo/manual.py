@@ -41,14 +41,14 @@ class Size:
     hidden: int = 256
     embedding: int = 32
     streams: int = 16
-    steps: int = 64
+    steps: int = 32
     lr: float = 4e-3
     measurements: int = 8
     rounds: int = 15
     written: int = 500
 
 
-FULL = Size(text=1_000_000, read=2_000_000)
+FULL = Size(text=1_000_000, read=1_300_000)
 QUICK = Size(text=20_000, read=20_000, hidden=16, embedding=8, measurements=2, rounds=1, written=80)
 
 

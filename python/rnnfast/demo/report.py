@@ -6,6 +6,7 @@ import html
 import json
 import platform
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from rnnfast.config import cpu, get_num_threads
 from rnnfast.demo import pictures
-from rnnfast.demo.results import Result
+from rnnfast.demo.results import Colours, Result
 
 MISSING = (
     "Learning curves and heat maps are missing here: they need matplotlib, which is not installed. "
@@ -29,6 +30,9 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space:
 .scroll { overflow-x: auto; }
 img { max-width: 100%; background: white; }
 pre { padding: .8rem; overflow-x: auto; background: #8881; white-space: pre-wrap; }
+.c0 { color: #777; } .c1 { color: #a0a; font-weight: bold; } .c2 { color: #c60; } .c3 { color: #291; }
+.c4 { color: #888; font-style: italic; } .c5 { color: #27d; } .c6, .c7, .c8, .c9 { color: inherit; }
+.wrong { background: #f558; outline: 1px solid #f55; }
 .yes { color: #080; } .no { color: #c00; font-weight: bold; } .quiet { opacity: .75; }
 """
 
@@ -129,8 +133,23 @@ def _section(r: Result, *, drawn: bool) -> str:
         images += [(m.title, pictures.heat_map_png(m)) for m in r.heat_maps]
         parts += [f'<p><img alt="{_(title)}" src="data:image/png;base64,{image}"></p>' for title, image in images]
     parts += [f"<h3>{_(s.title)}</h3>\n<pre>{_(s.text)}</pre>" for s in r.samples]
+    parts += [_coloured(c) for c in r.colours]
     parts.append(f"<details><summary>The model</summary><pre>{_(r.model)}</pre></details>")
     return "\n".join(parts)
+
+
+def _coloured(c: Colours) -> str:
+    """Show a text with a span for every run of one class; characters of a wrong class stand out."""
+    legend = " ".join(f'<span class="c{k}">{_(name)}</span>' for k, name in enumerate(c.classes))
+    spans = []
+    for (found, true), run in groupby(zip(c.found, c.true, c.text, strict=True), key=lambda item: item[:2]):
+        text = "".join(item[2] for item in run)
+        if found == true:
+            spans.append(f'<span class="c{found}">{_(text)}</span>')
+        else:
+            hint = _(f"{c.classes[found]}, is {c.classes[true]}")
+            spans.append(f'<span class="c{found} wrong" title="{hint}">{_(text)}</span>')
+    return f"<h3>{_(c.title)}</h3>\n<p>{legend} <span class='wrong'>wrong</span></p>\n<pre>{''.join(spans)}</pre>"
 
 
 def _(text: str) -> str:

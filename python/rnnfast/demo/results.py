@@ -82,6 +82,25 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Colours:
+    """A text whose characters have classes, for the page.
+
+    Attributes
+    ----------
+    classes : sequence of str
+        Names of the classes, ten at most.
+    found, true : sequence of int
+        Of every character, the class it was given and the class it has.
+    """
+
+    title: str
+    text: str
+    classes: Sequence[str]
+    found: Sequence[int]
+    true: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """The outcome of one task.
 
@@ -102,7 +121,7 @@ class Result:
         Seconds of a training step of the NumPy twin, divided by the model's.
     about, model : str
         What is learned from what, and the model's table of parameters.
-    charts, heat_maps, samples
+    charts, heat_maps, samples, colours
         For the report.
     """
 
@@ -120,6 +139,7 @@ class Result:
     charts: Sequence[Chart] = field(default=())
     heat_maps: Sequence[HeatMap] = field(default=())
     samples: Sequence[Sample] = field(default=())
+    colours: Sequence[Colours] = field(default=())
 
     @property
     def beats_all(self) -> bool:

@@ -135,8 +135,8 @@ def _model(size: Size, data: Names, seed: int) -> ManyToOne:
 
 
 def _weights(y: Ids) -> F64:
-    """Weigh rare classes up: a member of a class of n counts ``n^-0.7``, as a mean 1."""
-    weights = np.bincount(y)[y].astype(np.float64) ** -0.7
+    """Give every class the same total weight, and the members a mean of 1."""
+    weights = np.bincount(y)[y].astype(np.float64) ** -1.0
     weights /= weights.mean()
     return weights
 
