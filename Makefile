@@ -27,7 +27,7 @@ ifdef SANITIZE
 library = $(shell $(or $(CXX),c++) -print-file-name=$(1))
 settings += --config-settings=cmake.args=--preset=asan --config-settings=cmake.build-type=Debug
 runner := LD_PRELOAD="$(call library,libasan.so) $(call library,libstdc++.so)" \
-    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTEST_ADDOPTS=--capture=sys
 endif
 
 .PHONY: help demo test lint format types asan bench clean
