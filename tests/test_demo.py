@@ -70,7 +70,7 @@ def test_a_seed_decides_everything_but_the_clock(quick_results: dict[str, Result
 
 
 def test_unknown_tasks_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"task: one of unicode-names, manual.* required, got 'sums'"):
+    with pytest.raises(ValueError, match=r"task: one of unicode-names, source-syntax, manual.* required, got 'sums'"):
         task_named("sums")
 
 
