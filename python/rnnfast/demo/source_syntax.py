@@ -27,7 +27,9 @@ ABOUT = (
     "class of each character in the files learned from; the model must make at most half of its errors."
 )
 CLIP = 1.0
+BEFORE = '"""Eggs."""\n\nimport os\n\n\n'
 WATCHED = 'def spam(eggs):  # if "x"\n    return 3.5 if eggs else "not # None"\n'
+"""Read before the heat maps, and in them."""
 UNITS = 40
 """Hidden units of the heat map."""
 
@@ -184,13 +186,13 @@ def _about(data: Source, size: Size) -> str:
 
 def _heat_maps(model: ManyToMany, data: Source) -> list[HeatMap]:
     """What the model believes of each character, and its hidden units."""
-    ids = data.encode(WATCHED)
+    ids = data.encode(BEFORE + WATCHED)
     columns = visible(WATCHED)
-    units = by_strongest_step(slowest_units(hidden_states(model, ids), UNITS))
+    units = by_strongest_step(slowest_units(hidden_states(model, ids)[-len(WATCHED) :], UNITS))
     return [
         HeatMap(
             title="Belief at each character",
-            values=model.predict_proba([ids])[0].T,
+            values=model.predict_proba([ids])[0][-len(WATCHED) :].T,
             columns=columns,
             rows=CLASSES,
             low=0.0,
