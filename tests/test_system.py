@@ -31,6 +31,10 @@ entering = threading.Event()
 """
 
 needs_limits = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals, limits and fork")
+# AddressSanitizer reserves terabytes of addresses and makes the kernels twenty times slower.
+not_sanitized = pytest.mark.skipif(
+    "asan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer changes how long calls take and how memory runs out"
+)
 
 
 def run(code: str, *, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -52,6 +56,7 @@ def output(code: str, **options: str) -> str:
     return done.stdout.strip()
 
 
+@not_sanitized
 @needs_limits
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("call", ["layer(x)", "layer.forward(x)", "layer.backward(*tape)"])
@@ -139,6 +144,7 @@ def test_threads_share_a_layer() -> None:
     assert output(code) == "160 True"
 
 
+@not_sanitized
 @needs_limits
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 def test_memory_runs_out_and_the_process_goes_on(kind: str) -> None:
@@ -172,6 +178,7 @@ def test_memory_runs_out_and_the_process_goes_on(kind: str) -> None:
     assert output(code) == "MemoryError MemoryError True True True"
 
 
+@not_sanitized
 @needs_limits
 @pytest.mark.parametrize("limit_mb", [64, 100, 150, 200, 260, 340])
 def test_memory_runs_out_anywhere(limit_mb: int) -> None:
@@ -201,6 +208,7 @@ def test_memory_runs_out_anywhere(limit_mb: int) -> None:
     assert output(code) in ("MemoryError", "done")
 
 
+@not_sanitized
 @needs_limits
 @pytest.mark.parametrize("limit_mb", [4, 9, 12, 20])
 def test_threads_that_cannot_start(limit_mb: int) -> None:
