@@ -19,6 +19,7 @@ LONG_CALL = """
 import os, signal, sys, threading, time
 import numpy as np
 import rnnfast as rf
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell put the tests into the background
 rf.set_num_threads(2)
 sys.setswitchinterval(1000)
 layer = rf.{kind}(64, {hidden}, num_layers=4, seed=0)
