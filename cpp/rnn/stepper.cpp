@@ -71,6 +71,7 @@ template <class Real>
 void Stepper<Real>::reorder(const Index* from, Index count) {
   const auto gather = [&](Buffer<Real>& state, Buffer<Real>& next, Index H) {
     for (Index n = 0; n < count; ++n) std::copy_n(state.data() + from[n] * H, H, next.data() + n * H);
+    std::fill_n(next.data() + count * H, (batch_ - count) * H, Real(0));
     std::swap(state, next);
   };
   for (Layer& layer : layers_) {

@@ -20,7 +20,7 @@ class Stepper {
   Real* c(Index layer) { return layers_[static_cast<std::size_t>(layer)].c.data(); }
   const Real* last_h() const { return layers_.back().h.data(); }
 
-  // Row n of every state becomes what row from[n] was; rows from `count` on are undefined.
+  // Row n of every state becomes what row from[n] was; rows from `count` on become zero.
   void reorder(const Index* from, Index count);
 
  private:
