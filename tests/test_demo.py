@@ -16,7 +16,7 @@ from rnnfast.demo import pictures, report
 from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step, slowest_units
 from rnnfast.demo.tasks import TASKS, task_named
 from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin, hidden_states
-from rnnfast.demo.twin import GruTwin, Packed
+from rnnfast.demo.twin import GruTwin, Packed, time_side_by_side
 from rnnfast.models import ManyToOne, OneToMany
 
 KEYS = [
@@ -223,6 +223,23 @@ def test_a_wrong_twin_is_not_timed() -> None:
     for wrong in (1.01, float("nan")):
         with pytest.raises(ArithmeticError, match=r"twin: the model's loss = 1 required"):
             check_twin(1.0, wrong)
+
+
+def test_the_best_times_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as fast, whatever disturbs one call."""
+    clock, calls = [0.0], []
+    monkeypatch.setattr("rnnfast.demo.twin.time.perf_counter", lambda: clock[0])
+
+    def taking(seconds: float) -> Any:
+        def step(batch: int) -> None:
+            calls.append(batch)
+            clock[0] += seconds * batch + (100.0 if len(calls) == 5 else 0.0)
+
+        return step
+
+    assert time_side_by_side(taking(1.0), taking(2.0), rounds=20) == pytest.approx(2.0)
+    assert calls[:8] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert set(calls) == set(range(6))
 
 
 def test_hidden_states_are_the_models_own(rng: np.random.Generator) -> None:

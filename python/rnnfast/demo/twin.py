@@ -6,7 +6,6 @@ outside the loops, inside there is one product a step; element-wise work happens
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -215,15 +214,20 @@ def _cross_entropy(z: F32, wanted: Ids, weights: F32 | None) -> tuple[float, F32
 
 
 def time_side_by_side(ours: Callable[[int], object], twins: Callable[[int], object], *, rounds: int) -> float:
-    """Return how many times faster ``ours`` is: the median ratio over rounds in which the two take turns.
+    """Return how many times faster ``ours`` is, over at most five batches.
 
-    Both are called with the number of the round; round 0 is not timed.
+    The two take turns for ``rounds`` rounds, and each is given its best time for every batch: what else runs on the
+    machine then matters little. Both are called with the number of a batch, from 1; batch 0 comes first, untimed.
     """
-    ratios = []
-    for k in range(rounds + 1):
-        start = time.perf_counter()
-        ours(k)
-        between = time.perf_counter()
-        twins(k)
-        ratios.append((time.perf_counter() - between) / (between - start))
-    return statistics.median(ratios[1:])
+    ours(0)
+    twins(0)
+    batches = min(rounds, 5)
+    best = np.full((2, batches), np.inf)
+    for k in range(rounds):
+        batch = k % batches
+        for side, step in enumerate((ours, twins)):
+            start = time.perf_counter()
+            step(1 + batch)
+            best[side, batch] = min(best[side, batch], time.perf_counter() - start)
+    mine, twin = best.sum(axis=1)
+    return float(twin / mine)
