@@ -12,6 +12,7 @@ import numpy.typing as npt
 F64 = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 Objective = Callable[[F64], tuple[float, F64]]
+ROWS = 64
 
 
 class BagOfLetters:
@@ -44,25 +45,24 @@ class BagOfLetters:
     def fit(self, x: Sequence[Ids], y: Ids, *, weights: F64 | None = None, iterations: int = 500) -> None:
         """Find the optimum; ``y`` holds classes (N,), ``weights`` (N,) how much each sequence counts."""
         raw = self._features(x)
-        share = np.full(len(y), 1.0 / len(y)) if weights is None else weights / weights.sum()
-        self.mean = share @ raw
-        a, self.basis = _whitened(raw - self.mean, share)
-        a = np.hstack([a, np.ones((len(a), 1))])
-        wanted = np.zeros((len(y), self.classes))
-        wanted[np.arange(len(y)), y] = 1.0
+        share = (np.ones(len(y)) if weights is None else weights)[:, None]
+        share = share / share.sum()
+        self.mean = (raw * share).sum(axis=0)
+        centred = raw - self.mean
+        self.basis = _whitening(_blocks(centred), _blocks(share))
+        a = _blocks(np.hstack([centred @ self.basis, np.ones((len(y), 1))]))
+        wanted, shares = _blocks(np.eye(self.classes)[y]), _blocks(share)
 
         def objective(flat: F64) -> tuple[float, F64]:
-            theta = flat.reshape(a.shape[1], self.classes)
+            theta = flat.reshape(-1, self.classes)
             log_p = _log_softmax(a @ theta)
-            loss = -share @ log_p[np.arange(len(y)), y] + 0.5 * self.ridge * float(
-                theta[:-1].ravel() @ theta[:-1].ravel()
-            )
-            gradient = a.T @ ((np.exp(log_p) - wanted) * share[:, None])
+            loss = -float((shares * wanted * log_p).sum()) + 0.5 * self.ridge * float((theta[:-1] ** 2).sum())
+            gradient = (a.transpose(0, 2, 1) @ ((np.exp(log_p) - wanted) * shares)).sum(axis=0)
             gradient[:-1] += self.ridge * theta[:-1]
-            return float(loss), gradient.ravel()
+            return loss, gradient.ravel()
 
-        theta = minimise(objective, np.zeros(a.shape[1] * self.classes), iterations=iterations)
-        self.theta = theta.reshape(a.shape[1], self.classes)
+        theta = minimise(objective, np.zeros(a.shape[2] * self.classes), iterations=iterations)
+        self.theta = theta.reshape(-1, self.classes)
 
     def predict(self, x: Sequence[Ids]) -> Ids:
         """Return the likeliest classes (N,)."""
@@ -75,17 +75,27 @@ class BagOfLetters:
         return np.hstack([counts, counts >= 1, counts >= 2])
 
 
-def _whitened(a: F64, share: F64) -> tuple[F64, F64]:
-    """Return ``a B`` whose columns are uncorrelated with unit variance, and ``B``; constant directions are dropped."""
-    values, vectors = np.linalg.eigh((a * share[:, None]).T @ a)
+def _blocks(a: F64) -> F64:
+    """Cut (N, D) into (B, 64, D), zeros below.
+
+    Products of so few rows stay on one thread of the BLAS, so that the result does not depend on their number.
+    """
+    blocks = np.zeros((-(-len(a) // ROWS) * ROWS, a.shape[1]))
+    blocks[: len(a)] = a
+    return blocks.reshape(-1, ROWS, a.shape[1])
+
+
+def _whitening(a: F64, shares: F64) -> F64:
+    """Return B that makes the columns of ``a B`` uncorrelated, of unit variance; constant directions are dropped."""
+    values, vectors = np.linalg.eigh((a.transpose(0, 2, 1) @ (a * shares)).sum(axis=0))
     kept = values > 1e-9 * values.max()
     basis: F64 = vectors[:, kept] / np.sqrt(values[kept])
-    return a @ basis, basis
+    return basis
 
 
 def _log_softmax(z: F64) -> F64:
-    z = z - z.max(axis=1, keepdims=True)
-    z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
+    z = z - z.max(axis=-1, keepdims=True)
+    z -= np.log(np.exp(z).sum(axis=-1, keepdims=True))
     return z
 
 
