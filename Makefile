@@ -4,7 +4,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BUILD ?= build/$(patsubst .%,%,$(notdir $(VENV)))
+# A test inspects the object files below build/; instrumented ones stay out of its sight.
+BUILD ?= $(if $(SANITIZE),$(VENV)/build,build/$(patsubst .%,%,$(notdir $(VENV))))
 ARGS ?=
 TORCH ?=
 TORCH_VERSION := 2.13.0
