@@ -44,7 +44,8 @@ INCLUDES = {
     "simd": {"simd"},
     "rnn": {"rnn", "cpu", "base"},
     "nn": {"nn", "cpu", "base"},
-    "bind": {"bind", "nn", "rnn", "cpu", "base"},
+    "generation": {"generation", "rnn", "nn", "cpu", "base"},
+    "bind": {"bind", "generation", "nn", "rnn", "cpu", "base"},
 }
 SIMD_MAY_SEE = {"base/dims.hpp", "cpu/kernels.hpp", "cpu/nn_kernels.hpp"}
 SIMD_HEADERS = {"stdint.h", "stddef.h", "string.h", "math.h", "immintrin.h", "arm_neon.h"}

@@ -73,6 +73,26 @@ const Real* optional_contiguous(const std::string& name, const py::object& objec
   return contiguous<Real>(name, object.cast<py::array>(), formula, expected);
 }
 
+// None, or lengths [N] from 0 to `most`.
+inline const Index* lengths_within(const std::string& name, const py::object& lengths, Index N, Index most) {
+  const Index* data = optional_contiguous<Index>(name, lengths, "(N,)", {N});
+  for (Index n = 0; data != nullptr && n < N; ++n)
+    if (data[n] < 0 || data[n] > most)
+      throw py::value_error(name + ": each within 0.." + std::to_string(most) + " is required, got " +
+                            std::to_string(data[n]) + " at index " + std::to_string(n));
+  return data;
+}
+
+// The function's overload for the type of its first array.
+template <class Result, class... Args>
+Result for_type(const char* name, const py::array& first, Result (*f32)(Args...), Result (*f64)(Args...),
+                std::common_type_t<Args>... args) {
+  if (py::isinstance<py::array_t<float>>(first)) return f32(args...);
+  if (py::isinstance<py::array_t<double>>(first)) return f64(args...);
+  throw py::type_error(std::string(name) + ": dtype float32 or float64 is required, got " +
+                       py::str(first.dtype()).cast<std::string>());
+}
+
 // Polls Python's signals; after a call was interrupted by it, the exception is set.
 inline bool python_signals() {
   const py::gil_scoped_acquire gil;

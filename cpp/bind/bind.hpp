@@ -7,6 +7,7 @@ namespace rnnfast {
 void bind_cpu(pybind11::module_& m);
 void bind_rnn(pybind11::module_& m);
 void bind_nn(pybind11::module_& m);
+void bind_attention(pybind11::module_& m);
 void bind_updates(pybind11::module_& m);
 void bind_testing(pybind11::module_& m);
 

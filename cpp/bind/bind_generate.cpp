@@ -1,6 +1,8 @@
 #include <pybind11/stl.h>
 
-#include "../rnn/generate.hpp"
+#include <memory>
+
+#include "../generation/generate.hpp"
 #include "bind.hpp"
 #include "recurrent.hpp"
 
@@ -15,30 +17,72 @@ Element element_named(const std::string& name) {
   throw py::value_error("element: one of id, labels, vector is required, got '" + name + "'");
 }
 
+// What a writer attends with, packed. Comes as (keys, memory, source lengths, v, query W, query b, combine W, combine
+// b).
+template <class Real>
+struct AttentionParts {
+  Panels<Real> query, combine;
+  WriterAttention<Real> parts;
+
+  AttentionParts(const py::tuple& given, Index R, Index H)
+      : parts{0, 0, 0, nullptr, nullptr, nullptr, nullptr, query, nullptr, combine, nullptr} {
+    const py::array keys = given[0].cast<py::array>(), memory = given[1].cast<py::array>();
+    if (keys.ndim() != 3 || memory.ndim() != 3)
+      throw py::value_error("keys (R, S, A), memory (R, S, M): three axes each are required");
+    const Index S = keys.shape(1), A = keys.shape(2), M = memory.shape(2);
+    parts.S = S, parts.A = A, parts.M = M;
+    parts.keys = contiguous<Real>("keys", keys, "(R, S, A)", {R, S, A});
+    parts.memory = contiguous<Real>("memory", memory, "(R, S, M)", {R, S, M});
+    parts.source_lengths = lengths_within("source_lengths", given[2], R, S);
+    parts.v = optional_contiguous<Real>("v", given[3], "(A,)", {A});
+    if (parts.v != nullptr) {
+      query = panels_of_transpose(contiguous<Real>("query", given[4], "(A, H)", {A, H}), A, H);
+      parts.query_bias = contiguous<Real>("query bias", given[5], "(A,)", {A});
+    } else if (A != H) {
+      throw py::value_error("keys: A = H (" + std::to_string(H) + ") is required, got " + std::to_string(A));
+    }
+    combine = panels_of_transpose(contiguous<Real>("combine", given[6], "(H, M + H)", {H, M + H}), H, M + H);
+    parts.combine_bias = contiguous<Real>("combine bias", given[7], "(H,)", {H});
+  }
+  AttentionParts(const AttentionParts&) = delete;
+  AttentionParts& operator=(const AttentionParts&) = delete;
+};
+
+// What Python hands over of a model.
+struct Given {
+  std::vector<const BoundWeights*> layers;
+  py::object table;
+  py::array head;
+  py::object bias, attention, h0, c0;
+};
+
 // A model's parts as the engine reads them, and what they point into.
 template <class Real>
 struct Parts {
   Stack<Real> layers;
   Panels<Real> head;
+  std::unique_ptr<AttentionParts<Real>> attention;
   const Real *head_bias, *table, *h0, *c0;
-  Index V, K, R;
+  Index V, K, R, H;
 
-  Parts(const std::vector<const BoundWeights*>& bound, const py::object& given_table, const py::array& W,
-        const py::object& b, const py::object& given_h0, const py::object& given_c0)
-      : layers(stack_of<Real>(bound)), table(nullptr), V(0), K(W.shape(0)) {
-    const Index H = layers.back()->arrays.H, C = layers.front()->arrays.C, L = static_cast<Index>(layers.size());
-    head = panels_of_transpose(contiguous<Real>("head", W, "(K, H)", {K, H}), K, H);
-    head_bias = optional_contiguous<Real>("head bias", b, "(K,)", {K});
-    if (!given_table.is_none()) {
-      V = given_table.cast<py::array>().shape(0);
-      table = contiguous<Real>("table", given_table.cast<py::array>(), "(V, C)", {V, C});
+  explicit Parts(const Given& given)
+      : layers(stack_of<Real>(given.layers)), table(nullptr), V(0), K(given.head.shape(0)) {
+    const Index C = layers.front()->arrays.C, L = static_cast<Index>(layers.size());
+    H = layers.back()->arrays.H;
+    head = panels_of_transpose(contiguous<Real>("head", given.head, "(K, H)", {K, H}), K, H);
+    head_bias = optional_contiguous<Real>("head bias", given.bias, "(K,)", {K});
+    if (!given.table.is_none()) {
+      V = given.table.cast<py::array>().shape(0);
+      table = contiguous<Real>("table", given.table.cast<py::array>(), "(V, C)", {V, C});
     }
-    const py::array states = given_h0.cast<py::array>();
+    const py::array states = given.h0.cast<py::array>();
     R = states.shape(1);
     h0 = contiguous<Real>("h0", states, "(L, R, H)", {L, R, H});
-    c0 = optional_contiguous<Real>("c0", given_c0, "(L, R, H)", {L, R, H});
+    c0 = optional_contiguous<Real>("c0", given.c0, "(L, R, H)", {L, R, H});
     if ((c0 != nullptr) != (layers.front()->spec().states > 1))
       throw py::value_error("c0: one is required by LSTM, and by no other");
+    if (!given.attention.is_none())
+      attention = std::make_unique<AttentionParts<Real>>(given.attention.cast<py::tuple>(), R, H);
   }
 
   Writer<Real> writer(Element element) const {
@@ -48,7 +92,7 @@ struct Parts {
     if (element != Element::kId && K != C)
       throw py::value_error("head: as many outputs as inputs are required (C = " + std::to_string(C) + "), got " +
                             std::to_string(K));
-    return {element, table, head, head_bias, V, K};
+    return {element, table, V, {head, head_bias, H, K, attention == nullptr ? nullptr : &attention->parts}};
   }
 };
 
@@ -57,6 +101,7 @@ struct GenerateOptions {
   Index length, stop;
   SamplingOptions sampling;
   py::object prefix;
+  bool log_probability;
 };
 
 template <class Real>
@@ -65,7 +110,7 @@ py::tuple generate_typed(const Parts<Real>& parts, const GenerateOptions& option
   const bool ids_wanted = element == Element::kId;
   const Index R = parts.R, length = options.length;
   py::array_t<Index> ids(Shape{R, ids_wanted ? length : 0}), counts(Shape{R});
-  py::array_t<double> log_probability(Shape{R, ids_wanted ? length : 0});
+  py::array_t<double> log_probability(Shape{R, options.log_probability ? length : 0});
   py::array_t<Real> vectors(Shape{R, ids_wanted ? 0 : length, parts.K});
   const Index* prefix = nullptr;
   Index prefix_length = 0;
@@ -91,7 +136,7 @@ py::tuple generate_typed(const Parts<Real>& parts, const GenerateOptions& option
                                 prefix_length,
                                 ids.mutable_data(),
                                 vectors.mutable_data(),
-                                log_probability.mutable_data(),
+                                options.log_probability ? log_probability.mutable_data() : nullptr,
                                 counts.mutable_data(),
                                 num_threads()};
   bool finished = false;
@@ -134,11 +179,10 @@ py::tuple beam_typed(const Parts<Real>& parts, Index length, Index beams, Index 
 
 // Calls f with Parts of the layers' type.
 template <class F>
-py::tuple with_parts(const std::vector<const BoundWeights*>& layers, const py::object& table, const py::array& head,
-                     const py::object& bias, const py::object& h0, const py::object& c0, const F& f) {
-  if (layers.empty()) throw py::value_error("layers: at least one is required");
-  if (layers[0]->value.index() == 0) return f(Parts<float>(layers, table, head, bias, h0, c0));
-  return f(Parts<double>(layers, table, head, bias, h0, c0));
+py::tuple with_parts(const Given& given, const F& f) {
+  if (given.layers.empty()) throw py::value_error("layers: at least one is required");
+  if (given.layers[0]->value.index() == 0) return f(Parts<float>(given));
+  return f(Parts<double>(given));
 }
 
 }  // namespace
@@ -147,26 +191,27 @@ void bind_generate(py::module_& m) {
   m.def(
       "generate",
       [](const std::vector<const BoundWeights*>& layers, const py::object& table, const py::array& head,
-         const py::object& bias, const py::object& h0, const py::object& c0, const std::string& element, Index length,
-         Index stop, double temperature, Index top_k, double top_p, bool greedy, std::uint64_t seed,
-         const py::object& prefix) {
-        const GenerateOptions options{element, length, stop, {temperature, top_k, top_p, greedy, seed}, prefix};
-        return with_parts(layers, table, head, bias, h0, c0,
+         const py::object& bias, const py::object& attention, const py::object& h0, const py::object& c0,
+         const std::string& element, Index length, Index stop, double temperature, Index top_k, double top_p,
+         bool greedy, std::uint64_t seed, const py::object& prefix, bool log_probability) {
+        const GenerateOptions options{element, length,         stop, {temperature, top_k, top_p, greedy, seed},
+                                      prefix,  log_probability};
+        return with_parts({layers, table, head, bias, attention, h0, c0},
                           [&](const auto& parts) { return generate_typed(parts, options); });
       },
-      py::arg("layers"), py::arg("table"), py::arg("head"), py::arg("bias"), py::arg("h0"), py::arg("c0"),
-      py::arg("element"), py::arg("length"), py::arg("stop"), py::arg("temperature"), py::arg("top_k"),
-      py::arg("top_p"), py::arg("greedy"), py::arg("seed"), py::arg("prefix"));
+      py::arg("layers"), py::arg("table"), py::arg("head"), py::arg("bias"), py::arg("attention"), py::arg("h0"),
+      py::arg("c0"), py::arg("element"), py::arg("length"), py::arg("stop"), py::arg("temperature"), py::arg("top_k"),
+      py::arg("top_p"), py::arg("greedy"), py::arg("seed"), py::arg("prefix"), py::arg("log_probability"));
   m.def(
       "beam_search",
       [](const std::vector<const BoundWeights*>& layers, const py::object& table, const py::array& head,
-         const py::object& bias, const py::object& h0, const py::object& c0, Index length, Index beams, Index stop,
-         double length_penalty) {
-        return with_parts(layers, table, head, bias, h0, c0,
+         const py::object& bias, const py::object& attention, const py::object& h0, const py::object& c0, Index length,
+         Index beams, Index stop, double length_penalty) {
+        return with_parts({layers, table, head, bias, attention, h0, c0},
                           [&](const auto& parts) { return beam_typed(parts, length, beams, stop, length_penalty); });
       },
-      py::arg("layers"), py::arg("table"), py::arg("head"), py::arg("bias"), py::arg("h0"), py::arg("c0"),
-      py::arg("length"), py::arg("beams"), py::arg("stop"), py::arg("length_penalty"));
+      py::arg("layers"), py::arg("table"), py::arg("head"), py::arg("bias"), py::arg("attention"), py::arg("h0"),
+      py::arg("c0"), py::arg("length"), py::arg("beams"), py::arg("stop"), py::arg("length_penalty"));
 }
 
 }  // namespace rnnfast

@@ -143,16 +143,6 @@ py::tuple loss_typed(LossKind kind, const py::array& x, const py::array& target,
   return py::make_tuple(loss, dx);
 }
 
-// The function's overload for the type of its first array.
-template <class Result, class... Args>
-Result for_type(const char* name, const py::array& first, Result (*f32)(Args...), Result (*f64)(Args...),
-                std::common_type_t<Args>... args) {
-  if (py::isinstance<py::array_t<float>>(first)) return f32(args...);
-  if (py::isinstance<py::array_t<double>>(first)) return f64(args...);
-  throw py::type_error(std::string(name) + ": dtype float32 or float64 is required, got " +
-                       py::str(first.dtype()).cast<std::string>());
-}
-
 void bind_loss(py::module_& m, const char* name, LossKind kind, const char* x_name, const char* target_name) {
   m.def(
       name,
@@ -200,6 +190,7 @@ void bind_nn(py::module_& m) {
   bind_loss(m, "softmax_cross_entropy", LossKind::kCrossEntropy, "logits", "targets");
   bind_loss(m, "mean_squared_error", LossKind::kSquaredError, "prediction", "target");
   bind_loss(m, "binary_cross_entropy", LossKind::kBinaryCrossEntropy, "logits", "target");
+  bind_attention(m);
   bind_updates(m);
 }
 

@@ -59,12 +59,29 @@ struct RmspropArgs {
   Real momentum;
 };
 
+// One query of additive attention against the S keys of a source.
+template <class Real>
+struct AdditiveBackwardArgs {
+  Index S, A;
+  const Real *q, *v;  // [A]
+  const Real* keys;   // [S, A]
+  const Real* de;     // [S] gradient of the scores
+  Real* dq;           // [A]
+  Real* dkeys;        // [S, A] added to
+  Real* dv;           // [A] added to
+};
+
 template <class Real>
 struct NnKernels {
   // y[j] = b[j] + sum_k x[k] W[j][k], one chain of fma in the order of k; b may be null.  x [inner], W [cols, inner]
   void (*dots)(Index cols, Index inner, const Real* x, const Real* W, const Real* b, Real* y);
   void (*softmax)(Index rows, Index cols, const Real* x, Real* y);
   void (*log_softmax)(Index rows, Index cols, const Real* x, Real* y);
+  // de = p (dp - sum_j p_j dp_j) for p = softmax(e)
+  void (*softmax_backward)(Index rows, Index cols, const Real* p, const Real* dp, Real* de);
+  // e[s] = sum_a v[a] tanh(q[a] + keys[s][a]).  q, v [A], keys [S, A]
+  void (*additive_scores)(Index S, Index A, const Real* q, const Real* keys, const Real* v, Real* e);
+  void (*additive_backward)(const AdditiveBackwardArgs<Real>&);
   // Each returns sum_r weight[r] loss_r over its rows, added in order. A row of zero weight is not read.
   double (*cross_entropy)(const LossArgs<Real>&);
   double (*squared_error)(const LossArgs<Real>&);

@@ -64,6 +64,14 @@ void softmax(SoftmaxKind kind, Index rows, Index cols, const Real* x, Real* y) {
 }
 
 template <class Real>
+void tanh(Index size, const Real* x, Real* y) {
+  run_team(team_for(work_of(1, size)), [&](const Member& member) {
+    const Range own = share(size, member.size, member.rank, kernels<Real>().lanes);
+    kernels<Real>().unary(Unary::kTanh, own.end - own.begin, x + own.begin, y + own.begin);
+  });
+}
+
+template <class Real>
 double mean_loss(LossKind kind, LossArgs<Real> args) {
   args.total = total_weight(kind, args);
   if (!(args.total > 0)) {
@@ -86,6 +94,8 @@ double mean_loss(LossKind kind, LossArgs<Real> args) {
 
 template void softmax(SoftmaxKind, Index, Index, const float*, float*);
 template void softmax(SoftmaxKind, Index, Index, const double*, double*);
+template void tanh(Index, const float*, float*);
+template void tanh(Index, const double*, double*);
 template double mean_loss(LossKind, LossArgs<float>);
 template double mean_loss(LossKind, LossArgs<double>);
 

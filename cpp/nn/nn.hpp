@@ -47,6 +47,10 @@ enum class SoftmaxKind { kPlain, kLog };
 template <class Real>
 void softmax(SoftmaxKind kind, Index rows, Index cols, const Real* x, Real* y);
 
+// y[i] = tanh(x[i]); x and y may be the same.
+template <class Real>
+void tanh(Index size, const Real* x, Real* y);
+
 // Weighted mean over rows (cross-entropy) or over all elements (the others); 0 where the weights add up to nothing.
 // LossArgs::total is computed here.
 enum class LossKind { kCrossEntropy, kSquaredError, kBinaryCrossEntropy };

@@ -8,7 +8,7 @@
 namespace rnnfast {
 
 template <class Real>
-Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch) : batch_(batch) {
+Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch) {
   for (const auto& weights : layers) {
     const CellSpec& spec = weights->spec();
     const Index H = weights->arrays.H, units = checked_product(batch, H);
@@ -34,12 +34,12 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch) : batch_(batch) {
 }
 
 template <class Real>
-void Stepper<Real>::run_stages(Layer& layer) const {
+void Stepper<Real>::run_stages(Layer& layer, Index rows) {
   const Weights<Real>& weights = *layer.weights;
   const Index H = weights.arrays.H;
   const bool has_c = weights.spec().states > 1;
   ForwardArgs<Real> args{};
-  args.walk = {batch_, 1, 1, nullptr, nullptr, 1, 0, 0, batch_};
+  args.walk = {rows, 1, 1, nullptr, nullptr, 1, 0, 0, rows};
   args.s0 = 0, args.s1 = 1, args.panel0 = 0, args.H = H;
   args.u = rows_view(layer.u.data(), weights.spec().gates * H);
   args.y = rows_view(layer.h_next.data(), H);
@@ -55,14 +55,19 @@ void Stepper<Real>::run_stages(Layer& layer) const {
 }
 
 template <class Real>
-const Real* Stepper<Real>::step(const Real* const* x) {
+const Real* Stepper<Real>::step(Index rows, const Real* const* x, bool projected) {
   for (Layer& layer : layers_) {
-    multiply(layer.weights->w, batch_, x, layer.u_rows.data(), layer.weights->arrays.b_w);
-    run_stages(layer);
+    const WeightArrays<Real>& arrays = layer.weights->arrays;
+    if (projected)
+      for (Index n = 0; n < rows; ++n)
+        std::copy_n(x[n], layer.weights->spec().gates * arrays.H, layer.u_rows[static_cast<std::size_t>(n)]);
+    else
+      multiply(layer.weights->w, rows, x, layer.u_rows.data(), arrays.b_w);
+    run_stages(layer, rows);
     std::swap(layer.h, layer.h_next);
-    for (Index n = 0; n < batch_; ++n)
-      layer.h_rows[static_cast<std::size_t>(n)] = layer.h.data() + n * layer.weights->arrays.H;
+    for (Index n = 0; n < rows; ++n) layer.h_rows[static_cast<std::size_t>(n)] = layer.h.data() + n * arrays.H;
     x = layer.h_rows.data();
+    projected = false;
   }
   return last_h();
 }
@@ -71,7 +76,6 @@ template <class Real>
 void Stepper<Real>::reorder(const Index* from, Index count) {
   const auto gather = [&](Buffer<Real>& state, Buffer<Real>& next, Index H) {
     for (Index n = 0; n < count; ++n) std::copy_n(state.data() + from[n] * H, H, next.data() + n * H);
-    std::fill_n(next.data() + count * H, (batch_ - count) * H, Real(0));
     std::swap(state, next);
   };
   for (Layer& layer : layers_) {

@@ -12,15 +12,16 @@ class Stepper {
  public:
   Stepper(const Stack<Real>& layers, Index batch);
 
-  // x: [batch] pointers to C numbers. Returns the last layer's h [batch, H], valid until the next call.
-  const Real* step(const Real* const* x);
+  // One step of the first `rows` sequences. x: [rows] pointers to C numbers; if `projected`, to G H numbers W x + b_w
+  // of the first layer. Returns the last layer's h [rows, H], valid until the next call.
+  const Real* step(Index rows, const Real* const* x, bool projected = false);
 
   // States of all layers, [batch, H] each; c is null for cells without one.
   Real* h(Index layer) { return layers_[static_cast<std::size_t>(layer)].h.data(); }
   Real* c(Index layer) { return layers_[static_cast<std::size_t>(layer)].c.data(); }
   const Real* last_h() const { return layers_.back().h.data(); }
 
-  // Row n of every state becomes what row from[n] was; rows from `count` on become zero.
+  // Row n < count of every state becomes what row from[n] was.
   void reorder(const Index* from, Index count);
 
  private:
@@ -31,9 +32,8 @@ class Stepper {
     std::vector<Real*> u_rows;
   };
 
-  void run_stages(Layer& layer) const;
+  static void run_stages(Layer& layer, Index rows);
 
-  const Index batch_;
   std::vector<Layer> layers_;
 };
 

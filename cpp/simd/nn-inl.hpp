@@ -2,6 +2,7 @@
 // (rows-inl.hpp).
 #pragma once
 #include "../cpu/kernels.hpp"
+#include "attention-inl.hpp"
 #include "math-inl.hpp"
 #include "optim-inl.hpp"
 #include "rows-inl.hpp"
@@ -221,10 +222,20 @@ static void dots(Index cols, Index inner, const Real* x, const Real* W, const Re
 
 template <class Real>
 constexpr NnKernels<Real> nn_kernels() {
-  return {dots<Real>,          softmax<Real>,       log_softmax<Real>,
-          cross_entropy<Real>, squared_error<Real>, binary_cross_entropy<Real>,
-          sgd<Real>,           adam<Real>,          rmsprop<Real>,
-          squared_norm<Real>,  scale<Real>};
+  return {dots<Real>,
+          softmax<Real>,
+          log_softmax<Real>,
+          softmax_backward<Real>,
+          additive_scores<Real>,
+          additive_backward<Real>,
+          cross_entropy<Real>,
+          squared_error<Real>,
+          binary_cross_entropy<Real>,
+          sgd<Real>,
+          adam<Real>,
+          rmsprop<Real>,
+          squared_norm<Real>,
+          scale<Real>};
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

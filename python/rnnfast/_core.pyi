@@ -51,6 +51,7 @@ def linear_backward(dy: Array, x: Array, W: Array, dW: Array, db: Array | None, 
 def embedding(ids: Array, E: Array) -> Array: ...
 def embedding_backward(ids: Array, dy: Array, dE: Array) -> None: ...
 def softmax(x: Array, log: bool) -> Array: ...
+def tanh(x: Array) -> Array: ...
 def softmax_cross_entropy(logits: Array, targets: Array, weight: Array | None) -> tuple[float, Array]: ...
 def mean_squared_error(prediction: Array, target: Array, weight: Array | None) -> tuple[float, Array]: ...
 def binary_cross_entropy(logits: Array, target: Array, weight: Array | None) -> tuple[float, Array]: ...
@@ -97,13 +98,37 @@ def rmsprop_step(
 def squared_norm(arrays: list[Array]) -> float: ...
 def scale_(arrays: list[Array], factor: float) -> None: ...
 
+# query (N, T, A), keys (N, S, A), memory (N, S, M), v (A,)  ->  context (N, T, M), weights (N, T, S)
+def attend(
+    query: Array,
+    keys: Array,
+    memory: Array,
+    v: Array | None,
+    lengths: Array | None,
+    source_lengths: Array | None,
+) -> tuple[Array, Array]: ...
+def attend_backward(
+    dcontext: Array,
+    weights: Array,
+    query: Array,
+    keys: Array,
+    memory: Array,
+    v: Array | None,
+    lengths: Array | None,
+    source_lengths: Array | None,
+    dv: Array | None,
+) -> tuple[Array, Array, Array]: ...
+
 # table (V, C), head (K, H), bias (K,), h0, c0 (L, R, H), prefix int64 (R, P)
-#   ->  ids int64 (R, length) or vectors (R, length, K), counts int64 (R,), log p float64 (R, length)
+#   ->  ids int64 (R, length) or vectors (R, length, K), counts int64 (R,), log p float64 (R, length or 0)
+# attention: keys (R, S, A), memory (R, S, M), source lengths (R,), v (A,), query (A, H) and bias, combine (H, M + H)
+# and bias
 def generate(
     layers: list[Weights],
     table: Array | None,
     head: Array,
     bias: Array | None,
+    attention: tuple[Array | None, ...] | None,
     h0: Array,
     c0: Array | None,
     element: str,
@@ -115,6 +140,7 @@ def generate(
     greedy: bool,
     seed: int,
     prefix: Array | None,
+    log_probability: bool,
 ) -> tuple[Array, Array, Array]: ...
 
 # the same  ->  ids int64 (R, length), counts int64 (R,), scores float64 (R,)
@@ -123,6 +149,7 @@ def beam_search(
     table: Array | None,
     head: Array,
     bias: Array | None,
+    attention: tuple[Array | None, ...] | None,
     h0: Array,
     c0: Array | None,
     length: int,

@@ -5,11 +5,15 @@ from rnnfast._core import cells as cells
 from rnnfast._core import isas as isas
 from rnnfast._core import num_threads as num_threads
 from rnnfast._core import set_num_threads as set_num_threads
+from rnnfast._ops.attention import attend as attend
+from rnnfast._ops.attention import attend_backward as attend_backward
+from rnnfast._ops.attention import tanh as tanh
 from rnnfast._ops.dense import embedding as embedding
 from rnnfast._ops.dense import embedding_backward as embedding_backward
 from rnnfast._ops.dense import linear as linear
 from rnnfast._ops.dense import linear_backward as linear_backward
 from rnnfast._ops.generation import Writer as Writer
+from rnnfast._ops.generation import WriterAttention as WriterAttention
 from rnnfast._ops.generation import beam_search as beam_search
 from rnnfast._ops.generation import generate as generate
 from rnnfast._ops.losses import binary_cross_entropy as binary_cross_entropy

@@ -17,6 +17,24 @@ Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
+class WriterAttention:
+    """What a writer attends with: row r of the states to ``keys (R, S, A)`` and ``memory (R, S, M)`` of source r.
+
+    With ``v (A,)`` scores are additive and queries ``query (A, H) h + query_bias (A,)``; else A = H and the query
+    is h. The head reads ``tanh(combine (H, M + H) [context; h] + combine_bias (H,))``.
+    """
+
+    keys: Array
+    memory: Array
+    source_lengths: Int64 | None
+    v: Array | None
+    query: Array | None
+    query_bias: Array | None
+    combine: Array
+    combine_bias: Array
+
+
+@dataclass(frozen=True, kw_only=True)
 class Writer:
     """A model's parts: packed layers, the input of every id (V, C) or None, the head's W (K, H) and b (K,)."""
 
@@ -24,6 +42,15 @@ class Writer:
     table: Array | None
     head: Array
     bias: Array | None
+    attention: WriterAttention | None = None
+
+    def parts(self) -> tuple[Any, ...]:
+        """Return the parts in the engine's order."""
+        a = self.attention
+        attention = a and (
+            a.keys, a.memory, a.source_lengths, a.v, a.query, a.query_bias, a.combine, a.combine_bias
+        )  # fmt: skip
+        return self.layers, self.table, self.head, self.bias, attention
 
 
 def _states(state: Any) -> tuple[Array, Array | None]:
@@ -44,16 +71,17 @@ def generate(
     greedy: bool = False,
     seed: int = 0,
     prefix: Int64 | None = None,
+    log_probs: bool = False,
 ) -> tuple[Array, Int64, Float64]:
     """Write ``length`` elements ("id", "labels" or "vector") on from states of R sequences.
 
-    Returns elements (R, length) or (R, length, K), the counts (R,) before ``stop``, and log p (R, length) of ids.
-    ``prefix`` (R, P) forces the first ids; below 0 they are free.
+    Returns elements (R, length) or (R, length, K), the counts (R,) before ``stop``, and log p (R, length) of ids
+    where ``log_probs`` asks for it, else (R, 0). ``prefix`` (R, P) forces the first ids; below 0 they are free.
     """
     h0, c0 = _states(state)
     return _core.generate(
-        writer.layers, writer.table, writer.head, writer.bias, h0, c0, element, length, -1 if stop is None else stop,
-        temperature, top_k or 0, 1.0 if top_p is None else top_p, greedy, seed, prefix,
+        *writer.parts(), h0, c0, element, length, -1 if stop is None else stop, temperature, top_k or 0,
+        1.0 if top_p is None else top_p, greedy, seed, prefix, log_probs,
     )  # fmt: skip
 
 
@@ -62,7 +90,4 @@ def beam_search(
 ) -> tuple[Int64, Int64, Float64]:
     """Return the best ids (R, length), their counts (R,) before ``stop`` and scores (R,)."""
     h0, c0 = _states(state)
-    return _core.beam_search(
-        writer.layers, writer.table, writer.head, writer.bias, h0, c0, length, beams, -1 if stop is None else stop,
-        length_penalty,
-    )  # fmt: skip
+    return _core.beam_search(*writer.parts(), h0, c0, length, beams, -1 if stop is None else stop, length_penalty)

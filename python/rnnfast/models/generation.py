@@ -50,7 +50,7 @@ def write_on(
     return _ops.generate(
         writer, state, element=ELEMENTS[task.name], length=options.length, stop=options.stop,
         temperature=options.temperature, top_k=options.top_k, top_p=options.top_p, greedy=options.greedy,
-        seed=options.key(), prefix=prefix,
+        seed=options.key(), prefix=prefix, log_probs=options.return_log_probs,
     )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def _search(
         ids = np.concatenate([prefix, ids], axis=1)
     log_p = np.zeros(ids.shape)
     if options.return_log_probs:
-        _, _, log_p = _ops.generate(writer, state, element="id", length=options.length, prefix=ids)
+        _, _, log_p = _ops.generate(writer, state, element="id", length=options.length, prefix=ids, log_probs=True)
     return ids, counts + forced, log_p
 
 

@@ -15,6 +15,10 @@ order of the parameters are PyTorch's.
 array([1., 1., 1.])
 """
 
+from rnnfast.reference.attention import AttentionParams as AttentionParams
+from rnnfast.reference.attention import attend as attend
+from rnnfast.reference.attention import attend_backward as attend_backward
+from rnnfast.reference.attention import attentional as attentional
 from rnnfast.reference.cells import Cell as Cell
 from rnnfast.reference.cells import Weights as Weights
 from rnnfast.reference.cells import make_cell as make_cell

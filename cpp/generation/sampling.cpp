@@ -17,26 +17,30 @@ template <class Real>
 Sampler<Real>::Sampler(const SamplingOptions& options, Index K)
     : options_(options), K_(K), log_p_(static_cast<std::size_t>(K)), p_(log_p_.size()), order_(log_p_.size()) {}
 
-// Keeps the top_k most probable ids, of those the fewest whose probability reaches top_p (Holtzman et al. 2020).
+// Keeps the top_k most probable ids, of those the fewest whose probability reaches top_p (Holtzman et al. 2020); of
+// equal ids the lowest. Without top_p the order of the kept ones does not matter.
 template <class Real>
 void Sampler<Real>::restrict_to_best() {
-  std::iota(order_.begin(), order_.end(), Index{0});
-  std::stable_sort(order_.begin(), order_.end(),
-                   [&](Index a, Index b) { return p_[static_cast<std::size_t>(a)] > p_[static_cast<std::size_t>(b)]; });
+  const auto p = [&](Index id) -> Real& { return p_[static_cast<std::size_t>(id)]; };
+  const auto before = [&](Index a, Index b) { return p(a) != p(b) ? p(a) > p(b) : a < b; };
   const Index ranks = options_.top_k > 0 ? smaller(options_.top_k, K_) : K_;
-  double total = 0, before = 0;
-  for (Index i = 0; i < ranks; ++i)
-    total += static_cast<double>(p_[static_cast<std::size_t>(order_[static_cast<std::size_t>(i)])]);
-  for (Index i = 0; i < K_; ++i) {
-    Real& p = p_[static_cast<std::size_t>(order_[static_cast<std::size_t>(i)])];
-    const bool keep = i < ranks && (options_.top_p >= 1 || before < options_.top_p * total);
-    before += static_cast<double>(p);
-    if (!keep) p = Real(0);
+  std::iota(order_.begin(), order_.end(), Index{0});
+  if (ranks < K_) std::nth_element(order_.begin(), order_.begin() + ranks - 1, order_.end(), before);
+  for (Index i = ranks; i < K_; ++i) p(order_[static_cast<std::size_t>(i)]) = Real(0);
+  if (options_.top_p >= 1) return;
+  std::sort(order_.begin(), order_.begin() + ranks, before);
+  double total = 0, sum = 0;
+  for (Index i = 0; i < ranks; ++i) total += static_cast<double>(p(order_[static_cast<std::size_t>(i)]));
+  for (Index i = 0; i < ranks; ++i) {
+    Real& own = p(order_[static_cast<std::size_t>(i)]);
+    const bool keep = sum < options_.top_p * total;
+    sum += static_cast<double>(own);
+    if (!keep) own = Real(0);
   }
 }
 
 template <class Real>
-Index Sampler<Real>::choose(const Real* logits, double u, double& log_probability) {
+Index Sampler<Real>::choose(const Real* logits, double u) {
   const NnKernels<Real>& table = kernels<Real>().nn;
   Index id = std::max_element(logits, logits + K_) - logits;
   if (!options_.greedy) {
@@ -55,7 +59,6 @@ Index Sampler<Real>::choose(const Real* logits, double u, double& log_probabilit
       }
     }
   }
-  log_probability = this->log_probability(logits, id);
   return id;
 }
 

@@ -5,7 +5,7 @@
 #include <deque>
 #include <thread>
 
-#include "stepper.hpp"
+#include "entries.hpp"
 
 namespace rnnfast {
 
@@ -13,34 +13,40 @@ namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-// A share of the sequences, written by one thread without regard to the others.
+// A share of the sequences, written by one thread without regard to the others. Sequences that stopped leave the
+// stepper's rows to the ones that go on.
 template <class Real>
 class Scribe {
  public:
-  Scribe(const GenerateCall<Real>& call, Range sequences);
+  Scribe(const GenerateCall<Real>& call, const Entries<Real>& entries, Range sequences);
   void run(bool polls, Interrupt& interrupt);
 
  private:
-  bool choose(Index i, Index t);
+  bool choose(Index n, Index t, const Real* outputs);
   void choose_id(Index n, Index t, const Real* outputs);
   void choose_labels(Index n, Index t, const Real* outputs);
+  const Real* input(Index n, Index t) const;
+  void choose_all(Index t);
 
   const GenerateCall<Real>& call_;
-  const Range sequences_;
+  const Entries<Real>& entries_;
   Stepper<Real> stepper_;
   Sampler<Real> sampler_;
+  Readout<Real> readout_;
   Buffer<Real> outputs_;
+  std::vector<Index> live_, kept_;  // the sequence of each row; the rows that go on
   std::vector<const Real*> h_rows_, x_rows_;
   std::vector<Real*> output_rows_;
 };
 
 template <class Real>
-Scribe<Real>::Scribe(const GenerateCall<Real>& call, Range sequences)
+Scribe<Real>::Scribe(const GenerateCall<Real>& call, const Entries<Real>& entries, Range sequences)
     : call_(call),
-      sequences_(sequences),
+      entries_(entries),
       stepper_(call.layers, sequences.end - sequences.begin),
-      sampler_(call.sampling, call.writer.K),
-      outputs_(checked_product(sequences.end - sequences.begin, call.writer.K)) {
+      sampler_(call.sampling, call.writer.head.K),
+      readout_(call.writer.head, sequences.end - sequences.begin, sequences.begin, sequences.end - sequences.begin),
+      outputs_(checked_product(sequences.end - sequences.begin, call.writer.head.K)) {
   const Index R = sequences.end - sequences.begin;
   for (Index layer = 0; layer < static_cast<Index>(call.layers.size()); ++layer) {
     const Index H = call.layers[at(layer)]->arrays.H, offset = (layer * call.R + sequences.begin) * H;
@@ -48,22 +54,25 @@ Scribe<Real>::Scribe(const GenerateCall<Real>& call, Range sequences)
     if (call.c0 != nullptr) std::copy_n(call.c0 + offset, R * H, stepper_.c(layer));
   }
   h_rows_.resize(at(R)), x_rows_.resize(at(R));
-  for (Index i = 0; i < R; ++i) output_rows_.push_back(outputs_.data() + i * call.writer.K);
+  for (Index i = 0; i < R; ++i) {
+    live_.push_back(sequences.begin + i);
+    output_rows_.push_back(outputs_.data() + i * call.writer.head.K);
+  }
 }
 
 template <class Real>
 void Scribe<Real>::choose_id(Index n, Index t, const Real* outputs) {
   const Index forced =
       call_.prefix != nullptr && t < call_.prefix_length ? call_.prefix[n * call_.prefix_length + t] : -1;
-  double& log_probability = call_.log_probability[n * call_.length + t];
-  Index& id = call_.ids[n * call_.length + t];
-  id = forced >= 0 ? forced : sampler_.choose(outputs, uniform(call_.sampling.seed, n, t, 0), log_probability);
-  if (forced >= 0) log_probability = sampler_.log_probability(outputs, forced);
+  const Index id = forced >= 0 ? forced : sampler_.choose(outputs, uniform(call_.sampling.seed, n, t, 0));
+  call_.ids[n * call_.length + t] = id;
+  if (call_.log_probability != nullptr)
+    call_.log_probability[n * call_.length + t] = sampler_.log_probability(outputs, id);
 }
 
 template <class Real>
 void Scribe<Real>::choose_labels(Index n, Index t, const Real* outputs) {
-  const Index K = call_.writer.K;
+  const Index K = call_.writer.head.K;
   Real* labels = call_.vectors + (n * call_.length + t) * K;
   if (call_.sampling.greedy) {
     for (Index k = 0; k < K; ++k) labels[k] = outputs[k] > Real(0) ? Real(1) : Real(0);
@@ -78,41 +87,53 @@ void Scribe<Real>::choose_labels(Index n, Index t, const Real* outputs) {
   }
 }
 
-// Chooses element t of the i-th sequence; answers whether the sequence goes on.
+// Chooses element t of sequence n; answers whether the sequence goes on.
 template <class Real>
-bool Scribe<Real>::choose(Index i, Index t) {
-  const Index n = sequences_.begin + i, K = call_.writer.K;
-  if (call_.counts[n] < t) return false;
-  const Real* outputs = output_rows_[at(i)];
+bool Scribe<Real>::choose(Index n, Index t, const Real* outputs) {
+  const Index K = call_.writer.head.K;
   if (call_.writer.element == Element::kId) {
     choose_id(n, t, outputs);
-    const Index id = call_.ids[n * call_.length + t];
-    x_rows_[at(i)] = call_.writer.table + id * call_.layers.front()->arrays.C;
-    if (id == call_.stop) return false;
+    if (call_.ids[n * call_.length + t] == call_.stop) return false;
+  } else if (call_.writer.element == Element::kLabels) {
+    choose_labels(n, t, outputs);
   } else {
-    if (call_.writer.element == Element::kLabels)
-      choose_labels(n, t, outputs);
-    else
-      std::copy_n(outputs, K, call_.vectors + (n * call_.length + t) * K);
-    x_rows_[at(i)] = call_.vectors + (n * call_.length + t) * K;
+    std::copy_n(outputs, K, call_.vectors + (n * call_.length + t) * K);
   }
   call_.counts[n] = t + 1;
   return true;
 }
 
 template <class Real>
+const Real* Scribe<Real>::input(Index n, Index t) const {
+  if (call_.writer.element == Element::kId) return entries_.row(call_.ids[n * call_.length + t]);
+  return call_.vectors + (n * call_.length + t) * call_.writer.head.K;
+}
+
+template <class Real>
+void Scribe<Real>::choose_all(Index t) {
+  kept_.clear();
+  for (Index i = 0; i < static_cast<Index>(live_.size()); ++i)
+    if (choose(live_[at(i)], t, output_rows_[at(i)])) kept_.push_back(i);
+  if (kept_.size() == live_.size()) return;
+  stepper_.reorder(kept_.data(), static_cast<Index>(kept_.size()));
+  for (std::size_t i = 0; i < kept_.size(); ++i) live_[i] = live_[at(kept_[i])];
+  live_.resize(kept_.size());
+}
+
+template <class Real>
 void Scribe<Real>::run(bool polls, Interrupt& interrupt) {
-  const Index R = sequences_.end - sequences_.begin, H = call_.layers.back()->arrays.H;
-  std::fill_n(call_.counts + sequences_.begin, R, Index{0});
-  for (Index t = 0; t < call_.length; ++t) {
+  const Index H = call_.layers.back()->arrays.H;
+  for (const Index n : live_) call_.counts[n] = 0;
+  for (Index t = 0; t < call_.length && !live_.empty(); ++t) {
     if (polls) interrupt.check();
     if (interrupt.stopped()) return;
-    for (Index i = 0; i < R; ++i) h_rows_[at(i)] = stepper_.last_h() + i * H;
-    multiply(call_.writer.head, R, h_rows_.data(), output_rows_.data(), call_.writer.head_bias);
-    bool any = false;
-    for (Index i = 0; i < R; ++i) any = choose(i, t) || any;
-    if (!any) return;
-    if (t + 1 < call_.length) stepper_.step(x_rows_.data());
+    const Index rows = static_cast<Index>(live_.size());
+    for (Index i = 0; i < rows; ++i) h_rows_[at(i)] = stepper_.last_h() + i * H;
+    readout_.run(rows, h_rows_.data(), live_.data(), output_rows_.data());
+    choose_all(t);
+    if (t + 1 == call_.length) return;
+    for (std::size_t i = 0; i < live_.size(); ++i) x_rows_[i] = input(live_[i], t);
+    entries_.step(stepper_, static_cast<Index>(live_.size()), x_rows_.data());
   }
 }
 
@@ -121,7 +142,7 @@ constexpr double kFlopsPerNs = 30, kNsPerTeam = 5000;
 
 template <class Real>
 double sequence_ns(const GenerateCall<Real>& call) {
-  double flops = 2.0 * static_cast<double>(call.writer.K * call.layers.back()->arrays.H);
+  double flops = 2.0 * static_cast<double>(call.writer.head.K * call.layers.back()->arrays.H);
   for (const auto& layer : call.layers)
     flops += 2.0 * layer->spec().gates * static_cast<double>(layer->arrays.H * (layer->arrays.H + layer->arrays.C));
   return flops / kFlopsPerNs * static_cast<double>(call.length);
@@ -133,8 +154,10 @@ template <class Real>
 bool generate(const GenerateCall<Real>& call, Interrupt& interrupt) {
   const bool shared = sequence_ns(call) * static_cast<double>(call.R) > 2 * kNsPerTeam;
   const Index parts = shared ? std::max<Index>(1, smaller(call.threads, call.R)) : 1;
+  const Entries<Real> entries(call.layers, call.writer.table, call.writer.V,
+                              static_cast<double>(call.R) * static_cast<double>(call.length) / 4);
   std::deque<Scribe<Real>> scribes;
-  for (Index part = 0; part < parts; ++part) scribes.emplace_back(call, share(call.R, parts, part));
+  for (Index part = 0; part < parts; ++part) scribes.emplace_back(call, entries, share(call.R, parts, part));
   run_parts(parts, interrupt, [&](Index part, bool polls) { scribes[at(part)].run(polls, interrupt); });
   return !interrupt.stopped();
 }

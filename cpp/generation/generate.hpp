@@ -3,7 +3,8 @@
 #include <functional>
 #include <optional>
 
-#include "rnn.hpp"
+#include "../rnn/rnn.hpp"
+#include "readout.hpp"
 #include "sampling.hpp"
 
 namespace rnnfast {
@@ -14,10 +15,9 @@ enum class Element { kId, kLabels, kVector };  // drawn from a softmax; 0 or 1 e
 template <class Real>
 struct Writer {
   Element element;
-  const Real* table;         // [V, C] input of every id; null where elements are vectors
-  const Panels<Real>& head;  // outputs = W h + b, K of them
-  const Real* head_bias;     // [K]
-  Index V, K;
+  const Real* table;  // [V, C] input of every id; null where elements are vectors
+  Index V;
+  Head<Real> head;
 };
 
 // R sequences, `length` elements each, from the states after their prompts.
@@ -33,7 +33,7 @@ struct GenerateCall {
   Index prefix_length;
   Index* ids;               // [R, length]; kId
   Real* vectors;            // [R, length, K]; the others
-  double* log_probability;  // [R, length] of ids
+  double* log_probability;  // [R, length] of ids; null: not wanted
   Index* counts;            // [R] elements before stop
   int threads;
 };

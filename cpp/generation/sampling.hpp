@@ -23,8 +23,8 @@ class Sampler {
  public:
   Sampler(const SamplingOptions& options, Index K);
 
-  // The id, and in log_probability the model's own log p(id), before temperature and restrictions.
-  Index choose(const Real* logits, double u, double& log_probability);
+  Index choose(const Real* logits, double u);
+  // The model's own log p(id), before temperature and restrictions.
   double log_probability(const Real* logits, Index id);
 
  private:

@@ -3,8 +3,8 @@
 #include <deque>
 #include <numeric>
 
+#include "entries.hpp"
 #include "generate.hpp"
-#include "stepper.hpp"
 
 namespace rnnfast {
 
@@ -21,7 +21,7 @@ struct Candidate {
 template <class Real>
 class Beam {
  public:
-  explicit Beam(const BeamCall<Real>& call);
+  Beam(const BeamCall<Real>& call, const Entries<Real>& entries, Range sequences);
   void run(Index n, bool polls, Interrupt& interrupt);
 
  private:
@@ -31,21 +31,27 @@ class Beam {
   void finish(Index n, const std::vector<Index>& ids, double log_p, Index elements);
 
   const BeamCall<Real>& call_;
+  const Entries<Real>& entries_;
   Stepper<Real> stepper_;
+  Readout<Real> readout_;
   Buffer<Real> outputs_;
   std::vector<const Real*> rows_;
   std::vector<Real*> output_rows_;
-  std::vector<Index> parents_;
+  std::vector<Index> parents_, source_;
   std::vector<Candidate> candidates_;
   std::vector<std::vector<Index>> alive_;  // ids of each hypothesis
   std::vector<double> log_p_;
 };
 
 template <class Real>
-Beam<Real>::Beam(const BeamCall<Real>& call)
-    : call_(call), stepper_(call.layers, call.beams), outputs_(checked_product(call.beams, call.writer.K)) {
-  rows_.resize(at(call.beams)), parents_.resize(at(call.beams));
-  for (Index i = 0; i < call.beams; ++i) output_rows_.push_back(outputs_.data() + i * call.writer.K);
+Beam<Real>::Beam(const BeamCall<Real>& call, const Entries<Real>& entries, Range sequences)
+    : call_(call),
+      entries_(entries),
+      stepper_(call.layers, call.beams),
+      readout_(call.writer.head, call.beams, sequences.begin, sequences.end - sequences.begin),
+      outputs_(checked_product(call.beams, call.writer.head.K)) {
+  rows_.resize(at(call.beams)), parents_.resize(at(call.beams)), source_.resize(at(call.beams));
+  for (Index i = 0; i < call.beams; ++i) output_rows_.push_back(outputs_.data() + i * call.writer.head.K);
 }
 
 template <class Real>
@@ -57,6 +63,7 @@ void Beam<Real>::start(Index n) {
       if (call_.c0 != nullptr) std::copy_n(call_.c0 + offset, H, stepper_.c(layer) + i * H);
     }
   }
+  source_.assign(at(call_.beams), n);
   alive_.assign(1, {});
   log_p_.assign(1, 0.0);
   call_.scores[n] = -HUGE_VAL;
@@ -67,9 +74,9 @@ void Beam<Real>::start(Index n) {
 // on.
 template <class Real>
 void Beam<Real>::expand() {
-  const Index K = call_.writer.K, H = call_.layers.back()->arrays.H, live = static_cast<Index>(alive_.size());
+  const Index K = call_.writer.head.K, H = call_.layers.back()->arrays.H, live = static_cast<Index>(alive_.size());
   for (Index i = 0; i < live; ++i) rows_[at(i)] = stepper_.last_h() + i * H;
-  multiply(call_.writer.head, live, rows_.data(), output_rows_.data(), call_.writer.head_bias);
+  readout_.run(live, rows_.data(), source_.data(), output_rows_.data());
   kernels<Real>().nn.log_softmax(live, K, outputs_.data(), outputs_.data());
   candidates_.clear();
   for (Index i = 0; i < live; ++i)
@@ -125,10 +132,8 @@ void Beam<Real>::run(Index n, bool polls, Interrupt& interrupt) {
     if (t + 1 == call_.length) break;
     const Index live = static_cast<Index>(alive_.size());
     stepper_.reorder(parents_.data(), live);
-    // Rows beyond the live ones are computed along and never read.
-    for (Index i = 0; i < call_.beams; ++i)
-      rows_[at(i)] = call_.writer.table + (i < live ? alive_[at(i)].back() : 0) * call_.layers.front()->arrays.C;
-    stepper_.step(rows_.data());
+    for (Index i = 0; i < live; ++i) rows_[at(i)] = entries_.row(alive_[at(i)].back());
+    entries_.step(stepper_, live, rows_.data());
   }
   for (std::size_t i = 0; i < alive_.size(); ++i) finish(n, alive_[i], log_p_[i], static_cast<Index>(alive_[i].size()));
 }
@@ -138,8 +143,10 @@ void Beam<Real>::run(Index n, bool polls, Interrupt& interrupt) {
 template <class Real>
 bool beam_search(const BeamCall<Real>& call, Interrupt& interrupt) {
   const Index parts = std::max<Index>(1, smaller(call.threads, call.R));
+  const Entries<Real> entries(call.layers, call.writer.table, call.writer.V,
+                              static_cast<double>(call.R * call.beams) * static_cast<double>(call.length) / 4);
   std::deque<Beam<Real>> beams;
-  for (Index part = 0; part < parts; ++part) beams.emplace_back(call);
+  for (Index part = 0; part < parts; ++part) beams.emplace_back(call, entries, share(call.R, parts, part));
   run_parts(parts, interrupt, [&](Index part, bool polls) {
     const Range own = share(call.R, parts, part);
     for (Index n = own.begin; n < own.end && !interrupt.stopped(); ++n) beams[at(part)].run(n, polls, interrupt);

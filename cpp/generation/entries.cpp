@@ -1,0 +1,31 @@
+#include "entries.hpp"
+
+namespace rnnfast {
+
+namespace {
+
+// Products kept at once; beyond, reading them costs what computing them would.
+constexpr Index kMostNumbers = Index{1} << 23;
+
+}  // namespace
+
+template <class Real>
+Entries<Real>::Entries(const Stack<Real>& layers, const Real* table, Index V, double uses) {
+  const Weights<Real>& first = *layers.front();
+  const Index C = first.arrays.C, width = first.spec().gates * first.arrays.H;
+  projected_ = table != nullptr && V > 0 && static_cast<double>(V) <= uses && V <= kMostNumbers / width;
+  width_ = projected_ ? width : C;
+  rows_ = table;
+  if (!projected_) return;
+  products_ = Buffer<Real>(V * width);
+  rows_ = products_.data();
+  std::vector<const Real*> x;
+  std::vector<Real*> u;
+  for (Index id = 0; id < V; ++id) x.push_back(table + id * C), u.push_back(products_.data() + id * width);
+  multiply(first.w, V, x.data(), u.data(), first.arrays.b_w);
+}
+
+template class Entries<float>;
+template class Entries<double>;
+
+}  // namespace rnnfast

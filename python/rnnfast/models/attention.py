@@ -1,0 +1,152 @@
+"""A decoder's look at its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast import _ops, init
+from rnnfast.models.parts import Affine
+from rnnfast.params import Module, Parameter
+
+Array = npt.NDArray[Any]
+Int64 = npt.NDArray[np.int64]
+DType = np.dtype[Any]
+
+KINDS = ("additive", "dot")
+
+
+@dataclass(frozen=True)
+class AttentionTape:
+    """What ``backward`` needs: both inputs, what was computed of them, and the lengths."""
+
+    h: Array
+    memory: Array
+    query: Array
+    keys: Array
+    weights: Array
+    joined: Array
+    combined: Array
+    lengths: Int64 | None
+    source_lengths: Int64 | None
+
+
+class Attention(Module):
+    """What a head reads of a decoder's h and a source's outputs, its memory.
+
+    ``p = softmax(e)`` over the source's steps, ``context = sum_s p_s memory_s`` and
+    ``combined = tanh(W_combine [context; h] + b_combine)`` (Luong et al. 2015, equation 5), where with
+    ``key_s = W_key memory_s`` the score e_s is
+
+    - "dot": ``h . key_s`` (Luong et al. 2015, "general"),
+    - "additive": ``w_score . tanh(W_query h + b_query + key_s)`` (Bahdanau et al. 2015).
+
+    It stands behind the decoder's recurrence, so that all steps of a target are one batch.
+
+    Parameters
+    ----------
+    kind : "additive" or "dot"
+    decoder_size : int
+        H, of h and of the result.
+    memory_size : int
+        M, of a source's outputs.
+    dtype : dtype
+    rng : numpy.random.Generator
+        Of the initial values, U(-1/sqrt(F), 1/sqrt(F)) with F the inputs of each map.
+
+    Raises
+    ------
+    ValueError
+        An unknown kind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> part = Attention("dot", 4, 3, np.dtype("float64"), np.random.default_rng(0))
+    >>> combined, weights = part.infer(np.ones((2, 5, 4)), np.ones((2, 6, 3)), None, None)
+    >>> combined.shape, weights.shape, float(weights[0, 0, 0] * 6)
+    ((2, 5, 4), (2, 5, 6), 1.0)
+    """
+
+    def __init__(self, kind: str, decoder_size: int, memory_size: int, dtype: DType, rng: np.random.Generator) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"attention: one of {', '.join(KINDS)} or None required, got {kind!r}")
+        self.key = Parameter(init.uniform((decoder_size, memory_size), memory_size**-0.5, rng=rng, dtype=dtype))
+        self.query: Affine | None = None
+        self.score: Parameter | None = None
+        if kind == "additive":
+            self.query = Affine(decoder_size, decoder_size, dtype, rng)
+            self.score = Parameter(init.uniform((decoder_size,), decoder_size**-0.5, rng=rng, dtype=dtype))
+        self.combine = Affine(memory_size + decoder_size, decoder_size, dtype, rng)
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return key.weight, of additive scores query.weight, query.bias and score.weight, and combine's."""
+        named = {"key.weight": self.key}
+        if self.query is not None and self.score is not None:
+            named |= {f"query.{name}": p for name, p in self.query.parameters().items()}
+            named |= {"score.weight": self.score}
+        return named | {f"combine.{name}": p for name, p in self.combine.parameters().items()}
+
+    def infer(
+        self, h: Array, memory: Array, lengths: Int64 | None, source_lengths: Int64 | None
+    ) -> tuple[Array, Array]:
+        """Return combined (N, T, H) and the weights (N, T, S) of h (N, T, H) and memory (N, S, M).
+
+        Steps of a source past its length have weight 0 and are not read.
+        """
+        combined, tape = self.forward(h, memory, lengths, source_lengths)
+        return combined, tape.weights
+
+    def forward(
+        self, h: Array, memory: Array, lengths: Int64 | None, source_lengths: Int64 | None
+    ) -> tuple[Array, AttentionTape]:
+        """Return combined (N, T, H) and the tape; the arguments must not change before ``backward``."""
+        query = h if self.query is None else _by_step(self.query.forward, h)
+        keys = self._keys(memory)
+        context, weights = _ops.attend(
+            query, keys, memory, self._v(), lengths=lengths, source_lengths=source_lengths
+        )  # fmt: skip
+        joined = np.concatenate([context, h], axis=2)
+        combined = _ops.tanh(_by_step(self.combine.forward, joined))
+        tape = AttentionTape(h, memory, query, keys, weights, joined, combined, lengths, source_lengths)
+        return combined, tape
+
+    def backward(self, tape: AttentionTape, dcombined: Array) -> tuple[Array, Array]:
+        """Add the parameters' gradients; return those of h (N, T, H) and memory (N, S, M)."""
+        size = tape.memory.shape[2]
+        before = dcombined * (1 - tape.combined * tape.combined)
+        djoined = _by_step(self.combine.backward, before, tape.joined)
+        dquery, dkeys, dmemory = _ops.attend_backward(
+            djoined[..., :size], tape.weights, tape.query, tape.keys, tape.memory, self._v(),
+            None if self.score is None else self.score.grad,
+            lengths=tape.lengths, source_lengths=tape.source_lengths,
+        )  # fmt: skip
+        dh = djoined[..., size:] + (dquery if self.query is None else _by_step(self.query.backward, dquery, tape.h))
+        rows, dkey_rows = tape.memory.reshape(-1, size), dkeys.reshape(-1, dkeys.shape[2])
+        through_keys = _ops.linear_backward(dkey_rows, rows, self.key.value, self.key.grad)
+        assert through_keys is not None
+        return dh, dmemory + through_keys.reshape(dmemory.shape)
+
+    def parts(self, memory: Array, source_lengths: Int64 | None) -> _ops.WriterAttention:
+        """Return what the engine needs to attend while it writes: row r to source r."""
+        return _ops.WriterAttention(
+            keys=self._keys(memory), memory=np.ascontiguousarray(memory), source_lengths=source_lengths,
+            query=None if self.query is None else self.query.weight.value,
+            query_bias=None if self.query is None else self.query.bias.value,
+            v=self._v(), combine=self.combine.weight.value, combine_bias=self.combine.bias.value,
+        )  # fmt: skip
+
+    def _keys(self, memory: Array) -> Array:
+        return _by_step(lambda rows: _ops.linear(rows, self.key.value), memory)
+
+    def _v(self) -> Array | None:
+        return None if self.score is None else self.score.value
+
+
+def _by_step(f: Any, *arrays: Array) -> Array:
+    """Apply a map of rows (M, F) to arrays (N, T, F)."""
+    rows = f(*(np.ascontiguousarray(a).reshape(-1, a.shape[2]) for a in arrays))
+    return np.asarray(rows.reshape(*arrays[0].shape[:2], rows.shape[1]))

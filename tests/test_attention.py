@@ -1,0 +1,178 @@
+"""Attention: every instruction set and type against the reference, gradients, lengths, and bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnfast as rf
+from rnnfast import _ops, reference
+from rnnfast.models.attention import KINDS, Attention
+
+Array = np.ndarray
+SIZES = [(1, 1, 1, 1), (3, 5, 7, 9), (17, 33, 16, 20), (2, 300, 5, 3)]  # T, S, A, M
+EXACT = ["avx2", "avx512"]
+
+
+def problem(rng: np.random.Generator, kind: str, sizes: tuple[int, int, int, int], dtype: str, n: int = 3) -> Any:
+    T, S, A, M = sizes
+    shapes = [(n, T, A), (n, S, A), (n, S, M), (A,), (n, T, M)]
+    query, keys, memory, v, dcontext = (rng.normal(size=shape).astype(dtype) for shape in shapes)
+    return query, keys, memory, v if kind == "additive" else None, dcontext
+
+
+def solve(query: Array, keys: Array, memory: Array, v: Array | None, dcontext: Array, **lengths: Any) -> list[Array]:
+    context, weights = _ops.attend(query, keys, memory, v, **lengths)
+    dv = None if v is None else np.zeros_like(v)
+    gradients = _ops.attend_backward(dcontext, weights, query, keys, memory, v, dv, **lengths)
+    return [context, weights, *gradients, *([] if dv is None else [dv])]
+
+
+def expected(query: Array, keys: Array, memory: Array, v: Array | None, dcontext: Array) -> list[Array]:
+    """The reference's answer for one sequence in long double."""
+    wide = [None if a is None else a.astype(np.longdouble) for a in (query, keys, memory, v)]
+    parts = [*reference.attend(*wide), *reference.attend_backward(dcontext.astype(np.longdouble), *wide)]
+    return [part for part in parts if part is not None]
+
+
+def close(actual: Array, wanted: Array, sizes: tuple[int, int, int, int]) -> None:
+    """Scores grow with A, so do their errors; every sum adds roundings."""
+    bound = 40 * sum(sizes) * np.finfo(actual.dtype).eps
+    assert np.linalg.norm(actual - wanted) <= bound * max(np.linalg.norm(wanted), 1e-3)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_agrees_with_the_reference(
+    kind: str, sizes: tuple[int, int, int, int], dtype: str, isa: str, rng: np.random.Generator
+) -> None:
+    arrays = problem(rng, kind, sizes, dtype)
+    results = solve(*arrays)
+    query, keys, memory, v, dcontext = arrays
+    dv = np.zeros(sizes[2], np.longdouble)
+    for n in range(len(query)):
+        wanted = expected(query[n], keys[n], memory[n], v, dcontext[n])
+        for actual, one in zip(results, wanted[:5], strict=False):
+            close(actual[n], one, sizes)
+        if v is not None:
+            dv += wanted[5]
+    if v is not None:
+        close(results[5], dv, sizes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_of_the_reference_by_complex_step(kind: str, rng: np.random.Generator) -> None:
+    query, keys, memory, v, dcontext = (a if a is None else a[0] for a in problem(rng, kind, (3, 4, 5, 2), "float64"))
+    v = None if kind == "dot" else rng.normal(size=5)
+    gradients = reference.attend_backward(dcontext, query, keys, memory, v)
+    inputs = [query, keys, memory, v]
+    for position, (value, gradient) in enumerate(zip(inputs, gradients, strict=True)):
+        if value is None:
+            continue
+        for index in np.ndindex(value.shape):
+            moved = value.astype(complex)
+            moved[index] += 1e-30j
+            changed = [*inputs[:position], moved, *inputs[position + 1 :]]
+            slope = (reference.attend(*changed)[0] * dcontext).sum().imag / 1e-30
+            assert slope == pytest.approx(gradient[index], rel=1e-12, abs=1e-14)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lengths_cut_what_lies_beyond_them(kind: str, dtype: str, rng: np.random.Generator) -> None:
+    query, keys, memory, v, dcontext = problem(rng, kind, (6, 9, 5, 4), dtype, 4)
+    lengths, source = np.array([6, 0, 3, 5]), np.array([9, 4, 0, 2])
+    for n in range(4):
+        query[n, lengths[n] :] = dcontext[n, lengths[n] :] = np.nan
+        keys[n, source[n] :] = memory[n, source[n] :] = np.nan
+    results = solve(query, keys, memory, v, dcontext, lengths=lengths, source_lengths=source)
+    dv = np.zeros(5, dtype)
+    for n in range(4):
+        t, s = slice(0, lengths[n]), slice(0, source[n])
+        alone = solve(
+            *(a[n : n + 1, cut] for a, cut in [(query, t), (keys, s), (memory, s)]), v, dcontext[n : n + 1, t]
+        )
+        cuts = [(t,), (t, s), (t,), (s,), (s,)]
+        for actual, one, cut in zip(results, alone[:5], cuts, strict=False):
+            np.testing.assert_array_equal(actual[n][cut], one[0])
+            assert np.count_nonzero(actual[n]) == np.count_nonzero(one)
+        if v is not None:
+            dv += alone[5]
+    if v is not None:
+        np.testing.assert_array_equal(results[5], dv)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_threads_change_no_bit(kind: str, dtype: str, threads: int, rng: np.random.Generator) -> None:
+    arrays = problem(rng, kind, (20, 30, 40, 50), dtype, 7)
+    results = solve(*arrays)
+    with rf.threads(1):
+        for actual, one in zip(results, solve(*arrays), strict=True):
+            np.testing.assert_array_equal(actual, one)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_vector_width_changes_no_bit(kind: str, dtype: str, rng: np.random.Generator) -> None:
+    from rnnfast._core import testing
+
+    if not set(EXACT) <= set(testing.isas()):
+        pytest.skip(f"needs {' and '.join(EXACT)}")
+    arrays, before, found = problem(rng, kind, (5, 19, 37, 23), dtype), testing.get_isa(), []
+    for isa in EXACT:
+        testing.set_isa(isa)
+        found.append(solve(*arrays))
+    testing.set_isa(before)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_refusals(rng: np.random.Generator) -> None:
+    query, keys, memory, *_ = problem(rng, "dot", (2, 3, 4, 5), "float32", 2)
+    with pytest.raises(ValueError, match=r"keys: shape \(N, S, A\)"):
+        _ops.attend(query, keys[:, :2], memory)
+    with pytest.raises(TypeError, match="memory: dtype float32"):
+        _ops.attend(query, keys, memory.astype(np.float64))
+    with pytest.raises(ValueError, match=r"source_lengths: each within 0\.\.3"):
+        _ops.attend(query, keys, memory, source_lengths=np.array([1, 4]))
+    with pytest.raises(ValueError, match=r"lengths: shape \(N,\)"):
+        _ops.attend(query, keys, memory, lengths=np.array([1]))
+    with pytest.raises(ValueError, match="attention: one of additive, dot"):
+        Attention("cosine", 3, 3, np.dtype("float32"), rng)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_module_against_central_differences(kind: str, rng: np.random.Generator) -> None:
+    part = Attention(kind, 4, 3, np.dtype("float64"), rng)
+    h, memory, weight = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 3, 4))
+    lengths = np.array([5, 2])
+
+    def loss() -> float:
+        return float((part.infer(h, memory, None, lengths)[0] * weight).sum())
+
+    _, tape = part.forward(h.copy(), memory.copy(), None, lengths)
+    dh, dmemory = part.backward(tape, weight)
+    pairs = [(h, dh), (memory, dmemory)]
+    for value, gradient in [*pairs, *((p.begin_update(), p.grad) for p in part.parameters().values())]:
+        for index in np.ndindex(value.shape):
+            kept = value[index]
+            ends = []
+            for step in (1e-5, -1e-5):
+                value[index] = kept + step
+                ends.append(loss())
+            value[index] = kept
+            assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(gradient[index], rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_module_agrees_with_the_reference(kind: str, rng: np.random.Generator) -> None:
+    part = Attention(kind, 4, 3, np.dtype("float64"), rng)
+    h, memory = rng.normal(size=(1, 3, 4)), rng.normal(size=(1, 5, 3))
+    p = {name.replace(".", "_").replace("_weight", ""): v.value for name, v in part.parameters().items()}
+    params = reference.AttentionParams(
+        p["key"], p["combine"], p["combine_bias"], p.get("query"), p.get("query_bias"), p.get("score")
+    )
+    wanted, weights = reference.attentional(h[0], memory[0], params)
+    combined, found = part.infer(h, memory, None, None)
+    np.testing.assert_allclose(combined[0], wanted, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(found[0], weights, rtol=1e-12, atol=1e-14)
