@@ -44,13 +44,13 @@ class Writer:
     bias: Array | None
     attention: WriterAttention | None = None
 
-    def parts(self) -> tuple[Any, ...]:
-        """Return the parts in the engine's order."""
+    def parts(self) -> dict[str, Any]:
+        """Return the parts as the engine names them."""
         a = self.attention
         attention = a and (
             a.keys, a.memory, a.source_lengths, a.v, a.query, a.query_bias, a.combine, a.combine_bias
         )  # fmt: skip
-        return self.layers, self.table, self.head, self.bias, attention
+        return dict(layers=self.layers, table=self.table, head=self.head, bias=self.bias, attention=attention)
 
 
 def _states(state: Any) -> tuple[Array, Array | None]:
@@ -80,8 +80,9 @@ def generate(
     """
     h0, c0 = _states(state)
     return _core.generate(
-        *writer.parts(), h0, c0, element, length, -1 if stop is None else stop, temperature, top_k or 0,
-        1.0 if top_p is None else top_p, greedy, seed, prefix, log_probs,
+        **writer.parts(), h0=h0, c0=c0, element=element, length=length, stop=-1 if stop is None else stop,
+        temperature=temperature, top_k=top_k or 0, top_p=1.0 if top_p is None else top_p, greedy=greedy, seed=seed,
+        prefix=prefix, log_probability=log_probs,
     )  # fmt: skip
 
 
@@ -90,4 +91,7 @@ def beam_search(
 ) -> tuple[Int64, Int64, Float64]:
     """Return the best ids (R, length), their counts (R,) before ``stop`` and scores (R,)."""
     h0, c0 = _states(state)
-    return _core.beam_search(*writer.parts(), h0, c0, length, beams, -1 if stop is None else stop, length_penalty)
+    return _core.beam_search(
+        **writer.parts(), h0=h0, c0=c0, length=length, beams=beams, stop=-1 if stop is None else stop,
+        length_penalty=length_penalty,
+    )  # fmt: skip
