@@ -1,16 +1,18 @@
 #include "team.hpp"
 
-#include <omp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <deque>
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
-#include <vector>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -19,10 +21,19 @@ namespace rnnfast {
 
 namespace {
 
-// The OpenMP pool does not survive fork(): a child works on its own thread only.
+// Threads do not survive fork(): a child works on its own thread only.
 std::atomic<bool> forked{false};
 
 constexpr int kMaxThreads = 1024;
+
+int available_processors() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
+#endif
+  const unsigned n = std::thread::hardware_concurrency();
+  return n > 0 ? static_cast<int>(n) : 1;
+}
 
 int initial_threads() {
   pthread_atfork(nullptr, nullptr, [] { forked = true; });
@@ -36,30 +47,7 @@ int initial_threads() {
   }
   const char* openmp = std::getenv("OMP_NUM_THREADS");
   const long n = openmp != nullptr ? std::strtol(openmp, nullptr, 10) : 0;
-  return n > 0 && n <= kMaxThreads ? static_cast<int>(n) : omp_get_num_procs();
-}
-
-// Threads that the system was able to start at once. OpenMP ends the process where it cannot start one, so a larger
-// team is tried out with threads of our own first.
-int startable(int threads) {
-  static std::atomic<int> proven{1};
-  if (threads <= proven) return threads;
-  std::vector<std::thread> trial;
-  std::atomic<bool> go{false};
-  try {
-    for (int i = 1; i < threads; ++i)
-      trial.emplace_back([&go] {
-        while (!go) sched_yield();
-      });
-  } catch (const std::exception&) {
-    threads = static_cast<int>(trial.size()) + 1;
-  }
-  go = true;
-  for (std::thread& thread : trial) thread.join();
-  int before = proven;
-  while (before < threads && !proven.compare_exchange_weak(before, threads)) {
-  }
-  return threads;
+  return n > 0 && n <= kMaxThreads ? static_cast<int>(n) : available_processors();
 }
 
 std::atomic<int>& thread_setting() {
@@ -104,26 +92,70 @@ std::int64_t now_ms() {
 }
 
 constexpr std::int64_t kPollEveryMs = 50;
-constexpr int kSpins = 4000;  // some 50 us
+using Clock = std::chrono::steady_clock;
+
+std::int64_t nanoseconds_since(Clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+}
+
+// Longer than what lies between two steps, or between two calls of a training loop; short against a time slice.
+constexpr int kSpinUs = 100, kSpinsPerLook = 32;
+// Members that share a core wait in vain: after a few such waits in a row the next ones give way at once, but for a
+// trial now and then.
+constexpr int kVainSpinUs = 4, kVainWaits = 3, kTrialEvery = 32;
+// Calls that slept away so much of their time at barriers lacked a core; after a few in a row the next ones do without
+// a team for a while.
+constexpr double kContention = 0.35;
+constexpr int kContendedCalls = 3;
+constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{500};
 
 }  // namespace
 
 int num_threads() { return forked ? 1 : thread_setting().load(); }
 void set_num_threads(int n) { thread_setting() = n; }
 
+void Phase::advance() {
+  value_.fetch_add(1);
+  if (sleepers_.load() == 0) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+  }
+  changed_.notify_all();
+}
+
+bool Phase::wait_past(unsigned seen, int spin_us) {
+  const auto give_up = Clock::now() + std::chrono::microseconds(spin_us);
+  do {
+    for (int i = 0; i < kSpinsPerLook; ++i) {
+      if (value() != seen) return true;
+      relax();
+    }
+  } while (Clock::now() < give_up);
+  sleepers_.fetch_add(1);
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [&] { return value_.load() != seen; });
+  }
+  sleepers_.fetch_sub(1);
+  return false;
+}
+
 void Barrier::wait() {
-  const int phase = phase_.load(std::memory_order_relaxed);
+  const unsigned seen = phase_.value();
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
     arrived_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
+    phase_.advance();
     return;
   }
-  for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
-    if (spins < kSpins)
-      relax();
-    else
-      sched_yield();
+  const int vain = vain_.load(std::memory_order_relaxed);
+  const bool hopeful = vain < kVainWaits || seen % kTrialEvery == 0;
+  const auto start = Clock::now();
+  if (phase_.wait_past(seen, hopeful ? kSpinUs : kVainSpinUs)) {
+    if (vain > 0) vain_.store(0, std::memory_order_relaxed);
+    return;
   }
+  vain_.store(vain + 1, std::memory_order_relaxed);
+  slept_ns_.fetch_add(nanoseconds_since(start), std::memory_order_relaxed);
 }
 
 Interrupt::Interrupt(std::function<bool()> poll) : poll_(std::move(poll)), next_(now_ms() + kPollEveryMs) {}
@@ -141,31 +173,103 @@ Range share(Index n, Index parts, Index part, Index grain) {
   return {smaller(n, grains * part / parts * grain), smaller(n, grains * (part + 1) / parts * grain)};
 }
 
-void run_team(int threads, const std::function<void(const Member&)>& fn) {
-  if (threads > 1 && !forked) threads = startable(threads);
-  if (threads <= 1 || forked) {
-    const FlushDenormals flush;
-    fn({0, 1, nullptr});
-    return;
+namespace {
+
+// The process's threads, hired as they are asked for and kept: asleep between calls, after a short while of spinning.
+class Pool {
+ public:
+  // Never destroyed: its threads may outlive every static object.
+  static Pool& instance() {
+    static Pool* pool = new Pool;
+    return *pool;
   }
-  // omp_get_num_threads is known inside only; the barrier is made by the first to arrive behind OpenMP's own.
-  Barrier* barrier = nullptr;
-  std::exception_ptr failure;
-  alignas(64) unsigned char storage[sizeof(Barrier)];
-#pragma omp parallel num_threads(threads) default(none) shared(fn, barrier, storage, failure)
-  {
-#pragma omp single
-    barrier = new (storage) Barrier(omp_get_num_threads());
-    const FlushDenormals flush;
-    try {
-      fn({omp_get_thread_num(), omp_get_num_threads(), omp_get_num_threads() > 1 ? barrier : nullptr});
-    } catch (...) {
-#pragma omp critical
-      failure = std::current_exception();
+
+  // False: another thread's call has the pool, or a core was missing lately.
+  bool run(int threads, const std::function<void(const Member&)>& fn) {
+    const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
+    if (!lock.owns_lock() || (contended_ >= kContendedCalls && Clock::now() < alone_until_)) return false;
+    const int helpers = hire(threads - 1);
+    Barrier barrier(helpers + 1);
+    const auto start = Clock::now();
+    const unsigned seen = done_.value();
+    fn_ = &fn, barrier_ = &barrier, size_ = helpers + 1, failure_ = nullptr;
+    remaining_.store(helpers);
+    for (int i = 0; i < helpers; ++i) workers_[static_cast<std::size_t>(i)].advance();
+    work(0);
+    if (helpers > 0) done_.wait_past(seen, kSpinUs);
+    look_back(barrier, nanoseconds_since(start));
+    if (failure_) std::rethrow_exception(failure_);
+    return true;
+  }
+
+ private:
+  // As many threads of those wanted as the system gives.
+  int hire(int wanted) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the threads of the user
+    while (static_cast<int>(workers_.size()) < wanted) {
+      Phase& start = workers_.emplace_back();
+      try {
+        std::thread(&Pool::serve, this, static_cast<int>(workers_.size()), std::ref(start)).detach();
+      } catch (const std::system_error&) {
+        workers_.pop_back();
+        break;
+      }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return static_cast<int>(smaller(wanted, static_cast<Index>(workers_.size())));
+  }
+
+  void look_back(const Barrier& barrier, std::int64_t lasted_ns) {
+    static const int processors = available_processors();
+    const double most = kContention * static_cast<double>(size_ - 1) * static_cast<double>(lasted_ns);
+    if (static_cast<double>(barrier.slept_ns()) <= most || size_ > processors) {
+      contended_ = 0;
+      pause_ = kFirstPause;
+    } else if (++contended_ >= kContendedCalls) {
+      alone_until_ = Clock::now() + pause_;
+      pause_ = std::min(2 * pause_, kLongestPause);
     }
   }
-  barrier->~Barrier();
-  if (failure) std::rethrow_exception(failure);
+
+  void serve(int rank, Phase& start) {
+    for (unsigned seen = 0;; ++seen) {
+      start.wait_past(seen, kSpinUs);
+      work(rank);
+      if (remaining_.fetch_sub(1) == 1) done_.advance();
+    }
+  }
+
+  void work(int rank) {
+    const FlushDenormals flush;
+    try {
+      (*fn_)({rank, size_, size_ > 1 ? barrier_ : nullptr});
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(failing_);
+      failure_ = std::current_exception();
+    }
+  }
+
+  std::mutex busy_, failing_;
+  std::deque<Phase> workers_;  // what starts each of them
+  Phase done_;
+  std::atomic<int> remaining_{0};
+  const std::function<void(const Member&)>* fn_ = nullptr;
+  Barrier* barrier_ = nullptr;
+  int size_ = 1;
+  int contended_ = 0;  // calls in a row
+  std::chrono::milliseconds pause_ = kFirstPause;
+  Clock::time_point alone_until_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace
+
+void run_team(int threads, const std::function<void(const Member&)>& fn) {
+  if (threads > 1 && !forked && Pool::instance().run(threads, fn)) return;
+  const FlushDenormals flush;
+  fn({0, 1, nullptr});
 }
 
 }  // namespace rnnfast
