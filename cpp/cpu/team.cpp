@@ -13,9 +13,8 @@
 #include <string>
 #include <system_error>
 #include <thread>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+
+#include "denormals.hpp"
 
 namespace rnnfast {
 
@@ -55,54 +54,12 @@ std::atomic<int>& thread_setting() {
   return setting;
 }
 
-void relax() {
-#if defined(__x86_64__)
-  _mm_pause();
-#elif defined(__aarch64__)
-  __asm__ __volatile__("yield");
-#endif
-}
-
-// Denormal inputs and results become zero: decaying states would otherwise slow down a hundredfold.
-class FlushDenormals {
- public:
-#if defined(__x86_64__)
-  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040U); }
-  ~FlushDenormals() { _mm_setcsr(saved_); }
-
- private:
-  const unsigned saved_;
-#elif defined(__aarch64__)
-  FlushDenormals() {
-    __asm__ __volatile__("mrs %0, fpcr" : "=r"(saved_));
-    __asm__ __volatile__("msr fpcr, %0" ::"r"(saved_ | (std::uint64_t{1} << 24)));
-  }
-  ~FlushDenormals() { __asm__ __volatile__("msr fpcr, %0" ::"r"(saved_)); }
-
- private:
-  std::uint64_t saved_;
-#endif
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
-};
-
 std::int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
 constexpr std::int64_t kPollEveryMs = 50;
-using Clock = std::chrono::steady_clock;
-
-std::int64_t nanoseconds_since(Clock::time_point start) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
-}
-
-// Longer than what lies between two steps, or between two calls of a training loop; short against a time slice.
-constexpr int kSpinUs = 100, kSpinsPerLook = 32;
-// Members that share a core wait in vain: after a few such waits in a row the next ones give way at once, but for a
-// trial now and then.
-constexpr int kVainSpinUs = 4, kVainWaits = 3, kTrialEvery = 32;
 // Calls that slept away so much of their time at barriers lacked a core; after a few in a row the next ones do without
 // a team for a while.
 constexpr double kContention = 0.35;
@@ -113,50 +70,6 @@ constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{500};
 
 int num_threads() { return forked ? 1 : thread_setting().load(); }
 void set_num_threads(int n) { thread_setting() = n; }
-
-void Phase::advance() {
-  value_.fetch_add(1);
-  if (sleepers_.load() == 0) return;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-  }
-  changed_.notify_all();
-}
-
-bool Phase::wait_past(unsigned seen, int spin_us) {
-  const auto give_up = Clock::now() + std::chrono::microseconds(spin_us);
-  do {
-    for (int i = 0; i < kSpinsPerLook; ++i) {
-      if (value() != seen) return true;
-      relax();
-    }
-  } while (Clock::now() < give_up);
-  sleepers_.fetch_add(1);
-  {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [&] { return value_.load() != seen; });
-  }
-  sleepers_.fetch_sub(1);
-  return false;
-}
-
-void Barrier::wait() {
-  const unsigned seen = phase_.value();
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.advance();
-    return;
-  }
-  const int vain = vain_.load(std::memory_order_relaxed);
-  const bool hopeful = vain < kVainWaits || seen % kTrialEvery == 0;
-  const auto start = Clock::now();
-  if (phase_.wait_past(seen, hopeful ? kSpinUs : kVainSpinUs)) {
-    if (vain > 0) vain_.store(0, std::memory_order_relaxed);
-    return;
-  }
-  vain_.store(vain + 1, std::memory_order_relaxed);
-  slept_ns_.fetch_add(nanoseconds_since(start), std::memory_order_relaxed);
-}
 
 Interrupt::Interrupt(std::function<bool()> poll) : poll_(std::move(poll)), next_(now_ms() + kPollEveryMs) {}
 
