@@ -77,7 +77,6 @@ class Problem:
         return LOSSES[self.options["task"]](outputs[exists], targets[exists], w)[0]
 
 
-
 def slope(f: Any, value: np.ndarray, direction: np.ndarray) -> float:
     """The derivative of f along a direction, by the complex step."""
     return float(f(value + 1e-30j * direction).imag / 1e-30)
