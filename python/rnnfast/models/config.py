@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.models.parts import Affine, as_size
+from rnnfast.models.parts import Affine, as_int, as_size
 from rnnfast.models.stem import Stem
 
 DType = np.dtype[Any]
@@ -30,7 +30,7 @@ def checked(config: Mapping[str, Any]) -> Config:
         known[name] = None if known[name] is None else as_size(name, known[name])
     for name in ("start", "stop"):
         if known.get(name) is not None:
-            known[name] = operator.index(known[name])
+            known[name] = as_int(name, known[name])
     if not isinstance(known["bidirectional"], bool | np.bool_):
         raise TypeError(f"bidirectional: True or False required, got {known['bidirectional']!r}")
     known["bidirectional"] = bool(known["bidirectional"])

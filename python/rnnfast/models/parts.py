@@ -172,12 +172,17 @@ class OneHot(Module):
         """Do nothing: the vectors are fixed."""
 
 
-def as_size(name: str, value: Any) -> int:
-    """Return a size as an int; TypeError when it is no integer, ValueError below 1."""
+def as_int(name: str, value: Any) -> int:
+    """Return an integer as an int; TypeError when it is none."""
     try:
-        size = operator.index(value)
+        return operator.index(value)
     except TypeError:
         raise TypeError(f"{name}: an integer required, got {type(value).__name__}") from None
+
+
+def as_size(name: str, value: Any) -> int:
+    """Return a size as an int; TypeError when it is no integer, ValueError below 1."""
+    size = as_int(name, value)
     if size < 1:
         raise ValueError(f"{name}: at least 1 required, got {size}")
     return size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, framed, joined
 from rnnfast.losses import Task
+from rnnfast.models.parts import as_int
 from rnnfast.sampling import LARGEST
 
 Array = npt.NDArray[Any]
@@ -97,7 +97,7 @@ class Targets:
             if self.ids:
                 return 2 * sources.lengths + 10
             raise ValueError(f"max_length: a number required for task={self.task.name!r} (nothing stops), got None")
-        if operator.index(max_length) < 0:
+        if as_int("max_length", max_length) < 0:
             raise ValueError(f"max_length: a number >= 0 required, got {max_length}")
         if max_length > LARGEST:
             raise OverflowError(f"max_length: a number up to 2^62 required, got {max_length}")
@@ -121,5 +121,5 @@ class Targets:
                 continue
             if not self.ids:
                 raise ValueError(f"{name}: None required for task={self.task.name!r}, got {reserved}")
-            if not 0 <= operator.index(reserved) < self.size:
+            if not 0 <= reserved < self.size:
                 raise ValueError(f"{name}: None or an id 0..{self.size - 1} required, got {reserved}")

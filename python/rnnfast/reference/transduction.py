@@ -52,6 +52,7 @@ def encoder_decoder(
     """
     encoder, decoder = _part(params, "encoder"), _part(params, "decoder")
     x = _vectors(sources, params.get("source_embedding.weight"), encoder)
+    state: Any
     _, state, _ = forward(cell, encoder, x, lengths=source_lengths, **options)
     u = _vectors(inputs, params.get("target_embedding.weight"), decoder)
     h, _, _ = forward(cell, decoder, u, state, lengths=lengths, **options)
