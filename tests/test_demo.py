@@ -16,7 +16,8 @@ from rnnfast.demo import pictures, report
 from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step, slowest_units
 from rnnfast.demo.tasks import TASKS, task_named
 from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin, hidden_states
-from rnnfast.demo.twin import GruTwin, Packed, time_side_by_side
+from rnnfast.demo.twin import GruTwin, time_side_by_side
+from rnnfast.demo.twin_layer import Packed
 from rnnfast.models import ManyToOne, OneToMany
 
 KEYS = [
