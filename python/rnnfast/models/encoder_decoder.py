@@ -25,7 +25,9 @@ class EncoderDecoder(SupervisedModel):
 
     The states in which the encoder ends are those in which the decoder begins (Sutskever et al. 2014). At every step
     the decoder reads the element before, ``start`` at first, and ``outputs(t) = W_head h(t) + b_head`` say what comes
-    next, until that is ``stop``. It is trained on the true elements before, and predicts from its own.
+    next, until that is ``stop``. It is trained on the true elements before, and predicts from its own. With attention
+    the head reads ``tanh(W_combine [context; h] + b_combine)`` instead of h, where the context is a mean of the encoder's
+    outputs whose weights depend on h (Bahdanau et al. 2015, Luong et al. 2015; see ``rnnfast.models.attention``).
 
     Parameters
     ----------
@@ -39,6 +41,7 @@ class EncoderDecoder(SupervisedModel):
         Then x holds integer ids, and each stands for a learned vector of this size.
     target_embedding : int or None
         Size of the learned vectors of the decoder's ids; None gives it unit vectors.
+    attention : "additive", "dot" or None
     start, stop : int or None
         Ids below ``target_size`` that the user reserves; None: the model has its own, beyond the vocabulary. y never
         contains them. Vectors have neither.
@@ -52,8 +55,8 @@ class EncoderDecoder(SupervisedModel):
     x is (N, S, C), or (N, S) ids, with ``lengths`` where sources are shorter; or a list of (S_i, C) arrays, or of 1-D
     arrays of ids. y is (N, T) ids or (N, T, K) numbers; or a list of (T_i,) or (T_i, K) arrays. The loss is the mean
     over all elements of targets, stops included; ``sample_weight`` is (N,). Parameters: ``source_embedding.weight``,
-    ``encoder.*``, ``target_embedding.weight``, ``decoder.*``, ``head.weight (K, H)``, ``head.bias (K,)``, where K
-    counts a stop of the model's own, and the decoder's inputs also its start, behind it.
+    ``encoder.*``, ``target_embedding.weight``, ``decoder.*``, ``attention.*``, ``head.weight (K, H)``, ``head.bias
+    (K,)``, where K counts a stop of the model's own, and the decoder's inputs also its start, behind it.
 
     Examples
     --------
@@ -83,6 +86,7 @@ class EncoderDecoder(SupervisedModel):
         source_embedding: int | None = None,
         target_embedding: int | None = None,
         task: str = "classification",
+        attention: str | None = None,
         start: int | None = None,
         stop: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
@@ -94,7 +98,7 @@ class EncoderDecoder(SupervisedModel):
                 "source_size": source_size, "target_size": target_size, "cell": cell, "hidden_size": hidden_size,
                 "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
                 "source_embedding": source_embedding, "target_embedding": target_embedding, "task": task,
-                "start": start, "stop": stop, "cell_options": cell_options, "dtype": dtype, "seed": seed,
+                "attention": attention, "start": start, "stop": stop, "cell_options": cell_options, "dtype": dtype, "seed": seed,
             }
         )  # fmt: skip
         found = task_named(task)
@@ -108,6 +112,7 @@ class EncoderDecoder(SupervisedModel):
         max_length: int | None = None,
         beams: int | None = None,
         length_penalty: float = 0.0,
+        return_attention: bool = False,
         lengths: npt.ArrayLike | None = None,
         batch_size: int = 256,
     ) -> Any:
@@ -125,6 +130,8 @@ class EncoderDecoder(SupervisedModel):
             hypotheses.
         length_penalty : float
             The search wants the highest ``log p / ((5 + n) / 6)^length_penalty``, n ids with stop (Wu et al. 2016).
+        return_attention : bool
+            Return also what was attended to.
         batch_size : int
             Sources at once; predictions do not depend on it.
 
@@ -134,10 +141,15 @@ class EncoderDecoder(SupervisedModel):
             Ids without stop.
         ndarray (N, max_length, K)
             Vectors: the outputs themselves, or for labels 0 and 1, int64.
+        list of arrays (T_i, S_i)
+            With ``return_attention``, beside the predictions: the weight of every step of the source at every element.
         """
+        if return_attention and self.net.attention is None:
+            raise ValueError("return_attention: a model with attention required (attention='dot'), got attention=None")
         sources = self._sources(x, lengths)
         found = self._written(sources, max_length, batch_size, beams, length_penalty)
-        return self.net.targets.arranged(found, max_length)
+        arranged = self.net.targets.arranged(found, max_length)
+        return (arranged, self.net.maps(sources, found, batch_size)) if return_attention else arranged
 
     def predict_proba(
         self,
@@ -210,7 +222,7 @@ class EncoderDecoder(SupervisedModel):
         return self.net.write(sources, limits, options, batch_size)
 
     def _outputs(self, batch: PairBatch, state: Any, *, keep: bool) -> tuple[Array, Any, Any]:
-        outputs, tape = self.net.forward(batch) if keep else (self.net.infer(batch), None)
+        outputs, tape = self.net.forward(batch) if keep else (self.net.infer(batch)[0], None)
         return outputs, None, tape
 
     def _backward(self, tape: Any, doutputs: Array) -> None:
