@@ -29,10 +29,16 @@ def assert_equal(actual: Any, expected: Any) -> None:
         np.testing.assert_array_equal(a, b, strict=True)
 
 
-@pytest.mark.parametrize("beams", [None, 3])
-@pytest.mark.parametrize("embedding", [None, 5])
-def test_a_prediction_does_not_depend_on_the_batch(cell: str, dtype: str, embedding: int | None, beams: Any) -> None:
-    model, x = translator(dtype, cell, source_embedding=embedding), (IDS if embedding else FRAMES)
+ATTENTION = [None, "additive", "dot"]
+
+
+@pytest.mark.parametrize("attention", ATTENTION)
+@pytest.mark.parametrize(("embedding", "beams"), [(5, None), (None, 3)])
+def test_a_prediction_does_not_depend_on_the_batch(
+    cell: str, dtype: str, embedding: int | None, beams: int | None, attention: str | None
+) -> None:
+    model = translator(dtype, cell, source_embedding=embedding, attention=attention)
+    x = IDS if embedding else FRAMES
     together = model.predict(x, beams=beams)
     assert_equal(model.predict(x, beams=beams, batch_size=7), together)
     assert_equal(model.predict(x[::-1], beams=beams)[::-1], together)
@@ -41,19 +47,23 @@ def test_a_prediction_does_not_depend_on_the_batch(cell: str, dtype: str, embedd
         p = model.predict_proba(x)
         assert_equal(model.predict_proba(x, batch_size=4), p)
         assert_equal([model.predict_proba([s])[0] for s in x], p)
+    if attention is not None:
+        maps = model.predict(x, beams=beams, return_attention=True)[1]
+        assert_equal([model.predict([s], beams=beams, return_attention=True)[1][0] for s in x], maps)
 
 
-@pytest.mark.parametrize("task", ["regression", "multilabel"])
-def test_vectors_do_not_depend_on_the_batch(task: str, dtype: str) -> None:
-    model = translator(dtype, task=task, source_embedding=None)
+@pytest.mark.parametrize(("task", "attention"), [("regression", None), ("multilabel", None), ("regression", "dot")])
+def test_vectors_do_not_depend_on_the_batch(task: str, attention: str | None, dtype: str) -> None:
+    model = translator(dtype, task=task, source_embedding=None, attention=attention)
     together = model.predict(FRAMES, max_length=7)
     assert_equal([model.predict([s], max_length=7)[0] for s in FRAMES], together)
     assert_equal(model.predict(FRAMES, max_length=4), together[:, :4])
 
 
-def test_a_pairs_loss_does_not_depend_on_its_batch(dtype: str) -> None:
+@pytest.mark.parametrize("attention", ATTENTION)
+def test_a_pairs_loss_does_not_depend_on_its_batch(dtype: str, attention: str | None) -> None:
     """The outputs of each pair, from which its loss is made."""
-    model = translator(dtype)
+    model = translator(dtype, attention=attention)
     data = model._data(IDS, Y, batch_size=30)
     (whole,) = data.batches()
     together = model._outputs(whole, None, keep=True)[0]
@@ -62,10 +72,11 @@ def test_a_pairs_loss_does_not_depend_on_its_batch(dtype: str) -> None:
     assert_equal(model._all_outputs(data), together)
 
 
-def test_padding_of_sources_and_targets_reaches_nothing(dtype: str) -> None:
+@pytest.mark.parametrize("attention", ATTENTION)
+def test_padding_of_sources_and_targets_reaches_nothing(dtype: str, attention: str | None) -> None:
     """What stands past a length: not a number in frames, other ids in targets, other vectors in inputs."""
     for options in ({}, {"task": "regression"}):
-        model = translator(dtype, source_embedding=None, **options)
+        model = translator(dtype, source_embedding=None, attention=attention, **options)
         y: Any = Y if not options else [np.sin(np.arange(6 * len(s))).reshape(-1, 6) for s in Y]
         (batch,) = model._data(FRAMES, y, batch_size=30).batches()
         results = []
@@ -80,11 +91,12 @@ def test_padding_of_sources_and_targets_reaches_nothing(dtype: str) -> None:
         assert_equal(*results)
 
 
-def test_a_trained_model_has_the_same_bits_everywhere(dtype: str) -> None:
+@pytest.mark.parametrize("attention", ATTENTION)
+def test_a_trained_model_has_the_same_bits_everywhere(dtype: str, attention: str | None) -> None:
     """Whatever the threads and the vector width; dropout, weights, clipping and searching included."""
 
     def outcome() -> list[bytes]:
-        model = translator(dtype, "gru", dropout=0.2, target_embedding=4)
+        model = translator(dtype, "gru", dropout=0.2, target_embedding=4, attention=attention)
         model.fit(IDS, Y, epochs=2, batch_size=8, sample_weight=np.linspace(0, 1, 30), clip_norm=0.1, progress=False,
                   seed=0)  # fmt: skip
         found = [*model.predict(IDS), *model.predict(IDS, beams=4, length_penalty=0.5), *model.predict_proba(IDS)]

@@ -22,7 +22,10 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "ids-to-ids": {"source_embedding": 3, "target_embedding": 2, "start": 3},
     "own-stop": {"source_embedding": 2, "stop": 0},
     "one-boundary": {"target_embedding": 3, "start": 1, "stop": 1},
+    "additive": {"attention": "additive", "target_embedding": 2},
+    "dot": {"attention": "dot", "source_embedding": 3},
     "regression": {"task": "regression"},
+    "regression-additive": {"task": "regression", "attention": "additive"},
     "multilabel": {"source_embedding": 3, "task": "multilabel"},
 }
 
@@ -97,9 +100,10 @@ def test_loss_and_every_gradient_are_the_references(cell: str, name: str) -> Non
             assert float(np.vdot(p.grad, direction)) == pytest.approx(expected, rel=1e-11, abs=1e-13 * size), key
 
 
-def test_gradients_of_real_sources(cell: str) -> None:
+@pytest.mark.parametrize("name", ["frames-to-ids", "additive"])
+def test_gradients_of_real_sources(cell: str, name: str) -> None:
     """A table with a row for every frame passes the frames on; its gradient is theirs."""
-    problem, rng = Problem(cell, "frames-to-ids"), np.random.default_rng(4)
+    problem, rng = Problem(cell, name), np.random.default_rng(4)
     frames = np.nan_to_num(problem.x).reshape(28, 5)
     config = {**problem.model.config, "source_size": 28, "source_embedding": 5}
     model = rf.EncoderDecoder(**config)

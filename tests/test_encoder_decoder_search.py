@@ -51,14 +51,17 @@ def check(model: Any, length: int, penalty: float, stop: int, outputs: int) -> N
         assert ids.tolist() == [i for i in written[int(scores.argmax())] if i != stop]
 
 
+@pytest.mark.parametrize("attention", [None, "additive", "dot"])
 @pytest.mark.parametrize("length", [1, 2, 4])
-def test_equals_exhaustive_search(cell: str, length: int) -> None:
-    check(sharp_model(cell), length, 0.0, stop=2, outputs=3)
+def test_equals_exhaustive_search(cell: str, length: int, attention: str | None) -> None:
+    check(sharp_model(cell, attention=attention), length, 0.0, stop=2, outputs=3)
 
 
 @pytest.mark.parametrize("penalty", [-1.0, 0.6, 5.0])
 def test_equals_exhaustive_search_with_reserved_ids_and_a_penalty(penalty: float) -> None:
     check(sharp_model("lstm", num_layers=2, target_embedding=3, start=0, stop=1), 5, penalty, stop=1, outputs=2)
+    check(sharp_model("lstm", target_embedding=3, start=0, stop=1, attention="dot"), 5, penalty, stop=1, outputs=2)
+    check(sharp_model("gru", target_embedding=3, stop=0, attention="additive"), 5, penalty, stop=0, outputs=2)
     check(sharp_model("gru", target_embedding=3, stop=0), 5, penalty, stop=0, outputs=2)
 
 

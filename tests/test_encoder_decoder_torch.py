@@ -24,6 +24,29 @@ LOSSES = {
 }
 
 
+class Attention(torch.nn.Module):
+    """``tanh(W [context; h] + b)``, the context under the softmax of additive scores or products."""
+
+    def __init__(self, kind: str, size: int) -> None:
+        super().__init__()
+        self.key = torch.nn.Linear(size, size, bias=False)
+        if kind == "additive":
+            self.query = torch.nn.Linear(size, size)
+            self.score = torch.nn.ParameterDict({"weight": torch.nn.Parameter(torch.empty(size))})
+        self.combine = torch.nn.Linear(2 * size, size)
+
+    def forward(self, h: Any, memory: Any) -> Any:
+        """Return what the head reads, (N, T, H)."""
+        keys = self.key(memory)
+        if hasattr(self, "query"):
+            scores = torch.tanh(self.query(h)[:, :, None] + keys[:, None]) @ self.score["weight"]
+        else:
+            scores = h @ keys.transpose(1, 2)
+        past = torch.arange(memory.shape[1]) >= torch.tensor(SOURCE_LENGTHS)[:, None]
+        weights = torch.softmax(scores.masked_fill(past[:, None], -torch.inf), dim=2)
+        return torch.tanh(self.combine(torch.cat([weights @ memory, h], dim=2)))
+
+
 class Twin(torch.nn.Module):
     """Tables, encoder, decoder and head with our model's parameters."""
 
@@ -37,6 +60,8 @@ class Twin(torch.nn.Module):
             size = shapes[f"{name}.weight_ih_l0"][1]
             layers = {"num_layers": config["num_layers"], "batch_first": True}
             setattr(self, name, CELLS[config["cell"]](size, config["hidden_size"], **layers))
+        if config["attention"] is not None:
+            self.attention = Attention(config["attention"], config["hidden_size"])
         self.head = torch.nn.Linear(config["hidden_size"], shapes["head.weight"][0])
         self.double()
         self.load_state_dict({k: torch.tensor(v) for k, v in model.state_dict().items()})
@@ -45,21 +70,25 @@ class Twin(torch.nn.Module):
         """Return outputs at every step of ``inputs``."""
         x = self.source_embedding(x) if hasattr(self, "source_embedding") else x
         pack = torch.nn.utils.rnn.pack_padded_sequence
-        _, state = self.encoder(pack(x, torch.tensor(SOURCE_LENGTHS), batch_first=True, enforce_sorted=False))
+        packed, state = self.encoder(pack(x, torch.tensor(SOURCE_LENGTHS), batch_first=True, enforce_sorted=False))
         if hasattr(self, "target_embedding"):
             inputs = self.target_embedding(inputs)
         elif inputs.ndim == 2:
             inputs = torch.nn.functional.one_hot(inputs, self.decoder.input_size).double()
-        return self.head(self.decoder(inputs, state)[0])
+        h, _ = self.decoder(inputs, state)
+        if hasattr(self, "attention"):
+            memory, _ = torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
+            h = self.attention(h, memory)
+        return self.head(h)
 
 
-def problem(cell: str, task: str, embeddings: Embeddings) -> tuple[Any, Any, Any, Any, Any]:
+def problem(cell: str, task: str, embeddings: Embeddings, attention: str | None) -> tuple[Any, Any, Any, Any, Any]:
     """Return a model, its x and y, and the decoder's inputs and targets: stop is id 6, start 7."""
     rng = np.random.default_rng(0)
     source, target = embeddings
     model = rf.EncoderDecoder(
         7, 6, cell=cell, hidden_size=9, num_layers=2, source_embedding=source, target_embedding=target, task=task,
-        dtype="float64", seed=1,
+        attention=attention, dtype="float64", seed=1,
     )  # fmt: skip
     x = [rng.integers(0, 7, n) if source else rng.normal(size=(n, 7)) for n in SOURCE_LENGTHS]
     if task == "classification":
@@ -86,9 +115,11 @@ def torch_losses(twin: Twin, task: str, data: tuple[Any, Any, Any], name: str, s
     return losses
 
 
-def compare(cell: str, task: str, embeddings: Embeddings, name: str, steps: int, rtol: float) -> None:
+def compare(
+    cell: str, task: str, embeddings: Embeddings, name: str, steps: int, rtol: float, attention: str | None = None
+) -> None:
     """Train for so many steps of all pairs; compare the losses and, loosely, what was learned."""
-    model, x, y, inputs, targets = problem(cell, task, embeddings)
+    model, x, y, inputs, targets = problem(cell, task, embeddings, attention)
     twin = Twin(model)
     theirs = torch_losses(twin, task, (x, inputs, targets), name, steps)
     lr = OPTIMIZERS[name][1]
@@ -118,6 +149,14 @@ def test_fifty_steps_of_gradient_descent() -> None:
     compare("gru", "classification", (None, 4), "sgd", 50, 1e-8)
 
 
+@pytest.mark.parametrize("attention", ["additive", "dot"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_two_hundred_steps(cell: str) -> None:
-    compare(cell, "classification", (6, 5), "adam", 200, 1e-6)
+def test_fifty_steps_with_attention(cell: str, attention: str) -> None:
+    compare(cell, "classification", (6, 5), "adam", 50, 1e-8, attention)
+    compare(cell, "regression", (None, None), "sgd", 50, 1e-8, attention)
+
+
+@pytest.mark.parametrize("attention", [None, "additive", "dot"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_two_hundred_steps(cell: str, attention: str | None) -> None:
+    compare(cell, "classification", (6, 5), "adam", 200, 1e-6, attention)

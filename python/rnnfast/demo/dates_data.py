@@ -86,9 +86,11 @@ class Calendar:
         The characters that dates are written with.
     train, test : int64 arrays
         Days, counted from the first.
+    first, last : date
     """
 
     def __init__(self, *, held_out: float, rng: np.random.Generator) -> None:
+        self.first, self.last = FIRST, FIRST + timedelta(days=DAYS - 1)
         order = rng.permutation(DAYS)
         count = round(held_out * DAYS)
         self.test, self.train = np.sort(order[:count]), np.sort(order[count:])
@@ -107,6 +109,11 @@ class Calendar:
             x=[self.vocabulary.encode(text) for text in texts],
             y=[ISO.encode(d.isoformat()) for d in days],
         )
+
+    def unseen_near(self, day: date) -> date:
+        """Return the held-out day that is closest to ``day``."""
+        nearest = self.test[np.abs(self.test - (day - FIRST).days).argmin()]
+        return FIRST + timedelta(days=int(nearest))
 
 
 def read_with(style: str, text: str) -> date | None:

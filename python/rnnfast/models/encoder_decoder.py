@@ -26,8 +26,8 @@ class EncoderDecoder(SupervisedModel):
     The states in which the encoder ends are those in which the decoder begins (Sutskever et al. 2014). At every step
     the decoder reads the element before, ``start`` at first, and ``outputs(t) = W_head h(t) + b_head`` say what comes
     next, until that is ``stop``. It is trained on the true elements before, and predicts from its own. With attention
-    the head reads ``tanh(W_combine [context; h] + b_combine)`` instead of h, where the context is a mean of the encoder's
-    outputs whose weights depend on h (Bahdanau et al. 2015, Luong et al. 2015; see ``rnnfast.models.attention``).
+    the head reads ``tanh(W_combine [context; h] + b_combine)`` instead of h; the context is a mean of the encoder's
+    outputs with weights that depend on h (Bahdanau et al. 2015, Luong et al. 2015; see ``rnnfast.models.attention``).
 
     Parameters
     ----------
@@ -98,7 +98,8 @@ class EncoderDecoder(SupervisedModel):
                 "source_size": source_size, "target_size": target_size, "cell": cell, "hidden_size": hidden_size,
                 "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
                 "source_embedding": source_embedding, "target_embedding": target_embedding, "task": task,
-                "attention": attention, "start": start, "stop": stop, "cell_options": cell_options, "dtype": dtype, "seed": seed,
+                "attention": attention, "start": start, "stop": stop, "cell_options": cell_options, "dtype": dtype,
+                "seed": seed,
             }
         )  # fmt: skip
         found = task_named(task)

@@ -111,7 +111,7 @@ class Transducer:
             attention = None if self.attention is None else self.attention.parts(memory, lengths)
             _, state = self.decoder.infer(self.targets.first(len(index)), state, None)
             own = replace(options, length=int(limits[index].max()))
-            elements, counts, _ = write_on(self.decoder, self.head, self.task, state, own, None, attention)
+            elements, counts, _ = write_on(self.decoder, self.head, self.task, state, own, attention=attention)
             for n, row, count in zip(index, elements, np.minimum(counts, limits[index]), strict=True):
                 found[n] = row[:count].astype(self.targets.kind, copy=False)
         return [found[n] for n in range(len(sources))]
@@ -127,6 +127,7 @@ class Transducer:
         """Return the weights (T_n, S_n) of attention at the elements of each prediction."""
         weights: list[Array] = []
         for batch in self.again(sources, found, batch_size).batches():
+            assert isinstance(batch, PairBatch)
             own = self.infer(batch)[1]
             assert own is not None
             weights += list(own)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.reference.attention import AttentionParams, attentional
 from rnnfast.reference.cells import Array
 from rnnfast.reference.heads import embedding, linear
 from rnnfast.reference.sequence import forward
@@ -28,13 +29,14 @@ def encoder_decoder(
     """Outputs at every step of the decoder (Sutskever et al. 2014), ``W_head h(t) + b_head``.
 
     ``(h, c)(0)`` of the decoder is the encoder's state after the source's last step; ``h(t)`` is that of the top layer
-    after ``inputs(1..t)``.
+    after ``inputs(1..t)``, or with attention what :func:`attentional` makes of it and of the encoder's outputs.
 
     Parameters
     ----------
     cell : "rnn", "lstm" or "gru".
-    params : ``encoder.*``, ``decoder.*``, ``head.weight (K, H)``, ``head.bias (K,)``, and the tables of ids,
-        ``source_embedding.weight`` and ``target_embedding.weight``.
+    params : ``encoder.*``, ``decoder.*``, ``head.weight (K, H)``, ``head.bias (K,)``, the tables of ids,
+        ``source_embedding.weight`` and ``target_embedding.weight``, and for attention ``attention.key.weight``,
+        ``attention.combine.*`` and, where scores are additive, ``attention.query.*`` and ``attention.score.weight``.
     sources : (N, S, C), or ids (N, S).
     inputs : (N, T, V), or ids (N, T); without a table these are unit vectors.
     source_lengths, lengths : (N,) integers in 0..S and 0..T.
@@ -42,7 +44,7 @@ def encoder_decoder(
 
     Returns
     -------
-    (N, T, K); at steps past a length, ``b_head``.
+    (N, T, K); what stands at steps past a length has no meaning.
 
     >>> ones = {f"{part}.weight_{kind}_l0": np.ones((1, 1)) for part in ("encoder", "decoder") for kind in ("ih", "hh")}
     >>> params = {**ones, "head.weight": np.ones((1, 1)), "head.bias": np.zeros(1)}
@@ -53,10 +55,25 @@ def encoder_decoder(
     encoder, decoder = _part(params, "encoder"), _part(params, "decoder")
     x = _vectors(sources, params.get("source_embedding.weight"), encoder)
     state: Any
-    _, state, _ = forward(cell, encoder, x, lengths=source_lengths, **options)
+    memory, state, _ = forward(cell, encoder, x, lengths=source_lengths, **options)
     u = _vectors(inputs, params.get("target_embedding.weight"), decoder)
     h, _, _ = forward(cell, decoder, u, state, lengths=lengths, **options)
+    if "attention.key.weight" in params:
+        p = _attention(params)
+        counts = [x.shape[1]] * len(x) if source_lengths is None else source_lengths
+        h = np.stack([attentional(own, m[: int(s)], p)[0] for own, m, s in zip(h, memory, counts, strict=True)])
     return linear(h, params["head.weight"], params["head.bias"])
+
+
+def _attention(params: Mapping[str, Array]) -> AttentionParams:
+    return AttentionParams(
+        key=params["attention.key.weight"],
+        combine=params["attention.combine.weight"],
+        combine_bias=params["attention.combine.bias"],
+        query=params.get("attention.query.weight"),
+        query_bias=params.get("attention.query.bias"),
+        v=params.get("attention.score.weight"),
+    )
 
 
 def _part(params: Mapping[str, Array], name: str) -> dict[str, Array]:
