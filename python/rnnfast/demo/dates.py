@@ -23,8 +23,8 @@ ABOUT = (
     "character after its own; a date counts when all of it is right. {learned:,} days from {first} to {last} "
     "to learn from, {judged:,} other days are held out; chance chooses the style of each. Years of two digits are "
     "those of POSIX; the month stands first between slashes, the day between points. While it writes, the model "
-    "attends to what it has read (Luong et al. 2015). Yard-sticks: the one format of datetime.strptime that reads most "
-    "of the held-out dates, and 99 % of them."
+    "attends to what it has read (Bahdanau et al. 2015). Yard-sticks: the one format of datetime.strptime that reads "
+    "most of the held-out dates, and 99 % of them."
 )
 CLIP = 1.0
 WATCHED = date(2019, 4, 22)
@@ -51,7 +51,7 @@ class Size:
 
 
 FULL = Size(days=33000, epochs=2)
-QUICK = Size(days=2000, epochs=2, held_out=0.01, hidden=16, embedding=8, measurements=2, measured=50, rounds=1)
+QUICK = Size(days=2000, epochs=2, held_out=0.01, hidden=24, batch=16, lr=1e-2, measurements=2, measured=100, rounds=1)
 
 
 def run(settings: Settings) -> Result:
@@ -123,7 +123,7 @@ def _model(size: Size, days: Calendar, seed: int) -> EncoderDecoder:
         hidden_size=size.hidden,
         source_embedding=size.embedding,
         target_embedding=size.embedding,
-        attention="dot",
+        attention="additive",
         seed=seed,
     )
 

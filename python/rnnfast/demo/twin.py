@@ -62,10 +62,10 @@ class GruTwin(Twin):
 
 
 class PairTwin(Twin):
-    """A model with the parameters of ``EncoderDecoder`` (GRU, one layer, attention "dot"), trained by NumPy alone.
+    """A model with the parameters of ``EncoderDecoder`` (GRU, one layer, attention "additive"), trained by NumPy alone.
 
-    Of every h of the decoder and the encoder's h_s, ``p = softmax(h . (W_key h_s))``, ``context = sum p_s h_s``; the
-    head reads ``tanh(W_combine [context; h] + b_combine)``.
+    Of every h of the decoder and the encoder's h_s, ``p = softmax(v . tanh(W_query h + b_query + W_key h_s))`` and
+    ``context = sum p_s h_s``; the head reads ``tanh(W_combine [context; h] + b_combine)``.
 
     Parameters
     ----------
@@ -79,24 +79,26 @@ class PairTwin(Twin):
         self.encoder, self.decoder = GruLayer(self, "encoder"), GruLayer(self, "decoder")
 
     def step(self, sources: Sequence[Ids], inputs: Sequence[Ids], targets: Sequence[Ids]) -> float:
-        """Take one step of training; return the loss before it. Inputs and targets (T_n,) have equal lengths."""
+        """Take one step of training; return the loss before it. Inputs and targets (T_n,) have one length."""
         source, written = Packed(sources), Packed(inputs)
         read = self.encoder.forward(source, self.p["source_embedding.weight"][source.ids])
         state = np.empty((len(source.order), read["h"].shape[1]), np.float32)
         state[source.order] = read["h"][source.last]
         wrote = self.decoder.forward(written, self.p["target_embedding.weight"][written.ids], state)
-        memory, h = source.spread(read["h"]), written.spread(wrote["h"])
+        memory, h, steps = source.spread(read["h"]), wrote["h"], (written.sequence, written.step)
         exists = source.spread(np.ones((len(source.ids), 1), np.float32))[..., 0] > 0
-        weights, context, keys = self._attend(h, memory, exists)
-        joined = np.concatenate([context, h], axis=2)[written.sequence, written.step]
+        weights, summed = self._attend(written.spread(self.affine("attention.query", h)), memory, exists)
+        joined = np.concatenate([(weights @ memory)[steps], h], axis=1)
         combined = self.affine("attention.combine", joined)
         np.tanh(combined, out=combined)
         loss, dlogits = cross_entropy(self.affine("head", combined), written.aligned(targets), None)
         dcombined = self.affine_backward("head", dlogits, combined)
         dcombined *= 1 - combined * combined
-        djoined = written.spread(self.affine_backward("attention.combine", dcombined, joined))
-        dh, dmemory = self._attend_backward(djoined, weights, h, keys, memory)
-        dx, dstate = self.decoder.backward(written, wrote, dh[written.sequence, written.step])
+        djoined = self.affine_backward("attention.combine", dcombined, joined)
+        size = memory.shape[2]
+        dquery, dmemory = self._attend_backward(written.spread(djoined[:, :size]), weights, summed, memory)
+        dh = djoined[:, size:] + self.affine_backward("attention.query", dquery[steps], h)
+        dx, dstate = self.decoder.backward(written, wrote, dh)
         self.table_backward("target_embedding", written.ids, dx)
         dread = dmemory[source.sequence, source.step]
         dread[source.last] += dstate[source.order]
@@ -105,30 +107,35 @@ class PairTwin(Twin):
         self.update()
         return loss
 
-    def _attend(self, h: F32, memory: F32, exists: Any) -> tuple[F32, F32, F32]:
-        """Return weights (N, T, S), context (N, T, H) and keys (N, S, H)."""
+    def _attend(self, query: F32, memory: F32, exists: Any) -> tuple[F32, F32]:
+        """Return weights (N, T, S), and what is scored (N, T, S, A)."""
         keys = memory @ self.p["attention.key.weight"].T
-        weights = h @ keys.transpose(0, 2, 1)
+        summed = query[:, :, None] + keys[:, None]
+        np.tanh(summed, out=summed)
+        weights: F32 = summed @ self.p["attention.score.weight"]
         weights += np.where(exists, 0, -np.inf).astype(np.float32)[:, None]
         weights -= weights.max(axis=2, keepdims=True)
         np.exp(weights, out=weights)
         weights /= weights.sum(axis=2, keepdims=True)
-        return weights, weights @ memory, keys
+        return weights, summed
 
-    def _attend_backward(self, djoined: F32, weights: F32, h: F32, keys: F32, memory: F32) -> tuple[F32, F32]:
-        """Set the gradient of the keys' weight; return those of h and memory."""
-        size = memory.shape[2]
-        dcontext, dh = djoined[..., :size], djoined[..., size:]
+    def _attend_backward(self, dcontext: F32, weights: F32, summed: F32, memory: F32) -> tuple[F32, F32]:
+        """Set the gradients of the scores and the keys' weight; return those of query and memory."""
         de = dcontext @ memory.transpose(0, 2, 1)
         de -= (weights * de).sum(axis=2, keepdims=True)
         de *= weights
-        dkeys = de.transpose(0, 2, 1) @ h
-        rows = dkeys.reshape(-1, size)
-        np.matmul(rows.T, memory.reshape(-1, size), out=self.g["attention.key.weight"])
+        np.matmul(de.reshape(-1), summed.reshape(-1, summed.shape[3]), out=self.g["attention.score.weight"])
+        summed *= summed
+        np.subtract(1, summed, out=summed)
+        summed *= de[..., None]
+        summed *= self.p["attention.score.weight"]
+        dkeys = summed.sum(axis=1)
+        np.matmul(
+            dkeys.reshape(-1, dkeys.shape[2]).T, memory.reshape(-1, memory.shape[2]), out=self.g["attention.key.weight"]
+        )
         dmemory: F32 = weights.transpose(0, 2, 1) @ dcontext
         dmemory += dkeys @ self.p["attention.key.weight"]
-        dh += de @ keys
-        return dh, dmemory
+        return summed.sum(axis=2), dmemory
 
 
 def time_side_by_side(ours: Callable[[int], object], twins: Callable[[int], object], *, rounds: int) -> float:
