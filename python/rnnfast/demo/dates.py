@@ -50,7 +50,7 @@ class Size:
     rounds: int = 25
 
 
-FULL = Size(days=33000, epochs=2)
+FULL = Size(days=33000, epochs=1)
 QUICK = Size(days=2000, epochs=2, held_out=0.01, hidden=24, batch=16, lr=1e-2, measurements=2, measured=100, rounds=1)
 
 
