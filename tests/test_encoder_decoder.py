@@ -58,6 +58,11 @@ def test_names_and_shapes_of_parameters() -> None:
     assert (given["head.bias"], given["decoder.weight_ih_l0"]) == ((4,), (24, 4))
     given = {name: p.shape for name, p in model_of(stop=3).parameters().items()}
     assert (given["head.bias"], given["decoder.weight_ih_l0"]) == ((4,), (24, 5))
+    given = {name: p.shape for name, p in model_of(attention="additive").parameters().items()}
+    assert {name.removeprefix("attention."): s for name, s in given.items() if name.startswith("attention.")} == {
+        "key.weight": (6, 6), "query.weight": (6, 6), "query.bias": (6,), "score.weight": (6,),
+        "combine.weight": (6, 12), "combine.bias": (6,),
+    }  # fmt: skip
     given = {name: p.shape for name, p in model_of("regression").parameters().items()}
     assert (given["head.bias"], given["decoder.weight_ih_l0"]) == ((4,), (24, 4))
 
@@ -151,6 +156,49 @@ def test_a_loss_is_the_mean_over_elements_and_stops(rng: np.random.Generator) ->
     assert 0 <= found["accuracy"] <= 1
 
 
+@pytest.mark.parametrize("attention", ["additive", "dot"])
+@pytest.mark.parametrize("task", TASKS)
+def test_attention_is_a_mean_over_the_source(task: str, attention: str, rng: np.random.Generator) -> None:
+    """Weights (T_i, S_i) that sum to 1, and that say where a changed source is noticed."""
+    items, array = sources(rng)
+    model = model_of(task, attention=attention)
+    for beams in (None, 2) if task == "classification" else (None,):
+        options: dict[str, Any] = {**FLAT, "beams": beams, "return_attention": True}
+        found, maps = model.predict(items, **options)
+        for a, b in zip(found, model.predict(items, **FLAT, beams=beams), strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert [m.shape for m in maps] == [(len(f), n) for f, n in zip(found, SOURCE_LENGTHS, strict=True)]
+        for m in maps:
+            assert m.dtype == np.float64
+            assert (m >= 0).all()
+            np.testing.assert_allclose(m.sum(axis=1), 1 if m.shape[1] else 0, rtol=1e-12)
+        padded = model.predict(array, lengths=SOURCE_LENGTHS, **options)[1]
+        for a, b in zip(padded, maps, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert any(len(m) > 1 and np.ptp(m, axis=0).max(initial=0) > 0 for m in maps), "the weights depend on what is written"
+    assert model.predict([], **options)[1] == []
+
+
+def test_attention_finds_what_the_state_forgets() -> None:
+    """An encoder that remembers nothing: only by looking can the decoder tell which marked step it has to name."""
+    rng = np.random.default_rng(0)
+    x = np.zeros((200, 6, 4))
+    x[np.arange(200)[:, None], np.arange(6), rng.integers(0, 3, (200, 6))] = 1
+    place = rng.integers(0, 5, 200)
+    x[np.arange(200), place, 3] = 3
+    y = x[np.arange(200), place, :3].argmax(axis=1)[:, None]
+    losses = {}
+    for attention in (None, "additive"):
+        model = rf.EncoderDecoder(4, 3, cell="rnn", hidden_size=12, attention=attention, seed=0)
+        model.parameters()["encoder.weight_hh_l0"][...] = np.zeros((12, 12))
+        fixed = rf.Adam({k: p for k, p in model.parameters().items() if k != "encoder.weight_hh_l0"}, lr=1e-2)
+        for _ in range(150):
+            model.zero_grad()
+            losses[attention] = model.loss_and_grad(x, y)
+            fixed.step()
+    assert losses["additive"] < 0.05 < 0.4 < losses[None]
+
+
 def test_vectors_go_on_from_the_vectors_before(rng: np.random.Generator) -> None:
     """The prediction is a fixed point: read as y, it is what the model says at every step."""
     items, _ = sources(rng)
@@ -195,9 +243,9 @@ def test_frames_and_pieces() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_round_trip_through_a_file(task: str, tmp_path: Path, rng: np.random.Generator) -> None:
     items, _ = sources(rng, ids=True)
-    own = {"start": 0, "target_embedding": 2} if task == "classification" else {}
+    own: dict[str, Any] = {"start": 0, "target_embedding": 2} if task == "classification" else {"attention": "dot"}
     model = model_of(task, cell="gru", num_layers=2, source_embedding=5, dtype="float32", **own)
-    y = [np.maximum(t, 1) for t in targets(task, rng)] if own else targets(task, rng)
+    y = [np.maximum(t, 1) for t in targets(task, rng)] if "start" in own else targets(task, rng)
     model.fit(items, y, epochs=1, progress=False, seed=0)
     model.metadata["letters"] = "abc"
     model.save(tmp_path / "m.safetensors")
