@@ -162,6 +162,8 @@ def test_attention_is_a_mean_over_the_source(task: str, attention: str, rng: np.
     """Weights (T_i, S_i) that sum to 1, and that say where a changed source is noticed."""
     items, array = sources(rng)
     model = model_of(task, attention=attention)
+    if task == "classification":
+        model.parameters()["head.bias"][-1:] = np.array([-2.0])  # so that it seldom stops at once
     for beams in (None, 2) if task == "classification" else (None,):
         options: dict[str, Any] = {**FLAT, "beams": beams, "return_attention": True}
         found, maps = model.predict(items, **options)
@@ -175,7 +177,7 @@ def test_attention_is_a_mean_over_the_source(task: str, attention: str, rng: np.
         padded = model.predict(array, lengths=SOURCE_LENGTHS, **options)[1]
         for a, b in zip(padded, maps, strict=True):
             np.testing.assert_array_equal(a, b)
-    assert any(len(m) > 1 and np.ptp(m, axis=0).max(initial=0) > 0 for m in maps), "the weights depend on what is written"
+    assert any(np.ptp(m, axis=0).max(initial=0) > 0 for m in maps if len(m)), "weights depend on what is written"
     assert model.predict([], **options)[1] == []
 
 
