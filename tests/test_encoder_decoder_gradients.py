@@ -9,6 +9,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
+from rnnfast.data import framed
 from tests.comparison import CELLS
 
 SOURCE_LENGTHS, LENGTHS = np.array([5, 0, 7, 3]), np.array([2, 4, 0, 5])
@@ -23,6 +24,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "own-stop": {"source_embedding": 2, "stop": 0},
     "one-boundary": {"target_embedding": 3, "start": 1, "stop": 1},
     "additive": {"attention": "additive", "target_embedding": 2},
+    "ids-attended": {"attention": "additive", "source_embedding": 3, "target_embedding": 2},
     "dot": {"attention": "dot", "source_embedding": 3},
     "regression": {"task": "regression"},
     "regression-additive": {"task": "regression", "attention": "additive"},
@@ -85,10 +87,9 @@ def slope(f: Any, value: np.ndarray, direction: np.ndarray) -> float:
     return float(f(value + 1e-30j * direction).imag / 1e-30)
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_loss_and_every_gradient_are_the_references(cell: str, name: str) -> None:
-    problem, rng = Problem(cell, name), np.random.default_rng(3)
-    params = problem.model.state_dict()
+def compare(problem: Problem) -> None:
+    """The loss to the last digits, every gradient along two random directions of its tensor."""
+    params, rng = problem.model.state_dict(), np.random.default_rng(3)
     value = problem.ask("loss_and_grad")
     assert value == problem.ask("loss") == pytest.approx(problem.reference_loss(params), rel=1e-13)
     for key, p in problem.model.parameters().items():
@@ -98,6 +99,35 @@ def test_loss_and_every_gradient_are_the_references(cell: str, name: str) -> Non
             expected = slope(lambda v, k=key: problem.reference_loss({**params, k: v}), params[key], direction)
             size = np.linalg.norm(p.grad) * np.linalg.norm(direction)
             assert float(np.vdot(p.grad, direction)) == pytest.approx(expected, rel=1e-11, abs=1e-13 * size), key
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_loss_and_every_gradient_are_the_references(cell: str, name: str) -> None:
+    compare(Problem(cell, name))
+
+
+FAULTS: dict[str, tuple[str, str, Any]] = {
+    "the decoder begins at zero": ("decoder", "forward", lambda f: lambda x, state, n: f(x, None, n)),
+    "the encoder's state gets no gradient": ("encoder", "backward", lambda f: lambda tape, dy, d: f(tape, dy, None)),
+    "attention gives the encoder no gradient": ("encoder", "backward", lambda f: lambda tape, dy, d: f(tape, None, d)),
+    "the decoder's h gets no gradient": ("decoder", "backward", lambda f: lambda tape, dh: f(tape, 0 * dh)),
+    "a source's length is ignored": ("encoder", "forward", lambda f: lambda x, state, n: f(x, state, None)),
+    "attention sees padding": ("attention", "forward", lambda f: lambda h, m, n, s: f(h, m, n, None)),
+    "attention forgets h": ("attention", "forward", lambda f: lambda h, m, n, s: f(0 * h, m, n, s)),
+    "start is stop": ("targets", "framed", lambda f: lambda s: framed(s, 4, 4)),
+    "stop is not learned": ("targets", "framed", lambda f: lambda s: framed(s, 5)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, (part, method, change) = Problem("lstm", "ids-attended"), FAULTS[fault]
+    compare(problem)
+    problem.model.zero_grad()
+    owner = getattr(problem.model.net, part)
+    monkeypatch.setattr(owner, method, change(getattr(owner, method)))
+    with pytest.raises(AssertionError):
+        compare(problem)
 
 
 @pytest.mark.parametrize("name", ["frames-to-ids", "additive"])
