@@ -217,7 +217,9 @@ def test_empty_data_give_empty_results() -> None:
     assert model.predict([]) == []
     assert model.predict_proba([]) == []
     assert model_of("regression").predict([], **FLAT).shape == (0, 6, 4)
-    assert model_of("multilabel").predict_proba([], **FLAT).shape == (0, 6, 4)
+    p, labels = (getattr(model_of("multilabel"), name)([], **FLAT) for name in ("predict_proba", "predict"))
+    assert p.shape == labels.shape == (0, 6, 4)
+    assert (p.dtype, labels.dtype) == (np.float64, np.int64)
     assert model.evaluate([], []) == {"loss": 0.0}
     nothing = [np.zeros((0, 3))] * 2
     assert np.isfinite(model.loss(nothing, [[], []])), "both should stop at once"

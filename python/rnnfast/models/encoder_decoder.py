@@ -149,7 +149,7 @@ class EncoderDecoder(SupervisedModel):
             raise ValueError("return_attention: a model with attention required (attention='dot'), got attention=None")
         sources = self._sources(x, lengths)
         found = self._written(sources, max_length, batch_size, beams, length_penalty)
-        arranged = self.net.targets.arranged(found, max_length)
+        arranged = self.net.targets.arranged(found, max_length, self.net.targets.kind)
         return (arranged, self.net.maps(sources, found, batch_size)) if return_attention else arranged
 
     def predict_proba(
@@ -177,7 +177,7 @@ class EncoderDecoder(SupervisedModel):
         sources = self._sources(x, lengths)
         again = self.net.again(sources, self._written(sources, max_length, batch_size), batch_size)
         p = self.task.probabilities(self._all_outputs(again))
-        return self.net.targets.arranged(np.split(p, np.cumsum(again.targets.lengths))[:-1], max_length)
+        return self.net.targets.arranged(np.split(p, np.cumsum(again.targets.lengths))[:-1], max_length, p.dtype)
 
     def _data(
         self,

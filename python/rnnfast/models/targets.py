@@ -103,11 +103,11 @@ class Targets:
             raise OverflowError(f"max_length: a number up to 2^62 required, got {max_length}")
         return np.full(len(sources), max_length, np.int64)
 
-    def arranged(self, items: list[Array], max_length: int | None) -> Any:
-        """Return what belongs to the elements of each prediction as users get it."""
+    def arranged(self, items: list[Array], max_length: int | None, kind: DType) -> Any:
+        """Return what belongs to the elements of each prediction as users get it; vectors as one array."""
         if self.ids:
             return items
-        return np.stack(items) if items else np.zeros((0, max_length or 0, self.outputs), self.kind)
+        return np.stack(items) if items else np.zeros((0, max_length or 0, self.outputs), kind)
 
     def joined(self, items: list[Array]) -> Sequences:
         """Return predictions as sequences that the decoder can read."""
