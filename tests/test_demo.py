@@ -16,8 +16,9 @@ from rnnfast.demo import pictures, report
 from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step, slowest_units
 from rnnfast.demo.tasks import TASKS, task_named
 from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin, hidden_states
-from rnnfast.demo.twin import GruTwin, Packed, time_side_by_side
-from rnnfast.models import ManyToOne, OneToMany
+from rnnfast.demo.twin import GruTwin, PairTwin, time_side_by_side
+from rnnfast.demo.twin_layer import Packed
+from rnnfast.models import EncoderDecoder, ManyToOne, OneToMany
 
 KEYS = [
     "mode", "task", "metric", "higher_is_better", "value", "yardsticks", "beats_all", "seconds", "speedup_vs_numpy",
@@ -70,7 +71,9 @@ def test_a_seed_decides_everything_but_the_clock(quick_results: dict[str, Result
 
 
 def test_unknown_tasks_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"task: one of unicode-names, source-syntax, manual.* required, got 'sums'"):
+    with pytest.raises(
+        ValueError, match=r"task: one of unicode-names, source-syntax, dates, manual.* required, got 'sums'"
+    ):
         task_named("sums")
 
 
@@ -184,8 +187,12 @@ def sequences(rng: np.random.Generator, lengths: list[int], symbols: int) -> lis
     return [rng.integers(symbols, size=n) for n in lengths]
 
 
+def values_of(model: Any) -> dict[str, Any]:
+    return {name: p.value for name, p in model.parameters().items()}
+
+
 def twin_of(model: Any, **options: Any) -> GruTwin:
-    return GruTwin({name: p.value for name, p in model.parameters().items()}, **options)
+    return GruTwin(values_of(model), **options)
 
 
 def test_packing_puts_steps_together() -> None:
@@ -214,6 +221,19 @@ def test_twin_trains_as_a_one_to_many_model(rng: np.random.Generator) -> None:
         x = sequences(rng, [9, 4, 6], 6)
         ours = stepper.step(x)
         assert ours == pytest.approx(twin.step([s[:-1] for s in x], [s[1:] for s in x]), rel=1e-4)
+    for name, p in model.parameters().items():
+        np.testing.assert_allclose(p.value, twin.p[name], atol=2e-4, err_msg=name)
+
+
+def test_twin_trains_as_an_encoder_decoder(rng: np.random.Generator) -> None:
+    """Sources of several lengths, targets of one, as ISO dates are; and of several."""
+    options: dict[str, Any] = {"cell": "gru", "source_embedding": 4, "target_embedding": 3, "attention": "additive"}
+    model = EncoderDecoder(7, 6, hidden_size=10, seed=1, **options)
+    twin, stepper = PairTwin(values_of(model), lr=0.01, clip_norm=0.1), Stepper(model, lr=0.01, clip_norm=0.1)
+    for lengths in ([4, 4, 4], [2, 5, 3]) * 5:
+        x, y = sequences(rng, [9, 4, 6], 7), sequences(rng, lengths, 6)
+        ours = stepper.step(x, y)
+        assert ours == pytest.approx(twin.step(x, [np.r_[7, s] for s in y], [np.r_[s, 6] for s in y]), rel=1e-4)
     for name, p in model.parameters().items():
         np.testing.assert_allclose(p.value, twin.p[name], atol=2e-4, err_msg=name)
 

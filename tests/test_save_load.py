@@ -19,6 +19,10 @@ MODELS: dict[str, Any] = {
     "labels": lambda: rf.ManyToOne(6, 2, cell="gru", embedding=3, hidden_size=2, task="multilabel", dtype="float64"),
     "relu": lambda: rf.ManyToOne(2, 1, cell="rnn", cell_options={"activation": "relu"}, task="regression"),
     "writer": lambda: rf.OneToMany(4, 3, hidden_size=2, cell_options={"forget_bias": 1.0}, context_size=3, seed=2),
+    "translator": lambda: rf.EncoderDecoder(
+        4, 3, hidden_size=2, num_layers=2, source_embedding=5, target_embedding=2, attention="additive", stop=1, seed=4
+    ),
+    "waves": lambda: rf.EncoderDecoder(2, 3, cell="gru", hidden_size=3, task="regression", attention="dot"),
     "numbers": lambda: rf.OneToMany(2, cell="gru", hidden_size=3, task="regression", dtype="float64"),
 }
 
@@ -136,6 +140,23 @@ def test_contradictions_are_refused_before_memory_is_claimed(saved: Path, change
     rewritten(saved, change)
     with pytest.raises(ValueError, match=r"good: a file of a known model required, got"):
         rf.load(saved)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source_size": 10**12}, {"target_size": 10**12}, {"hidden_size": 10**9}, {"num_layers": 10**9},
+        {"source_embedding": 10**12}, {"target_embedding": 10**12}, {"source_embedding": None},
+        {"target_embedding": None}, {"attention": None}, {"attention": "dot"}, {"start": 2}, {"start": 7},
+        {"stop": None}, {"stop": 10**12}, {"task": "regression"}, {"bidirectional": True}, {"cell": "gru"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_contradictions_of_two_stacks_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    MODELS["translator"]().save(tmp_path / "good")
+    rewritten(tmp_path / "good", lambda saved, tensors: saved["config"].update(changes))
+    with pytest.raises(ValueError, match=r"good: a file of a known model required, got"):
+        rf.load(tmp_path / "good")
 
 
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:

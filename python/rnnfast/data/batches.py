@@ -113,14 +113,19 @@ class AlignedData:
         if self.batch_size < 1:
             raise ValueError(f"batch_size: at least 1 required, got {self.batch_size}")
 
+    @property
+    def sizes(self) -> Int64:
+        """Steps of each sequence (N,): what those of a batch should have alike."""
+        return self.inputs.lengths
+
     def __len__(self) -> int:
         """Return the number of batches, pieces counted, in an epoch without shuffling."""
-        groups = batch_indices(self.inputs.lengths, self.batch_size)
+        groups = batch_indices(self.sizes, self.batch_size)
         return sum(len(self._starts(index)) for index in groups)
 
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
         """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""
-        for index in batch_indices(self.inputs.lengths, self.batch_size, rng):
+        for index in batch_indices(self.sizes, self.batch_size, rng):
             for start in self._starts(index):
                 yield self.batch(index, start, None if self.tbptt is None else start + self.tbptt)
 

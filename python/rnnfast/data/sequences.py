@@ -106,9 +106,14 @@ class Sequences:
 
 
 def as_id_sequences(
-    x: Array | Sequence[Any], vocabulary: int, *, lengths: npt.ArrayLike | None = None, name: str = "x"
+    x: Array | Sequence[Any],
+    vocabulary: int,
+    *,
+    lengths: npt.ArrayLike | None = None,
+    name: str = "x",
+    size: str = "input_size",
 ) -> Sequences:
-    """Convert integer ids, (N, T) or a list of 1-D arrays, and check ``0 <= id < vocabulary``.
+    """Convert integer ids, (N, T) or a list of 1-D arrays, and check ``0 <= id < vocabulary`` (the user's ``size``).
 
     Raises
     ------
@@ -127,8 +132,8 @@ def as_id_sequences(
         items = [_ids(f"{name}[{n}]", np.asarray(item)) for n, item in enumerate(x)]
         for n, item in enumerate(items):
             _check_rank(f"{name}[{n}]", item, 1, "integer ids (T,)", "(T,)")
-        result = _from_list(items, np.zeros(0, np.int64))
-    _check_ids(name, result, vocabulary)
+        result = joined(items, np.zeros(0, np.int64))
+    _check_ids(name, result, vocabulary, size)
     return result
 
 
@@ -139,10 +144,11 @@ def as_real_sequences(
     *,
     lengths: npt.ArrayLike | None = None,
     name: str = "x",
+    size: str = "input_size",
 ) -> Sequences:
     """Convert real sequences, (N, T, C) or a list of (T_i, C) arrays, to ``dtype``.
 
-    With C = 1 the last axis may be left out.
+    With C = 1 the last axis may be left out. C is the user's ``size``.
 
     Raises
     ------
@@ -157,7 +163,7 @@ def as_real_sequences(
         if features == 1 and x.ndim == 2:
             x = x[..., None]
         _check_rank(name, x, 3, f"shape (N, T, C) with C = {features}", "(N, T, C)")
-        _check_features(name, x, features)
+        _check_features(name, x, features, size)
         return _from_array(x.reshape(-1, features), x.shape[0], x.shape[1], lengths)
     _no_lengths(name, lengths)
     items = []
@@ -166,9 +172,9 @@ def as_real_sequences(
         if features == 1 and item.ndim == 1:
             item = item[:, None]
         _check_rank(f"{name}[{n}]", item, 2, f"shape (T, C) with C = {features}", "(T, C)")
-        _check_features(f"{name}[{n}]", item, features)
+        _check_features(f"{name}[{n}]", item, features, size)
         items.append(item)
-    return _from_list(items, np.zeros((0, features), dtype))
+    return joined(items, np.zeros((0, features), dtype))
 
 
 def check_lengths(name: str, lengths: npt.ArrayLike, count: int, longest: int) -> Int64:
@@ -199,7 +205,8 @@ def _from_array(values: Array, count: int, steps: int, lengths: npt.ArrayLike | 
     return Sequences(values, offsets, check_lengths("lengths", lengths, count, steps), ragged=True)
 
 
-def _from_list(items: list[Array], empty: Array) -> Sequences:
+def joined(items: list[Array], empty: Array) -> Sequences:
+    """Return arrays (T_i, ...) as sequences; ``empty`` (0, ...) has the dtype where there are none."""
     lengths = np.array([len(item) for item in items], np.int64)
     offsets = np.cumsum(lengths) - lengths
     return Sequences(np.concatenate([empty, *items]), offsets, lengths, ragged=True)
@@ -217,9 +224,9 @@ def _check_rank(name: str, x: Array, rank: int, wanted: str, axes: str) -> None:
         raise ValueError(f"{name}: {wanted} required, got shape {x.shape}")
 
 
-def _check_features(name: str, x: Array, features: int) -> None:
+def _check_features(name: str, x: Array, features: int, size: str) -> None:
     if x.shape[-1] != features:
-        raise ValueError(f"{name}: last axis C = input_size = {features} required, got shape {x.shape}")
+        raise ValueError(f"{name}: last axis C = {size} = {features} required, got shape {x.shape}")
 
 
 def _reals(name: str, x: Array, dtype: DType) -> Array:
@@ -234,8 +241,8 @@ def _ids(name: str, x: Array) -> Int64:
     return np.ascontiguousarray(x, np.int64)
 
 
-def _check_ids(name: str, s: Sequences, vocabulary: int) -> None:
+def _check_ids(name: str, s: Sequences, vocabulary: int, size: str) -> None:
     ids = s.flat(np.arange(len(s), dtype=np.int64)) if s.ragged else s.values
     if ids.size and not (ids.min() >= 0 and ids.max() < vocabulary):
         wrong = int(ids.min() if ids.min() < 0 else ids.max())
-        raise ValueError(f"{name}: ids 0..{vocabulary - 1} (input_size = {vocabulary}) required, got {wrong}")
+        raise ValueError(f"{name}: ids 0..{vocabulary - 1} ({size} = {vocabulary}) required, got {wrong}")

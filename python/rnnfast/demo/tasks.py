@@ -10,6 +10,7 @@ from rnnfast.demo.results import Result, Settings
 TASKS = {
     "unicode-names": "rnnfast.demo.unicode_names",
     "source-syntax": "rnnfast.demo.source_syntax",
+    "dates": "rnnfast.demo.dates",
     "manual": "rnnfast.demo.manual",
 }
 """Names as the command line takes them, and modules; they run in this order."""

@@ -1,5 +1,6 @@
 """Models: recurrent layers with their inputs, heads and losses."""
 
+from rnnfast.models.encoder_decoder import EncoderDecoder as EncoderDecoder
 from rnnfast.models.many_to_many import ManyToMany as ManyToMany
 from rnnfast.models.many_to_one import ManyToOne as ManyToOne
 from rnnfast.models.one_to_many import OneToMany as OneToMany

@@ -77,7 +77,7 @@ class Model(Module):
     def _all_outputs(self, data: Any) -> Array:
         """Return the outputs of all batches, one below the other."""
         found = [self._outputs(batch, None, keep=False)[0] for batch in data.batches()]
-        return np.concatenate(found) if found else np.zeros((0, self.config["output_size"]), self.dtype)
+        return np.concatenate(found) if found else np.zeros((0, self._parts["head"].weight.shape[0]), self.dtype)
 
     def summary(self) -> str:
         """Return a table of the parameters.

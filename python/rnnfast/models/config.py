@@ -10,22 +10,27 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.models.parts import Affine, as_size
+from rnnfast.models.parts import Affine, as_int, as_size
 from rnnfast.models.stem import Stem
 
 DType = np.dtype[Any]
 Config = dict[str, Any]
 H = TypeVar("H", bound=Affine)
 
+SIZES = {"input_size", "output_size", "source_size", "target_size", "hidden_size", "num_layers"}
+OPTIONAL_SIZES = {"embedding", "context_size", "source_embedding", "target_embedding"}
+
 
 def checked(config: Mapping[str, Any]) -> Config:
     """Return a constructor's arguments as JSON can hold them, sizes and dtype checked."""
     known = dict(config)
-    for name in ("input_size", "output_size", "hidden_size", "num_layers"):
+    for name in sorted(SIZES & known.keys()):
         known[name] = as_size(name, known[name])
-    for name in ("embedding", "context_size"):
+    for name in sorted(OPTIONAL_SIZES & known.keys()):
+        known[name] = None if known[name] is None else as_size(name, known[name])
+    for name in ("start", "stop"):
         if known.get(name) is not None:
-            known[name] = as_size(name, known[name])
+            known[name] = as_int(name, known[name])
     if not isinstance(known["bidirectional"], bool | np.bool_):
         raise TypeError(f"bidirectional: True or False required, got {known['bidirectional']!r}")
     known["bidirectional"] = bool(known["bidirectional"])
@@ -50,18 +55,36 @@ def as_dtype(dtype: npt.DTypeLike) -> DType:
 
 def build(config: Config, head: type[H], *, one_hot: bool = False) -> tuple[Stem, H, np.random.Generator]:
     """Return stem, head and the generator for what else has initial values."""
-    rng, dtype = np.random.default_rng(config["seed"]), np.dtype(config["dtype"])
-    stem = Stem(
-        config["input_size"],
+    rng = np.random.default_rng(config["seed"])
+    stem = build_stem(
+        config, config["input_size"], rng, embedding=config["embedding"], one_hot=one_hot,
+        bidirectional=config["bidirectional"],
+    )  # fmt: skip
+    return stem, head(stem.size, config["output_size"], stem.dtype, rng), rng
+
+
+def build_stem(
+    config: Config,
+    input_size: int,
+    rng: np.random.Generator,
+    *,
+    embedding: int | None,
+    one_hot: bool,
+    bidirectional: bool,
+    named: str = "input_size",
+) -> Stem:
+    """Return the stem whose layers the configuration describes."""
+    return Stem(
+        input_size,
         cell=config["cell"],
         hidden_size=config["hidden_size"],
         num_layers=config["num_layers"],
-        bidirectional=config["bidirectional"],
+        bidirectional=bidirectional,
         dropout=config["dropout"],
         cell_options=config["cell_options"],
-        embedding=config["embedding"],
+        embedding=embedding,
         one_hot=one_hot,
-        dtype=dtype,
+        dtype=np.dtype(config["dtype"]),
         rng=rng,
+        named=named,
     )
-    return stem, head(stem.size, config["output_size"], dtype, rng), rng

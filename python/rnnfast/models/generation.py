@@ -22,7 +22,13 @@ ELEMENTS = {"classification": "id", "multilabel": "labels", "regression": "vecto
 
 
 def write_on(
-    stem: Stem, head: Affine, task: Task, state: Any, options: WritingOptions, prefix: Int64 | None
+    stem: Stem,
+    head: Affine,
+    task: Task,
+    state: Any,
+    options: WritingOptions,
+    prefix: Int64 | None = None,
+    attention: _ops.WriterAttention | None = None,
 ) -> tuple[Array, Int64, Float64]:
     """Let a model run on its own elements from the states that prompts have left.
 
@@ -35,6 +41,8 @@ def write_on(
     options : WritingOptions
     prefix : int64 (R, P) or None
         Ids forced at the start; below 0 they are free.
+    attention : WriterAttention or None
+        What stands between h and the head.
 
     Returns
     -------
@@ -44,7 +52,10 @@ def write_on(
     log_p : float64 (R, length)
         Of ids: the model's own, before temperature and restrictions.
     """
-    writer = _ops.Writer(layers=stem.rnn.packed(), table=stem.input.table, head=head.weight.value, bias=head.bias.value)
+    writer = _ops.Writer(
+        layers=stem.rnn.packed(), table=stem.input.table, head=head.weight.value, bias=head.bias.value,
+        attention=attention,
+    )  # fmt: skip
     if options.beams is not None:
         return _search(stem, writer, state, options, prefix)
     return _ops.generate(

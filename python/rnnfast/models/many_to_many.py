@@ -14,12 +14,12 @@ from rnnfast.models.config import build, checked
 from rnnfast.models.parts import StepHead, as_weights
 from rnnfast.models.stem import stem_sizes
 from rnnfast.models.stepwise import StepwiseModel
-from rnnfast.models.supervised import SupervisedModel
+from rnnfast.models.supervised import ReadingModel
 
 Array = npt.NDArray[Any]
 
 
-class ManyToMany(StepwiseModel, SupervisedModel):
+class ManyToMany(StepwiseModel, ReadingModel):
     """A sequence in, an output at every step: ``outputs(t) = W_head h(t) + b_head`` of the top layer's h.
 
     Tag the words of a sentence, estimate a quantity at every instant, or answer yes-no questions all the way.

@@ -72,10 +72,11 @@ class InputPart(Protocol):
     """Makes the layer's input (N, T, size) of what the user gives.
 
     Where that is ids, ``table (V, size)`` holds the input of every one; ``backward`` gets its dy only where there
-    are parameters.
+    are parameters. ``named`` is what users call the number of features or ids.
     """
 
     size: int
+    named: str
 
     @property
     def table(self) -> Array | None: ...  # noqa: D102
@@ -92,9 +93,10 @@ class InputPart(Protocol):
 class Vectors(Module):
     """Real vectors (N, T, C), passed on as they are."""
 
-    def __init__(self, size: int, dtype: DType) -> None:
+    def __init__(self, size: int, dtype: DType, named: str) -> None:
         self.size = size
         self.dtype = dtype
+        self.named = named
         self.table = None
 
     def parameters(self) -> dict[str, Parameter]:
@@ -103,7 +105,7 @@ class Vectors(Module):
 
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences:
         """Convert the user's sequences to the model's dtype."""
-        return as_real_sequences(x, self.size, self.dtype, lengths=lengths, name=name)
+        return as_real_sequences(x, self.size, self.dtype, lengths=lengths, name=name, size=self.named)
 
     def forward(self, x: Array) -> Array:
         """Return x."""
@@ -119,8 +121,9 @@ class Embedding(Module):
     Parameter ``weight (V, D)``, from N(0, 1) as in PyTorch.
     """
 
-    def __init__(self, vocabulary: int, size: int, dtype: DType, rng: np.random.Generator) -> None:
+    def __init__(self, vocabulary: int, size: int, dtype: DType, rng: np.random.Generator, named: str) -> None:
         self.size = size
+        self.named = named
         self.weight = Parameter(rng.standard_normal((vocabulary, size)).astype(dtype))
 
     @property
@@ -134,7 +137,7 @@ class Embedding(Module):
 
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences:
         """Check the user's ids."""
-        return as_id_sequences(x, self.weight.shape[0], lengths=lengths, name=name)
+        return as_id_sequences(x, self.weight.shape[0], lengths=lengths, name=name, size=self.named)
 
     def forward(self, x: Array) -> Array:
         """Return the vectors of ids x."""
@@ -148,8 +151,9 @@ class Embedding(Module):
 class OneHot(Module):
     """Ids (N, T) as unit vectors (N, T, V): an embedding that is not learned."""
 
-    def __init__(self, vocabulary: int, dtype: DType) -> None:
+    def __init__(self, vocabulary: int, dtype: DType, named: str) -> None:
         self.size = vocabulary
+        self.named = named
         self.table = np.eye(vocabulary, dtype=dtype)
 
     def parameters(self) -> dict[str, Parameter]:
@@ -158,7 +162,7 @@ class OneHot(Module):
 
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences:
         """Check the user's ids."""
-        return as_id_sequences(x, self.size, lengths=lengths, name=name)
+        return as_id_sequences(x, self.size, lengths=lengths, name=name, size=self.named)
 
     def forward(self, x: Array) -> Array:
         """Return the unit vectors of ids x."""
@@ -168,12 +172,17 @@ class OneHot(Module):
         """Do nothing: the vectors are fixed."""
 
 
-def as_size(name: str, value: Any) -> int:
-    """Return a size as an int; TypeError when it is no integer, ValueError below 1."""
+def as_int(name: str, value: Any) -> int:
+    """Return an integer as an int; TypeError when it is none."""
     try:
-        size = operator.index(value)
+        return operator.index(value)
     except TypeError:
         raise TypeError(f"{name}: an integer required, got {type(value).__name__}") from None
+
+
+def as_size(name: str, value: Any) -> int:
+    """Return a size as an int; TypeError when it is no integer, ValueError below 1."""
+    size = as_int(name, value)
     if size < 1:
         raise ValueError(f"{name}: at least 1 required, got {size}")
     return size

@@ -7,11 +7,12 @@ from typing import Any
 
 from rnnfast import checkpoint
 from rnnfast.models.base import Model
+from rnnfast.models.encoder_decoder import EncoderDecoder
 from rnnfast.models.many_to_many import ManyToMany
 from rnnfast.models.many_to_one import ManyToOne
 from rnnfast.models.one_to_many import OneToMany
 
-MODELS: dict[str, type[Any]] = {model.__name__: model for model in (ManyToOne, ManyToMany, OneToMany)}
+MODELS: dict[str, type[Any]] = {model.__name__: model for model in (ManyToOne, ManyToMany, EncoderDecoder, OneToMany)}
 
 
 def load(path: str | os.PathLike[str]) -> Any:

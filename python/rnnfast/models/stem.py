@@ -35,6 +35,8 @@ class Stem(Module):
         Size of the vectors that stand for ids.
     one_hot : bool
         Without embedding, take ids and give the layer unit vectors.
+    named : str
+        What users call ``input_size``.
     """
 
     def __init__(
@@ -51,11 +53,16 @@ class Stem(Module):
         one_hot: bool,
         dtype: DType,
         rng: np.random.Generator,
+        named: str = "input_size",
     ) -> None:
         if cell not in CELLS:
             raise ValueError(f"cell: one of {', '.join(CELLS)} required, got {cell!r}")
         self.dtype = dtype
-        self.input: InputPart = self._input(input_size, embedding, one_hot, rng)
+        self.input: InputPart
+        if embedding is not None:
+            self.input = Embedding(input_size, as_size("embedding", embedding), dtype, rng, named)
+        else:
+            self.input = (OneHot if one_hot else Vectors)(input_size, dtype, named)
         self.rnn: Any = CELLS[cell](
             self.input.size,
             hidden_size,
@@ -69,11 +76,6 @@ class Stem(Module):
         self.directions = 2 if bidirectional else 1
         self.states = 2 if cell == "lstm" else 1
         self.size = self.directions * hidden_size
-
-    def _input(self, input_size: int, embedding: int | None, one_hot: bool, rng: np.random.Generator) -> InputPart:
-        if embedding is not None:
-            return Embedding(input_size, as_size("embedding", embedding), self.dtype, rng)
-        return OneHot(input_size, self.dtype) if one_hot else Vectors(input_size, self.dtype)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters of both parts under their names."""
@@ -114,15 +116,16 @@ class Stem(Module):
 
 def stem_sizes(tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
     """Read a model's sizes from its tensors, to compare them with its configuration before building it."""
-    directions = 2 if config["bidirectional"] else 1
-    layers = sum(name.startswith("rnn.weight_hh_l") for name in tensors)
-    sizes = {
-        "hidden_size": tensors["rnn.weight_hh_l0"].shape[1],
-        "num_layers": layers // directions,
-        "output_size": tensors["head.weight"].shape[0],
-        "input_size": tensors["rnn.weight_ih_l0"].shape[1],
-    }
+    sizes = rnn_sizes(tensors, "rnn", 2 if config["bidirectional"] else 1)
+    sizes["output_size"] = tensors["head.weight"].shape[0]
+    sizes["input_size"] = tensors["rnn.weight_ih_l0"].shape[1]
     if config["embedding"] is not None:
         sizes["embedding"] = sizes["input_size"]
         sizes["input_size"] = tensors["embedding.weight"].shape[0]
     return sizes
+
+
+def rnn_sizes(tensors: Mapping[str, Array], part: str, directions: int) -> dict[str, int]:
+    """Read the sizes of the stack of layers whose tensors are called ``part.*``."""
+    layers = sum(name.startswith(f"{part}.weight_hh_l") for name in tensors)
+    return {"hidden_size": tensors[f"{part}.weight_hh_l0"].shape[1], "num_layers": layers // directions}

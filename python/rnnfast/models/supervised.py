@@ -20,11 +20,7 @@ Array = npt.NDArray[Any]
 
 
 class SupervisedModel(Model):
-    """``fit``, ``predict``, ``evaluate`` and ``loss`` in terms of x and y.
-
-    A subclass says what its data are (``_data``, ``_unlabelled``), and what arrays its outputs become
-    (``_arranged``).
-    """
+    """``fit``, ``evaluate`` and ``loss`` in terms of x and y; a subclass says what its data are (``_data``)."""
 
     @abstractmethod
     def _data(
@@ -38,21 +34,6 @@ class SupervisedModel(Model):
         context: npt.ArrayLike | None = None,
     ) -> Any:
         """Check and convert the user's data."""
-
-    @abstractmethod
-    def _unlabelled(
-        self,
-        x: Any,
-        *,
-        batch_size: int,
-        lengths: npt.ArrayLike | None = None,
-        context: npt.ArrayLike | None = None,
-    ) -> Any:
-        """Check and convert x; the targets are left empty of meaning."""
-
-    @abstractmethod
-    def _arranged(self, data: Any, values: Array) -> Any:
-        """Give values that belong to all outputs, one below the other, the shape the user expects."""
 
     def fit(
         self,
@@ -141,6 +122,33 @@ class SupervisedModel(Model):
         """Return the loss and the task's metrics: accuracy, or the mean absolute error (mae)."""
         return train.evaluate(self, self._data(x, y, batch_size=batch_size, **options))
 
+    def _one_batch(self, x: Any, y: Any, options: dict[str, Any]) -> Any:
+        data = self._data(x, y, batch_size=1, **options)
+        return data.batch(np.arange(len(data.inputs), dtype=np.int64))
+
+
+class ReadingModel(SupervisedModel):
+    """A supervised model whose predictions are read off the outputs of a batch.
+
+    A subclass says what data without targets are (``_unlabelled``), and what arrays its outputs become
+    (``_arranged``).
+    """
+
+    @abstractmethod
+    def _unlabelled(
+        self,
+        x: Any,
+        *,
+        batch_size: int,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Any:
+        """Check and convert x; the targets are left empty of meaning."""
+
+    @abstractmethod
+    def _arranged(self, data: Any, values: Array) -> Any:
+        """Give values that belong to all outputs, one below the other, the shape the user expects."""
+
     def predict(self, x: Any, *, batch_size: int = 256, **options: Any) -> Any:
         """Return the prediction for every output: a class id, numbers, or 0 and 1 for each label."""
         data = self._unlabelled(x, batch_size=batch_size, **options)
@@ -150,10 +158,6 @@ class SupervisedModel(Model):
         """Return the probabilities of the K classes or labels; ValueError for a regression."""
         data = self._unlabelled(x, batch_size=batch_size, **options)
         return self._arranged(data, self.task.probabilities(self._all_outputs(data)))
-
-    def _one_batch(self, x: Any, y: Any, options: dict[str, Any]) -> Any:
-        data = self._data(x, y, batch_size=1, **options)
-        return data.batch(np.arange(len(data.inputs), dtype=np.int64))
 
 
 def _named(validation_data: tuple[Any, Any] | Mapping[str, Any]) -> dict[str, Any]:

@@ -35,3 +35,4 @@ from rnnfast.reference.heads import softmax_cross_entropy as softmax_cross_entro
 from rnnfast.reference.sequence import Tape as Tape
 from rnnfast.reference.sequence import backward as backward
 from rnnfast.reference.sequence import forward as forward
+from rnnfast.reference.transduction import encoder_decoder as encoder_decoder

@@ -1,0 +1,125 @@
+"""What a decoder reads and what it should write, made of the sequences that users want written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, framed, joined
+from rnnfast.losses import Task
+from rnnfast.models.parts import as_int
+from rnnfast.sampling import LARGEST
+
+Array = npt.NDArray[Any]
+Int64 = npt.NDArray[np.int64]
+DType = np.dtype[Any]
+
+
+class Targets:
+    """Frames sequences y: ids become ``[start, y, stop]``, vectors ``[0, y]``.
+
+    All elements but the last are what the decoder reads, all but the first what it should write. An id that users do
+    not reserve for ``start`` or ``stop`` is put behind theirs, first that of ``stop``.
+
+    Parameters
+    ----------
+    task : Task
+    target_size : int
+        Ids, or numbers of a vector.
+    start, stop : int or None
+        Ids that users reserve; None for vectors, which neither begin nor end with an element of their own.
+    dtype : numpy dtype
+
+    Attributes
+    ----------
+    outputs, inputs : int
+        Ids or numbers that the decoder writes and reads.
+    start, stop : int or None
+        Ids, the model's own included.
+    kind : numpy dtype
+        Of predictions.
+
+    Examples
+    --------
+    >>> from rnnfast.losses import task_named
+    >>> targets = Targets(task_named("classification"), 5, None, None, np.dtype("float32"))
+    >>> targets.outputs, targets.inputs, targets.read([[3, 1]], 1).values.tolist()
+    (6, 7, [6, 3, 1, 5])
+    """
+
+    def __init__(self, task: Task, target_size: int, start: int | None, stop: int | None, dtype: DType) -> None:
+        self.task = task
+        self.size = target_size
+        self.dtype = dtype
+        self.ids = task.name == "classification"
+        self.kind = dtype if task.name == "regression" else np.dtype(np.int64)
+        self.reserved = {"start": start, "stop": stop}
+        self._check_reserved()
+        self.outputs = self.inputs = target_size
+        self.start: int | None = start
+        self.stop: int | None = stop
+        if self.ids:
+            self.outputs += stop is None
+            self.inputs = self.outputs + (start is None)
+            self.stop = target_size if stop is None else stop
+            self.start = self.outputs if start is None else start
+
+    def read(self, y: Any, count: int) -> Sequences:
+        """Return the framed sequences of ``count`` sources after checking them."""
+        if self.ids:
+            found = as_id_sequences(y, self.size, name="y", size="target_size")
+        else:
+            found = as_real_sequences(y, self.size, self.dtype, name="y", size="target_size")
+        if len(found) != count:
+            raise ValueError(f"y: a sequence for every source required (N = {count}), got {len(found)}")
+        values = found.flat(np.arange(count, dtype=np.int64))
+        for name, reserved in self.reserved.items():
+            if reserved is not None and (values == reserved).any():
+                raise ValueError(f"y: ids other than {name} = {reserved} required (the model adds it), got it")
+        self.task.targets(values, self.size, self.dtype)
+        return self.framed(found)
+
+    def framed(self, s: Sequences) -> Sequences:
+        """Return sequences with what stands before and behind them."""
+        return framed(s, self.start, self.stop) if self.ids else framed(s, 0.0)
+
+    def first(self, count: int) -> Array:
+        """Return what the decoder reads first, as ``count`` sequences of one step."""
+        if self.ids:
+            return np.full((count, 1), self.start, np.int64)
+        return np.zeros((count, 1, self.inputs), self.dtype)
+
+    def limits(self, sources: Sequences, max_length: int | None) -> Int64:
+        """Return the most elements (N,) that may be written of each source."""
+        if max_length is None:
+            if self.ids:
+                return 2 * sources.lengths + 10
+            raise ValueError(f"max_length: a number required for task={self.task.name!r} (nothing stops), got None")
+        if as_int("max_length", max_length) < 0:
+            raise ValueError(f"max_length: a number >= 0 required, got {max_length}")
+        if max_length > LARGEST:
+            raise OverflowError(f"max_length: a number up to 2^62 required, got {max_length}")
+        return np.full(len(sources), max_length, np.int64)
+
+    def arranged(self, items: list[Array], max_length: int | None, kind: DType) -> Any:
+        """Return what belongs to the elements of each prediction as users get it; vectors as one array."""
+        if self.ids:
+            return items
+        return np.stack(items) if items else np.zeros((0, max_length or 0, self.outputs), kind)
+
+    def joined(self, items: list[Array]) -> Sequences:
+        """Return predictions as sequences that the decoder can read."""
+        if self.ids:
+            return joined(items, np.zeros(0, np.int64))
+        return joined([item.astype(self.dtype) for item in items], np.zeros((0, self.inputs), self.dtype))
+
+    def _check_reserved(self) -> None:
+        for name, reserved in self.reserved.items():
+            if reserved is None:
+                continue
+            if not self.ids:
+                raise ValueError(f"{name}: None required for task={self.task.name!r}, got {reserved}")
+            if not 0 <= reserved < self.size:
+                raise ValueError(f"{name}: None or an id 0..{self.size - 1} required, got {reserved}")

@@ -1,0 +1,162 @@
+"""``EncoderDecoder`` and the same model in PyTorch, trained side by side: the losses agree all the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnfast as rf
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+from tests.test_models_torch import CELLS, OPTIMIZERS, padded  # noqa: E402
+from tests.test_models_torch import one_thread as one_thread  # noqa: E402
+
+pytestmark = pytest.mark.torch
+SOURCE_LENGTHS = np.array([4, 11, 1, 7, 7, 2, 9, 5])
+LENGTHS = np.array([3, 6, 6, 1, 0, 4, 2, 5])
+Embeddings = tuple[int | None, int | None]
+LOSSES = {
+    "classification": torch.nn.functional.cross_entropy,
+    "regression": torch.nn.functional.mse_loss,
+    "multilabel": torch.nn.functional.binary_cross_entropy_with_logits,
+}
+
+
+class Attention(torch.nn.Module):
+    """``tanh(W [context; h] + b)``, the context under the softmax of additive scores or products."""
+
+    def __init__(self, kind: str, size: int) -> None:
+        super().__init__()
+        self.key = torch.nn.Linear(size, size, bias=False)
+        if kind == "additive":
+            self.query = torch.nn.Linear(size, size)
+            self.score = torch.nn.ParameterDict({"weight": torch.nn.Parameter(torch.empty(size))})
+        self.combine = torch.nn.Linear(2 * size, size)
+
+    def forward(self, h: Any, memory: Any) -> Any:
+        """Return what the head reads, (N, T, H)."""
+        keys = self.key(memory)
+        if hasattr(self, "query"):
+            scores = torch.tanh(self.query(h)[:, :, None] + keys[:, None]) @ self.score["weight"]
+        else:
+            scores = h @ keys.transpose(1, 2)
+        past = torch.arange(memory.shape[1]) >= torch.tensor(SOURCE_LENGTHS)[:, None]
+        weights = torch.softmax(scores.masked_fill(past[:, None], -torch.inf), dim=2)
+        return torch.tanh(self.combine(torch.cat([weights @ memory, h], dim=2)))
+
+
+class Twin(torch.nn.Module):
+    """Tables, encoder, decoder and head with our model's parameters."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        config, shapes = model.config, {name: p.shape for name, p in model.parameters().items()}
+        for name in ("source_embedding", "target_embedding"):
+            if config[name] is not None:
+                setattr(self, name, torch.nn.Embedding(*shapes[f"{name}.weight"]))
+        for name in ("encoder", "decoder"):
+            size = shapes[f"{name}.weight_ih_l0"][1]
+            layers = {"num_layers": config["num_layers"], "batch_first": True}
+            setattr(self, name, CELLS[config["cell"]](size, config["hidden_size"], **layers))
+        if config["attention"] is not None:
+            self.attention = Attention(config["attention"], config["hidden_size"])
+        self.head = torch.nn.Linear(config["hidden_size"], shapes["head.weight"][0])
+        self.double()
+        self.load_state_dict({k: torch.tensor(v) for k, v in model.state_dict().items()})
+
+    def forward(self, x: Any, inputs: Any) -> Any:
+        """Return outputs at every step of ``inputs``."""
+        x = self.source_embedding(x) if hasattr(self, "source_embedding") else x
+        pack = torch.nn.utils.rnn.pack_padded_sequence
+        packed, state = self.encoder(pack(x, torch.tensor(SOURCE_LENGTHS), batch_first=True, enforce_sorted=False))
+        if hasattr(self, "target_embedding"):
+            inputs = self.target_embedding(inputs)
+        elif inputs.ndim == 2:
+            inputs = torch.nn.functional.one_hot(inputs, self.decoder.input_size).double()
+        h, _ = self.decoder(inputs, state)
+        if hasattr(self, "attention"):
+            memory, _ = torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
+            h = self.attention(h, memory)
+        return self.head(h)
+
+
+def problem(cell: str, task: str, embeddings: Embeddings, attention: str | None) -> tuple[Any, Any, Any, Any, Any]:
+    """Return a model, its x and y, and the decoder's inputs and targets: stop is id 6, start 7."""
+    rng = np.random.default_rng(0)
+    source, target = embeddings
+    model = rf.EncoderDecoder(
+        7, 6, cell=cell, hidden_size=9, num_layers=2, source_embedding=source, target_embedding=target, task=task,
+        attention=attention, dtype="float64", seed=1,
+    )  # fmt: skip
+    x = [rng.integers(0, 7, n) if source else rng.normal(size=(n, 7)) for n in SOURCE_LENGTHS]
+    if task == "classification":
+        y = [rng.integers(0, 6, n) for n in LENGTHS]
+        return model, x, y, [np.array([7, *s]) for s in y], [np.array([*s, 6]) for s in y]
+    y = [rng.uniform(size=(n, 6)) for n in LENGTHS]
+    return model, x, y, [np.concatenate([np.zeros((1, 6)), s])[: len(s)] for s in y], y
+
+
+def torch_losses(twin: Twin, task: str, data: tuple[Any, Any, Any], name: str, steps: int) -> list[float]:
+    kind, lr = OPTIMIZERS[name]
+    optimizer = kind(twin.parameters(), lr=lr)
+    x, inputs, targets = data
+    lengths = torch.tensor([len(t) for t in targets])
+    exists = torch.arange(int(lengths.max())) < lengths[:, None]
+    wanted = torch.cat([torch.tensor(t) for t in targets])
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        value = LOSSES[task](twin(padded(x), padded(inputs))[exists], wanted)
+        value.backward()
+        optimizer.step()
+        losses.append(float(value.detach()))
+    return losses
+
+
+def compare(
+    cell: str, task: str, embeddings: Embeddings, name: str, steps: int, rtol: float, attention: str | None = None
+) -> None:
+    """Train for so many steps of all pairs; compare the losses and, loosely, what was learned."""
+    model, x, y, inputs, targets = problem(cell, task, embeddings, attention)
+    twin = Twin(model)
+    theirs = torch_losses(twin, task, (x, inputs, targets), name, steps)
+    lr = OPTIMIZERS[name][1]
+    optimizer = rf.Adam(lr=lr) if name == "adam" else rf.SGD(lr=lr)
+    fitted = model.fit(x, y, epochs=steps, batch_size=8, optimizer=optimizer, shuffle=False, progress=False)
+    np.testing.assert_allclose(fitted.history["loss"], theirs, rtol=rtol)
+    assert theirs[-1] < theirs[0]
+    for key, value in twin.state_dict().items():
+        np.testing.assert_allclose(model.state_dict()[key], value.numpy(), rtol=1e-5, atol=1e-7, err_msg=key)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    ("task", "embeddings"),
+    [
+        ("classification", (6, 5)),
+        ("classification", (None, None)),
+        ("regression", (6, None)),
+        ("multilabel", (3, None)),
+    ],
+)
+def test_fifty_steps(cell: str, task: str, embeddings: Embeddings) -> None:
+    compare(cell, task, embeddings, "adam", 50, 1e-8)
+
+
+def test_fifty_steps_of_gradient_descent() -> None:
+    compare("gru", "classification", (None, 4), "sgd", 50, 1e-8)
+
+
+@pytest.mark.parametrize("attention", ["additive", "dot"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_fifty_steps_with_attention(cell: str, attention: str) -> None:
+    compare(cell, "classification", (6, 5), "adam", 50, 1e-8, attention)
+    compare(cell, "regression", (None, None), "sgd", 50, 1e-8, attention)
+
+
+@pytest.mark.parametrize("attention", [None, "additive", "dot"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_two_hundred_steps(cell: str, attention: str | None) -> None:
+    compare(cell, "classification", (6, 5), "adam", 200, 1e-6, attention)
