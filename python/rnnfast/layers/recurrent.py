@@ -226,7 +226,7 @@ class Recurrent(Module):
         return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
 
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
-        """Return a copy of the layer that is fed step by step; see ``rnnfast.layers.Stream``.
+        """Return a copy of the layer that is fed step by step: ``step(x)`` takes (N, C) to (N, H), see ``Stream``.
 
         Parameters
         ----------
@@ -234,11 +234,6 @@ class Recurrent(Module):
             Sequences N, which advance together.
         state
             As for ``__call__``.
-
-        Returns
-        -------
-        Stream
-            ``step(x)``: (N, C) to (N, H). Later changes of the parameters do not reach it.
         """
         return Stream(self, batch_size, state)
 
