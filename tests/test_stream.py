@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import tracemalloc
 from typing import Any
@@ -75,7 +76,7 @@ def test_blocks_are_steps(cell: str, isa: str, dtype: str, threads: int, size: d
     assert_same_state(stream.state, last)
 
 
-@pytest.mark.parametrize("size", [{"N": 300, "C": 64, "H": 96}, {"N": 1, "C": 300, "H": 520}], ids=["rows", "units"])
+@pytest.mark.parametrize("size", [{"N": 300, "C": 64, "H": 96}, {"N": 1, "C": 300, "H": 700}], ids=["rows", "units"])
 def test_large_steps_on_several_threads(cell: str, isa: str, size: dict[str, Any]) -> None:
     """Steps long enough to be shared, by rows and by units."""
     problem = problem_of(cell, {**size, "L": 2}, T=3)
@@ -232,10 +233,25 @@ def test_a_step_allocates_nothing() -> None:
     assert (
         peak - before < 1024
     )  # the loop's own objects; one array of results is 256 bytes plus its header, a hundred more
+
+
+def test_nothing_leaks() -> None:
+    """Not even in refused calls: memory and references stay as they are."""
+    stream = rf.LSTM(8, 16, num_layers=2, seed=0).stream(4)
+    x, out, wrong = np.ones((4, 8), np.float32), np.empty((4, 16), np.float32), np.ones((4, 7), np.float32)
+    before = [sys.getrefcount(a) for a in (x, out, wrong, x.dtype)]
     resident = peak_memory()
     for _ in range(20_000):
         stream.step(x, out=out)
+        stream.step(x)
+    for _ in range(3000):
+        with pytest.raises(ValueError, match="x: "):
+            stream.step(wrong)
+        with pytest.raises(ValueError, match="out: "):
+            stream.step(x, out=wrong)
+        stream.state = stream.state
     assert peak_memory() - resident < 1 << 20
+    assert [sys.getrefcount(a) for a in (x, out, wrong, x.dtype)] == before
 
 
 def peak_memory() -> int:
