@@ -13,6 +13,7 @@ from tests.comparison import CELLS, unbundle
 LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "vectors": ({"input_size": 3, "output_size": 4}, {"task": "regression"}),
     "embedding": ({"input_size": 9, "output_size": 4}, {"embedding": 5}),
+    "large vocabulary": ({"input_size": 1100, "output_size": 4}, {"embedding": 5}),
 }
 
 
@@ -24,7 +25,9 @@ def build(make: Any, cell: str, layout: str, dtype: str, **options: Any) -> Any:
 
 
 def data_of(layout: str, dtype: str, rng: np.random.Generator, N: int, T: int = 6) -> np.ndarray:
-    return rng.integers(0, 9, (N, T)) if layout == "embedding" else rng.normal(size=(N, T, 3)).astype(dtype)
+    if layout == "vectors":
+        return rng.normal(size=(N, T, 3)).astype(dtype)
+    return rng.integers(0, LAYOUTS[layout][0]["input_size"], (N, T))
 
 
 def outputs_of(model: Any, x: np.ndarray) -> tuple[np.ndarray, Any]:
