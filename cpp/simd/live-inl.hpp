@@ -77,10 +77,15 @@ template <class Real, class Stage, int kBlocks>
 RNNFAST_INLINE void live_row(const LiveArgs<Real>& args, const LivePanel<Real>& panel, Index unit) {
   constexpr int G = Stage::kGates, NV = kBlocks * G, kWidth = NV * kLanes<Real>;
   const Real *x = live_input(args, 0), *h = live_operand<Real, Stage>(args, 0);
-  const Index C = args.u_rows != nullptr ? 0 : args.C, H = args.H, both = C < H ? C : H;
+  const bool ready = args.u_rows != nullptr;
+  const Index C = ready ? 0 : args.C, H = args.H, both = C < H ? C : H;
   Vec<Real> u[NV], q[NV];
 #pragma GCC unroll 4
-  for (int v = 0; v < NV; ++v) u[v] = load(panel.b_w + v * kLanes<Real>), q[v] = load(panel.b_r + v * kLanes<Real>);
+  for (int v = 0; v < NV; ++v) {
+    u[v] = ready ? live_product<Real, Stage>(args, 0, unit + v / G * kLanes<Real>, v % G)
+                 : load(panel.b_w + v * kLanes<Real>);
+    q[v] = load(panel.b_r + v * kLanes<Real>);
+  }
   for (Index k = 0; k < both; ++k) {
     chain<Real, NV>(u, x[k], panel.w + k * kWidth);
     chain<Real, NV>(q, h[k], panel.r + k * kWidth);
@@ -91,10 +96,7 @@ RNNFAST_INLINE void live_row(const LiveArgs<Real>& args, const LivePanel<Real>& 
   for (int block = 0; block < kBlocks; ++block) {
     Vec<Real> own[G];
 #pragma GCC unroll 4
-    for (int g = 0; g < G; ++g) {
-      own[g] = q[block * G + g];
-      if (args.u_rows != nullptr) u[block * G + g] = live_product<Real, Stage>(args, 0, unit + block * kLanes<Real>, g);
-    }
+    for (int g = 0; g < G; ++g) own[g] = q[block * G + g];
     live_unit<Real, Stage>(args, 0, unit + block * kLanes<Real>, u + block * G, own);
   }
 }
