@@ -282,8 +282,6 @@ def test_arguments_of_later_are_named(make: Any) -> None:
         layer.forward(x, resets=resets)
     with pytest.raises(NotImplementedError, match="recompute"):
         layer.forward(x, save="recompute")
-    with pytest.raises(NotImplementedError, match="stream"):
-        layer.stream()
     with pytest.raises(NotImplementedError, match="trace"):
         layer.trace(x)
 

@@ -128,7 +128,6 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     (lambda: classifier(cell_options={"bias": np.True_}), TypeError, r"cell_options: what JSON can hold required"),
     # not yet
     (lambda: classifier().trace(X), NotImplementedError, r"trace"),
-    (lambda: writer().stream(), NotImplementedError, r"stream"),
 ]
 
 

@@ -27,6 +27,7 @@ void bind_rnn(py::module_& m) {
   bind_forward(m);
   bind_backward(m);
   bind_generate(m);
+  bind_stream(m);
 }
 
 }  // namespace rnnfast

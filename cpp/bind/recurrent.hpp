@@ -131,5 +131,6 @@ void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width
 void bind_forward(py::module_& m);
 void bind_backward(py::module_& m);
 void bind_generate(py::module_& m);
+void bind_stream(py::module_& m);
 
 }  // namespace rnnfast

@@ -52,6 +52,25 @@ struct ForwardArgs {
   Activation activation;
 };
 
+// One step of a layer's stage, input product included, on the panels [panel0, panel1) of units.
+template <class Real>
+struct LiveArgs {
+  Index rows, C, H, G;
+  Index panel0, panel1;
+  bool descending;  // panels from the last to the first
+  const Real* x;    // [rows] of C numbers, ldx apart
+  Index ldx;
+  const Real* const* x_rows;  // [rows] pointers to them instead, or null
+  const Real* const* u_rows;  // [rows] pointers to G H numbers W x + b_ih instead of any x, or null
+  const Real *w, *b_w;        // [panel][C][blocks * gates][lanes] of W, and of b_ih
+  const Real *r, *b_r;        // the same of R [H], and of b_hh
+  const Real* h_prev;         // [rows, H]
+  Real* h;                    // [rows, H]
+  Real* aux;                  // [rows, H] c, updated in place; or r h_prev between two stages
+  Real* gates;                // [rows, G H] between two stages
+  Activation activation;
+};
+
 template <class Real>
 struct BackwardArgs {
   Walk walk;
@@ -111,6 +130,7 @@ struct Kernels {
   int backward_blocks;                         // vectors of units in a backward panel
   void (*forward[kCellKinds][kMaxStages])(const ForwardArgs<Real>&);
   void (*backward[kCellKinds][kMaxStages])(const BackwardArgs<Real>&);
+  void (*live[kCellKinds][kMaxStages])(const LiveArgs<Real>&);
   void (*finish[kCellKinds])(const BackwardArgs<Real>&);  // dh before step 0, into args.dh
   // Panels hold gemm_vectors * lanes columns, the last one as many whole vectors as it needs; so do those of pack_rows.
   void (*gemm)(const GemmArgs<Real>&);

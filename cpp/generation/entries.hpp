@@ -11,10 +11,11 @@ class Entries {
  public:
   Entries(const Stack<Real>& layers, const Real* table, Index V, double uses);
 
+  bool projected() const { return projected_; }
   const Real* row(Index id) const { return rows_ + id * width_; }
   // Lets `rows` sequences read their entries.
   void step(Stepper<Real>& stepper, Index rows, const Real* const* entries) const {
-    stepper.step(rows, entries, projected_);
+    stepper.step({nullptr, 0, entries, projected_}, rows);
   }
 
  private:

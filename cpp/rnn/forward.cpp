@@ -120,7 +120,7 @@ Index ForwardLayer<Real>::gather(Range rows, Index count, Scratch& scratch, cons
 // u = W x + b_ih for the gathered rows.
 template <class Real>
 void ForwardLayer<Real>::project(Index count, Scratch& scratch) {
-  multiply(weights_.w, count, scratch.x.data(), scratch.u.data(), weights_.arrays.b_w);
+  multiply(weights_.w, count, scratch.x.data(), scratch.u.data(), weights_.input_bias());
 }
 
 template <class Real>

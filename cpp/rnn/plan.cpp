@@ -116,14 +116,16 @@ constexpr double kBytesPerNsL3 = 20;
 constexpr double kL2Bytes = 1 << 20;
 constexpr double kNsPerUnit = 1.5;  // activations of one unit of one row
 constexpr double kNsPerBarrier = 300;
-constexpr double kNsPerRegion = 3000;  // waking a team
+constexpr double kNsPerRegion = 3000;  // a team that is awake
+constexpr double kNsPerWake = 100000;  // one that is asleep, on a machine with other work
 constexpr double kNsPerStage = 25;
 constexpr Index kChunkBytes = 1 << 18;  // of a thread's input products: they stay in L2 until they are used
 constexpr Index kChunkRows = 96;        // below this, streaming W costs more than computing with it
 
-double step_ns(double rows, double units, double H, const CellSpec& cell, double bytes) {
-  const double weights = bytes * cell.gates * H * units;
-  const double compute = 2 * cell.gates * H * units * rows / kFlopsPerNs;
+// K: inner dimension of the products, H, or C + H where the input's is made in the step.
+double step_ns(double rows, double units, double K, const CellSpec& cell, double bytes) {
+  const double weights = bytes * cell.gates * K * units;
+  const double compute = 2 * cell.gates * K * units * rows / kFlopsPerNs;
   const double memory = weights / (weights > kL2Bytes ? kBytesPerNsL3 : kBytesPerNsL2);
   return std::max(compute, memory) + kNsPerUnit * units * rows + kNsPerStage;
 }
@@ -147,6 +149,22 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   const Index target = std::max(training ? kRowBlock : kChunkRows, by_bytes);
   schedule.chunk = std::max<Index>(1, static_cast<Index>(static_cast<double>(target) / std::max(rows, 1.0)));
   return schedule;
+}
+
+StepCost::StepCost(Index rows, Index bytes, int threads)
+    : rows_(static_cast<double>(rows)), bytes_(static_cast<double>(bytes)), threads_(threads) {}
+
+void StepCost::add(const CellSpec& cell, Index C, Index H) {
+  const double h = static_cast<double>(H), K = static_cast<double>(C + H), p = threads_;
+  alone_ += step_ns(rows_, h, K, cell, bytes_);
+  batch_ += step_ns(std::ceil(rows_ / p), h, K, cell, bytes_);
+  hidden_ += step_ns(rows_, std::ceil(h / p), K, cell, bytes_) + cell.stages * kNsPerBarrier;
+}
+
+Schedule StepCost::schedule() const {
+  if (threads_ > 1 && std::min(batch_, hidden_) + kNsPerWake < 0.9 * alone_)
+    return {hidden_ < batch_ ? Split::kHidden : Split::kBatch, threads_, 1};
+  return {Split::kBatch, 1, 1};
 }
 
 }  // namespace rnnfast

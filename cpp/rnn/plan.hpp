@@ -66,4 +66,18 @@ struct Schedule {
 Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
                        bool training);
 
+// The same for calls of one step each, between which a team falls asleep. Times in nanoseconds.
+class StepCost {
+ public:
+  StepCost(Index rows, Index bytes, int threads);
+  void add(const CellSpec& cell, Index C, Index H);  // a layer
+  double alone() const { return alone_; }
+  Schedule schedule() const;
+
+ private:
+  const double rows_, bytes_;
+  const int threads_;
+  double alone_ = 0, batch_ = 0, hidden_ = 0;
+};
+
 }  // namespace rnnfast

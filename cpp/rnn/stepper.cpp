@@ -3,86 +3,93 @@
 #include <algorithm>
 #include <utility>
 
-#include "rows.hpp"
-
 namespace rnnfast {
 
 template <class Real>
-Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch) {
-  for (const auto& weights : layers) {
-    const CellSpec& spec = weights->spec();
-    const Index H = weights->arrays.H, units = checked_product(batch, H);
-    Layer layer{weights.get(),
-                Buffer<Real>::zeros(units),
-                Buffer<Real>(units),
-                {},
-                {},
-                Buffer<Real>(units * spec.gates),
-                {},
-                {},
-                {}};
-    if (spec.states > 1) {
-      layer.c = Buffer<Real>::zeros(units);
-      layer.c_next = Buffer<Real>(units);
-    } else if (spec.aux > 0) {
-      layer.aux = Buffer<Real>(units);
+Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
+    : batch_(batch), layers_(static_cast<Index>(layers.size())), H_(layers.front()->arrays.H) {
+  const CellSpec& spec = layers.front()->spec();
+  const Index units = checked_product(batch, H_), states = checked_product(layers_, units);
+  h_ = Buffer<Real>::zeros(states);
+  h_next_ = Buffer<Real>(states);
+  if (spec.states > 1) {
+    c_ = Buffer<Real>::zeros(states);
+    c_next_ = Buffer<Real>(states);
+  }
+  if (spec.stages > 1) between_ = Buffer<Real>(checked_product(units, 1 + spec.gates));
+  for (Index layer = 0; layer < layers_; ++layer) {
+    const Weights<Real>& weights = *layers[static_cast<std::size_t>(layer)];
+    const auto& live = weights.live();
+    for (int stage = 0; stage < spec.stages; ++stage) {
+      const auto at = static_cast<std::size_t>(stage);
+      LiveArgs<Real> args{};
+      args.rows = batch, args.C = weights.arrays.C, args.H = H_, args.G = spec.gates;
+      args.panel1 = weights.forward_panels(stage);
+      args.w = live.w[at].data(), args.b_w = live.b_w[at].data();
+      args.r = weights.r[at].data(), args.b_r = weights.bias[at].data();
+      args.activation = weights.arrays.activation;
+      stages_.push_back({weights.table.live[static_cast<int>(weights.arrays.cell)][stage], args, layer});
     }
-    layer.h_rows.resize(static_cast<std::size_t>(batch));
-    for (Index n = 0; n < batch; ++n) layer.u_rows.push_back(layer.u.data() + n * spec.gates * H);
-    layers_.push_back(std::move(layer));
   }
 }
 
 template <class Real>
-void Stepper<Real>::run_stages(Layer& layer, Index rows) {
-  const Weights<Real>& weights = *layer.weights;
-  const Index H = weights.arrays.H;
-  const bool has_c = weights.spec().states > 1;
-  ForwardArgs<Real> args{};
-  args.walk = {rows, 1, 1, nullptr, nullptr, 1, 0, 0, rows};
-  args.s0 = 0, args.s1 = 1, args.panel0 = 0, args.H = H;
-  args.u = rows_view(layer.u.data(), weights.spec().gates * H);
-  args.y = rows_view(layer.h_next.data(), H);
-  args.aux = rows_view(has_c ? layer.c.data() : layer.aux.data(), H);
-  args.h0 = layer.h.data(), args.c0 = layer.c.data(), args.zero = layer.h.data();
-  args.save = false, args.activation = weights.arrays.activation;
-  for (int stage = 0; stage < weights.spec().stages; ++stage) {
-    args.panel1 = weights.forward_panels(stage);
-    args.packed = weights.r[static_cast<std::size_t>(stage)].data();
-    args.bias = weights.bias[static_cast<std::size_t>(stage)].data();
-    weights.table.forward[static_cast<int>(weights.arrays.cell)][stage](args);
+void Stepper<Real>::compute(const StepInput<Real>& x, Index count, Split split, const Member& member) {
+  const Index units = batch_ * H_;
+  const Range rows = split == Split::kBatch ? share(count, member.size, member.rank) : Range{0, count};
+  for (const Stage& stage : stages_) {
+    LiveArgs<Real> args = stage.args;
+    const Index offset = stage.layer * units, first = rows.begin * H_;
+    args.rows = rows.end - rows.begin, args.descending = descending_;
+    if (stage.layer == 0) {
+      args.x = x.x + rows.begin * x.ld, args.ldx = x.ld;
+      (x.projected ? args.u_rows : args.x_rows) = x.rows != nullptr ? x.rows + rows.begin : nullptr;
+    } else {
+      args.x = h_next_.data() + offset - units + first, args.ldx = H_;
+    }
+    args.h_prev = h_.data() + offset + first, args.h = h_next_.data() + offset + first;
+    // Cells without one of these never touch it.
+    args.aux = c_.size() > 0 ? c_.data() + offset + first : between_.size() > 0 ? between_.data() + first : args.h;
+    args.gates = between_.size() > 0 ? between_.data() + units + args.G * first : args.h;
+    if (split == Split::kHidden) {
+      const Range panels = share(args.panel1, member.size, member.rank);
+      args.panel0 = panels.begin, args.panel1 = panels.end;
+    }
+    stage.kernel(args);
+    if (split == Split::kHidden) member.wait();
   }
 }
 
+// Weights that do not fit a cache are read from its warm end: descending and ascending by turns.
 template <class Real>
-const Real* Stepper<Real>::step(Index rows, const Real* const* x, bool projected) {
-  for (Layer& layer : layers_) {
-    const WeightArrays<Real>& arrays = layer.weights->arrays;
-    if (projected)
-      for (Index n = 0; n < rows; ++n)
-        std::copy_n(x[n], layer.weights->spec().gates * arrays.H, layer.u_rows[static_cast<std::size_t>(n)]);
-    else
-      multiply(layer.weights->w, rows, x, layer.u_rows.data(), arrays.b_w);
-    run_stages(layer, rows);
-    std::swap(layer.h, layer.h_next);
-    for (Index n = 0; n < rows; ++n) layer.h_rows[static_cast<std::size_t>(n)] = layer.h.data() + n * arrays.H;
-    x = layer.h_rows.data();
-    projected = false;
-  }
+void Stepper<Real>::advance() {
+  std::swap(h_, h_next_);
+  descending_ = !descending_;
+}
+
+template <class Real>
+const Real* Stepper<Real>::step(const StepInput<Real>& x, Index rows) {
+  compute(x, rows, Split::kBatch, {0, 1, nullptr});
+  advance();
   return last_h();
 }
 
 template <class Real>
+void Stepper<Real>::replace_states() {
+  std::swap(h_, h_next_);
+  std::swap(c_, c_next_);
+}
+
+template <class Real>
 void Stepper<Real>::reorder(const Index* from, Index count) {
-  const auto gather = [&](Buffer<Real>& state, Buffer<Real>& next, Index H) {
-    for (Index n = 0; n < count; ++n) std::copy_n(state.data() + from[n] * H, H, next.data() + n * H);
-    std::swap(state, next);
+  const auto gather = [&](const Real* state, Real* next) {
+    for (Index n = 0; n < count; ++n) std::copy_n(state + from[n] * H_, H_, next + n * H_);
   };
-  for (Layer& layer : layers_) {
-    const Index H = layer.weights->arrays.H;
-    gather(layer.h, layer.h_next, H);
-    if (layer.c.size() > 0) gather(layer.c, layer.c_next, H);
+  for (Index layer = 0; layer < layers_; ++layer) {
+    gather(h(layer), h_next_.data() + layer * batch_ * H_);
+    if (c_.size() > 0) gather(c(layer), c_next_.data() + layer * batch_ * H_);
   }
+  replace_states();
 }
 
 template class Stepper<float>;

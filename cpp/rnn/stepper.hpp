@@ -6,35 +6,58 @@
 
 namespace rnnfast {
 
+// The rows of a step: C numbers each, `ld` apart from x on, or where `rows` points if it is not null; if `projected`,
+// `rows` points to G H numbers W x + b_w of the first layer.
+template <class Real>
+struct StepInput {
+  const Real* x;
+  Index ld;
+  const Real* const* rows;
+  bool projected;
+};
+
 // Allocates at construction only. The same bits as forward() over the same steps. The weights must outlive it.
 template <class Real>
 class Stepper {
  public:
   Stepper(const Stack<Real>& layers, Index batch);
 
-  // One step of the first `rows` sequences. x: [rows] pointers to C numbers; if `projected`, to G H numbers W x + b_w
-  // of the first layer. Returns the last layer's h [rows, H], valid until the next call.
-  const Real* step(Index rows, const Real* const* x, bool projected = false);
+  // One step of the first `rows` sequences on the calling thread; the others' states are lost. Returns the last layer's
+  // h [rows, H], valid until the next call.
+  const Real* step(const StepInput<Real>& x, Index rows);
 
-  // States of all layers, [batch, H] each; c is null for cells without one.
-  Real* h(Index layer) { return layers_[static_cast<std::size_t>(layer)].h.data(); }
-  Real* c(Index layer) { return layers_[static_cast<std::size_t>(layer)].c.data(); }
-  const Real* last_h() const { return layers_.back().h.data(); }
+  // The same in a team: compute() by every member, with the same split, then advance() by one when all are done.
+  // After a hidden split's compute() every member may read all of next_h(), after a batch split's only its own rows,
+  // share(rows, size, rank).
+  void compute(const StepInput<Real>& x, Index rows, Split split, const Member& member);
+  void advance();
+  const Real* next_h() const { return h_next_.data() + last_layer(); }
+
+  // States of all layers, [batch, H] each, one behind the other; c is null for cells without one.
+  Real* h(Index layer = 0) { return h_.data() + layer * batch_ * H_; }
+  Real* c(Index layer = 0) { return c_.size() > 0 ? c_.data() + layer * batch_ * H_ : nullptr; }
+  const Real* last_h() const { return h_.data() + last_layer(); }
+
+  // The states in h_after() and c_after(), laid out as h() and c(), replace the present ones.
+  Real* h_after() { return h_next_.data(); }
+  Real* c_after() { return c_next_.data(); }
+  void replace_states();
 
   // Row n < count of every state becomes what row from[n] was.
   void reorder(const Index* from, Index count);
 
  private:
-  struct Layer {
-    const Weights<Real>* weights;
-    Buffer<Real> h, h_next, c, c_next, u, aux;
-    std::vector<const Real*> h_rows;  // of h_next
-    std::vector<Real*> u_rows;
+  struct Stage {
+    void (*kernel)(const LiveArgs<Real>&);
+    LiveArgs<Real> args;
+    Index layer;
   };
+  Index last_layer() const { return (layers_ - 1) * batch_ * H_; }
 
-  static void run_stages(Layer& layer, Index rows);
-
-  std::vector<Layer> layers_;
+  const Index batch_, layers_, H_;
+  Buffer<Real> h_, h_next_, c_, c_next_, between_;  // between_: rows from one stage to the next, aux and gates
+  std::vector<Stage> stages_;                       // of all layers, in order
+  bool descending_ = false;
 };
 
 }  // namespace rnnfast

@@ -1,5 +1,6 @@
 #include "weights.hpp"
 
+#include <algorithm>
 #include <vector>
 
 namespace rnnfast {
@@ -8,16 +9,18 @@ namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-// The stage's rows of R in panels of units, the gates of a vector of units side by side:
-// [panel][H][blocks][gates][lanes].
+// The stage's rows of a matrix [G H, K] in panels of units, the gates of a vector of units side by side:
+// [panel][K][blocks][gates][lanes]; its bias [G H] likewise.
 template <class Real>
-void pack_stage(const Weights<Real>& weights, int stage, Buffer<Real>& r, Buffer<Real>& bias) {
-  const auto& [cell, activation, C, H, w_, R, b_w, b_r] = weights.arrays;
+void pack_stage(const Weights<Real>& weights, int stage, const Real* matrix, Index K, const Real* bias,
+                Buffer<Real>& packed, Buffer<Real>& packed_bias) {
+  const CellKind cell = weights.arrays.cell;
   const StageSpec& spec = weights.spec().forward[stage];
-  const Index lanes = weights.table.lanes, full = weights.table.forward_blocks[static_cast<int>(cell)][stage];
+  const Index H = weights.arrays.H, lanes = weights.table.lanes,
+              full = weights.table.forward_blocks[static_cast<int>(cell)][stage];
   const Index panels = weights.forward_panels(stage), width = full * spec.gates * lanes;
-  r = Buffer<Real>(checked_product(checked_product(panels, H), width));
-  bias = Buffer<Real>::zeros(panels * width);
+  packed = Buffer<Real>(checked_product(checked_product(panels, K), width));
+  packed_bias = Buffer<Real>::zeros(panels * width);
   std::vector<const Real*> columns(at(width));
   for (Index panel = 0; panel < panels; ++panel) {
     const Index blocks = smaller(full, ceil_div(H, lanes) - panel * full);
@@ -25,10 +28,10 @@ void pack_stage(const Weights<Real>& weights, int stage, Buffer<Real>& r, Buffer
       for (Index g = 0; g < spec.gates; ++g)
         for (Index lane = 0; lane < lanes; ++lane, ++column) {
           const Index unit = (panel * full + block) * lanes + lane, row = (spec.first_gate + g) * H + unit;
-          columns[at(column)] = unit < H ? R + row * H : nullptr;
-          if (unit < H && b_r != nullptr) bias.data()[panel * width + column] = b_r[row];
+          columns[at(column)] = unit < H ? matrix + row * K : nullptr;
+          if (unit < H && bias != nullptr) packed_bias.data()[panel * width + column] = bias[row];
         }
-    pack_columns(H, blocks * spec.gates * lanes, columns.data(), r.data() + panel * H * width);
+    pack_columns(K, blocks * spec.gates * lanes, columns.data(), packed.data() + panel * K * width);
   }
 }
 
@@ -52,12 +55,25 @@ void pack_transposed_stage(const Weights<Real>& weights, int stage, Buffer<Real>
 template <class Real>
 Weights<Real>::Weights(const WeightArrays<Real>& given)
     : arrays(given), table(kernels<Real>()), w(panels_of_transpose(given.w, spec().gates * given.H, given.C)) {
-  for (int stage = 0; stage < spec().stages; ++stage) pack_stage(*this, stage, r[at(stage)], bias[at(stage)]);
+  for (int stage = 0; stage < spec().stages; ++stage)
+    pack_stage(*this, stage, given.r, given.H, given.b_r, r[at(stage)], bias[at(stage)]);
+  if (given.b_w == nullptr) return;
+  input_bias_ = Buffer<Real>(spec().gates * given.H);
+  std::copy_n(given.b_w, input_bias_.size(), input_bias_.data());
+}
+
+template <class Real>
+const typename Weights<Real>::Live& Weights<Real>::live() const {
+  std::call_once(live_once_, [this] {
+    for (int stage = 0; stage < spec().stages; ++stage)
+      pack_stage(*this, stage, arrays.w, arrays.C, arrays.b_w, live_.w[at(stage)], live_.b_w[at(stage)]);
+  });
+  return live_;
 }
 
 template <class Real>
 const typename Weights<Real>::Backward& Weights<Real>::backward() const {
-  std::call_once(once_, [this] {
+  std::call_once(backward_once_, [this] {
     backward_.w = panels_of(arrays.w, spec().gates * arrays.H, arrays.C);
     for (int stage = 0; stage < spec().stages; ++stage) pack_transposed_stage(*this, stage, backward_.r[at(stage)]);
   });

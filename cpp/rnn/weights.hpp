@@ -1,5 +1,5 @@
-// One layer's weights as the kernels read them. Immutable once built; the backward panels are made when first asked
-// for.
+// One layer's weights as the kernels read them. Immutable once built; what only some calls read is made when first
+// asked for.
 #pragma once
 #include <array>
 #include <mutex>
@@ -8,7 +8,8 @@
 
 namespace rnnfast {
 
-// The user's arrays, which must outlive the Weights: w [G H, C], r [G H, H], b_w and b_r [G H] or null.
+// The user's arrays: w [G H, C], r [G H, H], b_w and b_r [G H] or null. They must live, unchanged, until everything was
+// asked for; what was made reads them no more.
 template <class Real>
 struct WeightArrays {
   CellKind cell;
@@ -26,8 +27,12 @@ class Weights {
     Panels<Real> w;                          // du W
     std::array<Buffer<Real>, kMaxStages> r;  // dq R, by panels of units
   };
+  struct Live {
+    std::array<Buffer<Real>, kMaxStages> w, b_w;  // W and b_ih in the panels of r and bias
+  };
   // Safe to call from one thread at a time a Weights object or from several.
   const Backward& backward() const;
+  const Live& live() const;
 
   const CellSpec& spec() const { return spec_of(arrays.cell); }
   Index forward_panels(int stage) const;
@@ -38,9 +43,14 @@ class Weights {
   Panels<Real> w;              // W x
   std::array<Buffer<Real>, kMaxStages> r, bias;
 
+  // b_ih [G H], or null.
+  const Real* input_bias() const { return input_bias_.data(); }
+
  private:
-  mutable std::once_flag once_;
+  Buffer<Real> input_bias_;
+  mutable std::once_flag backward_once_, live_once_;
   mutable Backward backward_;
+  mutable Live live_;
 };
 
 }  // namespace rnnfast

@@ -85,9 +85,10 @@ struct Elman {
   static constexpr int kSavedGates = 0;
   static constexpr bool kBypass = false;
   struct Forward {
-    static constexpr int kGates = 1;
+    static constexpr int kGates = 1, kFirstGate = 0;
     static constexpr Operand kOperand = Operand::kHidden;
-    RNNFAST_INLINE void apply(const V (&q)[kGates], const ForwardUnit<Real>& m) {
+    template <class Unit>
+    RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
       m.set_h(activate<Real>(m.activation, m.gate(0) + q[0]));
     }
   };
@@ -108,9 +109,10 @@ struct Lstm {
   static constexpr int kSavedGates = 4;
   static constexpr bool kBypass = false;
   struct Forward {
-    static constexpr int kGates = 4;
+    static constexpr int kGates = 4, kFirstGate = 0;
     static constexpr Operand kOperand = Operand::kHidden;
-    RNNFAST_INLINE void apply(const V (&q)[kGates], const ForwardUnit<Real>& m) {
+    template <class Unit>
+    RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
       const V i = sigmoid<Real>(m.gate(kI) + q[kI]), f = sigmoid<Real>(m.gate(kF) + q[kF]);
       const V g = tanh<Real>(m.gate(kG) + q[kG]), o = sigmoid<Real>(m.gate(kO) + q[kO]);
       const V c = fma(f, m.load_aux_prev(), i * g);
@@ -143,9 +145,10 @@ struct Gru {
   static constexpr int kSavedGates = 3;
   static constexpr bool kBypass = true;
   struct Forward {
-    static constexpr int kGates = 3;
+    static constexpr int kGates = 3, kFirstGate = 0;
     static constexpr Operand kOperand = Operand::kHidden;
-    RNNFAST_INLINE void apply(const V (&q)[kGates], const ForwardUnit<Real>& m) {
+    template <class Unit>
+    RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
       const V r = sigmoid<Real>(m.gate(kR) + q[kR]), z = sigmoid<Real>(m.gate(kZ) + q[kZ]);
       const V n = tanh<Real>(fma(r, q[kN], m.gate(kN)));
       m.set_h(fma(z, m.load_h_prev() - n, n));
@@ -175,17 +178,19 @@ struct GruBefore {
   static constexpr int kSavedGates = 3;
   static constexpr bool kBypass = true;
   struct Forward {
-    static constexpr int kGates = 2;
+    static constexpr int kGates = 2, kFirstGate = 0;
     static constexpr Operand kOperand = Operand::kHidden;
-    RNNFAST_INLINE void apply(const V (&q)[kGates], const ForwardUnit<Real>& m) {
+    template <class Unit>
+    RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
       const V r = sigmoid<Real>(m.gate(kR) + q[kR]), z = sigmoid<Real>(m.gate(kZ) + q[kZ]);
       m.set_gate(kR, r), m.set_gate(kZ, z), m.set_aux(r * m.load_h_prev());
     }
   };
   struct ForwardCandidate {
-    static constexpr int kGates = 1;
+    static constexpr int kGates = 1, kFirstGate = kN;
     static constexpr Operand kOperand = Operand::kAux;
-    RNNFAST_INLINE void apply(const V (&q)[kGates], const ForwardUnit<Real>& m) {
+    template <class Unit>
+    RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
       const V n = tanh<Real>(m.gate(kN) + q[0]);
       m.set_h(fma(m.gate(kZ), m.load_h_prev() - n, n));
       if (m.save) m.set_gate(kN, n);

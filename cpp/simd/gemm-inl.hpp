@@ -106,6 +106,13 @@ RNNFAST_INLINE Index panel_vectors(Index cols, Index panel) {
   return left < kGemmVectors ? left : kGemmVectors;
 }
 
+// Units of a panel in vectors; the last panel may hold fewer than the others.
+template <class Real, int kBlocks>
+RNNFAST_INLINE Index panel_blocks(Index H, Index panel) {
+  const Index left = (H + kLanes<Real> - 1) / kLanes<Real> - panel * kBlocks;
+  return left < kBlocks ? left : kBlocks;
+}
+
 template <class Real>
 struct GemmBlock {
   Index k0, inner;

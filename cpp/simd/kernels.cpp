@@ -3,6 +3,7 @@
 
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
+#include "live-inl.hpp"
 #include "nn-inl.hpp"
 #include "outer-inl.hpp"
 #include "step-inl.hpp"
@@ -64,6 +65,10 @@ constexpr Kernels<Real> make_kernels() {
        {backward_steps<Real, After, typename After::Backward>, nullptr},
        {backward_steps<Real, Before, typename Before::Backward>,
         backward_steps<Real, Before, typename Before::BackwardReset>}},
+      {{live_step<Real, typename Rnn::Forward>, nullptr},
+       {live_step<Real, typename L::Forward>, nullptr},
+       {live_step<Real, typename After::Forward>, nullptr},
+       {live_step<Real, typename Before::Forward>, live_step<Real, typename Before::ForwardCandidate>}},
       {finish<Real, Rnn>, finish<Real, L>, finish<Real, After>, finish<Real, Before>},
       gemm<Real>,
       outer<Real>,

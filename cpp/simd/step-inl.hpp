@@ -93,13 +93,6 @@ static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel) {
   }
 }
 
-// Units of a panel in vectors; the last panel may hold fewer than the others.
-template <class Real, int kBlocks>
-RNNFAST_INLINE Index panel_blocks(Index H, Index panel) {
-  const Index left = (H + kLanes<Real> - 1) / kLanes<Real> - panel * kBlocks;
-  return left < kBlocks ? left : kBlocks;
-}
-
 template <class Real, class Stage, int kBlocks = kMaxVectors / Stage::kGates>
 RNNFAST_INLINE void forward_blocks(const ForwardArgs<Real>& args, Index s, Index panel, Index blocks) {
   if (blocks == kBlocks)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy.typing as npt
@@ -39,6 +40,22 @@ def forward(
     seed: int,
     call: int,
 ) -> tuple[Array, Array, Array | None, Tape | None]: ...
+
+# prepare: makes an x that step cannot read into one that it can; table (V, C), head (K, H), head_bias (K,)
+class Stream:
+    def __init__(
+        self,
+        layers: list[Weights],
+        batch_size: int,
+        prepare: Callable[[Any], Array],
+        table: Array | None,
+        head: Array | None,
+        head_bias: Array | None,
+    ) -> None: ...
+    def step(self, x: Any, /, *, out: Array | None = None) -> Array: ...
+    def _process(self, x: Array, time_major: bool) -> Array: ...
+    def _read_state(self) -> tuple[Array, Array | None]: ...
+    def _write_state(self, h: Array | None, c: Array | None) -> None: ...
 
 # dy (N, T, H); dh, dc (L, N, H); adds into gradients (dW, dR, db_w, db_r)  ->  dx (N, T, C), dh0, dc0
 def backward(

@@ -22,6 +22,7 @@ from rnnfast._ops.losses import mean_squared_error as mean_squared_error
 from rnnfast._ops.losses import softmax as softmax
 from rnnfast._ops.losses import softmax_cross_entropy as softmax_cross_entropy
 from rnnfast._ops.recurrent import CoreTape as CoreTape
+from rnnfast._ops.recurrent import StreamCore as StreamCore
 from rnnfast._ops.recurrent import Weights as Weights
 from rnnfast._ops.recurrent import isa as isa
 from rnnfast._ops.recurrent import lengths_array as lengths_array
@@ -31,6 +32,7 @@ from rnnfast._ops.recurrent import rnn_backward as rnn_backward
 from rnnfast._ops.recurrent import rnn_forward as rnn_forward
 from rnnfast._ops.recurrent import sequences as sequences
 from rnnfast._ops.recurrent import state_array as state_array
+from rnnfast._ops.recurrent import step_array as step_array
 from rnnfast._ops.updates import adam_step as adam_step
 from rnnfast._ops.updates import rmsprop_step as rmsprop_step
 from rnnfast._ops.updates import scale_ as scale_

@@ -13,6 +13,7 @@ from rnnfast import _core
 Array = npt.NDArray[Any]
 Weights = _core.Weights
 CoreTape = _core.Tape
+StreamCore = _core.Stream
 
 
 def pack(cell: str, activation: str, w: Array, r: Array, b_w: Array | None, b_r: Array | None) -> Weights:
@@ -68,6 +69,16 @@ def sequences(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any],
     if (strides[2] != size and width > 1) or strides[0] % size or strides[1] % size or not a.flags.aligned:
         a = _plain(a)
     return a.transpose(1, 0, 2) if time_major else a
+
+
+def step_array(array: npt.ArrayLike, *, sequences: int, width: int, dtype: np.dtype[Any]) -> Array:
+    """Check the x of one step, (N, width), or (width,) where N is 1; return it C-contiguous."""
+    a = np.asarray(array)
+    _require_dtype("x", a, dtype)
+    if a.shape != (sequences, width) and (sequences != 1 or a.shape != (width,)):
+        single = f" or (C,) = ({width},)" if sequences == 1 else ""
+        raise ValueError(f"x: shape (N, C) = ({sequences}, {width}){single} is required, got {a.shape}")
+    return _plain(a)
 
 
 def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from rnnfast import _ops
 from rnnfast.init import stack_shapes, uniform
 from rnnfast.layers.checks import require_later, require_positive
+from rnnfast.layers.states import State, StateLike, split_state
+from rnnfast.layers.stream import Stream
 from rnnfast.layers.tape import PackCache, Tape
 from rnnfast.params import Module, Parameter
 
 Array = npt.NDArray[Any]
-State = Array | tuple[Array, Array]
-StateLike = npt.ArrayLike | tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None
 Sequences = npt.ArrayLike | list[Any] | tuple[Any, ...]
 
 
@@ -78,18 +78,7 @@ class Recurrent(Module):
 
     def _split_state(self, name: str, state: StateLike, sequences: int) -> tuple[Array | None, Array | None]:
         shape = (self.num_layers, sequences, self.hidden_size)
-        if state is None:
-            return None, None
-        if not self.has_cell_state:
-            if isinstance(state, tuple):
-                raise TypeError(f"{name}: one array h is required, got a tuple")
-            return _ops.state_array(name, state, shape, self.dtype), None
-        if not isinstance(state, tuple) or len(state) != 2:
-            raise TypeError(f"{name}: a tuple (h, c) is required, got {type(state).__name__}")
-        h, c = state
-        return _ops.state_array(f"{name}[0]", h, shape, self.dtype), _ops.state_array(
-            f"{name}[1]", c, shape, self.dtype
-        )
+        return split_state(name, state, shape, self.dtype, pair=self.has_cell_state)
 
     def _run(
         self, x: Sequences, state: StateLike, lengths: npt.ArrayLike | None, *, save: bool, training: bool
@@ -236,9 +225,17 @@ class Recurrent(Module):
             dx = np.empty((tape.sequences, tape.steps, 0), self.dtype)
         return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
 
-    def stream(self, batch_size: int = 1, state: StateLike = None) -> Any:
-        """Not available yet; raises NotImplementedError."""
-        raise NotImplementedError("stream: this method is not available yet")
+    def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
+        """Return a copy of the layer that is fed step by step: ``step(x)`` takes (N, C) to (N, H), see ``Stream``.
+
+        Parameters
+        ----------
+        batch_size : int
+            Sequences N, which advance together.
+        state
+            As for ``__call__``.
+        """
+        return Stream(self, batch_size, state)
 
     def trace(self, x: Sequences, state: StateLike = None, *, lengths: npt.ArrayLike | None = None) -> Any:
         """Not available yet; raises NotImplementedError."""

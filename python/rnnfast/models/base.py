@@ -108,10 +108,6 @@ class Model(Module):
         """Return all states and gates; not available yet."""
         raise NotImplementedError("trace: not available yet")
 
-    def stream(self, batch_size: int = 1, state: Any = None) -> Any:
-        """Return a step-by-step runner; not available yet."""
-        raise NotImplementedError("stream: not available yet")
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters, configuration and metadata to a safetensors file, completely or not at all."""
         config = {"class": type(self).__name__, "config": self.config, "metadata": self.metadata}

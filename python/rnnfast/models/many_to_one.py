@@ -13,12 +13,13 @@ from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
 from rnnfast.models.parts import Affine, as_weights
 from rnnfast.models.stem import stem_sizes
+from rnnfast.models.streaming import Streaming
 from rnnfast.models.supervised import ReadingModel
 
 Array = npt.NDArray[Any]
 
 
-class ManyToOne(ReadingModel):
+class ManyToOne(Streaming, ReadingModel):
     """A sequence in, a vector out: ``outputs = W_head h(T) + b_head`` of the top layer's last h.
 
     Classify a sequence, regress numbers from it, or answer several yes-no questions about it.

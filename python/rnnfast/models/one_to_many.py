@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.data import Batch
+from rnnfast.layers import Stream
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
 from rnnfast.models.generation import as_prefix, repeat_state, write_on
@@ -173,6 +174,26 @@ class OneToMany(StepwiseModel, SelfSupervisedModel):
             return values if stop is None else [v[:n] for v, n in zip(values, counts, strict=True)]
 
         return (result(elements), result(log_p)) if return_log_probs else result(elements)
+
+    def stream(self, batch_size: int = 1, state: Any = None, *, context: npt.ArrayLike | None = None) -> Stream:
+        """Return a copy of the model that is fed step by step, as ``ManyToMany.stream`` does.
+
+        Parameters
+        ----------
+        batch_size, state
+            As there.
+        context : (K,) or (N, K)
+            Where the model has one: it starts the sequences, unless ``state`` does, and again at every ``reset``.
+
+        Returns
+        -------
+        Stream
+            ``step(x)``: the outputs (N, K) that say what comes next.
+        """
+        given = None if context is None else np.atleast_2d(np.asarray(context))
+        start = as_context(given, self.config["context_size"], batch_size, self.dtype)
+        first = None if self.context is None or start is None else self.context.start(start)
+        return self._stream(batch_size, state, first)
 
     def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[Any, int, bool]:
         """Return the states that N prompts leave, N, and whether the user gave just one."""

@@ -7,14 +7,14 @@ from typing import Any
 import numpy.typing as npt
 
 from rnnfast.data import Batch
-from rnnfast.models.base import Model
 from rnnfast.models.parts import StepHead
 from rnnfast.models.stem import Stem
+from rnnfast.models.streaming import Streaming
 
 Array = npt.NDArray[Any]
 
 
-class StepwiseModel(Model):
+class StepwiseModel(Streaming):
     """``outputs(t) = W_head h(t) + b_head`` of the top layer, at every step that has a target.
 
     A subclass may give its sequences a start of their own (``_initial``, ``_pull_initial``).
