@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ def caches() -> dict[str, str]:
     return sizes
 
 
+@cache
+def cache_bytes() -> dict[str, int]:
+    """Sizes of L1d, L2 and L3 in bytes; common ones where the system does not tell."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    sizes = {"L1d": 32 << 10, "L2": 1 << 20, "L3": 16 << 20}
+    return sizes | {name: int(size[:-1]) * units[size[-1]] for name, size in caches().items() if size[-1] in units}
+
+
 def versions() -> dict[str, str]:
     """Versions of the packages that are installed among those benchmarked."""
     found = {"python": platform.python_version()}
@@ -55,7 +64,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def facts(*, threads: int) -> dict[str, Any]:
+def facts() -> dict[str, Any]:
     """Everything about the machine that a report states."""
     import rnnfast
 
@@ -63,7 +72,6 @@ def facts(*, threads: int) -> dict[str, Any]:
         "cpu": cpu_model(),
         "caches": caches(),
         "processors": processors(),
-        "threads": threads,
         "isa": rnnfast.cpu.isa(),
         "blas": blas(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -1,15 +1,19 @@
-"""A peer in a process of its own, so that thread pools, allocators and environments of libraries never meet."""
+"""A peer in a process and an environment of its own, so that thread pools, allocators and packages never meet."""
 
 from __future__ import annotations
 
 import gc
 import os
+import signal
+import subprocess
+import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from contextlib import suppress
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from time import perf_counter
+from timeit import Timer
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +21,7 @@ from bench.peers import Peer, create
 from bench.problem import Results, make_problem
 from bench.shapes import Case
 
+ROOT = Path(__file__).parents[1]
 THREAD_VARIABLES = (
     "RNNFAST_NUM_THREADS",
     "OMP_NUM_THREADS",
@@ -24,25 +29,21 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+BURST = 50e-6
+"""Runs shorter than this are timed in bursts that last as long, so that the clock costs nothing."""
 
 
 class WorkerError(RuntimeError):
     """A peer failed in its process; the message holds its traceback."""
 
 
-@contextmanager
-def thread_environment(threads: int) -> Iterator[None]:
-    """Set the thread counts that libraries read when they are loaded, for processes started meanwhile."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+class PeerMissing(WorkerError):
+    """A package that the peer needs is not installed for its interpreter."""
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """This process's environment with the thread counts that libraries read when they are loaded."""
+    return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
 
 
 def pin(threads: int) -> None:
@@ -59,63 +60,73 @@ class Session:
         self.peer: Peer = create(name, threads=threads)
         self.last = 0.0
 
+    def start(self) -> None:
+        """Nothing: the peer is there."""
+
     def load(self, case: Case) -> dict[str, Any]:
         """Load a case and run it once."""
         notes = self.peer.load(make_problem(case))
-        start = perf_counter()
-        self.peer.run()
-        self.last = perf_counter() - start
+        self.last = Timer(self.peer.run).timeit(1)
         return notes
 
     def results(self) -> Results:
         """What the last run computed."""
         return self.peer.results()
 
+    def ask_peer(self, method: str) -> Any:
+        """A method that this peer has beyond the protocol."""
+        return getattr(self.peer, method)()
+
     def sample(self, seconds: float) -> list[float]:
-        """Seconds of each run, at least one, until ``seconds`` are over; short runs are warmed up first."""
-        run, times = self.peer.run, list[float]()
+        """Seconds of each run or burst, divided by its runs, at least one, until ``seconds`` are over.
+
+        Short runs are warmed up first.
+        """
+        timer, times = Timer(self.peer.run), list[float]()
         gc.collect()
-        gc.disable()
         if self.last < seconds:
-            run()
+            self.last = timer.timeit(1)
+        burst = max(1, round(BURST / self.last))
         stop = perf_counter() + seconds
         while not times or perf_counter() < stop:
-            start = perf_counter()
-            run()
-            times.append(perf_counter() - start)
-        gc.enable()
-        self.last = times[-1]
+            times.append(timer.timeit(burst) / burst)
+        self.last = min(times)
         return times
 
 
 def serve(connection: Connection, name: str, threads: int) -> None:
-    """Answer requests ``(method, arguments)`` with ``(ok, value)`` until None arrives."""
+    """Answer requests ``(method, arguments)`` with ``(ok, value)`` until None arrives or the other end is gone.
+
+    Where not ok, the value is the name of a missing package, or None, and the traceback.
+    """
     pin(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     session: Session | None = None
     while (request := connection.recv()) is not None:
         method, arguments = request
         try:
             session = session or Session(name, threads)
             connection.send((True, getattr(session, method)(*arguments)))
-        except Exception:
-            connection.send((False, traceback.format_exc()))
+        except Exception as error:
+            missing = error.name if isinstance(error, ModuleNotFoundError) and session is None else None
+            connection.send((False, (missing, traceback.format_exc())))
 
 
 class Worker:
-    """The other end: starts the process of a peer and asks it. Use it in a ``with`` statement.
+    """The other end: starts the process of a peer with an interpreter and asks it. Use it in a ``with`` statement.
 
     >>> with Worker("numpy", threads=1) as worker:    # doctest: +SKIP
     ...     worker.load(case)
     ...     worker.sample(0.1)
     """
 
-    def __init__(self, name: str, *, threads: int) -> None:
-        context = get_context("spawn")
-        self.name = name
-        self._connection, other = context.Pipe()
-        self._process = context.Process(target=serve, args=(other, name, threads), daemon=True)
-        with thread_environment(threads):
-            self._process.start()
+    def __init__(self, name: str, *, threads: int, python: str = sys.executable) -> None:
+        self.name, self.python = name, python
+        self._connection, other = Pipe()
+        command = [python, "-m", "bench.process", name, str(threads), str(other.fileno())]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=thread_environment(threads), pass_fds=[other.fileno()], stdin=subprocess.DEVNULL
+        )
         other.close()
 
     def _ask(self, method: str, *arguments: Any) -> Any:
@@ -123,11 +134,24 @@ class Worker:
             self._connection.send((method, arguments))
             ok, value = self._connection.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-            self._process.join(1.0)
-            raise WorkerError(f"{self.name}: its process ended with code {self._process.exitcode}") from error
-        if not ok:
-            raise WorkerError(f"{self.name}: {method} failed\n{value}")
-        return value
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
+            raise WorkerError(f"{self.name}: its process ended with code {self._process.returncode}") from error
+        if ok:
+            return value
+        missing, trace = value
+        if missing:
+            raise PeerMissing(f"{self.name}: {self.python} has no package {missing!r}")
+        raise WorkerError(f"{self.name}: {method} failed\n{trace}")
+
+    def start(self) -> None:
+        """Import and construct the peer; raises PeerMissing where a package is not installed."""
+        try:
+            self._ask("start")
+        except WorkerError as error:
+            if self._process.poll() is not None:
+                raise PeerMissing(f"{self.name}: {self.python} cannot run the benchmark") from error
+            raise
 
     def load(self, case: Case) -> dict[str, Any]:
         """Load a case; returns the peer's notes."""
@@ -144,6 +168,10 @@ class Worker:
         times: list[float] = self._ask("sample", seconds)
         return times
 
+    def ask_peer(self, method: str) -> Any:
+        """Call a method of the peer that is not part of the protocol."""
+        return self._ask("ask_peer", method)
+
     def __enter__(self) -> Worker:
         return self
 
@@ -152,6 +180,13 @@ class Worker:
     ) -> None:
         with suppress(OSError):
             self._connection.send(None)
-        self._process.join(5.0)
-        if self._process.is_alive():
-            self._process.terminate()
+        try:
+            self._process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+if __name__ == "__main__":
+    with suppress(EOFError):
+        serve(Connection(int(sys.argv[3])), sys.argv[1], int(sys.argv[2]))

@@ -5,6 +5,7 @@
 #include "gemm-inl.hpp"
 #include "nn-inl.hpp"
 #include "outer-inl.hpp"
+#include "probe-inl.hpp"
 #include "step-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -72,6 +73,7 @@ constexpr Kernels<Real> make_kernels() {
       dropout<Real>,
       unary<Real>,
       nn_kernels<Real>(),
+      {2 * kFmaChains * kLanes<Real>, kReadVectors * kLanes<Real>, fma_rounds<Real>, read_all<Real>},
   };
 }
 
