@@ -67,6 +67,13 @@ def measure_constants(threads: int) -> Constants:
     )
 
 
+def speed(threads: int) -> float:
+    """Multiply-adds a second on all threads, measured now."""
+    from rnnfast._core import testing
+
+    return testing.fma_rate(threads, PROBE_SECONDS)
+
+
 def typical(measured: Iterable[Constants]) -> Constants:
     """The median of every constant."""
     rows = [asdict(constants) for constants in measured]

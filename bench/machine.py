@@ -64,6 +64,18 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def busy_seconds() -> float:
+    """Seconds that this process's processors were not idle since the start; 0 where the system does not tell."""
+    counters = Path("/proc/stat")
+    if not counters.exists() or not hasattr(os, "sched_getaffinity"):
+        return 0.0
+    own = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    fields = [line.split() for line in counters.read_text().splitlines()]
+    # user, nice, system, idle, waiting, interrupts, soft interrupts, stolen
+    ticks = sum(sum(map(int, f[1:4] + f[6:9])) for f in fields if f[0] in own)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def facts() -> dict[str, Any]:
     """Everything about the machine that a report states."""
     import rnnfast

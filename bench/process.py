@@ -9,14 +9,16 @@ import subprocess
 import sys
 import traceback
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from timeit import Timer
 from types import TracebackType
 from typing import Any
 
+from bench.machine import busy_seconds
 from bench.peers import Peer, create
 from bench.problem import Results, make_problem
 from bench.shapes import Case
@@ -31,6 +33,14 @@ THREAD_VARIABLES = (
 )
 BURST = 50e-6
 """Runs shorter than this are timed in bursts that last as long, so that the clock costs nothing."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Seconds of each run, or the mean of each burst of runs, and how many processors others kept busy meanwhile."""
+
+    times: list[float]
+    foreign: float
 
 
 class WorkerError(RuntimeError):
@@ -77,32 +87,39 @@ class Session:
         """A method that this peer has beyond the protocol."""
         return getattr(self.peer, method)()
 
-    def sample(self, seconds: float) -> list[float]:
-        """Seconds of each run or burst, divided by its runs, at least one, until ``seconds`` are over.
-
-        Short runs are warmed up first.
-        """
+    def sample(self, seconds: float) -> Sample:
+        """Run until ``seconds`` are over, at least once; short runs are warmed up first and timed in bursts."""
         timer, times = Timer(self.peer.run), list[float]()
         gc.collect()
         if self.last < seconds:
             self.last = timer.timeit(1)
         burst = max(1, round(BURST / self.last))
-        stop = perf_counter() + seconds
-        while not times or perf_counter() < stop:
+        busy, own, start = busy_seconds(), process_time(), perf_counter()
+        while not times or perf_counter() < start + seconds:
             times.append(timer.timeit(burst) / burst)
+        elapsed = perf_counter() - start
+        foreign = busy_seconds() - busy - (process_time() - own)
         self.last = min(times)
-        return times
+        return Sample(times, max(0.0, foreign) / elapsed)
 
 
-def serve(connection: Connection, name: str, threads: int) -> None:
+def receive(connection: Connection) -> Any:
+    """The next request, None where the other end is gone."""
+    try:
+        return connection.recv()
+    except EOFError:
+        return None
+
+
+def serve(handle: int, name: str, threads: int) -> None:
     """Answer requests ``(method, arguments)`` with ``(ok, value)`` until None arrives or the other end is gone.
 
     Where not ok, the value is the name of a missing package, or None, and the traceback.
     """
     pin(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    session: Session | None = None
-    while (request := connection.recv()) is not None:
+    connection, session = Connection(handle), None
+    while (request := receive(connection)) is not None:
         method, arguments = request
         try:
             session = session or Session(name, threads)
@@ -123,9 +140,13 @@ class Worker:
     def __init__(self, name: str, *, threads: int, python: str = sys.executable) -> None:
         self.name, self.python = name, python
         self._connection, other = Pipe()
-        command = [python, "-m", "bench.process", name, str(threads), str(other.fileno())]
+        code = f"from bench.process import serve; serve({other.fileno()}, {name!r}, {threads})"
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=thread_environment(threads), pass_fds=[other.fileno()], stdin=subprocess.DEVNULL
+            [python, "-c", code],
+            cwd=ROOT,
+            env=thread_environment(threads),
+            pass_fds=[other.fileno()],
+            stdin=subprocess.DEVNULL,
         )
         other.close()
 
@@ -163,10 +184,10 @@ class Worker:
         results: Results = self._ask("results")
         return results
 
-    def sample(self, seconds: float) -> list[float]:
+    def sample(self, seconds: float) -> Sample:
         """Times of runs that fill ``seconds``."""
-        times: list[float] = self._ask("sample", seconds)
-        return times
+        sample: Sample = self._ask("sample", seconds)
+        return sample
 
     def ask_peer(self, method: str) -> Any:
         """Call a method of the peer that is not part of the protocol."""
@@ -185,8 +206,3 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-if __name__ == "__main__":
-    with suppress(EOFError):
-        serve(Connection(int(sys.argv[3])), sys.argv[1], int(sys.argv[2]))

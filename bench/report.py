@@ -13,6 +13,9 @@ from bench.limits import Constants, typical
 from bench.peers import BASELINE, PEERS
 from bench.run import Record, Settings
 
+DISTURBED = 0.3
+"""A row is marked where others took more of a processor than this, in the mean of turns."""
+
 
 def microseconds(seconds: float) -> str:
     """A time with three significant figures and more where there is room.
@@ -50,6 +53,8 @@ def line(record: Record, rivals: Sequence[str]) -> str:
     columns.append(f"{rate:>9.1f}{record.of_fma():>7.0%}{record.of_limit():>9.0%}")
     best = record.best
     columns.append(f"{record.ratio(best):>7.2f}  {best} ({record.of_fma(best):.0%})" if best else f"{'-':>7}  -")
+    if record.disturbed > DISTURBED:
+        columns.append(f"  disturbed: {record.disturbed:.2f} processors taken by others")
     return "".join(columns)
 
 
@@ -137,6 +142,7 @@ def entry(record: Record) -> dict[str, Any]:
         "peers": peers,
         "constants": asdict(record.machine),
         "difference": record.differences,
+        "disturbed": record.disturbed,
     }
 
 
