@@ -40,7 +40,7 @@ def header(rivals: Sequence[str]) -> str:
     """The head of the table; times are microseconds, of rnnfast min/median, of rivals medians."""
     columns = [f"{'shape':16}{'cell':11}{'mode':7}{'p':>2} {BASELINE + ' us':>17}"]
     columns += [f"{rival[:11]:>12}" for rival in rivals]
-    return "".join(columns) + f"{'GFLOP/s':>9}{'of fma':>7}{'of limit':>9}{'ratio':>7}  best peer (of fma)"
+    return "".join(columns) + f"{'GFLOP/s':>9}{'of fma':>7}{'of limit':>9}{'ratio':>7}{'by min':>8}  best peer (of fma)"
 
 
 def line(record: Record, rivals: Sequence[str]) -> str:
@@ -51,8 +51,9 @@ def line(record: Record, rivals: Sequence[str]) -> str:
     columns += [f"{microseconds(record.typical(name)) if name in record.times else '-':>12}" for name in rivals]
     rate = case.flops / record.typical(BASELINE) / 1e9
     columns.append(f"{rate:>9.1f}{record.of_fma():>7.0%}{record.of_limit():>9.0%}")
-    best = record.best
-    columns.append(f"{record.ratio(best):>7.2f}  {best} ({record.of_fma(best):.0%})" if best else f"{'-':>7}  -")
+    if best := record.best:
+        ratios = f"{record.ratio(best):>7.2f}{record.ratio_of_least(best):>8.2f}"
+        columns.append(f"{ratios}  {best} ({record.of_fma(best):.0%})")
     if record.disturbed > DISTURBED:
         columns.append(f"  disturbed: {record.disturbed:.2f} processors taken by others")
     return "".join(columns)
@@ -68,36 +69,46 @@ def constants_line(machine: Constants, threads: int) -> str:
 
 
 Key = tuple[str, str, str, int]
+Row = dict[str, Any]
 
 
-def summary(records: Iterable[Record]) -> dict[Key, dict[str, Any]]:
-    """By group, cell, mode and threads: rows, geometric means against the best peer and each one, slower rows."""
-    parts: dict[Key, list[Record]] = {}
-    for record in records:
-        if record.best:
-            case = record.case
-            parts.setdefault((case.row.group, case.cell, case.mode, record.threads), []).append(record)
+def summary(rows: Iterable[Row]) -> dict[Key, dict[str, Any]]:
+    """Of rows of a document, by group, cell, mode and threads.
+
+    Geometric means of the ratios to the best peer, by medians and by least times, and to each one; slower rows.
+    """
+    parts: dict[Key, list[Row]] = {}
+    for row in rows:
+        if row["best"]:
+            parts.setdefault(key_of(row), []).append(row)
     result: dict[Key, dict[str, Any]] = {}
     for key, members in parts.items():
-        best = {record.case.name: record.ratio(str(record.best)) for record in members}
-        names = sorted({name for record in members for name in record.times if name != BASELINE})
+        best = {f"{row['id']} {row['cell']} {row['mode']}": row["ratio"][row["best"]] for row in members}
+        names = sorted({name for row in members for name in row["ratio"]})
         result[key] = {
             "rows": len(members),
             "best": geometric_mean(list(best.values())),
-            "peers": {n: geometric_mean([r.ratio(n) for r in members if n in r.times]) for n in names},
+            "best_of_least": geometric_mean([row["ratio_of_least"][row["best"]] for row in members]),
+            "peers": {n: geometric_mean([row["ratio"][n] for row in members if n in row["ratio"]]) for n in names},
             "lowest": min(best.values()),
             "slower": {name: ratio for name, ratio in best.items() if ratio < 1.0},
         }
     return result
 
 
+def key_of(row: Row) -> Key:
+    """The part of the tables that a row belongs to."""
+    return row["group"], row["cell"], row["mode"], row["threads"]
+
+
 def closing(records: Sequence[Record]) -> str:
     """The lines below the table."""
-    lines = [f"{'geometric means':16}{'cell':11}{'mode':7}{'p':>2}{'rows':>6}{'best peer':>11}{'lowest':>8}  each peer"]
-    for (group, cell, mode, threads), facts in summary(records).items():
+    columns = f"{'rows':>6}{'best peer':>11}{'by min':>8}{'lowest':>8}  each peer"
+    lines = [f"{'geometric means':16}{'cell':11}{'mode':7}{'p':>2}{columns}"]
+    for (group, cell, mode, threads), facts in summary(map(entry, records)).items():
         each = ", ".join(f"{name} {ratio:.2f}" for name, ratio in facts["peers"].items())
-        head = f"{group:16}{cell:11}{mode:7}{threads:>2}{facts['rows']:>6}"
-        lines.append(f"{head}{facts['best']:>11.2f}{facts['lowest']:>8.2f}  {each}")
+        means = f"{facts['best']:>11.2f}{facts['best_of_least']:>8.2f}{facts['lowest']:>8.2f}"
+        lines.append(f"{group:16}{cell:11}{mode:7}{threads:>2}{facts['rows']:>6}{means}  {each}")
         lines += [f"  slower: {name} {ratio:.2f}" for name, ratio in facts["slower"].items()]
     lines += [
         f"threads: {name} takes {ratio:.2f} of its time on one when given {threads}"
@@ -131,14 +142,15 @@ def entry(record: Record) -> dict[str, Any]:
     shape = {key: getattr(row, key) for key in "LBTIH"} | {"target": row.target, "carried": row.carried}
     facts = {"group": row.group, "id": row.id, "cell": case.cell, "mode": case.mode, "threads": record.threads}
     rates = {"flops": case.flops, "of_fma": record.of_fma(), "of_limit": record.of_limit()}
-    ratios = {name: record.ratio(name) for name in peers if name != BASELINE}
+    rivals = [name for name in peers if name != BASELINE]
     return {
         **facts,
         **shape,
         "use": row.use,
         **rates,
         "best": record.best,
-        "ratio": ratios,
+        "ratio": {name: record.ratio(name) for name in rivals},
+        "ratio_of_least": {name: record.ratio_of_least(name) for name in rivals},
         "peers": peers,
         "constants": asdict(record.machine),
         "difference": record.differences,
@@ -151,11 +163,12 @@ def document(
 ) -> dict[str, Any]:
     """Everything that was measured, for a JSON file."""
     names = ("group", "cell", "mode", "threads")
+    rows = [entry(record) for record in records]
     return {
         "machine": machine,
         "settings": {"rounds": settings.rounds, "seconds": settings.seconds},
-        "rows": [entry(record) for record in records],
-        "summary": [dict(zip(names, key, strict=True)) | facts for key, facts in summary(records).items()],
+        "rows": rows,
+        "summary": [dict(zip(names, key, strict=True)) | facts for key, facts in summary(rows).items()],
         "gemm": [product.as_dict() for product in products],
         "yardsticks": [name for name, peer in PEERS.items() if peer.yardstick],
     }

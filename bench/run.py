@@ -68,6 +68,10 @@ class Record:
         """How many times faster rnnfast is than a rival, by medians."""
         return self.typical(rival) / self.typical(BASELINE)
 
+    def ratio_of_least(self, rival: str) -> float:
+        """The same by least times, which a neighbour on the machine changes less."""
+        return self.least(rival) / self.least(BASELINE)
+
     @property
     def best(self) -> str | None:
         """The fastest rival that does the whole work."""

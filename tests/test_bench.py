@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import chart, gemm, report
+from bench import chart, gemm, markdown, report
 from bench.__main__ import PYTHON_VARIABLE, available, parser, settings_of
 from bench.blas import Products
 from bench.limits import Constants, least_seconds, measure_constants, typical
@@ -22,7 +24,7 @@ from bench.run import Record, Settings, difference, run, tolerance
 from bench.shapes import CELLS, GROUPS, MODES, ROWS, STREAM_STEPS, Case, Row, cases
 from bench.twin import Twin, chunk_bounds
 from bench.twin_layer import ORDERS
-from rnnfast import reference
+from rnnfast import _core, reference
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -171,7 +173,7 @@ def make_records() -> list[Record]:
 def test_report(tmp_path: Path) -> None:
     records = make_records()
     assert {record.best for record in records} == {"numpy"}
-    facts = report.summary(records)
+    facts = report.summary(map(report.entry, records))
     assert facts["users", "gru", "infer", 2]["best"] == pytest.approx(4.0)
     assert facts["users", "gru", "train", 2]["slower"] == {"S4 gru train": 0.5}
     assert "slower: S4 gru train 0.50" in report.closing(records)
@@ -181,6 +183,9 @@ def test_report(tmp_path: Path) -> None:
     document = report.document(records, [gemm.GemmRecord(1, 2, 3, 1, 4.0, 2.0, 8.0)], settings, {})
     assert document["rows"][3]["ratio"] == {"numpy": 0.5, "blas": 0.1}
     assert json.loads(json.dumps(document))["gemm"][0]["of_fma"] == 0.25
+    text = markdown.render([document])
+    assert "| users, gru, train | 2 | 1 | 0.50 | 0.50 | 0.50 | S4 0.50 |" in text
+    assert "| 1 x 2 x 3 | 1 | 0 | 0 | 25% |" in text
     chart.draw(document, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
@@ -218,13 +223,31 @@ def test_the_limit_of_one_step_by_hand() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_constants_of_this_machine_are_ordered(threads: int) -> None:
-    """Not how fast it is, but that each probe measures what it says: caches are read in order, a barrier takes time."""
-    found = typical([measure_constants(threads) for _ in range(3)])
-    assert found.clock > 1e7
-    assert 1.0 < found.fma_one / found.clock <= 128.0
-    assert min(found.l1, found.l2, found.l3) > 0.0
-    assert (found.barrier > 0.0) == (threads > 1)
+def test_every_constant_is_measured(threads: int) -> None:
+    found = vars(measure_constants(threads))
+    assert set(found) == set(vars(MACHINE))
+    assert all(value > 0.0 for name, value in found.items() if name != "barrier")
+    assert (found["barrier"] > 0.0) == (threads > 1)
+
+
+def test_typical_constants_are_medians() -> None:
+    slow = Constants(**dict.fromkeys(vars(MACHINE), 1.0))
+    assert typical([slow, MACHINE, MACHINE]) == MACHINE
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda t: t.fma_rate(0, 0.1), "threads: a positive number is required, got 0"),
+        (lambda t: t.read_rate(1, -4, 0.1), "bytes: a positive number is required, got -4"),
+        (lambda t: t.clock_rate(0.0), "seconds: a positive number is required, got 0"),
+        (lambda t: t.barrier_time(2, 0), "waits: a positive number is required, got 0"),
+        (lambda t: t.gemm_times(np.ones((2, 3)), *[np.ones((3, 4), "f4")] * 2, 1, 1), "a: dtype float32 is required"),
+    ],
+)
+def test_probes_refuse_nonsense(call: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        call(_core.testing)
 
 
 def test_products_are_checked_and_timed() -> None:
