@@ -31,7 +31,7 @@ class TorchPeer:
         self.layer.load_state_dict({name: torch.tensor(weight) for name, weight in problem.weights.items()})
         self.training = case.mode == "train"
         self.layer.train(self.training)
-        self.x = tensor(problem.x.transpose(1, 0, 2)).requires_grad_(self.training)
+        self.x: Any = tensor(problem.x.transpose(1, 0, 2)).requires_grad_(self.training)
         self.dy = None if problem.dy is None else tensor(problem.dy.transpose(1, 0, 2))
         self.dh = None if problem.dh is None else tensor(problem.dh)
         self.start()
@@ -47,10 +47,10 @@ class TorchPeer:
         self.state: Any = tuple(self.given) if self.lstm else self.given[0]
         self.first = self.x[:1]
 
-    @torch.inference_mode()
     def infer(self) -> None:
         """Forward."""
-        self.y, self.last = self.layer(self.x, self.state)
+        with torch.inference_mode():
+            self.y, self.last = self.layer(self.x, self.state)
 
     def train(self) -> None:
         """Forward and backward."""
@@ -62,15 +62,15 @@ class TorchPeer:
         else:
             (self.last[0] if self.lstm else self.last).backward(self.dh)
 
-    @torch.inference_mode()
     def advance(self) -> None:
         """One step on the first input."""
-        self.y, self.state = self.layer(self.first, self.state)
+        with torch.inference_mode():
+            self.y, self.state = self.layer(self.first, self.state)
 
-    @torch.inference_mode()
     def step(self, t: int) -> Any:
         """One step on ``x[:, t]``."""
-        y, self.state = self.layer(self.x[t : t + 1], self.state)
+        with torch.inference_mode():
+            y, self.state = self.layer(self.x[t : t + 1], self.state)
         return y.numpy()
 
     def states(self) -> Results:
@@ -83,7 +83,7 @@ class TorchPeer:
             return stream_results(self, self.problem)
         results: Results = {"y": self.y.detach().numpy().transpose(1, 0, 2)} | self._named(self.last, "h", "c")
         if self.training:
-            results["dx"] = self.x.grad.numpy().transpose(1, 0, 2)  # type: ignore[union-attr]
+            results["dx"] = self.x.grad.numpy().transpose(1, 0, 2)
             start = [leaf.grad for leaf in self.given]
             results |= {name: g.numpy() for name, g in zip(("dh", "dc"), start, strict=False) if g is not None}
             results |= {name: parameter.grad.numpy() for name, parameter in self.layer.named_parameters()}

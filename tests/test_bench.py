@@ -170,7 +170,7 @@ def make_records() -> list[Record]:
     return records
 
 
-def test_report(tmp_path: Path) -> None:
+def test_report() -> None:
     records = make_records()
     assert {record.best for record in records} == {"numpy"}
     facts = report.summary(map(report.entry, records))
@@ -186,8 +186,15 @@ def test_report(tmp_path: Path) -> None:
     text = markdown.render([document])
     assert "| users, gru, train | 2 | 1 | 0.50 | 0.50 | 0.50 | S4 0.50 |" in text
     assert "| 1 x 2 x 3 | 1 | 0 | 0 | 25% |" in text
+
+
+def test_chart(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    document = report.document(make_records(), [], Settings(), {})
     chart.draw(document, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="at least one row with a peer is required"):
+        chart.draw(document | {"rows": []}, tmp_path / "empty.png")
 
 
 def test_more_threads_are_compared_with_one() -> None:
