@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench import chart, gemm, machine, report
@@ -14,7 +15,7 @@ from bench.process import PeerMissing, Worker
 from bench.run import Record, Settings, run
 from bench.shapes import CELLS, GROUPS, MODES, Case, cases
 
-QUICK_ROUNDS, QUICK_SECONDS = 3, 0.03
+QUICK = Settings(rounds=3, seconds=0.04, attempts=2)
 PYTHON_VARIABLE = "RNNFAST_BENCH_PYTHON"
 ALL_GROUPS = (*GROUPS, "gemm")
 DEFAULT_RIVALS = ("torch", "onnxruntime", "openvino", "jax", "numpy")
@@ -76,10 +77,10 @@ def parser() -> argparse.ArgumentParser:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """The settings that the command line and the environment ask for."""
-    seconds = QUICK_SECONDS if options.quick else Settings.seconds
-    rounds = QUICK_ROUNDS if options.quick else Settings.rounds
+    base = QUICK if options.quick else Settings()
     variable = [interpreter(text) for text in os.environ.get(PYTHON_VARIABLE, "").split()]
-    return Settings(options.rounds or rounds, seconds, dict([*variable, *options.python]))
+    python = dict([*variable, *options.python])
+    return replace(base, rounds=options.rounds or base.rounds, python=python)
 
 
 def available(names: Sequence[str], settings: Settings) -> tuple[list[str], list[str]]:

@@ -22,16 +22,17 @@ from bench.shapes import Case
 
 SETTLE = 0.03
 """Seconds before each turn: idle threads of the peer that ran last stop spinning."""
-LOST, TICKS, ATTEMPTS, PAUSE = 0.15, 0.02, 6, 0.2
+LOST, TICKS, PAUSE = 0.15, 0.02, 0.2
 """A turn that lost more processors than this is repeated after a pause; two ticks of the system's clock are noise."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``rounds`` turns of ``seconds`` for each peer; interpreters of peers that have one of their own."""
+    """``rounds`` turns of ``seconds`` for each peer, ``attempts`` at each; interpreters of peers that have their own."""
 
     rounds: int = 7
     seconds: float = 0.15
+    attempts: int = 6
     python: Mapping[str, str] = field(default_factory=dict)
 
     def interpreter(self, name: str) -> str:
@@ -149,7 +150,7 @@ def measure(case: Case, workers: Mapping[str, Worker], settings: Settings, *, th
     record.times = {name: [] for name in names}
     for turn in range(settings.rounds):
         for name in names if turn % 2 == 0 else reversed(names):
-            taken = referee.turn(workers[name], settings.seconds)
+            taken = referee.turn(workers[name], settings)
             record.times[name].append(taken.times)
             record.lost.append(taken.lost)
             if taken.constants is not None:
@@ -194,12 +195,12 @@ class Referee:
         sample = worker.sample(seconds)
         return Turn(sample.times, sample.foreign + self.slowness(), constants)
 
-    def turn(self, worker: Worker, seconds: float) -> Turn:
+    def turn(self, worker: Worker, settings: Settings) -> Turn:
         """The first turn that lost nothing, or the one that lost least among a few."""
-        turns = [self.attempt(worker, seconds)]
-        while turns[-1].lost > LOST + TICKS / seconds and len(turns) < ATTEMPTS:
+        turns = [self.attempt(worker, settings.seconds)]
+        while turns[-1].lost > LOST + TICKS / settings.seconds and len(turns) < settings.attempts:
             time.sleep(PAUSE)
-            turns.append(self.attempt(worker, seconds))
+            turns.append(self.attempt(worker, settings.seconds))
         return min(turns, key=lambda turn: turn.lost)
 
 
