@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     add("--cells", nargs="+", choices=list(CELLS), help="default: all")
     add("--modes", nargs="+", choices=MODES, default=MODES, help="default: all")
     add("--threads", nargs="+", type=positive, default=[machine.processors()], help="default: all processors")
+    add("--seconds", type=float, help=f"of each turn; default: {Settings.seconds}")
     add("--rounds", type=positive, help=f"interleaved rounds; default: {Settings.rounds}")
     add("--json", type=Path, metavar="PATH", help="write what was measured")
     add("--chart", type=Path, metavar="PATH", help="draw ratios and the roofline (PNG); needs matplotlib")
@@ -80,7 +81,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     base = QUICK if options.quick else Settings()
     variable = [interpreter(text) for text in os.environ.get(PYTHON_VARIABLE, "").split()]
     python = dict([*variable, *options.python])
-    return replace(base, rounds=options.rounds or base.rounds, python=python)
+    rounds, seconds = options.rounds or base.rounds, options.seconds or base.seconds
+    return replace(base, rounds=rounds, seconds=seconds, python=python)
 
 
 def available(names: Sequence[str], settings: Settings) -> tuple[list[str], list[str]]:

@@ -28,7 +28,7 @@ LOST, TICKS, PAUSE = 0.15, 0.02, 0.2
 
 @dataclass(frozen=True)
 class Settings:
-    """``rounds`` turns of ``seconds`` for each peer, ``attempts`` at each; interpreters of peers that have their own."""
+    """``rounds`` turns of ``seconds`` for each peer, each tried up to ``attempts`` times; interpreters of peers."""
 
     rounds: int = 7
     seconds: float = 0.15
