@@ -92,8 +92,8 @@ def available(names: Sequence[str], settings: Settings) -> tuple[list[str], list
         try:
             with Worker(name, threads=machine.processors(), python=settings.interpreter(name)) as worker:
                 worker.start()
-        except (PeerMissing, FileNotFoundError) as error:
-            reasons.append(f"{error}; install it there, or name an interpreter that has it: --python {name}=PATH")
+        except PeerMissing as error:
+            reasons.append(str(error))
         else:
             found.append(name)
     return found, reasons
@@ -134,13 +134,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = settings_of(options)
     except (ValueError, argparse.ArgumentTypeError) as error:
         parser().error(str(error))
-    rivals, reasons = available(options.rivals or DEFAULT_RIVALS, settings)
-    if options.rivals and reasons:
-        parser().error("; ".join(reasons))
-    print("\n".join(f"left out: {reason}" for reason in reasons))
+    rivals, reasons = (options.rivals, []) if options.rivals else available(DEFAULT_RIVALS, settings)
+    for reason in reasons:
+        print(f"left out: {reason}")
     facts = machine.facts()
     print(f"{facts['cpu']}, isa {facts['isa']}, {facts['blas']}, load {facts['load']}")
-    records = measure(chosen, rivals, settings, options.threads)
+    try:
+        records = measure(chosen, rivals, settings, options.threads)
+    except PeerMissing as error:
+        parser().error(str(error))
     gemms = "gemm" in options.groups and options.shapes is None
     products = measure_products(options.threads, settings, quick=options.quick) if gemms else []
     document = report.document(records, products, settings, facts)

@@ -43,12 +43,15 @@ class Sample:
     foreign: float
 
 
+HINT = "install what it needs there, or name another interpreter: --python PEER=PATH"
+
+
 class WorkerError(RuntimeError):
     """A peer failed in its process; the message holds its traceback."""
 
 
 class PeerMissing(WorkerError):
-    """A package that the peer needs is not installed for its interpreter."""
+    """The interpreter of a peer does not run or has not the packages that the peer needs."""
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -141,14 +144,15 @@ class Worker:
         self.name, self.python = name, python
         self._connection, other = Pipe()
         code = f"from bench.process import serve; serve({other.fileno()}, {name!r}, {threads})"
-        self._process = subprocess.Popen(
-            [python, "-c", code],
-            cwd=ROOT,
-            env=thread_environment(threads),
-            pass_fds=[other.fileno()],
-            stdin=subprocess.DEVNULL,
-        )
-        other.close()
+        environment = thread_environment(threads)
+        try:
+            self._process = subprocess.Popen(
+                [python, "-c", code], cwd=ROOT, env=environment, pass_fds=[other.fileno()], stdin=subprocess.DEVNULL
+            )
+        except OSError as error:
+            raise PeerMissing(f"{name}: {python} cannot be run; {HINT}") from error
+        finally:
+            other.close()
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         try:
@@ -162,7 +166,7 @@ class Worker:
             return value
         missing, trace = value
         if missing:
-            raise PeerMissing(f"{self.name}: {self.python} has no package {missing!r}")
+            raise PeerMissing(f"{self.name}: {self.python} has no package {missing!r}; {HINT}")
         raise WorkerError(f"{self.name}: {method} failed\n{trace}")
 
     def start(self) -> None:
@@ -171,7 +175,7 @@ class Worker:
             self._ask("start")
         except WorkerError as error:
             if self._process.poll() is not None:
-                raise PeerMissing(f"{self.name}: {self.python} cannot run the benchmark") from error
+                raise PeerMissing(f"{self.name}: {self.python} cannot run the benchmark; {HINT}") from error
             raise
 
     def load(self, case: Case) -> dict[str, Any]:

@@ -291,7 +291,8 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
     found, reasons = available(["numpy", "torch"], settings)
     assert found == []
     assert reasons[0].startswith(f"numpy: {bare} ")
-    assert "--python torch=PATH" in reasons[1]
+    assert reasons[1].startswith(f"torch: {tmp_path / 'absent'} cannot be run; ")
+    assert "--python PEER=PATH" in reasons[1]
 
 
 def test_every_peer_is_registered_with_what_it_can_do() -> None:
@@ -324,18 +325,24 @@ def test_thread_counts_reach_the_peers_only() -> None:
     assert dict(os.environ) == before
 
 
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
 def test_command_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench", "numpy", "--quick", "--rounds", "1", "--threads", "1", "--json"]
+    command = ["numpy", "--quick", "--rounds", "1", "--threads", "1", "--json"]
     options = [str(tmp_path / "bench.json"), "--shapes", "S4", "--cells", "lstm"]
-    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = bench(*command, *options)
     assert done.returncode == 0, done.stderr
     assert "geometric means" in done.stdout
     document = json.loads((tmp_path / "bench.json").read_text())
     assert [row["mode"] for row in document["rows"]] == ["infer", "train"]
     assert set(document["rows"][0]["peers"]) == {"rnnfast", "numpy"}
     assert document["machine"]["isa"]
-    unknown = subprocess.run(
-        [*command, *options, "--shapes", "S99"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    absent = bench(*command, *options, "--python", f"numpy={tmp_path / 'absent'}")
+    assert absent.returncode == 2
+    assert "absent cannot be run" in absent.stderr
+    unknown = bench(*command, *options, "--shapes", "S99")
     assert unknown.returncode == 2
     assert "got S99" in unknown.stderr
