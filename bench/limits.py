@@ -67,11 +67,11 @@ def measure_constants(threads: int) -> Constants:
     )
 
 
-def speed(threads: int) -> float:
-    """Multiply-adds a second on all threads, measured now."""
+def speeds(threads: int) -> tuple[float, float]:
+    """Multiply-adds and independent additions a second on all threads, measured now."""
     from rnnfast._core import testing
 
-    return testing.fma_rate(threads, PROBE_SECONDS)
+    return testing.fma_rate(threads, PROBE_SECONDS), testing.issue_rate(threads, PROBE_SECONDS)
 
 
 def typical(measured: Iterable[Constants]) -> Constants:

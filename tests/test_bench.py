@@ -246,6 +246,7 @@ def test_typical_constants_are_medians() -> None:
     ("call", "message"),
     [
         (lambda t: t.fma_rate(0, 0.1), "threads: a positive number is required, got 0"),
+        (lambda t: t.issue_rate(-1, 0.1), "threads: a positive number is required, got -1"),
         (lambda t: t.read_rate(1, -4, 0.1), "bytes: a positive number is required, got -4"),
         (lambda t: t.clock_rate(0.0), "seconds: a positive number is required, got 0"),
         (lambda t: t.barrier_time(2, 0), "waits: a positive number is required, got 0"),

@@ -20,6 +20,13 @@ double clock_rate(double seconds) {
   return measure_clock(seconds);
 }
 
+double issue_rate(int threads, double seconds) {
+  check_positive("threads", threads);
+  check_positive("seconds", seconds);
+  const py::gil_scoped_release nogil;
+  return measure_issue(threads, seconds);
+}
+
 double fma_rate(int threads, double seconds) {
   check_positive("threads", threads);
   check_positive("seconds", seconds);
@@ -65,6 +72,7 @@ std::vector<double> gemm_times(const py::array& a, const py::array& b, const py:
 
 void bind_probe(py::module_& testing) {
   testing.def("clock_rate", &clock_rate, py::arg("seconds"));
+  testing.def("issue_rate", &issue_rate, py::arg("threads"), py::arg("seconds"));
   testing.def("fma_rate", &fma_rate, py::arg("threads"), py::arg("seconds"));
   testing.def("read_rate", &read_rate, py::arg("threads"), py::arg("bytes"), py::arg("seconds"));
   testing.def("barrier_time", &barrier_time, py::arg("threads"), py::arg("waits"));

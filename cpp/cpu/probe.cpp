@@ -8,6 +8,7 @@ namespace {
 
 constexpr Index kFmaRounds = 1024;
 constexpr Index kClockSteps = 16384;
+constexpr int kChains = 8;
 constexpr Index kReadBytes = 1 << 20;
 constexpr Index kRowsPerTask = 192;
 
@@ -53,6 +54,22 @@ double measure_clock(double seconds) {
       sum += one;
       asm volatile("" : "+r"(sum));
     }
+  });
+}
+
+double measure_issue(int threads, double seconds) {
+  return team_rate(threads, [&](const Member&) {
+    std::uint64_t sums[kChains] = {}, one = 1;
+    asm("" : "+r"(one));
+    return rate(static_cast<double>(kClockSteps * kChains), seconds, [&] {
+      for (Index i = 0; i < kClockSteps; ++i) {
+#pragma GCC unroll 8
+        for (std::uint64_t& sum : sums) {
+          sum += one;
+          asm volatile("" : "+r"(sum));
+        }
+      }
+    });
   });
 }
 

@@ -9,6 +9,10 @@ namespace rnnfast {
 // Hertz of the calling thread's core, from a chain of additions that take a cycle each.
 double measure_clock(double seconds);
 
+// Independent additions a second of all threads together. They keep a core's issue slots busy, so that the rate falls
+// where something else runs on the same core, even what leaves its vector units alone.
+double measure_issue(int threads, double seconds);
+
 // float32 operations a second of all threads together; they come from registers only.
 double measure_fma(int threads, double seconds);
 
