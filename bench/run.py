@@ -129,35 +129,6 @@ def difference(actual: Results, expected: Results, *, limit: float, label: str) 
     return worst
 
 
-def measure(case: Case, workers: Mapping[str, Worker], settings: Settings, *, threads: int) -> Record:
-    """Load a case everywhere it can run, assert that all results agree with those of rnnfast, then time it.
-
-    Raises AssertionError where results differ and WorkerError where a peer fails.
-    """
-    record = Record(case, threads)
-    names = [name for name in workers if PEERS[name].can(case)]
-    referee = Referee(workers[BASELINE], threads)
-    expected: Results = {}
-    for name in names:
-        record.notes[name] = workers[name].load(case)
-        results = workers[name].results()
-        if name == BASELINE:
-            expected = results
-        elif results:
-            label = f"{case.name}: {name}"
-            record.differences[name] = difference(results, expected, limit=tolerance(case), label=label)
-    del expected, results
-    record.times = {name: [] for name in names}
-    for turn in range(settings.rounds):
-        for name in names if turn % 2 == 0 else reversed(names):
-            taken = referee.turn(workers[name], settings)
-            record.times[name].append(taken.times)
-            record.lost.append(taken.lost)
-            if taken.constants is not None:
-                record.constants.append(taken.constants)
-    return record
-
-
 @dataclass(frozen=True)
 class Turn:
     """Times of a peer, how many processors others took meanwhile, of rnnfast also the machine's constants before."""
@@ -170,8 +141,8 @@ class Turn:
 class Referee:
     """Watches whether the machine gives all it has.
 
-    Other processes show in the system's accounts. Other guests of the same hardware do not, but multiply-adds or additions
-    on all threads, run by rnnfast after every turn, are then slower than the fastest seen so far.
+    Other processes show in the system's accounts. Other guests of the same hardware do not, but multiply-adds or
+    additions on all threads, run by rnnfast after every turn, are then slower than the fastest seen so far.
     """
 
     def __init__(self, baseline: Worker, threads: int) -> None:
@@ -204,6 +175,34 @@ class Referee:
         return min(turns, key=lambda turn: turn.lost)
 
 
+def measure(case: Case, workers: Mapping[str, Worker], settings: Settings, referee: Referee) -> Record:
+    """Load a case everywhere it can run, assert that all results agree with those of rnnfast, then time it.
+
+    Raises AssertionError where results differ and WorkerError where a peer fails.
+    """
+    record = Record(case, referee.threads)
+    names = [name for name in workers if PEERS[name].can(case)]
+    expected: Results = {}
+    for name in names:
+        record.notes[name] = workers[name].load(case)
+        results = workers[name].results()
+        if name == BASELINE:
+            expected = results
+        elif results:
+            label = f"{case.name}: {name}"
+            record.differences[name] = difference(results, expected, limit=tolerance(case), label=label)
+    del expected, results
+    record.times = {name: [] for name in names}
+    for turn in range(settings.rounds):
+        for name in names if turn % 2 == 0 else reversed(names):
+            taken = referee.turn(workers[name], settings)
+            record.times[name].append(taken.times)
+            record.lost.append(taken.lost)
+            if taken.constants is not None:
+                record.constants.append(taken.constants)
+    return record
+
+
 def start(stack: ExitStack, name: str, threads: int, settings: Settings) -> Worker:
     """Start a peer; raises WorkerError where it cannot be imported."""
     worker = stack.enter_context(Worker(name, threads=threads, python=settings.interpreter(name)))
@@ -215,5 +214,6 @@ def run(cases: Sequence[Case], rivals: Sequence[str], settings: Settings, *, thr
     """Measure every case against the rivals, each in a process of its own; yields as it goes."""
     with ExitStack() as stack:
         workers = {name: start(stack, name, threads, settings) for name in (BASELINE, *rivals)}
+        referee = Referee(workers[BASELINE], threads)
         for case in cases:
-            yield measure(case, workers, settings, threads=threads)
+            yield measure(case, workers, settings, referee)
