@@ -153,7 +153,7 @@ class Referee:
     def slowness(self) -> float:
         """Processors that seem to be missing now."""
         time.sleep(SETTLE)
-        rates = self.baseline.ask_peer("speeds")
+        rates: tuple[float, float] = self.baseline.ask_peer("speeds")
         self.fastest = (max(self.fastest[0], rates[0]), max(self.fastest[1], rates[1]))
         return self.threads * (1.0 - min(rates[0] / self.fastest[0], rates[1] / self.fastest[1]))
 

@@ -59,14 +59,14 @@ double measure_clock(double seconds) {
 
 double measure_issue(int threads, double seconds) {
   return team_rate(threads, [&](const Member&) {
-    std::uint64_t sums[kChains] = {}, one = 1;
-    asm("" : "+r"(one));
-    return rate(static_cast<double>(kClockSteps * kChains), seconds, [&] {
+    return rate(static_cast<double>(kClockSteps * kChains), seconds, [] {
+      std::uint64_t sums[kChains] = {}, one = 1;
+      asm("" : "+r"(one));
       for (Index i = 0; i < kClockSteps; ++i) {
 #pragma GCC unroll 8
-        for (std::uint64_t& sum : sums) {
-          sum += one;
-          asm volatile("" : "+r"(sum));
+        for (int chain = 0; chain < kChains; ++chain) {
+          sums[chain] += one;
+          asm volatile("" : "+r"(sums[chain]));
         }
       }
     });
