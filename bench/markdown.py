@@ -67,14 +67,24 @@ def products_table(products: Sequence[Row]) -> str:
 
 def machine_table(rows: Sequence[Row]) -> str:
     """Medians of the constants by number of threads."""
-    units = {"clock": 1e9, "fma_one": 1e9, "fma": 1e9, "l1": 1e9, "l2": 1e9, "l3": 1e9, "barrier": 1e-6}
+    units = {"clock": 1e9, "issue": 1e9, "fma_one": 1e9, "fma": 1e9, "l1": 1e9, "l2": 1e9, "l3": 1e9, "barrier": 1e-6}
     lines = []
     for threads in sorted({row["threads"] for row in rows}):
         members = [row["constants"] for row in rows if row["threads"] == threads]
         values = {name: median(constants[name] for constants in members) / unit for name, unit in units.items()}
         values["fma"] *= threads
         lines.append([f"{threads}", *(f"{values[name]:.3g}" for name in units)])
-    head = ["threads", "clock GHz", "FMA alone GFLOP/s", "FMA all", "L1 GB/s a thread", "L2", "L3", "barrier µs"]
+    head = [
+        "threads",
+        "clock GHz",
+        "additions 1e9/s a thread",
+        "FMA alone GFLOP/s",
+        "FMA all",
+        "L1 GB/s a thread",
+        "L2",
+        "L3",
+        "barrier µs",
+    ]
     return table(head, lines)
 
 

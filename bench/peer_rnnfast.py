@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import rnnfast as rf
-from bench.limits import Constants, measure_constants, speeds
+from bench.limits import Constants, measure_constants, speed
 from bench.peers import stream_results
 from bench.problem import Problem, Results
 from bench.shapes import CELLS
@@ -40,9 +40,9 @@ class RnnfastPeer:
         """What the machine can do at most, on the threads that ``run`` uses."""
         return measure_constants(self.threads)
 
-    def speeds(self) -> tuple[float, float]:
-        """Multiply-adds and additions a second on all threads."""
-        return speeds(self.threads)
+    def speed(self) -> float:
+        """Multiply-adds a second on all threads."""
+        return speed(self.threads)
 
     def infer(self) -> None:
         """Forward."""

@@ -141,21 +141,21 @@ class Turn:
 class Referee:
     """Watches whether the machine gives all it has.
 
-    Other processes show in the system's accounts. Other guests of the same hardware do not, but multiply-adds or
-    additions on all threads, run by rnnfast after every turn, are then slower than the fastest seen so far.
+    Other processes show in the system's accounts. Other guests of the same hardware do not, but multiply-adds on all
+    threads, run by rnnfast after every turn, are then slower than the fastest seen so far.
     """
 
     def __init__(self, baseline: Worker, threads: int) -> None:
         self.baseline, self.threads = baseline, threads
-        self.fastest = (0.0, 0.0)
+        self.fastest = 0.0
         self.slowness()
 
     def slowness(self) -> float:
         """Processors that seem to be missing now."""
         time.sleep(SETTLE)
-        rates: tuple[float, float] = self.baseline.ask_peer("speeds")
-        self.fastest = (max(self.fastest[0], rates[0]), max(self.fastest[1], rates[1]))
-        return self.threads * (1.0 - min(rates[0] / self.fastest[0], rates[1] / self.fastest[1]))
+        rate: float = self.baseline.ask_peer("speed")
+        self.fastest = max(self.fastest, rate)
+        return self.threads * (1.0 - rate / self.fastest)
 
     def attempt(self, worker: Worker, seconds: float) -> Turn:
         """One turn, whatever happens."""

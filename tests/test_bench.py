@@ -158,7 +158,7 @@ def test_chunks_cover_time(steps: int, rows: int, batch: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-MACHINE = Constants(clock=3e9, fma_one=2e11, fma=1e11, l1=2e11, l2=1e11, l3=2e10, barrier=1e-7)
+MACHINE = Constants(clock=3e9, issue=1e10, fma_one=2e11, fma=1e11, l1=2e11, l2=1e11, l3=2e10, barrier=1e-7)
 
 
 def make_records() -> list[Record]:
