@@ -30,8 +30,8 @@ SMALL_ROWS = 8
 class Constants:
     """Clock in hertz; independent additions a second of each of all threads, fewer where another guest shares a core.
 
-    Multiply-adds in flop/s, of one thread alone and of each of all; reads in bytes/s, of each of all from its own block;
-    one wait for all in seconds.
+    Multiply-adds in flop/s, of one thread alone and of each of all; reads in bytes/s, of each of all from its own
+    block; one wait for all in seconds.
     """
 
     clock: float
