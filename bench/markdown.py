@@ -74,17 +74,8 @@ def machine_table(rows: Sequence[Row]) -> str:
         values = {name: median(constants[name] for constants in members) / unit for name, unit in units.items()}
         values["fma"] *= threads
         lines.append([f"{threads}", *(f"{values[name]:.3g}" for name in units)])
-    head = [
-        "threads",
-        "clock GHz",
-        "additions 1e9/s a thread",
-        "FMA alone GFLOP/s",
-        "FMA all",
-        "L1 GB/s a thread",
-        "L2",
-        "L3",
-        "barrier µs",
-    ]
+    head = ["threads", "clock GHz", "additions 1e9/s a thread", "FMA alone GFLOP/s", "FMA all"]
+    head += ["L1 GB/s a thread", "L2", "L3", "barrier µs"]
     return table(head, lines)
 
 

@@ -62,7 +62,8 @@ def line(record: Record, rivals: Sequence[str]) -> str:
 def constants_line(machine: Constants, threads: int) -> str:
     """The machine's limits in words."""
     return (
-        f"clock {machine.clock / 1e9:.2f} GHz, {machine.issue / machine.clock:.1f} additions a cycle, multiply-adds {machine.fma_one / 1e9:.0f} GFLOP/s alone,"
+        f"clock {machine.clock / 1e9:.2f} GHz, {machine.issue / machine.clock:.1f} additions a cycle,"
+        f" multiply-adds {machine.fma_one / 1e9:.0f} GFLOP/s alone,"
         f" {machine.fma * threads / 1e9:.0f} on {threads} threads; reads a thread L1 {machine.l1 / 1e9:.0f},"
         f" L2 {machine.l2 / 1e9:.0f}, L3 {machine.l3 / 1e9:.0f} GB/s; barrier {machine.barrier * 1e6:.2f} us"
     )
