@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from statistics import median
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,16 @@ SIZES: tuple[tuple[int, int, int], ...] = tuple(product((128, 768, 3200), (256, 
 """M rows, N columns, K terms: steps times sequences, gates times units, inputs or units."""
 QUICK_SIZES = ((128, 256, 128), (768, 1024, 256), (3200, 2048, 512))
 SECONDS, PROBE_SECONDS = 0.03, 0.003
+ATTEMPTS, UNDISTURBED = 4, 0.9
+"""A turn is repeated where multiply-adds around it fell below this fraction of the fastest seen."""
 
 
 @dataclass(frozen=True)
 class GemmRecord:
-    """One product on so many threads: operations a second, least and median time, and of multiply-adds next to it."""
+    """One product on so many threads: operations a second by least and median time.
+
+    ``of_fma`` is the rate as a fraction of that of multiply-adds in the same round; the median of rounds.
+    """
 
     M: int
     N: int
@@ -27,16 +31,7 @@ class GemmRecord:
     threads: int
     best: float
     typical: float
-    fma: float
-
-    @property
-    def of_fma(self) -> float:
-        """Median rate as a fraction of the rate of multiply-adds."""
-        return self.typical / self.fma
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the JSON file."""
-        return asdict(self) | {"of_fma": self.of_fma}
+    of_fma: float
 
 
 def measure(size: tuple[int, int, int], *, threads: int, rounds: int) -> GemmRecord:
@@ -48,13 +43,21 @@ def measure(size: tuple[int, int, int], *, threads: int, rounds: int) -> GemmRec
     a, b = (rng.standard_normal(shape, dtype=np.float32) for shape in ((M, K), (K, N)))
     c = np.empty((M, N), np.float32)
     flops = 2.0 * M * N * K
-    times, probes = list[float](), list[float]()
+    times, fractions = list[float](), list[float]()
     once = min(testing.gemm_times(a, b, c, threads, 2))
     assert np.allclose(c[:4], a[:4].astype(np.float64) @ b, rtol=0, atol=1e-5 * K**0.5), "gemm: the product is wrong"
+    repeats, fastest = max(1, round(SECONDS / once)), 0.0
     for _ in range(rounds):
-        probes.append(testing.fma_rate(threads, PROBE_SECONDS))
-        times += testing.gemm_times(a, b, c, threads, max(1, round(SECONDS / once)))
-    return GemmRecord(M, N, K, threads, flops / min(times), flops / median(times), median(probes))
+        for _ in range(ATTEMPTS):
+            before = testing.fma_rate(threads, PROBE_SECONDS)
+            turn = testing.gemm_times(a, b, c, threads, repeats)
+            probes = (before, testing.fma_rate(threads, PROBE_SECONDS))
+            fastest = max(fastest, *probes)
+            if min(probes) > UNDISTURBED * fastest:
+                break
+        times += turn
+        fractions.append(flops / median(turn) / (sum(probes) / 2))
+    return GemmRecord(M, N, K, threads, flops / min(times), flops / median(times), median(fractions))
 
 
 def run(*, threads: int, rounds: int, quick: bool = False) -> Iterator[GemmRecord]:

@@ -170,6 +170,6 @@ def document(
         "settings": {"rounds": settings.rounds, "seconds": settings.seconds},
         "rows": rows,
         "summary": [dict(zip(names, key, strict=True)) | facts for key, facts in summary(rows).items()],
-        "gemm": [product.as_dict() for product in products],
+        "gemm": [asdict(product) for product in products],
         "yardsticks": [name for name, peer in PEERS.items() if peer.yardstick],
     }

@@ -112,20 +112,18 @@ std::vector<double> measure_gemm(int threads, const Panels<float>& b, Index rows
                                  float* const* c, Index repeats) {
   std::vector<double> times(static_cast<std::size_t>(repeats));
   const Index blocks = ceil_div(rows, kRowsPerTask);
-  run_team(threads, [&](const Member& member) {
-    const Range tasks = share(blocks * b.count, member.size, member.rank);
-    for (double& time : times) {
-      member.wait();
-      const double start = now();
+  for (double& time : times) {
+    const double start = now();
+    run_team(threads, [&](const Member& member) {
+      const Range tasks = share(blocks * b.count, member.size, member.rank);
       for (Index task = tasks.begin; task < tasks.end; ++task) {
         const Index row = task / b.count * kRowsPerTask, panel = task % b.count;
         kernels<float>().gemm({smaller(kRowsPerTask, rows - row), b.inner, b.cols, panel, panel + 1, a + row, c + row,
                                b.data.data(), nullptr});
       }
-      member.wait();
-      if (member.rank == 0) time = now() - start;
-    }
-  });
+    });
+    time = now() - start;
+  }
   return times;
 }
 

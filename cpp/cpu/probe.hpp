@@ -22,7 +22,8 @@ double measure_read(int threads, Index bytes, double seconds);
 // Seconds that one wait of all threads takes.
 double measure_barrier(int threads, Index waits);
 
-// Seconds of each of `repeats` products C = A B, tiles shared out as a linear layer does. a [rows], c [rows]
+// Seconds of each of `repeats` products C = A B, a team for each, tiles shared out as a linear layer does. a [rows], c
+// [rows]
 std::vector<double> measure_gemm(int threads, const Panels<float>& b, Index rows, const float* const* a,
                                  float* const* c, Index repeats);
 
