@@ -10,10 +10,12 @@ from statistics import median
 
 import numpy as np
 
+from bench.limits import speed
+
 SIZES: tuple[tuple[int, int, int], ...] = tuple(product((128, 768, 3200), (256, 1024, 2048), (128, 256, 512)))
 """M rows, N columns, K terms: steps times sequences, gates times units, inputs or units."""
 QUICK_SIZES = ((128, 256, 128), (768, 1024, 256), (3200, 2048, 512))
-SECONDS, PROBE_SECONDS = 0.03, 0.003
+SECONDS = 0.03
 ATTEMPTS, UNDISTURBED = 4, 0.9
 """A turn is repeated where multiply-adds around it fell below this fraction of the fastest seen."""
 
@@ -49,9 +51,9 @@ def measure(size: tuple[int, int, int], *, threads: int, rounds: int) -> GemmRec
     repeats, fastest = max(1, round(SECONDS / once)), 0.0
     for _ in range(rounds):
         for _ in range(ATTEMPTS):
-            before = testing.fma_rate(threads, PROBE_SECONDS)
+            before = speed(threads)
             turn = testing.gemm_times(a, b, c, threads, repeats)
-            probes = (before, testing.fma_rate(threads, PROBE_SECONDS))
+            probes = (before, speed(threads))
             fastest = max(fastest, *probes)
             if min(probes) > UNDISTURBED * fastest:
                 break

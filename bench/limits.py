@@ -8,14 +8,14 @@ weights) run at the rate of multiply-adds on all threads. The best way of sharin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from statistics import median
 
 from bench.machine import cache_bytes
 from bench.shapes import CELLS, Case
 
-PROBE_SECONDS, BLIP = 0.003, 0.001
+BLIP = 0.001
 BARRIER_WAITS = 5000
 WIDE_FLOPS = 64.0
 """Operations a cycle of the core for which the cycles below were counted: two 512-bit multiply-adds."""
@@ -49,33 +49,37 @@ class Constants:
         return WIDE_FLOPS * self.clock / self.fma_one
 
 
+def best_rate(probe: Callable[[float], float]) -> float:
+    """The best of three short probes, which skips blips and calls for which the team was smaller than asked for."""
+    return max(probe(BLIP) for _ in range(3))
+
+
+def speed(threads: int) -> float:
+    """Multiply-adds a second on all threads, now."""
+    from rnnfast._core import testing
+
+    return best_rate(lambda seconds: testing.fma_rate(threads, seconds))
+
+
 def measure_constants(threads: int) -> Constants:
     """Measure this machine now, on ``threads`` threads of rnnfast's own team; takes about 25 ms."""
     from rnnfast._core import testing
 
+    def read(size: int) -> float:
+        return best_rate(lambda seconds: testing.read_rate(threads, size, seconds)) / threads
+
     sizes = cache_bytes()
     third = min(4 * sizes["L2"], max(sizes["L3"] // (2 * threads), 2 * sizes["L2"]))
-    l1, l2, l3 = (
-        testing.read_rate(threads, size, PROBE_SECONDS) / threads
-        for size in (sizes["L1d"] // 2, sizes["L2"] // 2, third)
-    )
     return Constants(
-        clock=testing.clock_rate(PROBE_SECONDS),
-        issue=testing.issue_rate(threads, PROBE_SECONDS) / threads,
-        fma_one=testing.fma_rate(1, PROBE_SECONDS),
-        fma=testing.fma_rate(threads, PROBE_SECONDS) / threads,
-        l1=l1,
-        l2=l2,
-        l3=l3,
+        clock=best_rate(testing.clock_rate),
+        issue=best_rate(lambda seconds: testing.issue_rate(threads, seconds)) / threads,
+        fma_one=speed(1),
+        fma=speed(threads) / threads,
+        l1=read(sizes["L1d"] // 2),
+        l2=read(sizes["L2"] // 2),
+        l3=read(third),
         barrier=testing.barrier_time(threads, BARRIER_WAITS) if threads > 1 else 0.0,
     )
-
-
-def speed(threads: int) -> float:
-    """Multiply-adds a second on all threads, now; the best of three, which skips blips."""
-    from rnnfast._core import testing
-
-    return max(testing.fma_rate(threads, BLIP) for _ in range(3))
 
 
 def typical(measured: Iterable[Constants]) -> Constants:

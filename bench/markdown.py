@@ -85,7 +85,7 @@ def render(documents: Sequence[Row]) -> str:
     parts = ["### Machine", machine_table(rows), "### Geometric means", means_table(rows)] if rows else []
     for key in dict.fromkeys(map(key_of, rows)):
         group, cell, mode, threads = key
-        members = [row for row in rows if key_of(row) == key]
+        members = sorted((row for row in rows if key_of(row) == key), key=lambda row: float(row["flops"]))
         parts += [f"### {group}: {cell}, {mode}, {threads} thread{'s' * (threads > 1)}", times_table(members)]
     products = [product for document in documents for product in document["gemm"]]
     if products:
