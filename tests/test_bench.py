@@ -34,6 +34,10 @@ SMALL = [
     Row("wide", tuple(CELLS), 1, 33, 6, 1, 17, "more sequences than units"),
     Row("long", tuple(CELLS), 1, 1, 40, 8, 9, "one sequence", carried=True),
 ]
+STEPS = [
+    Row("step", ("rnn", "lstm", "gru"), 1, 1, 1, 3, 5, "one sequence, step by step", ("stream",)),
+    Row("steps", ("rnn", "lstm", "gru"), 2, 3, 1, 3, 5, "layers and sequences, step by step", ("stream",)),
+]
 
 
 def expected_results(problem: Problem) -> Results:
@@ -314,7 +318,7 @@ def test_a_peer_agrees_on_everything_it_can_run(name: str) -> None:
     settings = Settings(rounds=1, seconds=1e-4, python=settings_of(parser().parse_args([])).python)
     if not available([name], settings)[0]:
         pytest.skip(f"{name} is not installed")
-    chosen = [case for case in cases(rows=SMALL) if PEERS[name].can(case)]
+    chosen = [case for case in cases(rows=[*SMALL, *STEPS]) if PEERS[name].can(case)]
     records = list(run(chosen, [name], settings, threads=1))
     assert [record.case for record in records] == chosen
     assert all(record.best == name and 0.0 <= record.differences[name] <= tolerance(record.case) for record in records)
