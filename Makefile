@@ -43,7 +43,7 @@ test: $(VENV)/.installed $(if $(TORCH),$(VENV)/.torch)
 	$(runner) $(bin)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.bench
-	$(bin)/python -m bench $(or $(ARGS),numpy)
+	$(bin)/python -m bench $(ARGS)
 
 lint: $(VENV)/.tools
 	$(bin)/ruff check .

@@ -1,18 +1,24 @@
-"""``python -m bench numpy``: rnnfast against its peers on the shapes that people run."""
+"""``python -m bench``: rnnfast against its peers, and against the machine, on the shapes that people run."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from bench import machine, report
+from bench import chart, gemm, machine, report
 from bench.peers import RIVALS
-from bench.run import Settings, run
-from bench.shapes import CELLS, MODES, cases
+from bench.process import PeerMissing, Worker
+from bench.run import Record, Settings, run
+from bench.shapes import CELLS, GROUPS, MODES, Case, cases
 
-QUICK_ROUNDS, QUICK_SECONDS = 3, 0.03
+QUICK = Settings(rounds=3, seconds=0.04, attempts=2)
+PYTHON_VARIABLE = "RNNFAST_BENCH_PYTHON"
+ALL_GROUPS = (*GROUPS, "gemm")
+DEFAULT_RIVALS = ("torch", "onnxruntime", "openvino", "jax", "numpy")
 
 
 def positive(text: str) -> int:
@@ -22,46 +28,128 @@ def positive(text: str) -> int:
     return number
 
 
+def interpreter(text: str) -> tuple[str, str]:
+    """``torch=/path/to/python`` as a pair."""
+    name, equals, path = text.partition("=")
+    if not equals or name not in RIVALS:
+        raise argparse.ArgumentTypeError(f"PEER=PATH with PEER one of {', '.join(RIVALS)} is required, got {text!r}")
+    return name, path
+
+
+def rival(text: str) -> str:
+    """The name of a registered rival."""
+    if text not in RIVALS:
+        raise argparse.ArgumentTypeError(f"PEER: one of {', '.join(RIVALS)} is required, got {text!r}")
+    return text
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    result.add_argument("rivals", nargs="+", choices=RIVALS, help="what to compare rnnfast with")
-    result.add_argument("--shapes", nargs="+", metavar="ID", help="rows of the registry, such as S4 S29; default: all")
-    result.add_argument("--cells", nargs="+", choices=list(CELLS), help="these cells on every row, instead of its own")
-    result.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="default: both")
-    result.add_argument("--threads", type=positive, default=machine.processors(), help="default: all processors")
-    result.add_argument("--rounds", type=positive, help=f"interleaved rounds; default: {Settings.rounds}")
-    result.add_argument("--json", type=Path, metavar="PATH", help="write what was measured")
-    result.add_argument("--quick", action="store_true", help="few, short rounds: a look, not a measurement")
+    add = result.add_argument
+    add(
+        "rivals",
+        nargs="*",
+        type=rival,
+        metavar="PEER",
+        help=f"what to compare rnnfast with, of {', '.join(RIVALS)}; "
+        f"default: those installed of {', '.join(DEFAULT_RIVALS)}",
+    )
+    add(
+        "--python",
+        nargs="+",
+        type=interpreter,
+        default=[],
+        metavar="PEER=PATH",
+        help=f"interpreters of peers that are installed elsewhere; also read from {PYTHON_VARIABLE}",
+    )
+    add("--groups", nargs="+", choices=ALL_GROUPS, default=ALL_GROUPS, help="default: all")
+    add("--shapes", nargs="+", metavar="ID", help="rows of the registry, such as S4 32x100x256x256; default: all")
+    add("--cells", nargs="+", choices=list(CELLS), help="default: all")
+    add("--modes", nargs="+", choices=MODES, default=MODES, help="default: all")
+    add("--threads", nargs="+", type=positive, default=[machine.processors()], help="default: all processors")
+    add("--seconds", type=float, help=f"of each turn; default: {Settings.seconds}")
+    add("--rounds", type=positive, help=f"interleaved rounds; default: {Settings.rounds}")
+    add("--json", type=Path, metavar="PATH", help="write what was measured")
+    add("--chart", type=Path, metavar="PATH", help="draw ratios and the roofline (PNG); needs matplotlib")
+    add("--quick", action="store_true", help="few rows, few, short rounds: a look, not a measurement")
     return result
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings that the command line asks for."""
-    seconds = QUICK_SECONDS if options.quick else Settings.seconds
-    rounds = QUICK_ROUNDS if options.quick else Settings.rounds
-    return Settings(options.threads, options.rounds or rounds, seconds)
+    """The settings that the command line and the environment ask for."""
+    base = QUICK if options.quick else Settings()
+    variable = [interpreter(text) for text in os.environ.get(PYTHON_VARIABLE, "").split()]
+    python = dict([*variable, *options.python])
+    rounds, seconds = options.rounds or base.rounds, options.seconds or base.seconds
+    return replace(base, rounds=rounds, seconds=seconds, python=python)
+
+
+def available(names: Sequence[str], settings: Settings) -> tuple[list[str], list[str]]:
+    """The peers that can be imported, and why the others cannot."""
+    found, reasons = list[str](), list[str]()
+    for name in names:
+        try:
+            with Worker(name, threads=machine.processors(), python=settings.interpreter(name)) as worker:
+                worker.start()
+        except PeerMissing as error:
+            reasons.append(str(error))
+        else:
+            found.append(name)
+    return found, reasons
+
+
+def measure(chosen: Sequence[Case], rivals: Sequence[str], settings: Settings, threads: Sequence[int]) -> list[Record]:
+    """Run and print all cases on each number of threads."""
+    records: list[Record] = []
+    if not chosen:
+        return records
+    print(report.header(rivals), flush=True)
+    for count in threads:
+        for record in run(chosen, rivals, settings, threads=count):
+            records.append(record)
+            print(report.line(record, rivals), flush=True)
+    print(report.closing(records))
+    return records
+
+
+def measure_products(threads: Sequence[int], settings: Settings, *, quick: bool) -> list[gemm.GemmRecord]:
+    """Run and print the table of large products."""
+    print(gemm.header(), flush=True)
+    records: list[gemm.GemmRecord] = []
+    for count in threads:
+        for record in gemm.run(threads=count, rounds=settings.rounds, quick=quick):
+            records.append(record)
+            print(gemm.line(record), flush=True)
+    print(gemm.closing(records))
+    return records
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     options = parser().parse_args(arguments)
+    names = ("cells", "groups", "modes", "quick")
     try:
-        chosen = [case for case in cases(ids=options.shapes, cells=options.cells) if case.mode in options.modes]
-    except ValueError as error:
+        chosen = cases(ids=options.shapes, **{name: getattr(options, name) for name in names})
+        settings = settings_of(options)
+    except (ValueError, argparse.ArgumentTypeError) as error:
         parser().error(str(error))
-    settings, facts = settings_of(options), machine.facts(threads=options.threads)
-    print(f"{facts['cpu']}, isa {facts['isa']}, {settings.threads} threads, {facts['blas']}, load {facts['load']}")
-    print(", ".join(f"{name} {number}" for name, number in facts["versions"].items()))
-    print(report.header(options.rivals), flush=True)
-    records = []
-    for record in run(chosen, options.rivals, settings):
-        records.append(record)
-        print(report.line(record, options.rivals), flush=True)
-    print(report.closing(records, options.rivals))
+    rivals, reasons = (options.rivals, []) if options.rivals else available(DEFAULT_RIVALS, settings)
+    for reason in reasons:
+        print(f"left out: {reason}")
+    facts = machine.facts()
+    print(f"{facts['cpu']}, isa {facts['isa']}, {facts['blas']}, load {facts['load']}")
+    try:
+        records = measure(chosen, rivals, settings, options.threads)
+    except PeerMissing as error:
+        parser().error(str(error))
+    gemms = "gemm" in options.groups and options.shapes is None
+    products = measure_products(options.threads, settings, quick=options.quick) if gemms else []
+    document = report.document(records, products, settings, facts)
     if options.json:
-        document = report.document(records, options.rivals, settings, facts)
         options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if options.chart:
+        chart.draw(document, options.chart)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ def caches() -> dict[str, str]:
     return sizes
 
 
+@cache
+def cache_bytes() -> dict[str, int]:
+    """Sizes of L1d, L2 and L3 in bytes; common ones where the system does not tell."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    sizes = {"L1d": 32 << 10, "L2": 1 << 20, "L3": 16 << 20}
+    return sizes | {name: int(size[:-1]) * units[size[-1]] for name, size in caches().items() if size[-1] in units}
+
+
 def versions() -> dict[str, str]:
     """Versions of the packages that are installed among those benchmarked."""
     found = {"python": platform.python_version()}
@@ -55,7 +64,19 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def facts(*, threads: int) -> dict[str, Any]:
+def busy_seconds() -> float:
+    """Seconds that this process's processors were not idle since the start; 0 where the system does not tell."""
+    counters = Path("/proc/stat")
+    if not counters.exists() or not hasattr(os, "sched_getaffinity"):
+        return 0.0
+    own = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    fields = [line.split() for line in counters.read_text().splitlines()]
+    # user, nice, system, idle, waiting, interrupts, soft interrupts, stolen
+    ticks = sum(sum(map(int, f[1:4] + f[6:9])) for f in fields if f[0] in own)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def facts() -> dict[str, Any]:
     """Everything about the machine that a report states."""
     import rnnfast
 
@@ -63,7 +84,6 @@ def facts(*, threads: int) -> dict[str, Any]:
         "cpu": cpu_model(),
         "caches": caches(),
         "processors": processors(),
-        "threads": threads,
         "isa": rnnfast.cpu.isa(),
         "blas": blas(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -2,44 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
 
+import numpy as np
+
 from bench.problem import Problem, Results
+from bench.shapes import Case
 
 
 class Peer(Protocol):
     """One library in its own process. Constructed with the number of threads; only ``run`` is timed."""
 
+    @property
+    def run(self) -> Callable[[], Any]:
+        """One operation: forward, forward and backward with clean gradients, or a step, as the mode says."""
+
     def load(self, problem: Problem) -> dict[str, Any]:
         """Take the weights, bring the arrays into the layout the library likes best; return notes for the report."""
-
-    def run(self) -> None:
-        """One operation: forward, or forward and backward with clean gradients, as ``problem.case.mode`` says."""
 
     def results(self) -> Results:
         """What the last run computed, in the conventions of ``Problem``; an empty dict is not compared.
 
         ``y (B, T, H)``, ``h``, for LSTM ``c (L, B, H)``; to train also ``dx``, ``dh``, ``dc`` and the gradient of each
-        parameter by its name.
+        parameter by its name. To stream: the results of all steps of ``problem.x`` from the given state.
         """
 
 
-BASELINE = "rnnfast"
-YARDSTICK = "blas"
-PEERS: dict[str, str] = {
-    BASELINE: "bench.peer_rnnfast:RnnfastPeer",
-    YARDSTICK: "bench.blas:BlasPeer",
-    "numpy": "bench.twin:NumpyPeer",
-    "numpy-plain": "bench.twin:PlainNumpyPeer",
-}
-"""Name to ``module:class``; a module is imported in the peer's own process only."""
+class Stepper(Protocol):
+    """What a peer that streams has, so that ``stream_results`` can compare it."""
 
-RIVALS: tuple[str, ...] = tuple(name for name in PEERS if name not in (BASELINE, YARDSTICK))
+    def start(self) -> None:
+        """Return to the state that the problem gives."""
+
+    def step(self, t: int) -> Any:
+        """One step on ``x[:, t]``; ``y (B, H)`` in some shape that holds as many numbers."""
+
+    def states(self) -> Results:
+        """``h`` and for LSTM ``c``."""
+
+
+def stream_results(stepper: Stepper, problem: Problem) -> Results:
+    """Run all steps of a problem one by one; ``y (B, T, H)`` and the final state."""
+    row = problem.case.row
+    stepper.start()
+    outputs = [np.array(stepper.step(t), np.float32).reshape(row.B, row.H) for t in range(problem.x.shape[1])]
+    return {"y": np.stack(outputs, 1)} | stepper.states()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a peer is (``module:class``, imported in its own process only) and which cases it can run."""
+
+    location: str
+    cells: tuple[str, ...] = ("rnn", "lstm", "gru", "gru_before")
+    modes: tuple[str, ...] = ("infer", "train")
+    yardstick: bool = False
+
+    def can(self, case: Case) -> bool:
+        """Whether the library has this cell and mode."""
+        return case.cell in self.cells and case.mode in self.modes
+
+
+STANDARD = ("rnn", "lstm", "gru")
+EVERYTHING = ("infer", "train", "stream")
+BASELINE = "rnnfast"
+PEERS: dict[str, Entry] = {
+    BASELINE: Entry("bench.peer_rnnfast:RnnfastPeer", modes=EVERYTHING),
+    "torch": Entry("bench.peer_torch:TorchPeer", cells=STANDARD, modes=EVERYTHING),
+    "onnxruntime": Entry("bench.peer_onnxruntime:OnnxRuntimePeer", modes=("infer", "stream")),
+    "openvino": Entry("bench.peer_openvino:OpenvinoPeer", modes=("infer", "stream")),
+    "jax": Entry("bench.peer_jax:JaxPeer", modes=EVERYTHING),
+    "numpy": Entry("bench.twin:NumpyPeer"),
+    "numpy-plain": Entry("bench.twin:PlainNumpyPeer"),
+    "blas": Entry("bench.blas:BlasPeer", yardstick=True),
+}
+"""Every library by name. A yard-stick does less than the whole work and is never the best peer."""
+
+RIVALS: tuple[str, ...] = tuple(name for name in PEERS if name != BASELINE)
 """What rnnfast can be compared with."""
 
 
 def create(name: str, *, threads: int) -> Peer:
     """Import and construct a registered peer."""
-    module, _, attribute = PEERS[name].partition(":")
+    module, _, attribute = PEERS[name].location.partition(":")
     return cast(Peer, getattr(import_module(module), attribute)(threads))

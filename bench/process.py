@@ -1,22 +1,29 @@
-"""A peer in a process of its own, so that thread pools, allocators and environments of libraries never meet."""
+"""A peer in a process and an environment of its own, so that thread pools, allocators and packages never meet."""
 
 from __future__ import annotations
 
 import gc
 import os
+import signal
+import subprocess
+import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from time import perf_counter
+from pathlib import Path
+from time import perf_counter, process_time
+from timeit import Timer
 from types import TracebackType
 from typing import Any
 
+from bench.machine import busy_seconds
 from bench.peers import Peer, create
 from bench.problem import Results, make_problem
 from bench.shapes import Case
 
+ROOT = Path(__file__).parents[1]
 THREAD_VARIABLES = (
     "RNNFAST_NUM_THREADS",
     "OMP_NUM_THREADS",
@@ -24,25 +31,32 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+BURST = 50e-6
+"""Runs shorter than this are timed in bursts that last as long, so that the clock costs nothing."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Seconds of each run, or the mean of each burst of runs, and how many processors others kept busy meanwhile."""
+
+    times: list[float]
+    foreign: float
+
+
+HINT = "install what it needs there, or name another interpreter: --python PEER=PATH"
 
 
 class WorkerError(RuntimeError):
     """A peer failed in its process; the message holds its traceback."""
 
 
-@contextmanager
-def thread_environment(threads: int) -> Iterator[None]:
-    """Set the thread counts that libraries read when they are loaded, for processes started meanwhile."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+class PeerMissing(WorkerError):
+    """The interpreter of a peer does not run or has not the packages that the peer needs."""
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """This process's environment with the thread counts that libraries read when they are loaded."""
+    return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
 
 
 def pin(threads: int) -> None:
@@ -59,75 +73,110 @@ class Session:
         self.peer: Peer = create(name, threads=threads)
         self.last = 0.0
 
+    def start(self) -> None:
+        """Nothing: the peer is there."""
+
     def load(self, case: Case) -> dict[str, Any]:
         """Load a case and run it once."""
         notes = self.peer.load(make_problem(case))
-        start = perf_counter()
-        self.peer.run()
-        self.last = perf_counter() - start
+        self.last = Timer(self.peer.run).timeit(1)
         return notes
 
     def results(self) -> Results:
         """What the last run computed."""
         return self.peer.results()
 
-    def sample(self, seconds: float) -> list[float]:
-        """Seconds of each run, at least one, until ``seconds`` are over; short runs are warmed up first."""
-        run, times = self.peer.run, list[float]()
+    def ask_peer(self, method: str) -> Any:
+        """A method that this peer has beyond the protocol."""
+        return getattr(self.peer, method)()
+
+    def sample(self, seconds: float) -> Sample:
+        """Run until ``seconds`` are over, at least once; short runs are warmed up first and timed in bursts."""
+        timer, times = Timer(self.peer.run), list[float]()
         gc.collect()
-        gc.disable()
         if self.last < seconds:
-            run()
-        stop = perf_counter() + seconds
-        while not times or perf_counter() < stop:
-            start = perf_counter()
-            run()
-            times.append(perf_counter() - start)
-        gc.enable()
-        self.last = times[-1]
-        return times
+            self.last = timer.timeit(1)
+        burst = max(1, round(BURST / self.last))
+        busy, own, start = busy_seconds(), process_time(), perf_counter()
+        while not times or perf_counter() < start + seconds:
+            times.append(timer.timeit(burst) / burst)
+        elapsed = perf_counter() - start
+        foreign = busy_seconds() - busy - (process_time() - own)
+        self.last = min(times)
+        return Sample(times, max(0.0, foreign) / elapsed)
 
 
-def serve(connection: Connection, name: str, threads: int) -> None:
-    """Answer requests ``(method, arguments)`` with ``(ok, value)`` until None arrives."""
+def receive(connection: Connection) -> Any:
+    """The next request, None where the other end is gone."""
+    try:
+        return connection.recv()
+    except EOFError:
+        return None
+
+
+def serve(handle: int, name: str, threads: int) -> None:
+    """Answer requests ``(method, arguments)`` with ``(ok, value)`` until None arrives or the other end is gone.
+
+    Where not ok, the value is the name of a missing package, or None, and the traceback.
+    """
     pin(threads)
-    session: Session | None = None
-    while (request := connection.recv()) is not None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection, session = Connection(handle), None
+    while (request := receive(connection)) is not None:
         method, arguments = request
         try:
             session = session or Session(name, threads)
             connection.send((True, getattr(session, method)(*arguments)))
-        except Exception:
-            connection.send((False, traceback.format_exc()))
+        except Exception as error:
+            missing = error.name if isinstance(error, ModuleNotFoundError) and session is None else None
+            connection.send((False, (missing, traceback.format_exc())))
 
 
 class Worker:
-    """The other end: starts the process of a peer and asks it. Use it in a ``with`` statement.
+    """The other end: starts the process of a peer with an interpreter and asks it. Use it in a ``with`` statement.
 
     >>> with Worker("numpy", threads=1) as worker:    # doctest: +SKIP
     ...     worker.load(case)
     ...     worker.sample(0.1)
     """
 
-    def __init__(self, name: str, *, threads: int) -> None:
-        context = get_context("spawn")
-        self.name = name
-        self._connection, other = context.Pipe()
-        self._process = context.Process(target=serve, args=(other, name, threads), daemon=True)
-        with thread_environment(threads):
-            self._process.start()
-        other.close()
+    def __init__(self, name: str, *, threads: int, python: str = sys.executable) -> None:
+        self.name, self.python = name, python
+        self._connection, other = Pipe()
+        code = f"from bench.process import serve; serve({other.fileno()}, {name!r}, {threads})"
+        environment = thread_environment(threads)
+        try:
+            self._process = subprocess.Popen(
+                [python, "-c", code], cwd=ROOT, env=environment, pass_fds=[other.fileno()], stdin=subprocess.DEVNULL
+            )
+        except OSError as error:
+            raise PeerMissing(f"{name}: {python} cannot be run; {HINT}") from error
+        finally:
+            other.close()
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         try:
             self._connection.send((method, arguments))
             ok, value = self._connection.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-            self._process.join(1.0)
-            raise WorkerError(f"{self.name}: its process ended with code {self._process.exitcode}") from error
-        if not ok:
-            raise WorkerError(f"{self.name}: {method} failed\n{value}")
-        return value
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
+            raise WorkerError(f"{self.name}: its process ended with code {self._process.returncode}") from error
+        if ok:
+            return value
+        missing, trace = value
+        if missing:
+            raise PeerMissing(f"{self.name}: {self.python} has no package {missing!r}; {HINT}")
+        raise WorkerError(f"{self.name}: {method} failed\n{trace}")
+
+    def start(self) -> None:
+        """Import and construct the peer; raises PeerMissing where a package is not installed."""
+        try:
+            self._ask("start")
+        except WorkerError as error:
+            if self._process.poll() is not None:
+                raise PeerMissing(f"{self.name}: {self.python} cannot run the benchmark; {HINT}") from error
+            raise
 
     def load(self, case: Case) -> dict[str, Any]:
         """Load a case; returns the peer's notes."""
@@ -139,10 +188,14 @@ class Worker:
         results: Results = self._ask("results")
         return results
 
-    def sample(self, seconds: float) -> list[float]:
+    def sample(self, seconds: float) -> Sample:
         """Times of runs that fill ``seconds``."""
-        times: list[float] = self._ask("sample", seconds)
-        return times
+        sample: Sample = self._ask("sample", seconds)
+        return sample
+
+    def ask_peer(self, method: str) -> Any:
+        """Call a method of the peer that is not part of the protocol."""
+        return self._ask("ask_peer", method)
 
     def __enter__(self) -> Worker:
         return self
@@ -152,6 +205,8 @@ class Worker:
     ) -> None:
         with suppress(OSError):
             self._connection.send(None)
-        self._process.join(5.0)
-        if self._process.is_alive():
-            self._process.terminate()
+        try:
+            self._process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

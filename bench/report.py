@@ -1,27 +1,30 @@
-"""The table on the terminal and the JSON file."""
+"""The tables on the terminal and the JSON file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from math import exp, log
+from statistics import median
 from typing import Any
 
-from bench.peers import BASELINE, YARDSTICK
+from bench.gemm import GemmRecord
+from bench.limits import Constants, typical
+from bench.peers import BASELINE, PEERS
 from bench.run import Record, Settings
-from bench.shapes import MODES
 
-LABELS = {"forward": "forward", "train": "forward+backward"}
+DISTURBED = 0.3
+"""A row is marked where others took more of a processor than this, in the mean of turns."""
 
 
-def milliseconds(seconds: float) -> str:
-    """A time with three or four significant figures.
+def microseconds(seconds: float) -> str:
+    """A time with three significant figures and more where there is room.
 
-    >>> milliseconds(0.0123456)
-    '12.35'
+    >>> microseconds(0.0123456), microseconds(2.3456e-6)
+    ('12346', '2.35')
     """
-    ms = seconds * 1e3
-    return f"{ms:.{max(0, 3 - len(str(int(ms))) + (ms < 1))}f}" if ms >= 1 else f"{ms:.4f}"
+    us = seconds * 1e6
+    return f"{us:.{max(0, 3 - len(str(int(us))))}f}"
 
 
 def geometric_mean(values: Sequence[float]) -> float:
@@ -34,74 +37,139 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def header(rivals: Sequence[str]) -> str:
-    """The head of the table; times are min/median milliseconds."""
-    columns = [f"{'shape':9}{'cell':11}{'LxBxTxIxH':19}{'mode':17}{BASELINE + ' ms':>16}"]
-    columns += [f"{rival + ' ms':>16}" for rival in rivals]
-    columns += [f"{'BLAS ms':>10}", *(f"{rival + '/' + BASELINE:>15}" for rival in rivals), f"{'GFLOP/s':>9}"]
-    return "".join(columns)
+    """The head of the table; times are microseconds, of rnnfast min/median, of rivals medians."""
+    columns = [f"{'shape':16}{'cell':11}{'mode':7}{'p':>2} {BASELINE + ' us':>17}"]
+    columns += [f"{rival[:11]:>12}" for rival in rivals]
+    return "".join(columns) + f"{'GFLOP/s':>9}{'of fma':>7}{'of limit':>9}{'ratio':>7}{'by min':>8}  best peer (of fma)"
 
 
 def line(record: Record, rivals: Sequence[str]) -> str:
     """One line of the table."""
-    case, row = record.case, record.case.row
-    shape = "x".join(map(str, (row.L, row.B, row.T, row.I, row.H)))
-    columns = [f"{row.id:9}{case.cell:11}{shape:19}{LABELS[case.mode]:17}"]
-    for name in (BASELINE, *rivals):
-        columns.append(f"{milliseconds(record.least(name)) + '/' + milliseconds(record.typical(name)):>16}")
-    columns.append(f"{milliseconds(record.typical(YARDSTICK)):>10}")
-    columns += [f"{record.ratio(rival):>15.2f}" for rival in rivals]
-    columns.append(f"{case.flops / record.typical(BASELINE) / 1e9:>9.1f}")
+    case = record.case
+    times = microseconds(record.least(BASELINE)) + "/" + microseconds(record.typical(BASELINE))
+    columns = [f"{case.row.id:16}{case.cell:11}{case.mode:7}{record.threads:>2} {times:>17}"]
+    columns += [f"{microseconds(record.typical(name)) if name in record.times else '-':>12}" for name in rivals]
+    rate = case.flops / record.typical(BASELINE) / 1e9
+    columns.append(f"{rate:>9.1f}{record.of_fma():>7.0%}{record.of_limit():>9.0%}")
+    if best := record.best:
+        ratios = f"{record.ratio(best):>7.2f}{record.ratio_of_least(best):>8.2f}"
+        columns.append(f"{ratios}  {best} ({record.of_fma(best):.0%})")
+    if record.disturbed > DISTURBED:
+        columns.append(f"  disturbed: {record.disturbed:.2f} processors taken by others")
     return "".join(columns)
 
 
-def summary(records: Sequence[Record], rivals: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """By rival and mode: the number of rows, the geometric mean of ratios, which rows are slower, the lowest ratio."""
-    result: dict[str, dict[str, dict[str, Any]]] = {}
-    for rival in rivals:
-        result[rival] = {}
-        for mode in MODES:
-            ratios = {record.case.name: record.ratio(rival) for record in records if record.case.mode == mode}
-            if ratios:
-                result[rival][mode] = {
-                    "rows": len(ratios),
-                    "geometric_mean": geometric_mean(list(ratios.values())),
-                    "lowest": min(ratios.values()),
-                    "slower": [name for name, ratio in ratios.items() if ratio < 1.0],
-                }
+def constants_line(machine: Constants, threads: int) -> str:
+    """The machine's limits in words."""
+    return (
+        f"clock {machine.clock / 1e9:.2f} GHz, {machine.issue / machine.clock:.1f} additions a cycle,"
+        f" multiply-adds {machine.fma_one / 1e9:.0f} GFLOP/s alone,"
+        f" {machine.fma * threads / 1e9:.0f} on {threads} threads; reads a thread L1 {machine.l1 / 1e9:.0f},"
+        f" L2 {machine.l2 / 1e9:.0f}, L3 {machine.l3 / 1e9:.0f} GB/s; barrier {machine.barrier * 1e6:.2f} us"
+    )
+
+
+Key = tuple[str, str, str, int]
+Row = dict[str, Any]
+
+
+def summary(rows: Iterable[Row]) -> dict[Key, dict[str, Any]]:
+    """Of rows of a document, by group, cell, mode and threads.
+
+    Geometric means of the ratios to the best peer, by medians and by least times, and to each one; slower rows.
+    """
+    parts: dict[Key, list[Row]] = {}
+    for row in rows:
+        if row["best"]:
+            parts.setdefault(key_of(row), []).append(row)
+    result: dict[Key, dict[str, Any]] = {}
+    for key, members in parts.items():
+        best = {f"{row['id']} {row['cell']} {row['mode']}": row["ratio"][row["best"]] for row in members}
+        names = sorted({name for row in members for name in row["ratio"]})
+        result[key] = {
+            "rows": len(members),
+            "best": geometric_mean(list(best.values())),
+            "best_of_least": geometric_mean([row["ratio_of_least"][row["best"]] for row in members]),
+            "peers": {n: geometric_mean([row["ratio"][n] for row in members if n in row["ratio"]]) for n in names},
+            "lowest": min(best.values()),
+            "slower": {name: ratio for name, ratio in best.items() if ratio < 1.0},
+        }
     return result
 
 
-def closing(records: Sequence[Record], rivals: Sequence[str]) -> str:
+def key_of(row: Row) -> Key:
+    """The part of the tables that a row belongs to."""
+    return row["group"], row["cell"], row["mode"], row["threads"]
+
+
+def closing(records: Sequence[Record]) -> str:
     """The lines below the table."""
-    lines = []
-    for rival, modes in summary(records, rivals).items():
-        for mode, facts in modes.items():
-            lines.append(
-                f"{BASELINE} against {rival}, {LABELS[mode]}: geometric mean {facts['geometric_mean']:.2f} over"
-                f" {facts['rows']} rows, lowest {facts['lowest']:.2f}, slower in {len(facts['slower'])}"
-                + "".join(f"\n  slower: {name}" for name in facts["slower"])
-            )
-    return "\n".join(lines)
+    columns = f"{'rows':>6}{'best peer':>11}{'by min':>8}{'lowest':>8}  each peer"
+    lines = [f"{'geometric means':16}{'cell':11}{'mode':7}{'p':>2}{columns}"]
+    for (group, cell, mode, threads), facts in summary(map(entry, records)).items():
+        each = ", ".join(f"{name} {ratio:.2f}" for name, ratio in facts["peers"].items())
+        means = f"{facts['best']:>11.2f}{facts['best_of_least']:>8.2f}{facts['lowest']:>8.2f}"
+        lines.append(f"{group:16}{cell:11}{mode:7}{threads:>2}{facts['rows']:>6}{means}  {each}")
+        lines += [f"  slower: {name} {ratio:.2f}" for name, ratio in facts["slower"].items()]
+    lines += [
+        f"threads: {name} takes {ratio:.2f} of its time on one when given {threads}"
+        for name, threads, ratio in scaling(records)
+        if ratio > 1.0
+    ]
+    constants = [c for record in records for c in record.constants if record.threads == records[-1].threads]
+    return "\n".join([*lines, constants_line(typical(constants), records[-1].threads)])
+
+
+def scaling(records: Sequence[Record]) -> list[tuple[str, int, float]]:
+    """Time on several threads as a fraction of the time on one, by medians, for each case measured on both."""
+    single = {record.case: record.typical(BASELINE) for record in records if record.threads == 1}
+    several = [record for record in records if record.threads > 1 and record.case in single]
+    return [(r.case.name, r.threads, r.typical(BASELINE) / single[r.case]) for r in several]
+
+
+def entry(record: Record) -> dict[str, Any]:
+    """A record for the JSON file; times in seconds, samples left out."""
+    case, row = record.case, record.case.row
+    peers = {
+        name: {
+            "min": record.least(name),
+            "median": record.typical(name),
+            "rounds": [median(turn) for turn in record.times[name]],
+            "of_fma": record.of_fma(name),
+            "notes": record.notes.get(name, {}),
+        }
+        for name in record.times
+    }
+    shape = {key: getattr(row, key) for key in "LBTIH"} | {"target": row.target, "carried": row.carried}
+    facts = {"group": row.group, "id": row.id, "cell": case.cell, "mode": case.mode, "threads": record.threads}
+    rates = {"flops": case.flops, "of_fma": record.of_fma(), "of_limit": record.of_limit()}
+    rivals = [name for name in peers if name != BASELINE]
+    return {
+        **facts,
+        **shape,
+        "use": row.use,
+        **rates,
+        "best": record.best,
+        "ratio": {name: record.ratio(name) for name in rivals},
+        "ratio_of_least": {name: record.ratio_of_least(name) for name in rivals},
+        "peers": peers,
+        "constants": asdict(record.machine),
+        "difference": record.differences,
+        "disturbed": record.disturbed,
+    }
 
 
 def document(
-    records: Sequence[Record], rivals: Sequence[str], settings: Settings, machine: dict[str, Any]
+    records: Sequence[Record], products: Sequence[GemmRecord], settings: Settings, machine: dict[str, Any]
 ) -> dict[str, Any]:
-    """Everything that was measured, for a JSON file; times in seconds."""
-    rows = []
-    for record in records:
-        case, row = record.case, record.case.row
-        peers = {
-            name: {
-                "min": record.least(name),
-                "median": record.typical(name),
-                "runs": len(record.times[name]),
-                "notes": record.notes[name],
-            }
-            for name in record.times
-        }
-        entry = {"id": row.id, "cell": case.cell, "mode": case.mode, "flops": case.flops, "use": row.use}
-        entry |= {key: getattr(row, key) for key in "LBTIH"} | {"target": row.target, "carried": row.carried}
-        ratios = {rival: record.ratio(rival) for rival in rivals}
-        rows.append(entry | {"peers": peers, "ratio": ratios, "difference": record.differences})
-    return {"machine": machine, "settings": asdict(settings), "rows": rows, "summary": summary(records, rivals)}
+    """Everything that was measured, for a JSON file."""
+    names = ("group", "cell", "mode", "threads")
+    rows = [entry(record) for record in records]
+    return {
+        "machine": machine,
+        "settings": {"rounds": settings.rounds, "seconds": settings.seconds},
+        "rows": rows,
+        "summary": [dict(zip(names, key, strict=True)) | facts for key, facts in summary(rows).items()],
+        "gemm": [asdict(product) for product in products],
+        "yardsticks": [name for name, peer in PEERS.items() if peer.yardstick],
+    }

@@ -6,21 +6,25 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import report
-from bench.__main__ import parser, settings_of
+from bench import chart, gemm, markdown, report
+from bench.__main__ import PYTHON_VARIABLE, available, parser, settings_of
 from bench.blas import Products
+from bench.limits import Constants, least_seconds, measure_constants, typical
+from bench.peers import BASELINE, EVERYTHING, PEERS, RIVALS
 from bench.problem import Problem, Results, make_problem
 from bench.process import THREAD_VARIABLES, Worker, WorkerError, thread_environment
-from bench.run import Record, difference, tolerance
-from bench.shapes import CELLS, MODES, ROWS, Case, Row, cases
+from bench.run import Record, Settings, difference, run, tolerance
+from bench.shapes import CELLS, GROUPS, MODES, ROWS, STREAM_STEPS, Case, Row, cases
 from bench.twin import Twin, chunk_bounds
 from bench.twin_layer import ORDERS
-from rnnfast import reference
+from rnnfast import _core, reference
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -29,6 +33,10 @@ SMALL = [
     Row("last", tuple(CELLS), 2, 3, 5, 4, 6, "a gradient of the last state only", target="last"),
     Row("wide", tuple(CELLS), 1, 33, 6, 1, 17, "more sequences than units"),
     Row("long", tuple(CELLS), 1, 1, 40, 8, 9, "one sequence", carried=True),
+]
+STEPS = [
+    Row("step", ("rnn", "lstm", "gru"), 1, 1, 1, 3, 5, "one sequence, step by step", ("stream",)),
+    Row("steps", ("rnn", "lstm", "gru"), 2, 3, 1, 3, 5, "layers and sequences, step by step", ("stream",)),
 ]
 
 
@@ -99,25 +107,42 @@ def test_disagreement_is_an_error_that_names_the_array(name: str) -> None:
 
 
 def test_a_problem_is_the_same_in_every_process_and_mode() -> None:
-    forward, train = (make_problem(Case(SMALL[1], "lstm", mode)) for mode in MODES)
-    np.testing.assert_array_equal(forward.x, train.x)
-    np.testing.assert_array_equal(forward.c0, train.c0)
-    assert all(np.array_equal(forward.weights[name], train.weights[name]) for name in train.weights)
+    infer, train = (make_problem(Case(SMALL[1], "lstm", mode)) for mode in ("infer", "train"))
+    np.testing.assert_array_equal(infer.x, train.x)
+    np.testing.assert_array_equal(infer.c0, train.c0)
+    assert all(np.array_equal(infer.weights[name], train.weights[name]) for name in train.weights)
+    stream = make_problem(Case(SMALL[0], "lstm", "stream"))
+    assert stream.x.shape == (1, STREAM_STEPS, 1)
+    assert stream.h0 is not None
+    assert stream.c0 is not None
 
 
 def test_registry() -> None:
     names = [case.name for case in cases()]
     assert len(names) == len(set(names))
     assert {cell for row in ROWS for cell in row.cells} == set(CELLS)
-    wanted = {"S4", "S5", "S7", "S8", "S9", "S10", "S11", "S22", "S23", "S25", "S26", "S29"}
-    assert {row.id.split("-")[0] for row in ROWS} == wanted
+    assert {case.row.group for case in cases(quick=True)} == set(GROUPS)
+    assert {case.mode for case in cases(quick=True)} == set(MODES)
     assert all(min(row.L, row.B, row.T, row.I, row.H) >= 1 and row.use for row in ROWS)
-    assert [case.name for case in cases(ids=["S9"])] == ["S9 lstm forward", "S9 lstm train", "S9-step lstm forward"]
-    assert {case.cell for case in cases(ids=["S5"], cells=["rnn", "gru"])} == {"rnn", "gru"}
-    with pytest.raises(ValueError, match=r"shapes: each must be one of S4, .*, got S99"):
+    assert all(row.T == 1 for row in ROWS if "stream" in row.modes)
+    wanted = ["S9 lstm infer", "S9 lstm train", "S9-step lstm stream"]
+    assert [case.name for case in cases(ids=["S9"])] == wanted
+    assert {case.cell for case in cases(groups=["table"], cells=["rnn", "gru"], modes=["train"])} == {"rnn", "gru"}
+    assert {case.mode for case in cases(modes=["stream"])} == {"stream"}
+    with pytest.raises(ValueError, match=r"shapes: each must be one of .*S4, .*, got S99"):
         cases(ids=["S4", "S99"])
-    with pytest.raises(ValueError, match=r"cells: each must be one of rnn, .*, got elman"):
-        cases(cells=["elman"])
+
+
+def test_the_sweep_has_each_size_once_for_each_cell() -> None:
+    counts = {cell: len(cases(groups=["table"], cells=[cell], modes=["train"])) for cell in ("lstm", "gru", "rnn")}
+    assert counts == {"lstm": 13, "gru": 9, "rnn": 9}
+
+
+def test_flops_of_a_step_a_pass_and_training() -> None:
+    row = Row("two", ("lstm",), 2, 3, 7, 5, 11, "by hand")
+    forward = 2 * 4 * 11 * (5 + 11 + 11 + 11) * 3
+    flops = {mode: Case(row, "lstm", mode).flops for mode in MODES}
+    assert flops == {"infer": 7 * forward, "train": 21 * forward, "stream": forward}
 
 
 @pytest.mark.parametrize("case", cases(ids=["S5", "S23", "S26"]), ids=lambda case: case.name)
@@ -137,18 +162,110 @@ def test_chunks_cover_time(steps: int, rows: int, batch: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_report() -> None:
+MACHINE = Constants(clock=3e9, issue=1e10, fma_one=2e11, fma=1e11, l1=2e11, l2=1e11, l3=2e10, barrier=1e-7)
+
+
+def make_records() -> list[Record]:
     records = []
-    for case, seconds in zip(cases(ids=["S4"], cells=["rnn", "gru"]), (1.0, 2.0, 4.0, 0.5), strict=True):
-        records.append(Record(case, {"rnnfast": [1.0, 1.0], "numpy": [seconds] * 3, "blas": [0.1]}))
-        records[-1].notes = {name: {} for name in records[-1].times}
-    facts = report.summary(records, ["numpy"])["numpy"]
-    assert facts["forward"]["geometric_mean"] == pytest.approx(2.0)
-    assert facts["train"]["slower"] == ["S4 gru train"]
-    assert "slower in 1\n  slower: S4 gru train" in report.closing(records, ["numpy"])
-    assert len({len(text) for text in (report.header(["numpy"]), *(report.line(r, ["numpy"]) for r in records))}) == 1
-    document = report.document(records, ["numpy"], settings_of(parser().parse_args(["numpy"])), {})
-    assert json.loads(json.dumps(document))["rows"][3]["ratio"] == {"numpy": 0.5}
+    chosen = cases(ids=["S4"], cells=["rnn", "gru"], modes=["infer", "train"])
+    for case, seconds in zip(chosen, (1.0, 2.0, 4.0, 0.5), strict=True):
+        times = {"rnnfast": [[1.0, 1.0], [1.0]], "numpy": [[seconds] * 3, [seconds]], "blas": [[0.1], [0.1]]}
+        records.append(Record(case, 2, times, [MACHINE] * 2))
+    return records
+
+
+def test_report() -> None:
+    records = make_records()
+    assert {record.best for record in records} == {"numpy"}
+    facts = report.summary(map(report.entry, records))
+    assert facts["users", "gru", "infer", 2]["best"] == pytest.approx(4.0)
+    assert facts["users", "gru", "train", 2]["slower"] == {"S4 gru train": 0.5}
+    assert "slower: S4 gru train 0.50" in report.closing(records)
+    lengths = {text.index("best peer" if "best" in text else "numpy") for text in (report.header(["blas"]),)}
+    assert lengths == {report.line(record, ["blas"]).index("numpy") for record in records}
+    settings = settings_of(parser().parse_args(["numpy"]))
+    document = report.document(records, [gemm.GemmRecord(1, 2, 3, 1, 4.0, 2.0, 0.25)], settings, {})
+    assert document["rows"][3]["ratio"] == {"numpy": 0.5, "blas": 0.1}
+    assert json.loads(json.dumps(document))["gemm"][0]["of_fma"] == 0.25
+    text = markdown.render([document])
+    assert "| users, gru, train | 2 | 1 | 0.50 | 0.50 | 0.50 | S4 0.50 |" in text
+    assert "| 1 x 2 x 3 | 1 | 0 | 0 | 25% |" in text
+
+
+def test_chart(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    document = report.document(make_records(), [], Settings(), {})
+    chart.draw(document, tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="at least one row with a peer is required"):
+        chart.draw(document | {"rows": []}, tmp_path / "empty.png")
+
+
+def test_more_threads_are_compared_with_one() -> None:
+    case = cases(ids=["S22"])[0]
+    records = [Record(case, n, {"rnnfast": [[seconds]]}, [MACHINE]) for n, seconds in ((1, 2.0), (2, 3.0))]
+    assert report.scaling(records) == [(case.name, 2, 1.5)]
+
+
+def test_a_fraction_compares_with_the_machine_of_the_same_round() -> None:
+    """A machine that runs at half its rate in one round does not change the fraction."""
+    case = cases(ids=["S22"])[0]
+    slow = Constants(**{name: value / 2 for name, value in vars(MACHINE).items()} | {"barrier": 2e-7})
+    record = Record(case, 2, {"rnnfast": [[1.0], [2.0], [1.0]]}, [MACHINE, slow, MACHINE])
+    assert record.of_fma() == pytest.approx(case.flops / 2e11)
+    assert record.of_limit() == pytest.approx(least_seconds(case, MACHINE, 2))
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_the_limit_is_never_below_the_products(case: Case) -> None:
+    one, two = (least_seconds(case, MACHINE, threads) for threads in (1, 2))
+    assert case.flops / MACHINE.fma <= one * (1 + 1e-9)
+    assert case.flops / (2 * MACHINE.fma) <= two * (1 + 1e-9)
+    assert two <= one
+
+
+def test_the_limit_of_one_step_by_hand() -> None:
+    """A small LSTM with one sequence: products from L1, activations and the chain one after the other."""
+    case = Case(Row("hand", ("lstm",), 1, 1, 100, 8, 16, "by hand"), "lstm", "infer")
+    weights, cycles = 4 * 4 * 16 * 16, (4.4 * 16 * 64 * 3e9 / 2e11 + 180)
+    product = max(2 * 4 * 16 * 16 / 1e11, weights / 2e11)
+    expected = 100 * (product + cycles / 3e9) + 2 * 4 * 16 * 8 * 100 / 1e11
+    assert least_seconds(case, MACHINE, 1) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_constant_is_measured(threads: int) -> None:
+    found = vars(measure_constants(threads))
+    assert set(found) == set(vars(MACHINE))
+    assert all(value > 0.0 for name, value in found.items() if name != "barrier")
+    assert (found["barrier"] > 0.0) == (threads > 1)
+
+
+def test_typical_constants_are_medians() -> None:
+    slow = Constants(**dict.fromkeys(vars(MACHINE), 1.0))
+    assert typical([slow, MACHINE, MACHINE]) == MACHINE
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda t: t.fma_rate(0, 0.1), "threads: a positive number is required, got 0"),
+        (lambda t: t.issue_rate(-1, 0.1), "threads: a positive number is required, got -1"),
+        (lambda t: t.read_rate(1, -4, 0.1), "bytes: a positive number is required, got -4"),
+        (lambda t: t.clock_rate(0.0), "seconds: a positive number is required, got 0"),
+        (lambda t: t.barrier_time(2, 0), "waits: a positive number is required, got 0"),
+        (lambda t: t.gemm_times(np.ones((2, 3)), *[np.ones((3, 4), "f4")] * 2, 1, 1), "a: dtype float32 is required"),
+    ],
+)
+def test_probes_refuse_nonsense(call: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        call(_core.testing)
+
+
+def test_products_are_checked_and_timed() -> None:
+    record = gemm.measure((13, 70, 5), threads=2, rounds=2)
+    assert record.best >= record.typical > 0.0
+    assert record.of_fma > 0.0
 
 
 def test_quick_is_short_and_rounds_are_what_was_asked() -> None:
@@ -157,30 +274,80 @@ def test_quick_is_short_and_rounds_are_what_was_asked() -> None:
     assert quick.seconds < plain.seconds
 
 
+def test_interpreters_come_from_the_variable_and_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PYTHON_VARIABLE, "torch=/a jax=/b")
+    settings = settings_of(parser().parse_args(["torch", "--python", "torch=/c"]))
+    assert [settings.interpreter(name) for name in ("torch", "jax", "numpy")] == ["/c", "/b", sys.executable]
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--python", "nobody=/c"])
+
+
 def test_a_failing_peer_is_reported_with_its_traceback() -> None:
     with Worker("nobody", threads=1) as worker, pytest.raises(WorkerError, match=r"(?s)nobody: load failed.*KeyError"):
-        worker.load(Case(SMALL[0], "rnn", "forward"))
+        worker.load(Case(SMALL[0], "rnn", "infer"))
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    """An interpreter without NumPy can run no peer; one that does not exist neither."""
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "$@"\n')
+    bare.chmod(0o755)
+    settings = Settings(python={"numpy": str(bare), "torch": str(tmp_path / "absent")})
+    found, reasons = available(["numpy", "torch"], settings)
+    assert found == []
+    assert reasons[0].startswith(f"numpy: {bare} ")
+    assert reasons[1].startswith(f"torch: {tmp_path / 'absent'} cannot be run; ")
+    assert "--python PEER=PATH" in reasons[1]
+
+
+def test_every_peer_is_registered_with_what_it_can_do() -> None:
+    for name, entry in PEERS.items():
+        module, _, attribute = entry.location.partition(":")
+        source = (ROOT / Path(*module.split("."))).with_suffix(".py").read_text()
+        assert f"class {attribute}" in source, name
+        assert set(entry.cells) <= set(CELLS)
+        assert set(entry.modes) <= set(EVERYTHING) == set(MODES)
+    assert PEERS[BASELINE].can(Case(SMALL[0], "gru_before", "train"))
+    assert not PEERS["torch"].can(Case(SMALL[0], "gru_before", "train"))
+    assert not PEERS["onnxruntime"].can(Case(SMALL[0], "lstm", "train"))
+
+
+@pytest.mark.parametrize("name", [name for name in RIVALS if name not in ("blas", "numpy-plain")])
+def test_a_peer_agrees_on_everything_it_can_run(name: str) -> None:
+    """The comparison that precedes the timing, over layers, carried states, last-state losses and all modes."""
+    settings = Settings(rounds=1, seconds=1e-4, python=settings_of(parser().parse_args([])).python)
+    if not available([name], settings)[0]:
+        pytest.skip(f"{name} is not installed")
+    chosen = [case for case in cases(rows=[*SMALL, *STEPS]) if PEERS[name].can(case)]
+    records = list(run(chosen, [name], settings, threads=1))
+    assert [record.case for record in records] == chosen
+    assert all(record.best == name and 0.0 <= record.differences[name] <= tolerance(record.case) for record in records)
 
 
 def test_thread_counts_reach_the_peers_only() -> None:
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    with thread_environment(3):
-        assert {os.environ[name] for name in THREAD_VARIABLES} == {"3"}
-    assert {name: os.environ.get(name) for name in THREAD_VARIABLES} == before
+    before = dict(os.environ)
+    assert {thread_environment(3)[name] for name in THREAD_VARIABLES} == {"3"}
+    assert dict(os.environ) == before
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_command_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench", "numpy", "--quick", "--rounds", "1", "--threads", "1", "--json"]
+    command = ["numpy", "--quick", "--rounds", "1", "--threads", "1", "--json"]
     options = [str(tmp_path / "bench.json"), "--shapes", "S4", "--cells", "lstm"]
-    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = bench(*command, *options)
     assert done.returncode == 0, done.stderr
-    assert "forward+backward: geometric mean" in done.stdout
+    assert "geometric means" in done.stdout
     document = json.loads((tmp_path / "bench.json").read_text())
-    assert [row["mode"] for row in document["rows"]] == list(MODES)
-    assert set(document["rows"][0]["peers"]) == {"rnnfast", "numpy", "blas"}
+    assert [row["mode"] for row in document["rows"]] == ["infer", "train"]
+    assert set(document["rows"][0]["peers"]) == {"rnnfast", "numpy"}
     assert document["machine"]["isa"]
-    unknown = subprocess.run(
-        [*command, *options, "--shapes", "S99"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    absent = bench(*command, *options, "--python", f"numpy={tmp_path / 'absent'}")
+    assert absent.returncode == 2
+    assert "absent cannot be run" in absent.stderr
+    unknown = bench(*command, *options, "--shapes", "S99")
     assert unknown.returncode == 2
     assert "got S99" in unknown.stderr

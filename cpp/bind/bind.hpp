@@ -10,5 +10,6 @@ void bind_nn(pybind11::module_& m);
 void bind_attention(pybind11::module_& m);
 void bind_updates(pybind11::module_& m);
 void bind_testing(pybind11::module_& m);
+void bind_probe(pybind11::module_& testing);
 
 }  // namespace rnnfast

@@ -91,12 +91,14 @@ void bind_type(py::module_& m) {
 }  // namespace
 
 void bind_testing(py::module_& parent) {
-  py::module_ m = parent.def_submodule("testing", "Kernels of every instruction set, for tests.");
+  py::module_ m = parent.def_submodule(
+      "testing", "Kernels of every instruction set, and the machine's limits, for tests and benchmarks.");
   m.def("isas", &available_isas);
   m.def("get_isa", [] { return std::string(isa_name()); });
   m.def("set_isa", &set_isa);
   bind_type<float>(m);
   bind_type<double>(m);
+  bind_probe(m);
 }
 
 }  // namespace rnnfast

@@ -122,6 +122,15 @@ struct DropoutKey {
 
 enum class Unary : int { kExp, kSigmoid, kTanh, kLog, kLog1p };
 
+// What the machine can do at most, for the benchmark.
+template <class Real>
+struct Probes {
+  int fma_flops;                            // operations in a round of `fma`
+  int read_grain;                           // n of `read` is a multiple of this
+  Real (*fma)(Index rounds);                // multiply-adds of whole vectors, from registers only
+  Real (*read)(const Real* data, Index n);  // loads of whole vectors
+};
+
 template <class Real>
 struct Kernels {
   int lanes;
@@ -141,6 +150,7 @@ struct Kernels {
   void (*dropout)(Index n, const Real* x, Real* y, DropoutKey key, Real scale);  // x and y may be the same
   void (*unary)(Unary kind, Index n, const Real* x, Real* y);
   NnKernels<Real> nn;
+  Probes<Real> probes;
 };
 
 struct KernelTable {

@@ -62,9 +62,9 @@ std::int64_t now_ms() {
 constexpr std::int64_t kPollEveryMs = 50;
 // Calls that slept away so much of their time at barriers lacked a core; after a few in a row the next ones do without
 // a team for a while.
-constexpr double kContention = 0.35;
+constexpr double kContention = 0.5;
 constexpr int kContendedCalls = 3;
-constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{500};
+constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{100};
 
 }  // namespace
 

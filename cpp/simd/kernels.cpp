@@ -6,6 +6,7 @@
 #include "live-inl.hpp"
 #include "nn-inl.hpp"
 #include "outer-inl.hpp"
+#include "probe-inl.hpp"
 #include "step-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -77,6 +78,7 @@ constexpr Kernels<Real> make_kernels() {
       dropout<Real>,
       unary<Real>,
       nn_kernels<Real>(),
+      {2 * kFmaChains * kLanes<Real>, kReadVectors * kLanes<Real>, fma_rounds<Real>, read_all<Real>},
   };
 }
 

@@ -1,0 +1,130 @@
+#include "probe.hpp"
+
+#include <chrono>
+
+namespace rnnfast {
+
+namespace {
+
+constexpr Index kFmaRounds = 1024;
+constexpr Index kClockSteps = 16384;
+constexpr int kChains = 8;
+constexpr Index kReadBytes = 1 << 20;
+constexpr Index kRowsPerTask = 192;
+
+double now() {
+  using Clock = std::chrono::steady_clock;
+  return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
+}
+
+// Work a second of one thread: `work` units a call, until the time is over.
+template <class Call>
+double rate(double work, double seconds, const Call& call) {
+  const double start = now();
+  double elapsed = 0, calls = 0;
+  do {
+    call();
+    ++calls;
+    elapsed = now() - start;
+  } while (elapsed < seconds);
+  return work * calls / elapsed;
+}
+
+// Sum of what every member measures; all start together.
+template <class Measure>
+double team_rate(int threads, const Measure& measure) {
+  std::vector<double> rates(static_cast<std::size_t>(threads), 0.0);
+  run_team(threads, [&](const Member& member) {
+    member.wait();
+    rates[static_cast<std::size_t>(member.rank)] = measure(member);
+  });
+  double sum = 0;
+  for (const double one : rates) sum += one;
+  return sum;
+}
+
+}  // namespace
+
+double measure_clock(double seconds) {
+  std::uint64_t sum = 0, one = 1;
+  asm("" : "+r"(one));
+  return rate(static_cast<double>(kClockSteps), seconds, [&] {
+#pragma GCC unroll 64
+    for (Index i = 0; i < kClockSteps; ++i) {
+      sum += one;
+      asm volatile("" : "+r"(sum));
+    }
+  });
+}
+
+double measure_issue(int threads, double seconds) {
+  return team_rate(threads, [&](const Member&) {
+    return rate(static_cast<double>(kClockSteps * kChains), seconds, [] {
+      std::uint64_t sums[kChains] = {}, one = 1;
+      asm("" : "+r"(one));
+      for (Index i = 0; i < kClockSteps; ++i) {
+#pragma GCC unroll 8
+        for (int chain = 0; chain < kChains; ++chain) {
+          sums[chain] += one;
+          asm volatile("" : "+r"(sums[chain]));
+        }
+      }
+    });
+  });
+}
+
+double measure_fma(int threads, double seconds) {
+  const Probes<float>& probes = kernels<float>().probes;
+  return team_rate(threads, [&](const Member&) {
+    volatile float sink = 0;
+    return rate(static_cast<double>(kFmaRounds * probes.fma_flops), seconds, [&] { sink = probes.fma(kFmaRounds); });
+  });
+}
+
+double measure_read(int threads, Index bytes, double seconds) {
+  const Probes<float>& probes = kernels<float>().probes;
+  const Index item = static_cast<Index>(sizeof(float));
+  const Index n = ceil_div(bytes, item * probes.read_grain) * probes.read_grain;
+  const Index passes = ceil_div(kReadBytes, n * item);
+  return team_rate(threads, [&](const Member&) {
+    volatile float sink = 0;
+    Buffer<float> block(n);
+    for (Index i = 0; i < n; ++i) block.data()[i] = 1.0F;
+    sink = probes.read(block.data(), n);
+    return rate(static_cast<double>(passes * n * item), seconds, [&] {
+      for (Index pass = 0; pass < passes; ++pass) sink = probes.read(block.data(), n);
+    });
+  });
+}
+
+double measure_barrier(int threads, Index waits) {
+  double seconds = 0;
+  run_team(threads, [&](const Member& member) {
+    member.wait();
+    const double start = now();
+    for (Index i = 0; i < waits; ++i) member.wait();
+    if (member.rank == 0) seconds = now() - start;
+  });
+  return seconds / static_cast<double>(waits);
+}
+
+std::vector<double> measure_gemm(int threads, const Panels<float>& b, Index rows, const float* const* a,
+                                 float* const* c, Index repeats) {
+  std::vector<double> times(static_cast<std::size_t>(repeats));
+  const Index blocks = ceil_div(rows, kRowsPerTask);
+  for (double& time : times) {
+    const double start = now();
+    run_team(threads, [&](const Member& member) {
+      const Range tasks = share(blocks * b.count, member.size, member.rank);
+      for (Index task = tasks.begin; task < tasks.end; ++task) {
+        const Index row = task / b.count * kRowsPerTask, panel = task % b.count;
+        kernels<float>().gemm({smaller(kRowsPerTask, rows - row), b.inner, b.cols, panel, panel + 1, a + row, c + row,
+                               b.data.data(), nullptr});
+      }
+    });
+    time = now() - start;
+  }
+  return times;
+}
+
+}  // namespace rnnfast

@@ -1,0 +1,30 @@
+// What this machine can do at most, measured now on `threads` threads of the team with the chosen kernel table.
+#pragma once
+#include <vector>
+
+#include "packing.hpp"
+
+namespace rnnfast {
+
+// Hertz of the calling thread's core, from a chain of additions that take a cycle each.
+double measure_clock(double seconds);
+
+// Independent additions a second of all threads together. They keep a core's issue slots busy, so that the rate falls
+// where something else runs on the same core, even what leaves its vector units alone.
+double measure_issue(int threads, double seconds);
+
+// float32 operations a second of all threads together; they come from registers only.
+double measure_fma(int threads, double seconds);
+
+// Bytes a second of all threads together; each reads its own block of so many bytes again and again.
+double measure_read(int threads, Index bytes, double seconds);
+
+// Seconds that one wait of all threads takes.
+double measure_barrier(int threads, Index waits);
+
+// Seconds of each of `repeats` products C = A B, a team for each, tiles shared out as a linear layer does. a [rows], c
+// [rows]
+std::vector<double> measure_gemm(int threads, const Panels<float>& b, Index rows, const float* const* a,
+                                 float* const* c, Index repeats);
+
+}  // namespace rnnfast
