@@ -66,7 +66,14 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: numbers().predict_proba(X), ValueError, r"predict_proba: a task with probabilities required, got task="),
     (lambda: model().fit(X, Y, epochs=1, batch_size=0), ValueError, r"batch_size: at least 1 required, got 0"),
     (lambda: model().fit(X, Y, epochs=-1), ValueError, r"epochs: a number >= 0 required, got -1"),
-    (lambda: model().stream(), NotImplementedError, r"stream: not available yet"),
+    (lambda: model(attention="dot").stream(), ValueError, r"stream: a model without attention required"),
+    (
+        lambda: model().stream(4, np.zeros((1, 4, 4)), source=X),
+        ValueError,
+        r"state: None required where source",
+    ),
+    (lambda: model().stream(3, source=X), ValueError, r"source: N = batch_size = 3 sequences required, got 4"),
+    (lambda: model().stream(4, source=X[..., :2]), ValueError, r"source: last axis C = source_size = 3 required"),
 ]
 
 

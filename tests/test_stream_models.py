@@ -136,6 +136,35 @@ def test_context(cell: str, rng: np.random.Generator) -> None:
         rf.OneToMany(7).stream(context=context[0])
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_decoder_writes_as_predict(cell: str, rng: np.random.Generator) -> None:
+    model = rf.EncoderDecoder(3, 6, cell=cell, hidden_size=8, num_layers=2, target_embedding=4, seed=0)
+    source = [rng.normal(size=(n, 3)) for n in (5, 0, 9, 2)]
+    stream = model.stream(4, source=source)
+    assert stream.step([model.start_id] * 4).shape == (4, 7)
+    stream.reset()
+    ids, steps = np.full(4, model.start_id), []
+    for _ in range(28):
+        ids = stream.step(ids).argmax(1)
+        steps.append(ids)
+    written = [row[: np.append(np.flatnonzero(row == model.stop_id), 28)[0]] for row in np.stack(steps, axis=1)]
+    for own, limit, expected in zip(written, (20, 10, 28, 14), model.predict(source), strict=True):
+        np.testing.assert_array_equal(own[:limit], expected)
+
+
+def test_a_decoder_of_vectors_writes_as_predict(rng: np.random.Generator) -> None:
+    model = rf.EncoderDecoder(3, 2, task="regression", hidden_size=8, seed=0)
+    assert (model.start_id, model.stop_id) == (None, None)
+    source = rng.normal(size=(3, 5, 3))
+    stream = model.stream(3, source=source)
+    steps = [np.zeros((3, 2), np.float32)]
+    for _ in range(6):
+        steps.append(stream.step(steps[-1]))
+    np.testing.assert_array_equal(np.stack(steps[1:], axis=1), model.predict(source, max_length=6))
+    unread = model.stream(3)
+    assert not np.concatenate(unread.state).any()
+
+
 def test_reals_are_converted(rng: np.random.Generator) -> None:
     model = rf.ManyToMany(3, 2, hidden_size=4, seed=0)
     x = rng.integers(-3, 4, (1, 5, 3))

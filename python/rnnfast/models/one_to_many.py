@@ -19,6 +19,7 @@ from rnnfast.models.self_supervised import SelfSupervisedModel
 from rnnfast.models.state_map import StateMap, as_context
 from rnnfast.models.stem import stem_sizes
 from rnnfast.models.stepwise import StepwiseModel
+from rnnfast.models.streaming import stream_of
 from rnnfast.sampling import WritingOptions
 
 Array = npt.NDArray[Any]
@@ -193,7 +194,7 @@ class OneToMany(StepwiseModel, SelfSupervisedModel):
         given = None if context is None else np.atleast_2d(np.asarray(context))
         start = as_context(given, self.config["context_size"], batch_size, self.dtype)
         first = None if self.context is None or start is None else self.context.start(start)
-        return self._stream(batch_size, state, first)
+        return stream_of(self.stem, self.head, batch_size, state, first)
 
     def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[Any, int, bool]:
         """Return the states that N prompts leave, N, and whether the user gave just one."""

@@ -13,6 +13,7 @@ from rnnfast.layers import Stream, Surroundings
 from rnnfast.models.base import Model
 from rnnfast.models.parts import Affine
 from rnnfast.models.stem import Stem
+from rnnfast.models.transducer import Transducer
 
 Array = npt.NDArray[Any]
 
@@ -54,26 +55,93 @@ class Streaming(Model):
         >>> np.array_equal(s.process([[3, 0, 1]])[0], outputs)
         True
         """
-        return self._stream(batch_size, state, None)
+        return stream_of(self.stem, self.head, batch_size, state)
 
-    def _stream(self, batch_size: int, state: Any, start: Any) -> Stream:
-        part = self.stem.input
-        table = None if part.table is None else np.array(part.table)
-        block = partial(_block, part=part, table=table)
-        step = partial(_step, batch=batch_size, width=part.size, dtype=self.dtype)
-        return Stream(
-            self.stem.rnn,
-            batch_size,
-            state,
-            start=start,
-            surroundings=Surroundings(
-                step=step if table is None else partial(_step_ids, batch=batch_size),
-                block=block,
-                table=table,
-                head=self.head.weight.value,
-                bias=self.head.bias.value,
-            ),
-        )
+
+class DecoderStreaming(Model):
+    """What an encoder-decoder adds: ``stream()`` of its decoder."""
+
+    net: Transducer
+
+    @property
+    def start_id(self) -> int | None:
+        """The id that the decoder reads first; None where it reads vectors, which begin with zeros."""
+        return self.net.targets.start
+
+    @property
+    def stop_id(self) -> int | None:
+        """The id that ends what the decoder writes; None where it writes vectors."""
+        return self.net.targets.stop
+
+    def stream(self, batch_size: int = 1, state: Any = None, *, source: Any = None) -> Stream:
+        """Return a copy of the decoder that is fed step by step.
+
+        ``step(x)`` gives ``W_head h(t) + b_head`` after the elements up to x, the first of which is ``start_id`` or
+        a vector of zeros.
+
+        Parameters
+        ----------
+        batch_size : int
+            Targets N, which advance together.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where the decoder begins; zeros by default.
+        source : as x of ``predict``, N sequences, optional
+            Instead: it begins where the encoder ends these, again after every ``reset``.
+
+        Returns
+        -------
+        Stream
+            Its ``step`` takes integers (N,), or vectors (N, K), and returns (N, K).
+
+        Raises
+        ------
+        ValueError
+            For a model with attention, which looks at its whole source at every step; where both ``state`` and
+            ``source`` are given, or another number of sources than N.
+
+        Examples
+        --------
+        >>> import rnnfast as rf
+        >>> model = rf.EncoderDecoder(3, 5, hidden_size=8, source_embedding=4, seed=0)
+        >>> s = model.stream(source=[[2, 0, 1]])
+        >>> x, written = model.start_id, []
+        >>> while len(written) < 16 and (x := s.step(x).argmax()) != model.stop_id:
+        ...     written.append(int(x))
+        >>> written == model.predict([[2, 0, 1]])[0].tolist()
+        True
+        """
+        if self.net.attention is not None:
+            raise ValueError("stream: a model without attention required, which needs the whole source at every step")
+        if state is not None and source is not None:
+            raise ValueError("state: None required where source is given, got both")
+        start = None
+        if source is not None:
+            sources = self.net.encoder.input.sequences(source, None, "source")
+            if len(sources) != batch_size:
+                raise ValueError(f"source: N = batch_size = {batch_size} sequences required, got {len(sources)}")
+            x, lengths = sources.take(np.arange(len(sources), dtype=np.int64))
+            start = self.net.encoder.infer(x, None, lengths)[1]
+        return stream_of(self.net.decoder, self.net.head, batch_size, state, start)
+
+
+def stream_of(stem: Stem, head: Affine, batch_size: int, state: Any, start: Any = None) -> Stream:
+    """Return a stream of layers and a head that begins with ``state``, or with ``start`` and there after a reset."""
+    part = stem.input
+    table = None if part.table is None else np.array(part.table)
+    step = partial(_step, batch=batch_size, width=part.size, dtype=stem.dtype)
+    return Stream(
+        stem.rnn,
+        batch_size,
+        state,
+        start=start,
+        surroundings=Surroundings(
+            step=step if table is None else partial(_step_ids, batch=batch_size),
+            block=partial(_block, part=part, table=table),
+            table=table,
+            head=head.weight.value,
+            bias=head.bias.value,
+        ),
+    )
 
 
 def _block(block: npt.ArrayLike, part: Any, table: Array | None) -> Array:
