@@ -49,6 +49,7 @@ struct ForwardArgs {
   const Real* c0;      // [N, H]; LSTM only
   const Real* zero;    // [H] zeros
   bool save;           // keep gates and aux for the backward pass
+  bool one_way;        // panels from the first to the last in every step, not up and down by turns
   Activation activation;
 };
 
@@ -86,6 +87,7 @@ struct BackwardArgs {
   const Real* zero;  // [G H] zeros
   Real* dh;          // [N, H] in: dL/dh after the last step; running: what bypasses R
   Real* dc;          // [N, H] the same of c; LSTM only
+  bool one_way;      // as in forward
   Activation activation;
 };
 

@@ -18,8 +18,8 @@ struct MathConstants<float> {
                                               0x1.110fea0000000p-3F, -0x1.5555540000000p-2F};
   static constexpr float kLog2e = 0x1.7154760000000p+0F;
   static constexpr float kLn2Hi = 0x1.6300000000000p-1F, kLn2Lo = -0x1.bd01060000000p-13F;
-  static constexpr float kRound = 0x1.8p23F;  // adding it rounds to an integer, kept in the low bits
-  static constexpr float kExpLimit = 88.0F;   // below 127.5 ln2: 2^n stays finite; its inverse is denormal
+  static constexpr float kRound = 0x1.8p23F + 127;  // adding it rounds to an integer n, the low bits hold n + 127
+  static constexpr float kExpLimit = 88.0F;         // below 127.5 ln2: 2^n stays finite; its inverse is denormal
   static constexpr int kMantissa = 23, kBias = 127;
 };
 
@@ -35,7 +35,7 @@ struct MathConstants<double> {
                                                0x1.1111111111032p-3,   -0x1.5555555555555p-2};
   static constexpr double kLog2e = 0x1.71547652b82fep+0;
   static constexpr double kLn2Hi = 0x1.62e42fef00000p-1, kLn2Lo = 0x1.473de6af278edp-34;
-  static constexpr double kRound = 0x1.8p52;
+  static constexpr double kRound = 0x1.8p52 + 1023;
   static constexpr double kExpLimit = 709.0;
   static constexpr int kMantissa = 52, kBias = 1023;
 };
@@ -48,20 +48,19 @@ RNNFAST_INLINE Vec<Real> horner(const Real (&c)[kTerms], Vec<Real> x) {
   return p;
 }
 
-// e^x = scale (1 + p); x within +-kExpLimit.
+// e^(sign x) = scale (1 + p); x within +-kExpLimit.
 template <class Real>
 struct ExpParts {
   Vec<Real> scale, p;
 };
 
-template <class Real>
+template <class Real, int kSign = 1>
 RNNFAST_INLINE ExpParts<Real> exp_parts(Vec<Real> x) {
   using M = MathConstants<Real>;
-  using Int = typename VecOf<Real>::Int;
-  const Vec<Real> shifted = fma(x, splat(M::kLog2e), splat(M::kRound));
+  const Vec<Real> shifted = fma(x, splat(kSign * M::kLog2e), splat(M::kRound));
   const Vec<Real> n = shifted - splat(M::kRound);
-  const Vec<Real> r = fma(n, splat(-M::kLn2Lo), fma(n, splat(-M::kLn2Hi), x));
-  const Vec<Real> scale = real((bits(shifted) + static_cast<Int>(M::kBias)) << M::kMantissa);
+  const Vec<Real> r = fma(n, splat(-M::kLn2Lo), fma(n, splat(-M::kLn2Hi), kSign < 0 ? -x : x));
+  const Vec<Real> scale = real(bits(shifted) << M::kMantissa);
   return {scale, fma(r * r, horner(M::kExp, r), r)};
 }
 
@@ -79,7 +78,7 @@ template <class Real>
 RNNFAST_INLINE Vec<Real> sigmoid(Vec<Real> x) {
   using M = MathConstants<Real>;
   const Vec<Real> one = splat(Real(1));
-  const ExpParts<Real> e = exp_parts<Real>(-max(min(x, splat(M::kExpLimit)), splat(-M::kExpLimit)));
+  const ExpParts<Real> e = exp_parts<Real, -1>(max(min(x, splat(M::kExpLimit)), splat(-M::kExpLimit)));
   return one / (e.scale + fma(e.scale, e.p, one));
 }
 
@@ -88,14 +87,13 @@ template <class Real>
 RNNFAST_INLINE Vec<Real> tanh(Vec<Real> x) {
   using M = MathConstants<Real>;
   const Vec<Real> one = splat(Real(1));
-  const Vec<Real> a = x < Vec<Real>{} ? -x : x;
+  const Vec<Real> a = abs(x);
   const Vec<Real> doubled = min(a + a, splat(Real(0.5) * M::kExpLimit));
   const ExpParts<Real> e = exp_parts<Real>(doubled);
   const Vec<Real> large = one - splat(Real(2)) / (e.scale + fma(e.scale, e.p, one));
   const Vec<Real> z = x * x;
   const Vec<Real> small = fma(x * z, horner(M::kTanh, z), x);
-  const Vec<Real> signed_large = x < Vec<Real>{} ? -large : large;
-  return a < splat(Real(0.55)) ? small : signed_large;
+  return a < splat(Real(0.55)) ? small : with_sign(large, x);
 }
 
 // Derivatives as functions of the outputs.

@@ -3,72 +3,26 @@
 #pragma once
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
+#include "solo-inl.hpp"
+#include "walk-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
-
-struct RowRef {
-  Index row, n, t, prev, next;
-};
-
-RNNFAST_INLINE Index first_row(const Walk& w, Index s) {
-  return w.slots != nullptr ? w.bounds[s * (w.parts + 1) + w.part] : s * w.N + w.n0;
-}
-RNNFAST_INLINE Index last_row(const Walk& w, Index s) {
-  return w.slots != nullptr ? w.bounds[s * (w.parts + 1) + w.part + 1] : s * w.N + w.n1;
-}
-
-RNNFAST_INLINE RowRef row_ref(const Walk& w, Index s, Index row) {
-  if (w.slots != nullptr) {
-    const Slot& slot = w.slots[row];
-    return {row, slot.n, slot.t, slot.prev, slot.next};
-  }
-  return {row, row - s * w.N, s, s > 0 ? row - w.N : kInitial, s + 1 < w.T ? row + w.N : kEnd};
-}
-
-template <class Real>
-RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
-  return v.data + (row - v.row0) * v.by_row + n * v.by_n + t * v.by_t;
-}
-
-// The row of `view` one step back: of the sequence itself, of the given initial state, or zeros.
-template <class Real, class ViewReal>
-RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const Walk& w, const RowRef& ref, const Real* initial,
-                                  Index H, const Real* zero) {
-  if (ref.prev >= 0) return at(view, ref.prev, ref.n, ref.t - w.dt);
-  return ref.prev == kInitial ? initial + ref.n * H : zero;
-}
 
 template <class Real, class Stage>
 RNNFAST_NOINLINE void forward_units(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
                                     int blocks, const Tile<Real>& tile) {
   constexpr int G = Stage::kGates;
-  const Index H = args.H;
   for (Index r = 0; r < rows; ++r) {
-    const RowRef& ref = refs[r];
-    ForwardUnit<Real> m;
-    m.u = at(args.u, ref.row, ref.n, ref.t) + unit;
-    m.h = at(args.y, ref.row, ref.n, ref.t) + unit;
-    m.h_prev = before(args.y, args.walk, ref, args.h0, H, args.zero) + unit;
-    m.aux = at(args.aux, ref.row, ref.n, ref.t) + unit;
-    m.aux_prev = before(args.aux, args.walk, ref, args.c0, H, args.zero) + unit;
-    m.H = H, m.save = args.save, m.activation = args.activation;
+    ForwardUnit<Real> m = units_from(forward_row(args, refs[r]), unit);
     for (int block = 0; block < blocks; ++block) {
-      m.n = H - unit - block * kLanes<Real>;
       Vec<Real> q[G];
       const Real* from = tile.q + (r * blocks + block) * G * kLanes<Real>;
 #pragma GCC unroll 4
       for (int g = 0; g < G; ++g) q[g] = load(from + g * kLanes<Real>);
       Stage::apply(q, m);
-      m.u += kLanes<Real>, m.h += kLanes<Real>, m.h_prev += kLanes<Real>, m.aux += kLanes<Real>,
-          m.aux_prev += kLanes<Real>;
+      m = units_from(m, kLanes<Real>);
     }
   }
-}
-
-template <class Real, class Stage>
-RNNFAST_INLINE const Real* forward_operand(const ForwardArgs<Real>& args, const RowRef& ref) {
-  if constexpr (Stage::kOperand == Operand::kAux) return at(args.aux, ref.row, ref.n, ref.t);
-  return before(args.y, args.walk, ref, args.h0, args.H, args.zero);
 }
 
 template <class Real, class Stage, int kBlocks>
@@ -103,9 +57,16 @@ RNNFAST_INLINE void forward_blocks(const ForwardArgs<Real>& args, Index s, Index
 
 template <class Real, class Stage>
 static void forward_steps(const ForwardArgs<Real>& args) {
-  for (Index s = args.s0; s < args.s1; ++s)
-    for (Index panel = args.panel0; panel < args.panel1; ++panel)
+  for (Index s = args.s0; s < args.s1; ++s) {
+    if (last_row(args.walk, s) - first_row(args.walk, s) == 1) {
+      solo_step<Real, Stage>(args, s);
+      continue;
+    }
+    for (Index i = 0; i < args.panel1 - args.panel0; ++i) {
+      const Index panel = panel_at(args, s, i);
       forward_blocks<Real, Stage>(args, s, panel, panel_blocks<Real, kMaxVectors / Stage::kGates>(args.H, panel));
+    }
+  }
 }
 
 // Where a backward tile finds dq; kFinish: the state before step 0, whose row after is the first row itself.
@@ -202,8 +163,10 @@ RNNFAST_INLINE void backward_blocks(const BackwardArgs<Real>& args, Index s, Ind
 template <class Real, class Cell, class Stage>
 static void backward_steps(const BackwardArgs<Real>& args) {
   for (Index s = args.s1 - 1; s >= args.s0; --s)
-    for (Index panel = args.panel0; panel < args.panel1; ++panel)
+    for (Index i = 0; i < args.panel1 - args.panel0; ++i) {
+      const Index panel = panel_at(args, s, i);
       backward_blocks<Real, Cell, Stage, false>(args, s, panel, panel_blocks<Real, kMaxVectors>(args.H, panel));
+    }
 }
 
 template <class Real, class Cell>

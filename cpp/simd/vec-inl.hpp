@@ -158,10 +158,27 @@ RNNFAST_INLINE Vd real(Vi64 i) {
   return v;
 }
 
-// min and max keep a NaN of the first argument.
+// min and max keep a NaN of the first argument; abs clears the sign bit; with_sign is for y >= 0.
+// (GCC 12 warns inside its own header of the forms without a mask; with all lanes set they are the same instruction.)
+#if defined(__AVX512F__)
+RNNFAST_INLINE Vf min(Vf a, Vf b) { return _mm512_maskz_min_ps(0xFFFF, b, a); }
+RNNFAST_INLINE Vd min(Vd a, Vd b) { return _mm512_maskz_min_pd(0xFF, b, a); }
+RNNFAST_INLINE Vf max(Vf a, Vf b) { return _mm512_maskz_max_ps(0xFFFF, b, a); }
+RNNFAST_INLINE Vd max(Vd a, Vd b) { return _mm512_maskz_max_pd(0xFF, b, a); }
+#elif defined(__AVX2__)
+RNNFAST_INLINE Vf min(Vf a, Vf b) { return _mm256_min_ps(b, a); }
+RNNFAST_INLINE Vd min(Vd a, Vd b) { return _mm256_min_pd(b, a); }
+RNNFAST_INLINE Vf max(Vf a, Vf b) { return _mm256_max_ps(b, a); }
+RNNFAST_INLINE Vd max(Vd a, Vd b) { return _mm256_max_pd(b, a); }
+#else
 RNNFAST_INLINE Vf min(Vf a, Vf b) { return a > b ? b : a; }
 RNNFAST_INLINE Vd min(Vd a, Vd b) { return a > b ? b : a; }
 RNNFAST_INLINE Vf max(Vf a, Vf b) { return a < b ? b : a; }
 RNNFAST_INLINE Vd max(Vd a, Vd b) { return a < b ? b : a; }
+#endif
+RNNFAST_INLINE Vf abs(Vf v) { return real(bits(v) & INT32_MAX); }
+RNNFAST_INLINE Vd abs(Vd v) { return real(bits(v) & INT64_MAX); }
+RNNFAST_INLINE Vf with_sign(Vf y, Vf x) { return real(bits(y) | (bits(x) & INT32_MIN)); }
+RNNFAST_INLINE Vd with_sign(Vd y, Vd x) { return real(bits(y) | (bits(x) & INT64_MIN)); }
 
 }  // namespace rnnfast::RNNFAST_ISA

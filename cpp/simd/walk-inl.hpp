@@ -1,0 +1,47 @@
+// Where a step's rows are, in a dense batch and in one of slots; and the order of its panels.
+#pragma once
+#include "../cpu/kernels.hpp"
+#include "vec-inl.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+struct RowRef {
+  Index row, n, t, prev, next;
+};
+
+RNNFAST_INLINE Index first_row(const Walk& w, Index s) {
+  return w.slots != nullptr ? w.bounds[s * (w.parts + 1) + w.part] : s * w.N + w.n0;
+}
+RNNFAST_INLINE Index last_row(const Walk& w, Index s) {
+  return w.slots != nullptr ? w.bounds[s * (w.parts + 1) + w.part + 1] : s * w.N + w.n1;
+}
+
+RNNFAST_INLINE RowRef row_ref(const Walk& w, Index s, Index row) {
+  if (w.slots != nullptr) {
+    const Slot& slot = w.slots[row];
+    return {row, slot.n, slot.t, slot.prev, slot.next};
+  }
+  return {row, row - s * w.N, s, s > 0 ? row - w.N : kInitial, s + 1 < w.T ? row + w.N : kEnd};
+}
+
+template <class Real>
+RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
+  return v.data + (row - v.row0) * v.by_row + n * v.by_n + t * v.by_t;
+}
+
+// The row of `view` one step back: of the sequence itself, of the given initial state, or zeros.
+template <class Real, class ViewReal>
+RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const Walk& w, const RowRef& ref, const Real* initial,
+                                  Index H, const Real* zero) {
+  if (ref.prev >= 0) return at(view, ref.prev, ref.n, ref.t - w.dt);
+  return ref.prev == kInitial ? initial + ref.n * H : zero;
+}
+
+// Panel `i` of a step's share: up and down by turns, so that a step begins with the weights that the one before has
+// left in the cache.
+template <class Args>
+RNNFAST_INLINE Index panel_at(const Args& args, Index s, Index i) {
+  return s % 2 == 0 || args.one_way ? args.panel0 + i : args.panel1 - 1 - i;
+}
+
+}  // namespace rnnfast::RNNFAST_ISA
