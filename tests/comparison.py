@@ -43,6 +43,7 @@ class Problem:
     dy: np.ndarray
     dstate: tuple[np.ndarray, ...]
     bidirectional: bool = False
+    resets: np.ndarray | None = None
 
     @property
     def layers(self) -> int:
@@ -76,6 +77,7 @@ def make_problem(
     bias: bool = True,
     start: bool = True,
     bidirectional: bool = False,
+    resets: bool = False,
 ) -> Problem:
     """A random problem; the same arguments give the same one. Weights have PyTorch's scale U(+-1/sqrt(H))."""
     rng = np.random.default_rng([zlib.crc32(cell.encode()), N, T, C, H, L, ragged])
@@ -101,6 +103,7 @@ def make_problem(
         _exact(rng.normal(size=(N, T, D * H))),
         tuple(_exact(rng.normal(size=(L * D, N, H))) for _ in range(states)),
         bidirectional,
+        rng.random((N, T)) < 0.3 if resets else None,
     )
     problem.x[problem.padding] = np.nan
     problem.dy[problem.padding] = np.nan
@@ -113,6 +116,8 @@ def build_layer(problem: Problem, dtype: str, **options: Any) -> Any:
     bias = "bias_ih_l0" in problem.params
     make = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[kind]
     sizes = (problem.x.shape[2], problem.hidden)
+    if problem.bidirectional:
+        options["bidirectional"] = True
     layer = make(*sizes, num_layers=problem.layers, bias=bias, dtype=dtype, **choice, **options)
     layer.load_state_dict({name: value.astype(dtype) for name, value in problem.params.items()})
     return layer
@@ -122,7 +127,7 @@ def run_engine(problem: Problem, dtype: str) -> Result:
     """Forward with a tape and backward, by rnnfast."""
     layer = build_layer(problem, dtype)
     state = None if problem.state is None else bundle([s.astype(dtype) for s in problem.state])
-    y, last, tape = layer.forward(problem.x.astype(dtype), state, lengths=problem.lengths)
+    y, last, tape = layer.forward(problem.x.astype(dtype), state, lengths=problem.lengths, resets=problem.resets)
     dstate = bundle([d.astype(dtype) for d in problem.dstate])
     dx, dfirst = layer.backward(tape, problem.dy.astype(dtype), dstate)
     grads = {name: p.grad for name, p in layer.parameters().items()}
@@ -135,7 +140,7 @@ def run_reference(problem: Problem, dtype: str = "float64") -> Result:
     params = {name: value.astype(dtype) for name, value in problem.params.items()}
     state = None if problem.state is None else bundle([s.astype(dtype) for s in problem.state])
     x = problem.x.astype(dtype)
-    y, last, tape = reference.forward(kind, params, x, state, lengths=problem.lengths, **choice)
+    y, last, tape = reference.forward(kind, params, x, state, lengths=problem.lengths, resets=problem.resets, **choice)
     dx, dfirst, grads = reference.backward(tape, problem.dy.astype(dtype), bundle(problem.dstate))
     return collect(y, last, dx, dfirst, grads)
 

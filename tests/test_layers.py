@@ -275,11 +275,6 @@ def test_options_of_later_are_named(make: Any, option: str, value: Any) -> None:
 @every_kind
 def test_arguments_of_later_are_named(make: Any) -> None:
     layer, x = make(3, 5), x_of(2, 4, 3)
-    resets = np.zeros((2, 4), bool)
-    with pytest.raises(NotImplementedError, match="resets"):
-        layer(x, resets=resets)
-    with pytest.raises(NotImplementedError, match="resets"):
-        layer.forward(x, resets=resets)
     with pytest.raises(NotImplementedError, match="recompute"):
         layer.forward(x, save="recompute")
     with pytest.raises(NotImplementedError, match="trace"):

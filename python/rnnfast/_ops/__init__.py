@@ -28,6 +28,7 @@ from rnnfast._ops.recurrent import isa as isa
 from rnnfast._ops.recurrent import lengths_array as lengths_array
 from rnnfast._ops.recurrent import pack as pack
 from rnnfast._ops.recurrent import pad as pad
+from rnnfast._ops.recurrent import resets_array as resets_array
 from rnnfast._ops.recurrent import rnn_backward as rnn_backward
 from rnnfast._ops.recurrent import rnn_forward as rnn_forward
 from rnnfast._ops.recurrent import sequences as sequences

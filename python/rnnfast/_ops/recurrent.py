@@ -108,6 +108,43 @@ def lengths_array(lengths: npt.ArrayLike | None, sequences: int, steps: int) -> 
     return np.require(a, np.int64, ("C", "A"))
 
 
+def resets_array(
+    resets: npt.ArrayLike | None, sequences: int, steps: int, *, own: Array | None, time_major: bool
+) -> Array | None:
+    """Check resets, bool (N, T), (T, N) if ``time_major``, and return them as uint8 (N, T); None where there are none.
+
+    ``own`` are the lengths of a list of sequences, to which a list of (T_i,) belongs.
+    """
+    if resets is None:
+        return None
+    if isinstance(resets, (list, tuple)) and own is not None:
+        return _pad_resets(resets, sequences, steps, own)
+    a = np.asarray(resets)
+    _require_bool("resets", a)
+    axes, shape = ("(T, N)", (steps, sequences)) if time_major else ("(N, T)", (sequences, steps))
+    if a.shape != shape:
+        raise ValueError(f"resets: shape {axes} = {shape} is required, got {a.shape}")
+    return _plain((a.T if time_major else a).view(np.uint8)) if a.any() else None
+
+
+def _pad_resets(resets: Sequence[npt.ArrayLike], sequences: int, steps: int, lengths: Array) -> Array:
+    if len(resets) != sequences:
+        raise ValueError(f"resets: one array for each of N = {sequences} sequences is required, got {len(resets)}")
+    padded = np.zeros((sequences, steps), np.uint8)
+    for i, (own, length) in enumerate(zip(resets, lengths, strict=True)):
+        a = np.asarray(own)
+        _require_bool(f"resets[{i}]", a)
+        if a.shape != (length,):
+            raise ValueError(f"resets[{i}]: shape (T,) = ({length},) is required, got {a.shape}")
+        padded[i, :length] = a
+    return padded
+
+
+def _require_bool(name: str, array: Array) -> None:
+    if array.dtype != bool:
+        raise TypeError(f"{name}: dtype bool is required, got {array.dtype}")
+
+
 def rnn_forward(
     weights: list[Weights],
     x: Array,
@@ -117,10 +154,11 @@ def rnn_forward(
     *,
     time_major: bool,
     save: bool,
+    resets: Array | None = None,
     dropout: tuple[float, int, int] = (0.0, 0, 0),
 ) -> tuple[Array, Array, Array | None, CoreTape | None]:
     """Run a stack over x (N, T, C); ``dropout`` is (probability, seed, call). Returns y (N, T, H), h, c, tape."""
-    return _core.forward(weights, x, h0, c0, lengths, None, False, time_major, save, *dropout)
+    return _core.forward(weights, x, h0, c0, lengths, resets, False, time_major, save, *dropout)
 
 
 def rnn_backward(

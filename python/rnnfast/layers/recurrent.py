@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops
 from rnnfast.init import stack_shapes, uniform
+from rnnfast.layers.call import Inputs, Sequences, read_inputs
 from rnnfast.layers.checks import require_later, require_positive
 from rnnfast.layers.states import State, StateLike, split_state
 from rnnfast.layers.stream import Stream
@@ -17,7 +18,6 @@ from rnnfast.layers.tape import PackCache, Tape
 from rnnfast.params import Module, Parameter
 
 Array = npt.NDArray[Any]
-Sequences = npt.ArrayLike | list[Any] | tuple[Any, ...]
 
 
 class Recurrent(Module):
@@ -80,30 +80,30 @@ class Recurrent(Module):
         shape = (self.num_layers, sequences, self.hidden_size)
         return split_state(name, state, shape, self.dtype, pair=self.has_cell_state)
 
-    def _run(
-        self, x: Sequences, state: StateLike, lengths: npt.ArrayLike | None, *, save: bool, training: bool
-    ) -> tuple[Array, State, Tape | None]:
-        if isinstance(x, (list, tuple)):
-            if lengths is not None:
-                raise ValueError("lengths: none are accepted beside a list of arrays, which has its own")
-            batch, lengths = _ops.pad(x, self.input_size, self.dtype)
-        else:
-            batch = _ops.sequences("x", x, self.input_size, self.dtype, time_major=self.time_major)
-        N, T = batch.shape[:2]
+    def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
+        return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
+
+    def _run(self, given: Inputs, state: StateLike, *, save: bool, training: bool) -> tuple[Array, State, Tape | None]:
+        N, T = given.x.shape[:2]
         h0, c0 = self._split_state("state", state, N)
-        valid = _ops.lengths_array(lengths, N, T)
         dropout = (0.0, 0, 0)
         if training and self.dropout > 0 and self.num_layers > 1:
             self._calls += 1
             dropout = (self.dropout, self._dropout_seed, self._calls)
         y, h, c, core = _ops.rnn_forward(
-            self.packed(), batch, h0, c0, valid, time_major=self.time_major, save=save, dropout=dropout
-        )
+            self.packed(), given.x, h0, c0, given.lengths, resets=given.resets, time_major=self.time_major, save=save,
+            dropout=dropout,
+        )  # fmt: skip
         tape = None if core is None else Tape(self, core, self._versions(), N, T)
         return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
 
     def __call__(
-        self, x: Sequences, state: StateLike = None, *, lengths: npt.ArrayLike | None = None, resets: Any = None
+        self,
+        x: Sequences,
+        state: StateLike = None,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        resets: npt.ArrayLike | None = None,
     ) -> tuple[Array, State]:
         """Run the layer without dropout, keeping nothing.
 
@@ -115,6 +115,9 @@ class Recurrent(Module):
             The initial state; zeros by default.
         lengths : integers (N,), optional
             Valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is.
+        resets : bool (N, T), (T, N) with ``time_major``, or beside a list of arrays a list of (T_i,), optional
+            True at t separates step t-1 from step t: the state that enters t is zero, at t = 0 instead of the given
+            one, and no gradient crosses.
 
         Returns
         -------
@@ -128,10 +131,9 @@ class Recurrent(Module):
         ValueError
             On a wrong shape or length.
         TypeError
-            On another dtype than the layer's.
+            On another dtype than the layer's, or resets that are not bool.
         """
-        require_later(resets=resets)
-        y, final, _ = self._run(x, state, lengths, save=False, training=False)
+        y, final, _ = self._run(self._read(x, lengths, resets), state, save=False, training=False)
         return y, final
 
     def forward(
@@ -140,7 +142,7 @@ class Recurrent(Module):
         state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
-        resets: Any = None,
+        resets: npt.ArrayLike | None = None,
         training: bool = True,
         save: str = "all",
     ) -> tuple[Array, State, Tape]:
@@ -161,11 +163,10 @@ class Recurrent(Module):
         tape : Tape
             To be passed to ``backward``, once.
         """
-        require_later(resets=resets)
         if save not in ("all", "recompute"):
             raise ValueError(f"save: 'all' is required, got {save!r}")
         require_later(save=None if save == "all" else save)
-        y, final, tape = self._run(x, state, lengths, save=True, training=training)
+        y, final, tape = self._run(self._read(x, lengths, resets), state, save=True, training=training)
         assert tape is not None
         return y, final, tape
 

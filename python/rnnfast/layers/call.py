@@ -1,0 +1,54 @@
+"""What a layer is called with, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast import _ops
+
+Array = npt.NDArray[Any]
+Sequences = npt.ArrayLike | list[Any] | tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """x (N, T, C), lengths int64 (N,) and resets uint8 (N, T), the latter two None where there are none."""
+
+    x: Array
+    lengths: Array | None
+    resets: Array | None
+
+
+def read_inputs(
+    x: Sequences,
+    lengths: npt.ArrayLike | None,
+    resets: npt.ArrayLike | None,
+    *,
+    width: int,
+    dtype: np.dtype[Any],
+    time_major: bool,
+) -> Inputs:
+    """Return the user's sequences of C = ``width`` batch-first, a list of them padded.
+
+    Raises
+    ------
+    ValueError
+        On a wrong shape or length.
+    TypeError
+        On another dtype of x, lengths that are no integers, resets that are not bool.
+    """
+    own = None
+    if isinstance(x, (list, tuple)):
+        if lengths is not None:
+            raise ValueError("lengths: none are accepted beside a list of arrays, which has its own")
+        batch, own = _ops.pad(x, width, dtype)
+    else:
+        batch = _ops.sequences("x", x, width, dtype, time_major=time_major)
+    N, T = batch.shape[:2]
+    valid = own if own is not None else _ops.lengths_array(lengths, N, T)
+    swapped = time_major and own is None
+    return Inputs(x=batch, lengths=valid, resets=_ops.resets_array(resets, N, T, own=own, time_major=swapped))
