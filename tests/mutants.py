@@ -35,7 +35,7 @@ def solve(problem: Problem, edit: Callable[[reference.Tape], reference.Tape], **
     """Solve the problem, with the tape changed between forward and backward."""
     kind, choice = CELLS[problem.cell]
     state = None if problem.state is None else bundle(problem.state)
-    choice = {"lengths": problem.lengths, **choice, **options}
+    choice = {"lengths": problem.lengths, "resets": problem.resets, **choice, **options}
     y, last, tape = reference.forward(kind, problem.params, problem.x, state, **choice)
     dx, dfirst, grads = reference.backward(edit(tape), problem.dy, bundle(problem.dstate))
     return collect(y, last, dx, dfirst, grads)
@@ -229,6 +229,32 @@ def reverse_direction_over_the_padding(problem: Problem) -> Result | None:
 
 
 @mutant
+def resets_ignored(problem: Problem) -> Result | None:
+    return None if problem.resets is None else run_reference(replace(problem, resets=None))
+
+
+@mutant
+def resets_one_step_late(problem: Problem) -> Result | None:
+    if problem.resets is None:
+        return None
+    return run_reference(replace(problem, resets=np.roll(problem.resets, 1, axis=1)))
+
+
+@mutant
+def gradients_across_resets(problem: Problem) -> Result | None:
+    if problem.resets is None:
+        return None
+    return solve(problem, edit_scans(cut=lambda scan: np.zeros_like(scan.cut)))
+
+
+@mutant
+def resets_of_the_first_layer_only(problem: Problem) -> Result | None:
+    if problem.resets is None or problem.layers == 1:
+        return None
+    return run_reference(problem) | {"y": run_reference(replace(problem, resets=None))["y"]}
+
+
+@mutant
 def directions_swapped(problem: Problem) -> Result | None:
     if not problem.bidirectional:
         return None
@@ -334,6 +360,7 @@ def one_sequence_missing_in_weight_gradients(problem: Problem) -> Result | None:
         x=problem.x[keep],
         dy=problem.dy[keep],
         lengths=None if problem.lengths is None else problem.lengths[keep],
+        resets=None if problem.resets is None else problem.resets[keep],
         state=problem.state and tuple(s[:, keep] for s in problem.state),
         dstate=tuple(d[:, keep] for d in problem.dstate),
     )

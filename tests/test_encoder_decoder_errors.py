@@ -38,7 +38,6 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: model(task="multilabel", stop=0), ValueError, r"stop: None required for task='multilabel', got 0"),
     (lambda: model(attention="hard"), ValueError, r"attention: one of additive, dot or None required, got 'hard'"),
     (lambda: model().predict(X, return_attention=True), ValueError, r"return_attention: a model with attention req"),
-    (lambda: model(bidirectional=True), NotImplementedError, r"bidirectional"),
     (lambda: model().loss(X[..., :2], Y), ValueError, r"x: last axis C = source_size = 3 required, got shape"),
     (lambda: model().loss(X[0], Y), ValueError, r"x: shape \(N, T, C\) with C = 3 required, got shape \(6, 3\)"),
     (lambda: model(source_embedding=2).loss(IDS + 3, Y), ValueError, r"x: ids 0..2 \(source_size = 3\) required"),

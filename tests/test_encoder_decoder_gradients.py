@@ -26,6 +26,8 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "additive": {"attention": "additive", "target_embedding": 2},
     "ids-attended": {"attention": "additive", "source_embedding": 3, "target_embedding": 2},
     "dot": {"attention": "dot", "source_embedding": 3},
+    "both-ways": {"bidirectional": True, "target_embedding": 2},
+    "both-ways-attended": {"bidirectional": True, "source_embedding": 3, "attention": "additive"},
     "regression": {"task": "regression"},
     "regression-additive": {"task": "regression", "attention": "additive"},
     "multilabel": {"source_embedding": 3, "task": "multilabel"},

@@ -27,13 +27,13 @@ LOSSES = {
 class Attention(torch.nn.Module):
     """``tanh(W [context; h] + b)``, the context under the softmax of additive scores or products."""
 
-    def __init__(self, kind: str, size: int) -> None:
+    def __init__(self, kind: str, size: int, memory: int) -> None:
         super().__init__()
-        self.key = torch.nn.Linear(size, size, bias=False)
+        self.key = torch.nn.Linear(memory, size, bias=False)
         if kind == "additive":
             self.query = torch.nn.Linear(size, size)
             self.score = torch.nn.ParameterDict({"weight": torch.nn.Parameter(torch.empty(size))})
-        self.combine = torch.nn.Linear(2 * size, size)
+        self.combine = torch.nn.Linear(memory + size, size)
 
     def forward(self, h: Any, memory: Any) -> Any:
         """Return what the head reads, (N, T, H)."""
@@ -59,9 +59,13 @@ class Twin(torch.nn.Module):
         for name in ("encoder", "decoder"):
             size = shapes[f"{name}.weight_ih_l0"][1]
             layers = {"num_layers": config["num_layers"], "batch_first": True}
+            layers["bidirectional"] = name == "encoder" and config["bidirectional"]
             setattr(self, name, CELLS[config["cell"]](size, config["hidden_size"], **layers))
+        if config["bidirectional"]:
+            self.bridge = torch.nn.ParameterDict({"weight": torch.nn.Parameter(torch.empty(shapes["bridge.weight"]))})
         if config["attention"] is not None:
-            self.attention = Attention(config["attention"], config["hidden_size"])
+            memory = (1 + config["bidirectional"]) * config["hidden_size"]
+            self.attention = Attention(config["attention"], config["hidden_size"], memory)
         self.head = torch.nn.Linear(config["hidden_size"], shapes["head.weight"][0])
         self.double()
         self.load_state_dict({k: torch.tensor(v) for k, v in model.state_dict().items()})
@@ -71,6 +75,8 @@ class Twin(torch.nn.Module):
         x = self.source_embedding(x) if hasattr(self, "source_embedding") else x
         pack = torch.nn.utils.rnn.pack_padded_sequence
         packed, state = self.encoder(pack(x, torch.tensor(SOURCE_LENGTHS), batch_first=True, enforce_sorted=False))
+        if hasattr(self, "bridge"):
+            state = self.bridged(state)
         if hasattr(self, "target_embedding"):
             inputs = self.target_embedding(inputs)
         elif inputs.ndim == 2:
@@ -81,14 +87,27 @@ class Twin(torch.nn.Module):
             h = self.attention(h, memory)
         return self.head(h)
 
+    def bridged(self, state: Any) -> Any:
+        """Return the decoder's states, each a product with a block of the bridge's rows."""
+        parts = state if isinstance(state, tuple) else (state,)
+        L = self.decoder.num_layers
+        blocks = self.bridge["weight"].chunk(len(parts) * L)
+        found = []
+        for k, part in enumerate(parts):
+            both = torch.cat([part[0::2], part[1::2]], dim=2)
+            found.append(torch.stack([both[layer] @ blocks[k * L + layer].T for layer in range(L)]))
+        return tuple(found) if len(found) == 2 else found[0]
 
-def problem(cell: str, task: str, embeddings: Embeddings, attention: str | None) -> tuple[Any, Any, Any, Any, Any]:
+
+def problem(
+    cell: str, task: str, embeddings: Embeddings, attention: str | None, *, bidirectional: bool = False
+) -> tuple[Any, Any, Any, Any, Any]:
     """Return a model, its x and y, and the decoder's inputs and targets: stop is id 6, start 7."""
     rng = np.random.default_rng(0)
     source, target = embeddings
     model = rf.EncoderDecoder(
         7, 6, cell=cell, hidden_size=9, num_layers=2, source_embedding=source, target_embedding=target, task=task,
-        attention=attention, dtype="float64", seed=1,
+        attention=attention, bidirectional=bidirectional, dtype="float64", seed=1,
     )  # fmt: skip
     x = [rng.integers(0, 7, n) if source else rng.normal(size=(n, 7)) for n in SOURCE_LENGTHS]
     if task == "classification":
@@ -116,10 +135,17 @@ def torch_losses(twin: Twin, task: str, data: tuple[Any, Any, Any], name: str, s
 
 
 def compare(
-    cell: str, task: str, embeddings: Embeddings, name: str, steps: int, rtol: float, attention: str | None = None
+    cell: str,
+    task: str,
+    embeddings: Embeddings,
+    name: str,
+    steps: int,
+    rtol: float,
+    attention: str | None = None,
+    **options: Any,
 ) -> None:
     """Train for so many steps of all pairs; compare the losses and, loosely, what was learned."""
-    model, x, y, inputs, targets = problem(cell, task, embeddings, attention)
+    model, x, y, inputs, targets = problem(cell, task, embeddings, attention, **options)
     twin = Twin(model)
     theirs = torch_losses(twin, task, (x, inputs, targets), name, steps)
     lr = OPTIMIZERS[name][1]
@@ -143,6 +169,12 @@ def compare(
 )
 def test_fifty_steps(cell: str, task: str, embeddings: Embeddings) -> None:
     compare(cell, task, embeddings, "adam", 50, 1e-8)
+
+
+@pytest.mark.parametrize("attention", [None, "additive"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_fifty_steps_both_ways(cell: str, attention: str | None) -> None:
+    compare(cell, "classification", (6, 5), "adam", 50, 1e-8, attention, bidirectional=True)
 
 
 def test_fifty_steps_of_gradient_descent() -> None:

@@ -263,10 +263,10 @@ def test_several_tapes_live_side_by_side(make: Any) -> None:
 @every_kind
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("bidirectional", True), ("proj_size", 2), ("peephole", True)],
+    [("proj_size", 2), ("peephole", True)],
 )
 def test_options_of_later_are_named(make: Any, option: str, value: Any) -> None:
-    if option != "bidirectional" and make is not rf.LSTM:
+    if make is not rf.LSTM:
         pytest.skip(f"{option} is an option of the LSTM")
     with pytest.raises(NotImplementedError, match=option):
         make(3, 5, **{option: value})

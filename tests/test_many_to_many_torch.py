@@ -23,10 +23,12 @@ LOSSES = {
 }
 
 
-def problem(cell: str, task: str, embedding: int | None) -> tuple[Any, list[np.ndarray], list[np.ndarray]]:
+def problem(
+    cell: str, task: str, embedding: int | None, **options: Any
+) -> tuple[Any, list[np.ndarray], list[np.ndarray]]:
     rng = np.random.default_rng(0)
     model = rf.ManyToMany(
-        7, 3, cell=cell, hidden_size=9, num_layers=2, embedding=embedding, task=task, dtype="float64", seed=1
+        7, 3, cell=cell, hidden_size=9, num_layers=2, embedding=embedding, task=task, dtype="float64", seed=1, **options
     )
     x = [rng.integers(0, 7, n) if embedding else rng.normal(size=(n, 7)) for n in LENGTHS]
     y = [rng.integers(0, 3, n) if task == "classification" else rng.uniform(size=(n, 3)) for n in LENGTHS]
@@ -47,9 +49,9 @@ def torch_losses(twin: Twin, task: str, x: Any, y: Any, name: str, steps: int) -
     return losses
 
 
-def compare(cell: str, task: str, embedding: int | None, name: str, steps: int, rtol: float) -> None:
+def compare(cell: str, task: str, embedding: int | None, name: str, steps: int, rtol: float, **options: Any) -> None:
     """Train for so many steps of all sequences; compare the losses and, loosely, what was learned."""
-    model, x, y = problem(cell, task, embedding)
+    model, x, y = problem(cell, task, embedding, **options)
     twin = Twin(model, embedding or 7)
     theirs = torch_losses(twin, task, x, y, name, steps)
     lr = OPTIMIZERS[name][1]
@@ -65,6 +67,11 @@ def compare(cell: str, task: str, embedding: int | None, name: str, steps: int, 
 @pytest.mark.parametrize(("task", "embedding"), [("classification", 6), ("regression", None), ("multilabel", None)])
 def test_fifty_steps(cell: str, task: str, embedding: int | None) -> None:
     compare(cell, task, embedding, "adam", 50, 1e-8)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_fifty_steps_both_ways(cell: str) -> None:
+    compare(cell, "classification", 6, "adam", 50, 1e-8, bidirectional=True)
 
 
 def test_fifty_steps_of_gradient_descent() -> None:

@@ -77,7 +77,8 @@ class One(Problem):
     def reference_loss(self, params: Params, x: np.ndarray) -> Any:
         _, state = self.states(params, x, LENGTHS)
         h = state[0] if isinstance(state, tuple) else state
-        return self.loss_of(params, h[-1], self.y, WEIGHTS)
+        top = np.concatenate(h[-2:] if self.model.config["bidirectional"] else h[-1:], axis=1)
+        return self.loss_of(params, top, self.y, WEIGHTS)
 
 
 class Aligned(Problem):
@@ -119,7 +120,9 @@ PROBLEMS: dict[str, Any] = {
     "one-embedding": lambda cell: One(cell, "classification", embedding=3),
     "one-regression": lambda cell: One(cell, "regression"),
     "one-multilabel": lambda cell: One(cell, "multilabel", embedding=2),
+    "one-both-ways": lambda cell: One(cell, "classification", embedding=3, bidirectional=True),
     "aligned-classification": lambda cell: Aligned(cell, "classification"),
+    "aligned-both-ways": lambda cell: Aligned(cell, "regression", bidirectional=True),
     "writing-one-hot": lambda cell: Writing(cell, "classification"),
     "writing-embedding": lambda cell: Writing(cell, "classification", embedding=3, context_size=2),
     "writing-regression": lambda cell: Writing(cell, "regression", context_size=2),

@@ -30,7 +30,7 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     (lambda: classifier(dtype="float16"), TypeError, r"dtype: float32 or float64 required, got float16"),
     (lambda: classifier(embedding=0), ValueError, r"embedding: at least 1 required, got 0"),
     (lambda: classifier(bidirectional=1), TypeError, r"bidirectional: True or False required, got 1"),
-    (lambda: classifier(bidirectional=True), NotImplementedError, r"bidirectional"),
+    (lambda: classifier(bidirectional=True).stream(), ValueError, r"stream: a layer of one direction"),
     (lambda: writer(bidirectional=True), ValueError, r"bidirectional: False required"),
     (lambda: rf.OneToMany(3, 4), ValueError, r"output_size: at most input_size = 3 required, got 4"),
     (lambda: rf.OneToMany(3, 2, task="regression"), ValueError, r"output_size: input_size = 3 required for task"),

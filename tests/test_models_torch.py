@@ -35,10 +35,10 @@ class Twin(torch.nn.Module):
         config = model.config
         if config["embedding"]:
             self.embedding = torch.nn.Embedding(config["input_size"], config["embedding"])
-        self.rnn = CELLS[config["cell"]](
-            features, config["hidden_size"], num_layers=config["num_layers"], batch_first=True
-        )
-        self.head = torch.nn.Linear(config["hidden_size"], config["output_size"])
+        shape = {"num_layers": config["num_layers"], "bidirectional": config["bidirectional"]}
+        self.directions = 1 + config["bidirectional"]
+        self.rnn = CELLS[config["cell"]](features, config["hidden_size"], batch_first=True, **shape)
+        self.head = torch.nn.Linear(self.directions * config["hidden_size"], config["output_size"])
         if config.get("context_size"):
             states = (2 if config["cell"] == "lstm" else 1) * config["num_layers"] * config["hidden_size"]
             self.context = torch.nn.Linear(config["context_size"], states)
@@ -63,7 +63,7 @@ class Twin(torch.nn.Module):
         y, state = self.rnn(packed, self.start(context))
         y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
         h = state[0] if isinstance(state, tuple) else state
-        return self.head(y), h[-1]
+        return self.head(y), torch.cat(list(h[-self.directions :]), dim=1)
 
 
 def padded(items: list[np.ndarray]) -> Any:
@@ -112,9 +112,11 @@ def compare(
         np.testing.assert_allclose(model.state_dict()[key], value.numpy(), rtol=1e-5, atol=1e-7, err_msg=key)
 
 
-def compare_many_to_one(cell: str, embedding: int | None, name: str, steps: int) -> None:
+def compare_many_to_one(cell: str, embedding: int | None, name: str, steps: int, **options: Any) -> None:
     rng = np.random.default_rng(0)
-    model = rf.ManyToOne(7, 3, cell=cell, hidden_size=9, num_layers=2, embedding=embedding, dtype="float64", seed=1)
+    model = rf.ManyToOne(
+        7, 3, cell=cell, hidden_size=9, num_layers=2, embedding=embedding, dtype="float64", seed=1, **options
+    )
     batches = []
     for _ in range(2):
         lengths = rng.integers(1, 12, 10)
@@ -133,6 +135,11 @@ def compare_many_to_one(cell: str, embedding: int | None, name: str, steps: int)
 @pytest.mark.parametrize("embedding", [None, 6])
 def test_many_to_one_learns_as_in_pytorch(cell: str, embedding: int | None, name: str) -> None:
     compare_many_to_one(cell, embedding, name, 50)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_many_to_one_learns_both_ways_as_in_pytorch(cell: str) -> None:
+    compare_many_to_one(cell, 6, "adam", 50, bidirectional=True)
 
 
 @pytest.mark.parametrize("cell", CELLS)

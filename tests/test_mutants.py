@@ -24,6 +24,7 @@ PROBLEMS = {
     "ragged": {"N": 4, "T": 6},
     "stacked": {"N": 4, "T": 6, "L": 2},
     "both directions": {"N": 4, "T": 6, "L": 2, "bidirectional": True},
+    "resets": {"N": 4, "T": 6, "L": 2, "resets": True},
 }
 
 

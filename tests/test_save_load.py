@@ -22,6 +22,9 @@ MODELS: dict[str, Any] = {
     "translator": lambda: rf.EncoderDecoder(
         4, 3, hidden_size=2, num_layers=2, source_embedding=5, target_embedding=2, attention="additive", stop=1, seed=4
     ),
+    "both ways": lambda: rf.ManyToOne(3, 4, hidden_size=5, num_layers=2, bidirectional=True, seed=1),
+    "tagger": lambda: rf.ManyToMany(3, 4, cell="gru", hidden_size=5, bidirectional=True, seed=1),
+    "reader": lambda: rf.EncoderDecoder(4, 3, hidden_size=2, num_layers=2, bidirectional=True, seed=4),
     "waves": lambda: rf.EncoderDecoder(2, 3, cell="gru", hidden_size=3, task="regression", attention="dot"),
     "numbers": lambda: rf.OneToMany(2, cell="gru", hidden_size=3, task="regression", dtype="float64"),
 }

@@ -23,15 +23,20 @@ CELLS: dict[str, tuple[Any, Any, dict[str, str], dict[str, str]]] = {
     "gru": (rf.GRU, torch.nn.GRU, {}, {}),
 }
 SHAPES: list[Any] = [
-    # N, T, C, H, L
-    (2, 1, 3, 4, 1),
-    (3, 5, 4, 8, 1),
-    (7, 20, 9, 17, 2),
-    (20, 30, 3, 33, 3),
-    (3, 1000, 2, 16, 1),
-    (2, 40, 70, 512, 1),
-    pytest.param((16, 60, 64, 256, 2), marks=pytest.mark.slow),
-    pytest.param((4, 1000, 32, 512, 1), marks=pytest.mark.slow),
+    # N, T, C, H, L, D
+    (2, 1, 3, 4, 1, 1),
+    (3, 5, 4, 8, 1, 1),
+    (7, 20, 9, 17, 2, 1),
+    (20, 30, 3, 33, 3, 1),
+    (3, 1000, 2, 16, 1, 1),
+    (2, 40, 70, 512, 1, 1),
+    (2, 1, 3, 4, 1, 2),
+    (3, 5, 4, 8, 1, 2),
+    (20, 30, 9, 17, 3, 2),
+    (3, 300, 2, 16, 2, 2),
+    pytest.param((16, 60, 64, 256, 2, 1), marks=pytest.mark.slow),
+    pytest.param((16, 60, 64, 256, 2, 2), marks=pytest.mark.slow),
+    pytest.param((4, 1000, 32, 512, 1, 1), marks=pytest.mark.slow),
 ]
 
 
@@ -59,15 +64,17 @@ def close(name: str, actual: np.ndarray, expected: Any, dtype: str) -> None:
     ("ragged", "start"), [(False, False), (True, True), (True, False)], ids=["plain", "ragged, state", "ragged"]
 )
 def test_random_problem(cell: str, shape: tuple[int, ...], dtype: str, ragged: bool, start: bool) -> None:
-    N, T, C, H, L = shape
+    N, T, C, H, L, D = shape
     rng = np.random.default_rng([zlib.crc32(cell.encode()), *shape, ragged, start])
     make, make_peer, options, peer_options = CELLS[cell]
-    layer = make(C, H, num_layers=L, dtype=dtype, seed=1, **options)
-    peer = make_peer(C, H, L, batch_first=True, dtype=getattr(torch, dtype), **peer_options)
+    both = {"num_layers": L, "bidirectional": D == 2}
+    layer = make(C, H, dtype=dtype, seed=1, **both, **options)
+    peer = make_peer(C, H, batch_first=True, dtype=getattr(torch, dtype), **both, **peer_options)
+    assert list(layer.parameters()) == [name for name, _ in peer.named_parameters()]
     peer.load_state_dict({name: torch.tensor(p.value) for name, p in layer.parameters().items()})
-    x, dy = (rng.normal(size=(N, T, k)).astype(dtype) for k in (C, H))
+    x, dy = (rng.normal(size=(N, T, k)).astype(dtype) for k in (C, D * H))
     states = 2 if cell == "lstm" else 1
-    first, dlast = (tuple(rng.normal(size=(L, N, H)).astype(dtype) for _ in range(states)) for _ in range(2))
+    first, dlast = (tuple(rng.normal(size=(L * D, N, H)).astype(dtype) for _ in range(states)) for _ in range(2))
     lengths = np.r_[T, 0, rng.integers(1, T + 1, N)][:N] if ragged else np.full(N, T)
 
     given = bundle(first) if start else None
@@ -96,7 +103,8 @@ def run_peer(peer: Any, x: np.ndarray, state: Any, lengths: np.ndarray) -> dict[
     steps = x.shape[1]
     states = 2 if isinstance(peer, torch.nn.LSTM) else 1
     if state is None:
-        zero = np.zeros((peer.num_layers, len(x), peer.hidden_size), x.dtype)
+        directions = 2 if peer.bidirectional else 1
+        zero = np.zeros((peer.num_layers * directions, len(x), peer.hidden_size), x.dtype)
         state = [zero] * states
     first = [torch.tensor(s, requires_grad=True) for s in state]
     packed = torch.nn.utils.rnn.pack_padded_sequence(

@@ -44,12 +44,12 @@ std::vector<LayerGradients<Real>> gradients_of(const Stack<Real>& layers,
 template <class Real>
 py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::object& dh, const py::object& dc,
                          const std::vector<std::vector<py::object>>& arrays, bool need_dx) {
-  const Index N = tape.y_shape[0], T = tape.y_shape[1], H = tape.y_shape[2];
+  const Index N = tape.y_shape[0], T = tape.y_shape[1];
   const bool has_c = tape.layers[0]->spec().states > 1;
   py::array_t<Real> dh0 = state_gradient<Real>("dh", dh, tape.state);
   std::optional<py::array_t<Real>> dc0;
   if (has_c) dc0 = state_gradient<Real>("dc", dc, tape.state);
-  const std::vector<Real> zeros(static_cast<std::size_t>(H), Real(0));
+  const std::vector<Real> zeros(static_cast<std::size_t>(tape.y_shape[2]), Real(0));
   View<const Real> dy_view{zeros.data(), 0, 0, 0, 0};
   if (!dy.is_none()) dy_view = sequence_view<Real>("dy", dy.cast<py::array>(), "(N, T, D*H)", tape.y_shape);
   const auto gradients = gradients_of<Real>(tape.layers, arrays);
@@ -60,6 +60,7 @@ py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::objec
     dx_view = view_of<Real>(dx.cast<py::array>());
   }
   const BackwardCall<Real> call{tape.layers,
+                                tape.directions,
                                 tape.plan,
                                 tape.x,
                                 tape.y,

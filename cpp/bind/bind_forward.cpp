@@ -8,7 +8,6 @@ namespace {
 
 struct BatchArrays {
   const py::object &lengths, &resets;
-  bool reverse;
 };
 
 Plan make_plan(Index N, Index T, const BatchArrays& batch) {
@@ -18,31 +17,31 @@ Plan make_plan(Index N, Index T, const BatchArrays& batch) {
       throw py::value_error("lengths: each within 0..T is required (T = " + std::to_string(T) + "), got " +
                             std::to_string(lengths[n]) + " at index " + std::to_string(n));
   const std::uint8_t* resets = optional_contiguous<std::uint8_t>("resets", batch.resets, "(N, T)", {N, T});
-  return Plan({N, T, lengths, resets, batch.reverse});
+  return Plan({N, T, lengths, resets});
 }
 
 template <class Real>
-py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, const py::array& x, const py::object& h0,
-                        const py::object& c0, const BatchArrays& batch, bool time_major, bool save,
-                        const Dropout& dropout) {
+py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, const py::array& x,
+                        const py::object& h0, const py::object& c0, const BatchArrays& batch, bool time_major,
+                        bool save, const Dropout& dropout) {
   Stack<Real> layers = stack_of<Real>(bound);
-  const Index L = static_cast<Index>(layers.size()), C = layers[0]->arrays.C, H = layers[0]->arrays.H;
+  const Index LD = static_cast<Index>(layers.size()), C = layers[0]->arrays.C, H = layers[0]->arrays.H;
   if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
   const Index N = x.shape(0), T = x.shape(1);
   const bool has_c = layers[0]->spec().states > 1;
-  Tape<Real> tape{
-      std::move(layers), make_plan(N, T, batch), {}, dropout, {}, {}, nullptr, nullptr, C, time_major, {L, N, H},
-      {N, T, H}};
+  Tape<Real> tape{std::move(layers), D,          make_plan(N, T, batch), {}, dropout, {}, {}, nullptr, nullptr, C,
+                  time_major,        {LD, N, H}, {N, T, D * H}};
   tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, C});
   tape.h0 = optional_contiguous<Real>("h0", h0, "(L*D, N, H)", tape.state);
   tape.c0 = optional_contiguous<Real>("c0", c0, "(L*D, N, H)", tape.state);
-  py::array y = new_sequences<Real>(N, T, H, time_major);
+  py::array y = new_sequences<Real>(N, T, D * H, time_major);
   py::array hn = py::array_t<Real>(tape.state);
   py::object cn = has_c ? py::object(py::array_t<Real>(tape.state)) : py::none();
   const View<Real> y_view = view_of<Real>(y);
   tape.y = {y_view.data, 0, 0, y_view.by_n, y_view.by_t};
-  if (save) tape.saved.resize(static_cast<std::size_t>(L));
+  if (save) tape.saved.resize(static_cast<std::size_t>(LD));
   const ForwardCall<Real> call{tape.layers,
+                               D,
                                tape.plan,
                                tape.x,
                                y_view,
@@ -57,7 +56,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, const py:
   {
     const py::gil_scoped_release nogil;
     Interrupt interrupt(python_signals);
-    zero_padding(tape.plan, y_view, T, H);
+    zero_padding(tape.plan, y_view, T, D * H);
     finished = forward(call, interrupt);
   }
   if (!finished) throw py::error_already_set();
@@ -66,20 +65,21 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, const py:
   return py::make_tuple(y, hn, cn, kept);
 }
 
-py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, const py::array& x, const py::object& h0,
-                        const py::object& c0, const py::object& lengths, const py::object& resets, bool reverse,
+py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index directions, const py::array& x,
+                        const py::object& h0, const py::object& c0, const py::object& lengths, const py::object& resets,
                         bool time_major, bool save, double p, std::uint64_t seed, std::uint64_t call) {
-  if (layers.empty()) throw py::value_error("layers: at least one is required");
-  const BatchArrays batch{lengths, resets, reverse};
+  if (layers.empty() || directions < 1 || directions > 2 || static_cast<Index>(layers.size()) % directions != 0)
+    throw py::value_error("layers: one or two directions of at least one are required");
+  const BatchArrays batch{lengths, resets};
   const auto run = layers[0]->value.index() == 0 ? &forward_typed<float> : &forward_typed<double>;
-  return run(layers, x, h0, c0, batch, time_major, save, {p, seed, call});
+  return run(layers, directions, x, h0, c0, batch, time_major, save, {p, seed, call});
 }
 
 }  // namespace
 
 void bind_forward(py::module_& m) {
-  m.def("forward", &forward_bound, py::arg("layers"), py::arg("x"), py::arg("h0"), py::arg("c0"), py::arg("lengths"),
-        py::arg("resets"), py::arg("reverse"), py::arg("time_major"), py::arg("save"), py::arg("dropout"),
+  m.def("forward", &forward_bound, py::arg("layers"), py::arg("directions"), py::arg("x"), py::arg("h0"), py::arg("c0"),
+        py::arg("lengths"), py::arg("resets"), py::arg("time_major"), py::arg("save"), py::arg("dropout"),
         py::arg("seed"), py::arg("call"));
 }
 

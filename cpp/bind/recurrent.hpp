@@ -56,6 +56,7 @@ Stack<Real> stack_of(const std::vector<const BoundWeights*>& layers) {
 template <class Real>
 struct Tape {
   Stack<Real> layers;
+  Index directions;
   Plan plan;
   std::vector<Saved<Real>> saved;
   Dropout dropout;

@@ -14,20 +14,21 @@ struct View {
   Index row0, by_row, by_n, by_t;
 };
 
-constexpr Index kInitial = -1;  // Slot::prev: the given initial state
-constexpr Index kZero = -2;     // Slot::prev: a zero state (reset)
-constexpr Index kEnd = -1;      // Slot::next: the sequence ends here
-constexpr Index kCut = -2;      // Slot::next: the next step starts from zero, no gradient comes back
+constexpr Index kInitial = -1;    // Slot::prev: the given initial state
+constexpr Index kZero = -2;       // Slot::prev: a zero state (reset)
+constexpr Index kEnd = kInitial;  // Slot::next: the sequence ends here
+constexpr Index kCut = kZero;     // Slot::next: the next step starts from zero, no gradient comes back
 
+// Of a walk forwards. Backwards prev and next change places, and the end after t = 0 is no cut.
 struct Slot {
   Index n, t;        // sequence and time
   Index prev, next;  // rows of the same sequence one step before and after
 };
 
-// The order in which rows are computed. Without slots the batch is dense and runs forward: row = step * N + n.
+// The order in which rows are computed. Without slots the batch is dense: row = step * N + n.
 struct Walk {
   Index N, T;
-  Index dt;             // +1, or -1 where time runs backwards
+  Index dt;             // +1, or -1 where time runs backwards: from the last step to the first
   const Slot* slots;    // [rows], by step; null when dense
   const Index* bounds;  // [T][parts + 1] first row of each part of a step; with slots only
   Index parts, part;    // this call's share of the sequences
@@ -37,7 +38,7 @@ struct Walk {
 template <class Real>
 struct ForwardArgs {
   Walk walk;
-  Index s0, s1;          // steps
+  Index s0, s1;          // steps, in the walk's direction
   Index panel0, panel1;  // panels of units
   Index H;
   const Real* packed;  // [panel][K][blocks * gates][lanes], the stage's rows of R
@@ -75,7 +76,7 @@ struct LiveArgs {
 template <class Real>
 struct BackwardArgs {
   Walk walk;
-  Index s0, s1;  // steps, run from s1 - 1 down to s0
+  Index s0, s1;  // steps, run against the walk's direction
   Index panel0, panel1;
   Index H;
   const Real* packed;  // [panel][K][blocks][lanes], the stage's rows of R as they are
@@ -89,6 +90,8 @@ struct BackwardArgs {
   Real* dc;          // [N, H] the same of c; LSTM only
   bool one_way;      // as in forward
   Activation activation;
+  const Index* firsts;  // `finish`, with slots only: the row at which the walk enters each sequence
+  Index first_count;
 };
 
 // c[r][j] = start[j] + sum_k a[r][k] B[k][j], one chain of fma in the order of k.
@@ -100,6 +103,7 @@ struct GemmArgs {
   Real* const* c;        // [rows] pointers to cols numbers; may not overlap a
   const Real* packed;    // [panel][inner][gemm_vectors][lanes]
   const Real* start;     // [cols], or null for zeros
+  bool add;              // start from what stands in c instead
 };
 
 // c[j][k] += sum_r a[r][j] b[r][k], one chain from zero in the order of r, added once.

@@ -78,7 +78,14 @@ template <class Real>
 void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start) {
   for (Index r = 0; r < rows; r += kGemmRows)
     kernels<Real>().gemm(
-        {smaller(kGemmRows, rows - r), b.inner, b.cols, 0, b.count, a + r, c + r, b.data.data(), start});
+        {smaller(kGemmRows, rows - r), b.inner, b.cols, 0, b.count, a + r, c + r, b.data.data(), start, false});
+}
+
+template <class Real>
+void multiply_add(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c) {
+  for (Index r = 0; r < rows; r += kGemmRows)
+    kernels<Real>().gemm(
+        {smaller(kGemmRows, rows - r), b.inner, b.cols, 0, b.count, a + r, c + r, b.data.data(), nullptr, true});
 }
 
 template <class Real>
@@ -118,6 +125,7 @@ void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums
   template Panels<Real> panels_of_transpose(const Real*, Index, Index);                               \
   template Panels<Real> panels_of(const Real*, Index, Index);                                         \
   template void multiply(const Panels<Real>&, Index, const Real* const*, Real* const*, const Real*);  \
+  template void multiply_add(const Panels<Real>&, Index, const Real* const*, Real* const*);           \
   template Index outer_scratch<Real>(Index);                                                          \
   template void add_outer(Index, const Real* const*, Range, const Real* const*, Index, Real*, Real*); \
   template void add_column_sums(Index, const Real* const*, Range, Real*);

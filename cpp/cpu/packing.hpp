@@ -31,6 +31,10 @@ Panels<Real> panels_of(const Real* W, Index inner, Index cols);
 template <class Real>
 void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start);
 
+// c[r] += a[r] B, each chain going on from c.
+template <class Real>
+void multiply_add(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c);
+
 // c [cols_a, cols_b] += sum over rows of a[r]^T b[r], columns of a within [j0, j1), in blocks of kRowBlock rows from
 // the first on. scratch: outer_scratch(cols_b) numbers.
 template <class Real>

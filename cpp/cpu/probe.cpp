@@ -119,7 +119,7 @@ std::vector<double> measure_gemm(int threads, const Panels<float>& b, Index rows
       for (Index task = tasks.begin; task < tasks.end; ++task) {
         const Index row = task / b.count * kRowsPerTask, panel = task % b.count;
         kernels<float>().gemm({smaller(kRowsPerTask, rows - row), b.inner, b.cols, panel, panel + 1, a + row, c + row,
-                               b.data.data(), nullptr});
+                               b.data.data(), nullptr, false});
       }
     });
     time = now() - start;

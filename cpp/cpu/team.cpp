@@ -74,7 +74,7 @@ void set_num_threads(int n) { thread_setting() = n; }
 Interrupt::Interrupt(std::function<bool()> poll) : poll_(std::move(poll)), next_(now_ms() + kPollEveryMs) {}
 
 void Interrupt::check() {
-  if (!poll_ || stopped()) return;
+  if (!poll_ || stopped() || std::this_thread::get_id() != caller_) return;
   const std::int64_t now = now_ms();
   if (now < next_) return;
   next_ = now + kPollEveryMs;

@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <functional>
+#include <thread>
 
 #include "../base/dims.hpp"
 #include "barrier.hpp"
@@ -11,16 +12,17 @@ namespace rnnfast {
 int num_threads();
 void set_num_threads(int n);
 
-// Lets a long call be stopped: `poll` runs on the calling thread only, at most every 50 ms, and answers whether to
+// Lets a long call be stopped: `poll` runs on the thread that made this, at most every 50 ms, and answers whether to
 // stop.
 class Interrupt {
  public:
   explicit Interrupt(std::function<bool()> poll);
-  void check();  // calling thread only
+  void check();  // on other threads it does nothing
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
 
  private:
   std::function<bool()> poll_;
+  std::thread::id caller_ = std::this_thread::get_id();
   std::int64_t next_;
   std::atomic<bool> stopped_{false};
 };

@@ -68,7 +68,7 @@ void run_product(const Product<Real>& p, Interrupt& interrupt) {
       if (member.rank == 0) interrupt.check();
       const Index row = task / panels * kRowsPerTask, panel = task % panels;
       table.gemm({smaller(kRowsPerTask, p.rows - row), p.inner, p.cols, panel, panel + 1, p.a + row, p.c + row,
-                  packed.data(), p.start});
+                  packed.data(), p.start, false});
     }
   });
 }

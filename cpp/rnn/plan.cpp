@@ -12,12 +12,11 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
-Plan::Plan(const BatchShape& shape)
-    : N_(shape.N), steps_(shape.N > 0 ? shape.T : 0), rows_(0), reverse_(shape.reverse) {
+Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.N > 0 ? shape.T : 0), rows_(0) {
   const bool ragged =
       shape.lengths != nullptr && std::any_of(shape.lengths, shape.lengths + N_, [&](Index n) { return n != shape.T; });
   rows_ = checked_product(N_, steps_);
-  if ((!ragged && shape.resets == nullptr && !reverse_) || rows_ == 0) return;
+  if ((!ragged && shape.resets == nullptr) || rows_ == 0) return;
 
   lengths_.assign(at(N_), shape.T);
   if (shape.lengths != nullptr) std::copy_n(shape.lengths, N_, lengths_.begin());
@@ -31,14 +30,10 @@ Plan::Plan(const BatchShape& shape)
     first_.push_back(static_cast<Index>(slots_.size()));
     for (Index n = 0; n < N_; ++n) {
       if (lengths_[at(n)] <= s) continue;
-      const Index t = reverse_ ? lengths_[at(n)] - 1 - s : s;
-      // A reset separates t - 1 from t: run backwards, it stands before the step at t - 1, and the one at t = 0 after
-      // the end.
-      const Index boundary = reverse_ ? t + 1 : t;
-      const bool reset = boundary < lengths_[at(n)] && reset_at(n, boundary);
+      const bool reset = reset_at(n, s);
       const Index row = static_cast<Index>(slots_.size());
       if (latest[at(n)] >= 0) slots_[at(latest[at(n)])].next = reset ? kCut : row;
-      slots_.push_back({n, t, reset ? kZero : latest[at(n)], kEnd});
+      slots_.push_back({n, s, reset ? kZero : latest[at(n)], kEnd});
       latest[at(n)] = row;
     }
   }
@@ -50,17 +45,24 @@ Slot Plan::slot(Index s, Index row) const {
   return {row - s * N_, s, s > 0 ? row - N_ : kInitial, s + 1 < steps_ ? row + N_ : kEnd};
 }
 
-Index Plan::last_row(Index n) const {
-  const Index s = length(n) - 1;
+Index Plan::row_at(Index s, Index n) const {
   if (dense()) return s * N_ + n;
   const auto begin = slots_.begin() + first_[at(s)], end = slots_.begin() + first_[at(s + 1)];
   return std::lower_bound(begin, end, n, [](const Slot& slot, Index value) { return slot.n < value; }) - slots_.begin();
 }
 
+std::vector<Index> Plan::entered_at(Index dt) const {
+  std::vector<Index> rows;
+  rows.reserve(at(N_));
+  for (Index n = 0; n < N_; ++n) {
+    if (length(n) == 0) continue;
+    rows.push_back(dt > 0 ? first_row_of(n) : last_row(n));
+  }
+  return rows;
+}
+
 bool Plan::resets_at_start(Index n) const {
-  if (dense() || length(n) == 0) return false;
-  const auto begin = slots_.begin(), end = slots_.begin() + first_[1];
-  return std::lower_bound(begin, end, n, [](const Slot& slot, Index value) { return slot.n < value; })->prev == kZero;
+  return !dense() && length(n) > 0 && slots_[at(first_row_of(n))].prev == kZero;
 }
 
 Index Plan::step_of(Index row) const {
@@ -88,12 +90,12 @@ Parts::Parts(const Plan& plan, Index count) : plan_(&plan), count_(count) {
   }
 }
 
-Walk Parts::walk(Index part) const {
+Walk Parts::walk(Index part, Index dt) const {
   const Plan& plan = *plan_;
   const bool dense = plan.dense();
   return {plan.N_,
           plan.steps_,
-          plan.reverse_ ? Index{-1} : Index{1},
+          dt,
           dense ? nullptr : plan.slots_.data(),
           dense ? nullptr : bounds_.data(),
           count_,
@@ -142,9 +144,9 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   const double batch = kNsPerRegion + steps * (input / p + step_ns(std::ceil(rows / p), h, h, cell, size));
   const double hidden =
       kNsPerRegion + steps * (input / p + step_ns(rows, std::ceil(h / p), h, cell, size) + cell.stages * kNsPerBarrier);
-  Schedule schedule{Split::kBatch, 1, 1};
+  Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < 0.9 * serial)
-    schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1};
+    schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
   const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
   const Index target = std::max(training ? kRowBlock : kChunkRows, by_bytes);
   schedule.chunk = std::max<Index>(1, static_cast<Index>(static_cast<double>(target) / std::max(rows, 1.0)));

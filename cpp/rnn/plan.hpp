@@ -1,4 +1,5 @@
-// The order in which a batch is computed: forward and backward follow the same plan, so that they cannot disagree.
+// The order in which a batch is computed: forward and backward, and both directions of time, follow the same plan, so
+// that they cannot disagree.
 #pragma once
 #include <vector>
 
@@ -12,7 +13,6 @@ struct BatchShape {
   Index N, T;
   const Index* lengths;        // [N], each 0..T; null: all T
   const std::uint8_t* resets;  // [N, T]; null: none
-  bool reverse;                // time runs from each sequence's own end
 };
 
 class Plan {
@@ -23,11 +23,14 @@ class Plan {
   Index steps() const { return steps_; }
   Index rows() const { return rows_; }
   bool dense() const { return slots_.empty(); }
-  bool reverse() const { return reverse_; }
   Index first_row(Index s) const { return dense() ? s * N_ : first_[static_cast<std::size_t>(s)]; }  // s in 0..steps
   Index length(Index n) const { return dense() ? steps_ : lengths_[static_cast<std::size_t>(n)]; }
   Slot slot(Index s, Index row) const;
-  Index last_row(Index n) const;  // of sequence n, whose length is above zero
+  // Of sequence n, whose length is above zero: at t = 0, and at its last step.
+  Index first_row_of(Index n) const { return row_at(0, n); }
+  Index last_row(Index n) const { return row_at(length(n) - 1, n); }
+  // By sequence, where it is longer than zero: its row at t = 0 (dt > 0), or at its last step. Of a batch with slots.
+  std::vector<Index> entered_at(Index dt) const;
   bool resets_at_start(Index n) const;
 
   // Step whose rows hold `row`.
@@ -35,8 +38,9 @@ class Plan {
 
  private:
   friend class Parts;
+  Index row_at(Index s, Index n) const;
+
   Index N_, steps_, rows_;
-  bool reverse_;
   std::vector<Index> lengths_, first_;
   std::vector<Slot> slots_;
 };
@@ -46,7 +50,7 @@ class Parts {
  public:
   Parts(const Plan& plan, Index count);
   Index count() const { return count_; }
-  Walk walk(Index part) const;
+  Walk walk(Index part, Index dt) const;
   // The part's rows of step s.
   Range rows(Index s, Index part) const;
 
@@ -61,7 +65,8 @@ enum class Split { kBatch, kHidden };
 struct Schedule {
   Split split;
   int threads;
-  Index chunk;  // steps whose input products are made at once
+  Index chunk;    // steps whose input products are made at once
+  double ns = 0;  // about as long it takes
 };
 Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
                        bool training);

@@ -9,7 +9,7 @@
 namespace rnnfast {
 
 template <class Real>
-using Stack = std::vector<std::shared_ptr<const Weights<Real>>>;  // by layer, the first reads x
+using Stack = std::vector<std::shared_ptr<const Weights<Real>>>;  // by layer and direction, the first reads x
 
 // Between layers. The mask is a function of these numbers and (layer, sequence, step, unit); it is never stored.
 struct Dropout {
@@ -18,18 +18,20 @@ struct Dropout {
 };
 DropoutKey dropout_key(const Dropout& dropout, Index layer, const Slot& slot);
 
-// What the backward pass needs of one layer.
+// What the backward pass needs of one direction of a layer.
 template <class Real>
 struct Saved {
   Buffer<Real> gates;  // [rows, G H]; becomes du
   Buffer<Real> aux;    // [rows, H]
-  Buffer<Real> y;      // [rows, H], of all layers but the last, whose y is the user's
+  Buffer<Real> y;      // [rows, D H], with the first direction of all layers but the last, whose y is the user's
 };
 
-// x, y: views of (N, T, .) arrays. States [L, N, H]; h0, c0 may be null for zeros. Outputs may not overlap inputs.
+// D directions: 1, or 2, whose outputs stand side by side. x, y: views of (N, T, .) arrays. States [L D, N, H]; h0, c0
+// may be null for zeros. Outputs may not overlap inputs.
 template <class Real>
 struct ForwardCall {
   const Stack<Real>& layers;
+  Index directions;
   const Plan& plan;
   View<const Real> x;
   View<Real> y;
@@ -44,25 +46,26 @@ struct ForwardCall {
 template <class Real>
 bool forward(const ForwardCall<Real>& call, Interrupt& interrupt);
 
-// Gradients are added to; db may be null.
+// Of one direction of a layer. Gradients are added to; db may be null.
 template <class Real>
 struct LayerGradients {
   Real *dW, *dR, *db_w, *db_r;
 };
 
 // x, y, h0, c0, saved: of the forward call; saved is used up. dy: view of zeros where y has no gradient.
-// dh, dc [L, N, H]: in, the gradient of the final states; out, of the initial states. dx.data null: not wanted; else
+// dh, dc [L D, N, H]: in, the gradient of the final states; out, of the initial states. dx.data null: not wanted; else
 // zero where the batch has no rows.
 template <class Real>
 struct BackwardCall {
   const Stack<Real>& layers;
+  Index directions;
   const Plan& plan;
   View<const Real> x, y, dy;
   const Real *h0, *c0;
   std::vector<Saved<Real>>& saved;
   View<Real> dx;
   Real *dh, *dc;
-  const std::vector<LayerGradients<Real>>& gradients;
+  const std::vector<LayerGradients<Real>>& gradients;  // as the layers
   Dropout dropout;
   int threads;
 };

@@ -21,6 +21,18 @@ View<const Real> read_only(const View<Real>& view) {
   return {view.data, view.row0, view.by_row, view.by_n, view.by_t};
 }
 
+// The columns from `first` on.
+template <class Real>
+View<Real> columns(const View<Real>& view, Index first) {
+  return {view.data + first, view.row0, view.by_row, view.by_n, view.by_t};
+}
+
+// Calls f(step) for the steps [s0, s1) in the direction of time.
+template <class F>
+void for_steps(Index s0, Index s1, Index dt, const F& f) {
+  for (Index s = dt > 0 ? s0 : s1 - 1; s0 <= s && s < s1; s += dt) f(s);
+}
+
 // Calls f(row, slot) for the rows [begin, end) in order.
 template <class F>
 void for_rows(const Plan& plan, Range range, const F& f) {
@@ -36,8 +48,9 @@ void for_rows(const Plan& plan, Range range, const F& f) {
 template <class Real>
 const Real* row_before(const View<const Real>& view, const Slot& slot, Index dt, const Real* initial, Index H,
                        const Real* zero) {
-  if (slot.prev >= 0) return row_of(view, slot.prev, slot.n, slot.t - dt);
-  return slot.prev == kInitial ? initial + slot.n * H : zero;
+  const Index prev = dt > 0 ? slot.prev : slot.next;
+  if (prev >= 0) return row_of(view, prev, slot.n, slot.t - dt);
+  return prev == kInitial ? initial + slot.n * H : zero;
 }
 
 }  // namespace rnnfast

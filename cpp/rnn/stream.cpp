@@ -86,7 +86,7 @@ void Stream<Real>::read_heads(Range rows, Index T, const Real* h, const View<Rea
 
 template <class Real>
 bool Stream<Real>::process(const View<const Real>& x, const View<Real>& y, Index T, Interrupt& interrupt) {
-  const Plan plan({batch_, T, nullptr, nullptr, false});
+  const Plan plan({batch_, T, nullptr, nullptr});
   const Index H = units();
   Buffer<Real> h;
   View<Real> top = y;
@@ -95,8 +95,8 @@ bool Stream<Real>::process(const View<const Real>& x, const View<Real>& y, Index
     top = {h.data(), 0, 0, T * H, H};
   }
   const ForwardCall<Real> call{
-      layers_, plan,         x, top, stepper_.h(), stepper_.c(), stepper_.h_after(), stepper_.c_after(), nullptr,
-      {},      num_threads()};
+      layers_, 1,  plan,         x, top, stepper_.h(), stepper_.c(), stepper_.h_after(), stepper_.c_after(),
+      nullptr, {}, num_threads()};
   if (!forward(call, interrupt)) return false;
   if (head_.K > 0) {
     const auto run = [&](const Member& member) {

@@ -118,6 +118,7 @@ struct GemmBlock {
   Index k0, inner;
   const Real* b;
   const Real* start;
+  bool first;  // begins with start, else with c
   Index col, cols;
 };
 
@@ -125,11 +126,10 @@ template <class Real, int MR, int NV>
 RNNFAST_NOINLINE void gemm_tile(const Real* const* a, const GemmBlock<Real>& block, Real* const* c) {
   const Real* rows[MR];
   Vec<Real> acc[MR][NV];
-  const bool first = block.k0 == 0;
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
     rows[r] = a[r] + block.k0;
-    const Real* from = first ? block.start : c[r];
+    const Real* from = block.first ? block.start : c[r];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
       const Index j = block.col + v * kLanes<Real>;
@@ -162,7 +162,7 @@ RNNFAST_INLINE void gemm_panel(const GemmArgs<Real>& args, Index k0, Index inner
   }
   constexpr Index kPanel = kGemmVectors * kLanes<Real>;
   const Real* b = args.packed + panel * args.inner * kPanel + k0 * NV * kLanes<Real>;
-  const GemmBlock<Real> block = {k0, inner, b, args.start, panel * kPanel, args.cols};
+  const GemmBlock<Real> block = {k0, inner, b, args.start, k0 == 0 && !args.add, panel * kPanel, args.cols};
   for (Index r = 0; r < args.rows;) {
     const Index m = next_tile<NV>(args.rows - r);
     gemm_rows<Real, NV>(m, args.a + r, block, args.c + r);

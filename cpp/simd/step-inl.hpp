@@ -57,7 +57,8 @@ RNNFAST_INLINE void forward_blocks(const ForwardArgs<Real>& args, Index s, Index
 
 template <class Real, class Stage>
 static void forward_steps(const ForwardArgs<Real>& args) {
-  for (Index s = args.s0; s < args.s1; ++s) {
+  for (Index step = 0; step < args.s1 - args.s0; ++step) {
+    const Index s = step_at(args.s0, args.s1, args.walk.dt, step);
     if (last_row(args.walk, s) - first_row(args.walk, s) == 1) {
       solo_step<Real, Stage>(args, s);
       continue;
@@ -69,7 +70,7 @@ static void forward_steps(const ForwardArgs<Real>& args) {
   }
 }
 
-// Where a backward tile finds dq; kFinish: the state before step 0, whose row after is the first row itself.
+// Where a backward tile finds dq; kFinish: the state before the first step, whose row after is the first row itself.
 template <class Real, class Stage, bool kFinish>
 RNNFAST_INLINE Index dq_row(const RowRef& ref) {
   if constexpr (kFinish) return ref.prev == kInitial ? ref.row : kCut;
@@ -131,13 +132,14 @@ static void backward_panel(const BackwardArgs<Real>& args, Index s, Index panel)
   constexpr DqRange kDq = Stage::kDq;
   const Index H = args.H, inner = kDq.gates * H, inner_aux = kDq.aux_gates * H;
   const Real* packed = args.packed + panel * (inner + inner_aux) * kMaxVectors * kLanes<Real>;
-  const Index end = last_row(args.walk, s);
-  for (Index row = first_row(args.walk, s); row < end;) {
+  const bool listed = kFinish && args.firsts != nullptr;
+  const Index end = listed ? args.first_count : last_row(args.walk, s);
+  for (Index row = listed ? 0 : first_row(args.walk, s); row < end;) {
     const Index m = next_tile<kBlocks>(end - row);
     RowRef refs[kMaxTileRows];
     const Real *dq[kMaxTileRows], *dq_aux[kMaxTileRows];
     for (Index r = 0; r < m; ++r) {
-      refs[r] = row_ref(args.walk, s, row + r);
+      refs[r] = row_ref(args.walk, s, listed ? args.firsts[row + r] : row + r);
       const Index after = dq_row<Real, Stage, kFinish>(refs[r]);
       dq[r] = after >= 0 ? at(args.u, after, refs[r].n, 0) + kDq.first_gate * H : args.zero;
       dq_aux[r] = after >= 0 ? at(args.aux, after, refs[r].n, 0) : args.zero;
@@ -162,17 +164,20 @@ RNNFAST_INLINE void backward_blocks(const BackwardArgs<Real>& args, Index s, Ind
 
 template <class Real, class Cell, class Stage>
 static void backward_steps(const BackwardArgs<Real>& args) {
-  for (Index s = args.s1 - 1; s >= args.s0; --s)
+  for (Index step = 0; step < args.s1 - args.s0; ++step) {
+    const Index s = step_at(args.s0, args.s1, -args.walk.dt, step);
     for (Index i = 0; i < args.panel1 - args.panel0; ++i) {
       const Index panel = panel_at(args, s, i);
       backward_blocks<Real, Cell, Stage, false>(args, s, panel, panel_blocks<Real, kMaxVectors>(args.H, panel));
     }
+  }
 }
 
 template <class Real, class Cell>
 static void finish(const BackwardArgs<Real>& args) {
+  const Index s = args.walk.dt > 0 ? 0 : args.walk.T - 1;
   for (Index panel = args.panel0; panel < args.panel1; ++panel)
-    backward_blocks<Real, Cell, typename Cell::Backward, true>(args, 0, panel,
+    backward_blocks<Real, Cell, typename Cell::Backward, true>(args, s, panel,
                                                                panel_blocks<Real, kMaxVectors>(args.H, panel));
 }
 

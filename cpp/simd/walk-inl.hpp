@@ -19,10 +19,15 @@ RNNFAST_INLINE Index last_row(const Walk& w, Index s) {
 RNNFAST_INLINE RowRef row_ref(const Walk& w, Index s, Index row) {
   if (w.slots != nullptr) {
     const Slot& slot = w.slots[row];
-    return {row, slot.n, slot.t, slot.prev, slot.next};
+    if (w.dt > 0) return {row, slot.n, slot.t, slot.prev, slot.next};
+    return {row, slot.n, slot.t, slot.next, slot.t > 0 ? slot.prev : kEnd};
   }
-  return {row, row - s * w.N, s, s > 0 ? row - w.N : kInitial, s + 1 < w.T ? row + w.N : kEnd};
+  const Index below = s > 0 ? row - w.N : kInitial, above = s + 1 < w.T ? row + w.N : kEnd;
+  return {row, row - s * w.N, s, w.dt > 0 ? below : above, w.dt > 0 ? above : below};
 }
+
+// Step i of [s0, s1), in the direction of dt.
+RNNFAST_INLINE Index step_at(Index s0, Index s1, Index dt, Index i) { return dt > 0 ? s0 + i : s1 - 1 - i; }
 
 template <class Real>
 RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {

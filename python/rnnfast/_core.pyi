@@ -25,15 +25,15 @@ class Tape:
     @property
     def used(self) -> bool: ...
 
-# x (N, T, C); h0, c0 (L, N, H); lengths int64 (N,); resets uint8 (N, T)  ->  y (N, T, H), hn, cn, tape
+# x (N, T, C); h0, c0 (L*D, N, H); lengths int64 (N,); resets uint8 (N, T)  ->  y (N, T, D*H), hn, cn, tape
 def forward(
     layers: list[Weights],
+    directions: int,
     x: Array,
     h0: Array | None,
     c0: Array | None,
     lengths: Array | None,
     resets: Array | None,
-    reverse: bool,
     time_major: bool,
     save: bool,
     dropout: float,
@@ -57,7 +57,7 @@ class Stream:
     def _read_state(self) -> tuple[Array, Array | None]: ...
     def _write_state(self, h: Array | None, c: Array | None) -> None: ...
 
-# dy (N, T, H); dh, dc (L, N, H); adds into gradients (dW, dR, db_w, db_r)  ->  dx (N, T, C), dh0, dc0
+# dy (N, T, D*H); dh, dc (L*D, N, H); adds into gradients (dW, dR, db_w, db_r)  ->  dx (N, T, C), dh0, dc0
 def backward(
     tape: Tape, dy: Array | None, dh: Array | None, dc: Array | None, gradients: list[Gradients], need_dx: bool
 ) -> tuple[Array | None, Array, Array | None]: ...

@@ -41,7 +41,7 @@ def uniform(
 
 
 def stack_shapes(
-    gates: int, input_size: int, hidden_size: int, num_layers: int, *, bias: bool
+    gates: int, input_size: int, hidden_size: int, num_layers: int, *, bias: bool, directions: int = 1
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a stack's parameters under PyTorch's names, in PyTorch's order.
 
@@ -52,9 +52,22 @@ def stack_shapes(
     """
     rows = gates * hidden_size
     shapes: dict[str, tuple[int, ...]] = {}
-    for layer in range(num_layers):
-        shapes[f"weight_ih_l{layer}"] = (rows, input_size if layer == 0 else hidden_size)
-        shapes[f"weight_hh_l{layer}"] = (rows, hidden_size)
+    for index in range(num_layers * directions):
+        suffix = stack_suffix(index, directions)
+        shapes[f"weight_ih{suffix}"] = (rows, input_size if index < directions else directions * hidden_size)
+        shapes[f"weight_hh{suffix}"] = (rows, hidden_size)
         if bias:
-            shapes[f"bias_ih_l{layer}"] = shapes[f"bias_hh_l{layer}"] = (rows,)
+            shapes[f"bias_ih{suffix}"] = shapes[f"bias_hh{suffix}"] = (rows,)
     return shapes
+
+
+def stack_suffix(index: int, directions: int) -> str:
+    """Return how PyTorch's names end for ``index = layer * directions + direction``.
+
+    Examples
+    --------
+    >>> [stack_suffix(index, 2) for index in range(3)]
+    ['_l0', '_l0_reverse', '_l1']
+    """
+    layer, direction = divmod(index, directions)
+    return f"_l{layer}" + ("_reverse" if direction else "")

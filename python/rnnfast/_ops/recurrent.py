@@ -152,13 +152,17 @@ def rnn_forward(
     c0: Array | None,
     lengths: Array | None,
     *,
+    directions: int,
     time_major: bool,
     save: bool,
     resets: Array | None = None,
     dropout: tuple[float, int, int] = (0.0, 0, 0),
 ) -> tuple[Array, Array, Array | None, CoreTape | None]:
-    """Run a stack over x (N, T, C); ``dropout`` is (probability, seed, call). Returns y (N, T, H), h, c, tape."""
-    return _core.forward(weights, x, h0, c0, lengths, resets, False, time_major, save, *dropout)
+    """Run a stack over x (N, T, C); ``dropout`` is (probability, seed, call). Returns y (N, T, D*H), h, c, tape.
+
+    ``weights`` are those of layer*D + direction.
+    """
+    return _core.forward(weights, directions, x, h0, c0, lengths, resets, time_major, save, *dropout)
 
 
 def rnn_backward(
@@ -170,5 +174,5 @@ def rnn_backward(
     *,
     need_dx: bool = True,
 ) -> tuple[Array | None, Array, Array | None]:
-    """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r) by layer. Returns dx, dh0, dc0."""
+    """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r), as ``weights``. Returns dx, dh0, dc0."""
     return _core.backward(tape, dy, dh, dc, gradients, need_dx)

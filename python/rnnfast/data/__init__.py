@@ -4,6 +4,7 @@ from rnnfast.data.batches import AlignedData as AlignedData
 from rnnfast.data.batches import Batch as Batch
 from rnnfast.data.batches import VectorData as VectorData
 from rnnfast.data.order import batch_indices as batch_indices
+from rnnfast.data.padding import from_left_padded as from_left_padded
 from rnnfast.data.pairs import PairBatch as PairBatch
 from rnnfast.data.pairs import PairData as PairData
 from rnnfast.data.pairs import framed as framed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.init import stack_suffix
 from rnnfast.layers.checks import require_later
 from rnnfast.layers.recurrent import Recurrent
 
@@ -24,8 +25,9 @@ class RNN(Recurrent):
         Layers, each reading the h of the one below.
     activation : {"tanh", "relu", "identity"}
         With "identity" and unit weights the layer sums its input, exactly.
-    bidirectional : False
-        Not available yet.
+    bidirectional : bool
+        Whether a second set of weights, named ``..._reverse``, reads each sequence from its end. Its h stands beside
+        the first one's, so that y and what the next layer reads are (N, T, 2H) (Schuster and Paliwal 1997).
     bias : bool
         Whether there are ``bias_ih`` and ``bias_hh``.
     dropout : float
@@ -39,7 +41,9 @@ class RNN(Recurrent):
 
     References
     ----------
-    J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990).
+    J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990);
+    M. Schuster, K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45
+    (1997).
 
     Examples
     --------
@@ -153,9 +157,10 @@ class LSTM(Recurrent):
         )
         if forget_bias is not None:
             forget = np.s_[self.hidden_size : 2 * self.hidden_size]
-            for layer in range(self.num_layers):
-                self._parameters[f"bias_ih_l{layer}"][forget] = forget_bias
-                self._parameters[f"bias_hh_l{layer}"][forget] = 0.0
+            for index in range(self.num_layers * self.directions):
+                suffix = stack_suffix(index, self.directions)
+                self._parameters["bias_ih" + suffix][forget] = forget_bias
+                self._parameters["bias_hh" + suffix][forget] = 0.0
 
 
 class GRU(Recurrent):

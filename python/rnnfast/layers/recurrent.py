@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.init import stack_shapes, uniform
+from rnnfast.init import stack_shapes, stack_suffix, uniform
 from rnnfast.layers.call import Inputs, Sequences, read_inputs
 from rnnfast.layers.checks import require_later, require_positive
 from rnnfast.layers.states import State, StateLike, split_state
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 
 class Recurrent(Module):
-    """Base of RNN, LSTM and GRU: a stack of ``num_layers`` layers of one cell."""
+    """Base of RNN, LSTM and GRU: a stack of ``num_layers`` layers of one cell, in D = ``directions``, 1 or 2."""
 
     gates: ClassVar[int]
     has_cell_state: ClassVar[bool] = False
@@ -41,7 +41,6 @@ class Recurrent(Module):
         dtype: npt.DTypeLike,
         seed: int | None,
     ) -> None:
-        require_later(bidirectional=bidirectional)
         self.input_size = require_positive("input_size", input_size)
         self.hidden_size = require_positive("hidden_size", hidden_size)
         self.num_layers = require_positive("num_layers", num_layers)
@@ -52,8 +51,12 @@ class Recurrent(Module):
             raise ValueError(f"dropout: a probability within [0, 1) is required, got {dropout}")
         self.dropout = float(dropout)
         self.time_major = bool(time_major)
+        self.bidirectional = bool(bidirectional)
+        self.directions = 2 if bidirectional else 1
         rng = np.random.default_rng(seed)
-        shapes = stack_shapes(self.gates, self.input_size, self.hidden_size, self.num_layers, bias=bias)
+        shapes = stack_shapes(
+            self.gates, self.input_size, self.hidden_size, self.num_layers, bias=bias, directions=self.directions
+        )
         bound = 1 / math.sqrt(hidden_size)
         self._parameters = {
             name: Parameter(uniform(shape, bound, rng=rng, dtype=self.dtype)) for name, shape in shapes.items()
@@ -66,18 +69,19 @@ class Recurrent(Module):
         """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H), ..."""
         return dict(self._parameters)
 
-    def _layer_parameters(self, layer: int) -> list[Parameter | None]:
-        return [self._parameters.get(f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    def _scan_parameters(self, index: int) -> list[Parameter | None]:
+        suffix = stack_suffix(index, self.directions)
+        return [self._parameters.get(name + suffix) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
 
     def packed(self) -> list[_ops.Weights]:
-        """Return every layer's weights as the engine reads them."""
-        return self._packs.weights(self._versions(), self._layer_parameters, self.num_layers)
+        """Return the weights of every layer and direction, of index layer*D + direction, as the engine reads them."""
+        return self._packs.weights(self._versions(), self._scan_parameters, self.num_layers * self.directions)
 
     def _versions(self) -> tuple[int, ...]:
         return tuple([p.version for p in self._parameters.values()])
 
     def _split_state(self, name: str, state: StateLike, sequences: int) -> tuple[Array | None, Array | None]:
-        shape = (self.num_layers, sequences, self.hidden_size)
+        shape = (self.num_layers * self.directions, sequences, self.hidden_size)
         return split_state(name, state, shape, self.dtype, pair=self.has_cell_state)
 
     def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
@@ -91,8 +95,8 @@ class Recurrent(Module):
             self._calls += 1
             dropout = (self.dropout, self._dropout_seed, self._calls)
         y, h, c, core = _ops.rnn_forward(
-            self.packed(), given.x, h0, c0, given.lengths, resets=given.resets, time_major=self.time_major, save=save,
-            dropout=dropout,
+            self.packed(), given.x, h0, c0, given.lengths, resets=given.resets, directions=self.directions,
+            time_major=self.time_major, save=save, dropout=dropout,
         )  # fmt: skip
         tape = None if core is None else Tape(self, core, self._versions(), N, T)
         return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
@@ -111,20 +115,21 @@ class Recurrent(Module):
         ----------
         x : array (N, T, C) of the layer's dtype, or list of arrays (T_i, C)
             The sequences; (T, N, C) with ``time_major``.
-        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
-            The initial state; zeros by default.
+        state : array (L*D, N, H), for LSTM a tuple (h, c) of them, optional
+            The initial state, of index layer*D + direction; zeros by default.
         lengths : integers (N,), optional
-            Valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is.
+            Valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is; the reverse direction
+            begins at the sequence's own end.
         resets : bool (N, T), (T, N) with ``time_major``, or beside a list of arrays a list of (T_i,), optional
-            True at t separates step t-1 from step t: the state that enters t is zero, at t = 0 instead of the given
-            one, and no gradient crosses.
+            True at t separates step t-1 from step t, in both directions: the state that enters t is zero, at t = 0
+            instead of the given one, and no gradient crosses.
 
         Returns
         -------
-        y : array (N, T, H)
-            The last layer's h at every step.
-        state : array (L, N, H), for LSTM a tuple (h, c) of them
-            Every layer's state after the last valid step.
+        y : array (N, T, D*H)
+            The last layer's h at every step, of both directions side by side.
+        state : array (L*D, N, H), for LSTM a tuple (h, c) of them
+            Every layer's state after the last valid step, of the reverse direction after the first step.
 
         Raises
         ------
@@ -179,7 +184,7 @@ class Recurrent(Module):
         ----------
         tape : Tape
             From ``forward``; used up.
-        dy : array (N, T, H) or None
+        dy : array (N, T, D*H) or None
             dL/dy; ``None`` for zeros. Ignored past the lengths.
         dstate : as state, optional
             dL/d(final state); zeros by default, also for an entry of the tuple that is ``None``.
@@ -200,23 +205,20 @@ class Recurrent(Module):
         """
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {type(tape).__name__}")
-        if tape.layer is not self:
-            raise RuntimeError("tape: one of this layer's own forward calls is required, got another layer's")
-        if tape.used:
-            raise RuntimeError("tape: a new one is required for every backward, got one that was used")
-        if tape.versions != self._versions():
-            raise RuntimeError("tape: unchanged parameters are required between forward and backward, got changed ones")
+        tape.require(self, self._versions())
         grad_y = None
         if dy is not None:
-            grad_y = _ops.sequences("dy", dy, self.hidden_size, self.dtype, time_major=self.time_major)
+            grad_y = _ops.sequences(
+                "dy", dy, self.directions * self.hidden_size, self.dtype, time_major=self.time_major
+            )
             if grad_y.shape[:2] != (tape.sequences, tape.steps):
                 raise ValueError(
                     f"dy: the shape of y, N = {tape.sequences} and T = {tape.steps}, is required, got {np.shape(dy)}"
                 )
         dh, dc = self._split_state("dstate", dstate, tape.sequences)
         gradients = []
-        for layer in range(self.num_layers):
-            w, r, b_w, b_r = (None if p is None else p.grad for p in self._layer_parameters(layer))
+        for index in range(self.num_layers * self.directions):
+            w, r, b_w, b_r = (None if p is None else p.grad for p in self._scan_parameters(index))
             assert w is not None
             assert r is not None
             gradients.append((w, r, b_w, b_r))
@@ -244,4 +246,5 @@ class Recurrent(Module):
 
     def __repr__(self) -> str:
         sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}"
-        return f"{type(self).__name__}({sizes}, dtype={self.dtype})"
+        both = ", bidirectional=True" if self.bidirectional else ""
+        return f"{type(self).__name__}({sizes}{both}, dtype={self.dtype})"

@@ -88,6 +88,8 @@ class Stream(_ops.StreamCore):
         start: StateLike = None,
         surroundings: Surroundings | None = None,
     ) -> None:
+        if layer.bidirectional:
+            raise ValueError("stream: a layer of one direction is required, the reverse one starts at the end; got two")
         self.batch_size = require_positive("batch_size", batch_size)
         weights = layer.packed()
         around = _alone(layer, self.batch_size) if surroundings is None else surroundings

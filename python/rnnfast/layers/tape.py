@@ -28,6 +28,15 @@ class Tape:
         """Bytes kept beside x and y."""
         return self.core.nbytes
 
+    def require(self, layer: object, versions: tuple[int, ...]) -> None:
+        """Raise RuntimeError unless the tape is unused, of this layer, and of parameters in these versions."""
+        if self.layer is not layer:
+            raise RuntimeError("tape: one of this layer's own forward calls is required, got another layer's")
+        if self.used:
+            raise RuntimeError("tape: a new one is required for every backward, got one that was used")
+        if self.versions != versions:
+            raise RuntimeError("tape: unchanged parameters are required between forward and backward, got changed ones")
+
 
 class PackCache:
     """Packed weights of a stack of layers, packed again where a parameter or the instruction set changed."""
@@ -42,9 +51,9 @@ class PackCache:
     def weights(
         self, versions: tuple[int, ...], parameters: Callable[[int], Sequence[Parameter | None]], layers: int
     ) -> list[_ops.Weights]:
-        """Return the packed weights, given all parameters' versions and what gives one layer's parameters.
+        """Return the packed weights, given all parameters' versions and what gives those of one of ``layers``.
 
-        A layer's parameters are (weight_ih, weight_hh, bias_ih or None, bias_hh or None).
+        Each direction of a layer counts as one, with (weight_ih, weight_hh, bias_ih or None, bias_hh or None).
         """
         key = (versions, _ops.isa())
         if key != self._key:

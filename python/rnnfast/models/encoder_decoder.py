@@ -48,16 +48,18 @@ class EncoderDecoder(DecoderStreaming, SupervisedModel):
         contains them. Vectors have neither.
     cell, hidden_size, num_layers, dropout, cell_options, dtype, seed
         As of ``ManyToOne``, of encoder and decoder alike.
-    bidirectional : False
-        Whether the encoder reads both ways; not available yet.
+    bidirectional : bool
+        Whether the encoder reads both ways. The decoder then begins with ``bridge.weight`` times both directions'
+        states, side by side, of each layer and of h and c by a matrix of its own; attention sees the outputs of both.
 
     Notes
     -----
     x is (N, S, C), or (N, S) ids, with ``lengths`` where sources are shorter; or a list of (S_i, C) arrays, or of 1-D
     arrays of ids. y is (N, T) ids or (N, T, K) numbers; or a list of (T_i,) or (T_i, K) arrays. The loss is the mean
     over all elements of targets, stops included; ``sample_weight`` is (N,). Parameters: ``source_embedding.weight``,
-    ``encoder.*``, ``target_embedding.weight``, ``decoder.*``, ``attention.*``, ``head.weight (K, H)``, ``head.bias
-    (K,)``, where K counts a stop of the model's own, and the decoder's inputs also its start, behind it.
+    ``encoder.*``, ``bridge.weight (S*L*H, 2H)`` with rows by state (h, c), layer and unit, ``target_embedding.weight``,
+    ``decoder.*``, ``attention.*``, ``head.weight (K, H)``, ``head.bias (K,)``, where K counts a stop of the model's
+    own, and the decoder's inputs also its start, behind it.
 
     Examples
     --------

@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 class ManyToOne(Streaming, ReadingModel):
     """A sequence in, a vector out: ``outputs = W_head h(T) + b_head`` of the top layer's last h.
 
+    With two directions the head reads both last h side by side; the reverse one's is that after the first step.
     Classify a sequence, regress numbers from it, or answer several yes-no questions about it.
 
     Parameters

@@ -120,7 +120,7 @@ class DecoderStreaming(Model):
             if len(sources) != batch_size:
                 raise ValueError(f"source: N = batch_size = {batch_size} sequences required, got {len(sources)}")
             x, lengths = sources.take(np.arange(len(sources), dtype=np.int64))
-            start = self.net.encoder.infer(x, None, lengths)[1]
+            start = self.net.read(x, lengths)[1]
         return stream_of(self.net.decoder, self.net.head, batch_size, state, start)
 
 

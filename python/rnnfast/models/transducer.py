@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rnnfast.data import PairBatch, PairData, Sequences, batch_indices
 from rnnfast.losses import Task
 from rnnfast.models.attention import Attention
+from rnnfast.models.bridge import Bridge
 from rnnfast.models.config import Config, build_stem
 from rnnfast.models.generation import write_on
 from rnnfast.models.parts import StepHead
@@ -23,7 +24,7 @@ Int64 = npt.NDArray[np.int64]
 
 
 class Transducer:
-    """``sources -> encoder -> states -> decoder (-> attention) -> head``, in training and in writing.
+    """``sources -> encoder -> states (-> bridge) -> decoder (-> attention) -> head``, in training and in writing.
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ class Transducer:
     Attributes
     ----------
     encoder, decoder : Stem
+    bridge : Bridge or None
+        Of an encoder that reads both ways.
     attention : Attention or None
     head : StepHead
     targets : Targets
@@ -55,6 +58,9 @@ class Transducer:
         self.decoder = build_stem(
             config, self.targets.inputs, rng, embedding=embedding, one_hot=self.targets.ids, bidirectional=False
         )  # fmt: skip
+        self.bridge: Bridge | None = None
+        if config["bidirectional"]:
+            self.bridge = Bridge(self.encoder.states, config["num_layers"], config["hidden_size"], dtype, rng)
         self.attention: Attention | None = None
         if config["attention"] is not None:
             self.attention = Attention(config["attention"], self.decoder.size, self.encoder.size, dtype, rng)
@@ -65,15 +71,21 @@ class Transducer:
         return {
             "source_embedding": self.encoder.input,
             "encoder": self.encoder.rnn,
+            **({} if self.bridge is None else {"bridge": self.bridge}),
             "target_embedding": self.decoder.input,
             "decoder": self.decoder.rnn,
             **({} if self.attention is None else {"attention": self.attention}),
             "head": self.head,
         }
 
+    def read(self, sources: Array, lengths: Array | None) -> tuple[Array, Any]:
+        """Return the encoder's outputs (N, S, D*H) and the states that the decoder begins with."""
+        memory, last = self.encoder.infer(sources, None, lengths)
+        return memory, last if self.bridge is None else self.bridge.start(last)
+
     def infer(self, batch: PairBatch) -> tuple[Array, Array | None]:
         """Return the outputs (M, K) at all steps that have a target; and the weights (N, T, S) of attention."""
-        memory, state = self.encoder.infer(batch.sources, None, batch.source_lengths)
+        memory, state = self.read(batch.sources, batch.source_lengths)
         h, _ = self.decoder.infer(batch.inputs, state, batch.lengths)
         weights = None
         if self.attention is not None:
@@ -82,21 +94,25 @@ class Transducer:
 
     def forward(self, batch: PairBatch) -> tuple[Array, Any]:
         """Return the outputs (M, K), with dropout, and the tape."""
-        memory, state, encoder_tape = self.encoder.forward(batch.sources, None, batch.source_lengths)
-        h, _, decoder_tape = self.decoder.forward(batch.inputs, state, batch.lengths)
+        memory, last, encoder_tape = self.encoder.forward(batch.sources, None, batch.source_lengths)
+        start = last if self.bridge is None else self.bridge.start(last)
+        h, _, decoder_tape = self.decoder.forward(batch.inputs, start, batch.lengths)
         attention_tape = None
         if self.attention is not None:
             h, attention_tape = self.attention.forward(h, memory, batch.lengths, batch.source_lengths)
         outputs, read = self.head.read(h, batch.rows)
-        return outputs, (encoder_tape, decoder_tape, attention_tape, read, batch.rows, h.shape)
+        return outputs, (encoder_tape, last, decoder_tape, attention_tape, read, batch.rows, h.shape)
 
     def backward(self, tape: Any, doutputs: Array) -> None:
         """Add the gradients of all parameters."""
-        encoder_tape, decoder_tape, attention_tape, read, rows, shape = tape
+        encoder_tape, last, decoder_tape, attention_tape, read, rows, shape = tape
         dh, dmemory = self.head.pull(doutputs, read, rows, shape), None
         if self.attention is not None:
             dh, dmemory = self.attention.backward(attention_tape, dh)
-        self.encoder.backward(encoder_tape, dmemory, self.decoder.backward(decoder_tape, dh))
+        dlast = self.decoder.backward(decoder_tape, dh)
+        if self.bridge is not None:
+            dlast = self.bridge.pull(dlast, last)
+        self.encoder.backward(encoder_tape, dmemory, dlast)
 
     def write(self, sources: Sequences, limits: Int64, options: WritingOptions, batch_size: int) -> list[Array]:
         """Return what belongs to each of N sources, (T_n,) ids without stop or (T_n, K) numbers.
@@ -107,7 +123,7 @@ class Transducer:
         found: dict[int, Array] = {}
         for index in _groups(limits, batch_size, alike=options.beams is not None):
             x, lengths = sources.take(index)
-            memory, state = self.encoder.infer(x, None, lengths)
+            memory, state = self.read(x, lengths)
             attention = None if self.attention is None else self.attention.parts(memory, lengths)
             _, state = self.decoder.infer(self.targets.first(len(index)), state, None)
             own = replace(options, length=int(limits[index].max()))

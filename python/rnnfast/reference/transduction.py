@@ -34,9 +34,10 @@ def encoder_decoder(
     Parameters
     ----------
     cell : "rnn", "lstm" or "gru".
-    params : ``encoder.*``, ``decoder.*``, ``head.weight (K, H)``, ``head.bias (K,)``, the tables of ids,
-        ``source_embedding.weight`` and ``target_embedding.weight``, and for attention ``attention.key.weight``,
-        ``attention.combine.*`` and, where scores are additive, ``attention.query.*`` and ``attention.score.weight``.
+    params : ``encoder.*``, ``decoder.*``, of an encoder with two directions ``bridge.weight`` (:func:`bridged`),
+        ``head.weight (K, H)``, ``head.bias (K,)``, the tables of ids, ``source_embedding.weight`` and
+        ``target_embedding.weight``, and for attention ``attention.key.weight``, ``attention.combine.*`` and, where
+        scores are additive, ``attention.query.*`` and ``attention.score.weight``.
     sources : (N, S, C), or ids (N, S).
     inputs : (N, T, V), or ids (N, T); without a table these are unit vectors.
     source_lengths, lengths : (N,) integers in 0..S and 0..T.
@@ -53,9 +54,12 @@ def encoder_decoder(
     array([13., 33.])
     """
     encoder, decoder = _part(params, "encoder"), _part(params, "decoder")
+    bridge = params.get("bridge.weight")
     x = _vectors(sources, params.get("source_embedding.weight"), encoder)
     state: Any
     memory, state, _ = forward(cell, encoder, x, lengths=source_lengths, **options)
+    if bridge is not None:
+        state = bridged(bridge, state)
     u = _vectors(inputs, params.get("target_embedding.weight"), decoder)
     h, _, _ = forward(cell, decoder, u, state, lengths=lengths, **options)
     if "attention.key.weight" in params:
@@ -63,6 +67,27 @@ def encoder_decoder(
         counts = [x.shape[1]] * len(x) if source_lengths is None else source_lengths
         h = np.stack([attentional(own, m[: int(s)], p)[0] for own, m, s in zip(h, memory, counts, strict=True)])
     return linear(h, params["head.weight"], params["head.bias"])
+
+
+def bridged(weight: Array, state: Any) -> Any:
+    """The decoder's states ``W [forward; reverse]`` of a bidirectional encoder's.
+
+    Parameters
+    ----------
+    weight : (S*L*H, 2H), rows by state (h, then c), layer and unit.
+    state : (2L, N, H), for the LSTM the pair (h, c).
+
+    Returns
+    -------
+    (L, N, H), or the pair.
+
+    >>> bridged(np.array([[1.0, 10.0]]), np.array([[[2.0]], [[3.0]]]))
+    array([[[32.]]])
+    """
+    if isinstance(state, tuple):
+        return tuple(bridged(own, part) for own, part in zip(np.split(weight, 2), state, strict=True))
+    layers = np.split(weight, len(state) // 2)
+    return np.stack([np.hstack([state[2 * k], state[2 * k + 1]]) @ own.T for k, own in enumerate(layers)])
 
 
 def _attention(params: Mapping[str, Array]) -> AttentionParams:

@@ -1,0 +1,100 @@
+#include "rnn.hpp"
+
+#include <algorithm>
+#include <deque>
+
+#include "scans.hpp"
+
+namespace rnnfast {
+
+namespace {
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+// dx of a layer with two directions: of a block of rows both products one after the other.
+template <class Real>
+void add_both_dx(const Plan& plan, BackwardScan<Real>& ahead, BackwardScan<Real>& back, const Member& member) {
+  const Range mine = share(plan.rows(), member.size, member.rank);
+  for (Index row = mine.begin; row < mine.end; row += kRowBlock) {
+    const Range block = {row, smaller(row + kRowBlock, mine.end)};
+    ahead.add_dx(block, member.rank);
+    back.add_dx(block, member.rank);
+  }
+}
+
+}  // namespace
+
+template <class Real>
+bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
+  const Index D = call.directions, L = static_cast<Index>(call.layers.size()) / D;
+  std::vector<Buffer<Real>> between(call.saved != nullptr ? 0 : at(smaller(L - 1, 2)));
+  std::deque<Directions> layers;
+  std::deque<ForwardScan<Real>> scans;
+  View<const Real> x = call.x;
+  int threads = 1;
+  for (Index layer = 0; layer < L; ++layer) {
+    const Weights<Real>& weights = *call.layers[at(layer * D)];
+    const Index C = weights.arrays.C, H = weights.arrays.H;
+    View<Real> y = call.y;
+    if (layer + 1 < L) {
+      Buffer<Real>& buffer = call.saved != nullptr ? (*call.saved)[at(layer * D)].y : between[at(layer % 2)];
+      if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), D * H));
+      y = rows_view(buffer.data(), D * H);
+    }
+    layers.emplace_back(D, call.plan, weights.spec(), C, H, sizeof(Real), call.threads, call.saved != nullptr);
+    threads = std::max(threads, layers.back().threads());
+    for (Index direction = 0; direction < D; ++direction)
+      scans.emplace_back(call, layer * D + direction, layers.back().schedule(direction), x, columns(y, direction * H));
+    x = read_only(y);
+  }
+  run_team(threads, [&](const Member& member) {
+    for (Index layer = 0; layer < L; ++layer)
+      layers[at(layer)].share(
+          member, [&](Index direction, const Member& part) { scans[at(layer * D + direction)].run(part, interrupt); });
+  });
+  return !interrupt.stopped();
+}
+
+template bool forward(const ForwardCall<float>&, Interrupt&);
+template bool forward(const ForwardCall<double>&, Interrupt&);
+
+template <class Real>
+bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
+  const Index D = call.directions, L = static_cast<Index>(call.layers.size()) / D;
+  std::vector<Buffer<Real>> between(at(smaller(L - 1, 2)));
+  std::deque<Directions> layers;
+  std::deque<BackwardScan<Real>> scans;
+  Surroundings<Real> views{call.x, call.y, call.dy, call.dx};
+  int threads = 1;
+  for (Index layer = L - 1; layer >= 0; --layer) {
+    const Weights<Real>& weights = *call.layers[at(layer * D)];
+    const Index C = weights.arrays.C, H = weights.arrays.H;
+    if (layer + 1 < L) views.y = views.x, views.dy = read_only(views.dx);
+    views.x = layer > 0 ? rows_view<const Real>(call.saved[at((layer - 1) * D)].y.data(), C) : call.x;
+    views.dx = call.dx;
+    if (layer > 0) {
+      Buffer<Real>& buffer = between[at(layer % smaller(L - 1, 2))];
+      if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), C));
+      views.dx = rows_view(buffer.data(), C);
+    }
+    layers.emplace_back(D, call.plan, weights.spec(), C, H, sizeof(Real), call.threads, true);
+    threads = std::max(threads, layers.back().threads());
+    for (Index direction = 0; direction < D; ++direction)
+      scans.emplace_back(call, layer * D + direction, layers.back().schedule(direction), views);
+  }
+  run_team(threads, [&](const Member& member) {
+    for (Index i = 0; i < L; ++i) {  // from the last layer on
+      layers[at(i)].share(
+          member, [&](Index direction, const Member& part) { scans[at(i * D + direction)].run(part, interrupt); });
+      if (D == 1 || (i + 1 == L && call.dx.data == nullptr)) continue;
+      add_both_dx(call.plan, scans[at(i * D)], scans[at(i * D + 1)], member);
+      member.wait();
+    }
+  });
+  return !interrupt.stopped();
+}
+
+template bool backward(const BackwardCall<float>&, Interrupt&);
+template bool backward(const BackwardCall<double>&, Interrupt&);
+
+}  // namespace rnnfast

@@ -1,0 +1,101 @@
+// One direction of one layer over a batch: memory first (may throw), then run() inside the team (does not).
+#pragma once
+#include <optional>
+
+#include "directions.hpp"
+#include "gradients.hpp"
+#include "rnn.hpp"
+#include "rows.hpp"
+
+namespace rnnfast {
+
+template <class Real>
+class ForwardScan {
+ public:
+  // index: of the weights and states. y: of this direction.
+  ForwardScan(const ForwardCall<Real>& call, Index index, const Schedule& schedule, View<const Real> x, View<Real> y);
+  void run(const Member& member, Interrupt& interrupt);
+
+ private:
+  struct Scratch {
+    std::vector<const Real*> x;
+    std::vector<Real*> u;
+    Buffer<Real> gates;  // input products of a chunk, where they are not saved
+  };
+
+  void run_batch_chunk(Index s0, Index s1, Index part);
+  void run_hidden_chunk(Index s0, Index s1, const Member& member);
+  Index gather(Range rows, Index count, Scratch& scratch, const View<Real>& u);
+  void project(Index count, Scratch& scratch);
+  ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const View<Real>& u) const;
+  View<Real> gates_view(Index s0, Scratch& scratch);
+  void copy_states(Range sequences) const;
+
+  const ForwardCall<Real>& call_;
+  const Index layer_, dt_;
+  const Weights<Real>& weights_;
+  const CellSpec& spec_;
+  const Index H_, C_, N_;
+  const Schedule schedule_;
+  const Parts parts_;
+  const View<const Real> x_;
+  const View<Real> y_;
+  View<Real> aux_{};
+  const Real *h0_ = nullptr, *c0_ = nullptr;
+  Real *hn_, *cn_;
+  Buffer<Real> zeros_, aux_buffer_, dropped_;
+  std::vector<Scratch> scratch_;
+  Saved<Real>* saved_ = nullptr;
+  bool stop_ = false;  // of a team that waits for each other: what its first member has seen
+};
+
+// The arrays around one direction of a layer.
+template <class Real>
+struct Surroundings {
+  View<const Real> x, y, dy;
+  View<Real> dx;
+};
+
+//   1. the steps against time, a chunk at a time; du and dq replace the saved gates
+//   2. behind each chunk, while it is in cache: dW += du^T x, dR += dq^T h_prev, db += du, dq by blocks of rows, and
+//   dx = du W, unless that is a sum over two directions
+//   3. the gradient of the initial state
+template <class Real>
+class BackwardScan {
+ public:
+  BackwardScan(const BackwardCall<Real>& call, Index index, const Schedule& schedule, const Surroundings<Real>& views);
+  void run(const Member& member, Interrupt& interrupt);
+  // Of two directions the second one adds to what the first one has written.
+  void add_dx(Range rows, Index rank);
+
+ private:
+  struct Scratch {
+    std::vector<const Real*> du;
+    std::vector<Real*> dx;
+    GradientScratch<Real> gradients;
+  };
+  void run_steps(Index s0, Index s1, const Member& member);
+  void finish(const Member& member);
+  BackwardArgs<Real> stage_args(int stage, const Walk& walk) const;
+
+  const BackwardCall<Real>& call_;
+  const Index layer_, direction_;
+  const Weights<Real>& weights_;
+  const typename Weights<Real>::Backward& panels_;
+  const CellSpec& spec_;
+  const Index H_, C_, N_, dt_;
+  const Schedule schedule_;
+  const Parts parts_;
+  const View<const Real> x_, y_, dy_;
+  const View<Real> dx_;
+  View<Real> u_{}, aux_{};
+  const Real *h0_ = nullptr, *c0_ = nullptr;
+  Real *dh_, *dc_;
+  Buffer<Real> zeros_, du_buffer_;
+  std::optional<BlockGradients<Real>> gradients_;
+  std::vector<Scratch> scratch_;
+  std::vector<Index> firsts_;
+  bool stop_ = false;  // what the first member of those that wait for each other has seen
+};
+
+}  // namespace rnnfast
