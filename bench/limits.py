@@ -128,7 +128,7 @@ def bandwidth(size: int, machine: Constants) -> float:
 def recurrence_seconds(case: Case, hidden: int, mode: str, machine: Constants, threads: int) -> float:
     """One step, shared in the best way: not at all, by sequences, or by units with a barrier."""
     cell = "gru" if case.cell == "gru_before" else case.cell
-    gates, batch, cost = CELLS[cell].gates, case.row.B, costs(cell, mode)
+    gates, batch, cost = CELLS[cell].gates, sum(case.lengths) / case.steps, costs(cell, mode)
     weights = NUMBER * gates * hidden * hidden
     ways = [step_seconds(batch, hidden, weights, gates, cost, machine)]
     if threads > 1:
@@ -145,7 +145,7 @@ def least_seconds(case: Case, machine: Constants, threads: int) -> float:
     mode, steps = "train" if case.mode == "train" else "infer", case.steps
     total = 0.0
     for inputs, hidden in case.products:
-        columns = 2.0 * CELLS[case.cell].gates * hidden * case.row.B * steps / (threads * machine.fma)
+        columns = 2.0 * CELLS[case.cell].gates * hidden * sum(case.lengths) / (threads * machine.fma)
         total += steps * recurrence_seconds(case, hidden, mode, machine, threads) + columns * inputs
         if mode == "train":
             total += steps * recurrence_seconds(case, hidden, "backward", machine, threads)

@@ -25,7 +25,7 @@ class RnnfastPeer:
         """Build the layer and load its weights."""
         self.problem, row, cell = problem, problem.case.row, CELLS[problem.case.cell]
         options: dict[str, Any] = {} if cell.reset_after is None else {"reset_after": cell.reset_after}
-        self.layer = getattr(rf, cell.layer)(row.I, row.H, num_layers=row.L, **options)
+        self.layer = getattr(rf, cell.layer)(row.I, row.H, num_layers=row.L, bidirectional=row.D == 2, **options)
         self.layer.load_state_dict(problem.weights)
         self.lstm = problem.case.cell == "lstm"
         self.state = problem.h0 if problem.c0 is None else (problem.h0, problem.c0)
@@ -46,13 +46,14 @@ class RnnfastPeer:
 
     def infer(self) -> None:
         """Forward."""
-        self.y, self.last = self.layer(self.problem.x, self.state)
+        self.y, self.last = self.layer(self.problem.x, self.state, lengths=self.problem.lengths)
 
     def train(self) -> None:
         """Forward and backward."""
-        self.y, self.last, tape = self.layer.forward(self.problem.x, self.state, training=True)
+        problem = self.problem
+        self.y, self.last, tape = self.layer.forward(problem.x, self.state, lengths=problem.lengths, training=True)
         self.layer.zero_grad()
-        self.dx, self.dstart = self.layer.backward(tape, self.problem.dy, self.dstate)
+        self.dx, self.dstart = self.layer.backward(tape, problem.dy, self.dstate)
 
     def start(self) -> None:
         """Open a stream at the given state."""

@@ -27,7 +27,8 @@ class TorchPeer:
         self.problem, case = problem, problem.case
         row = case.row
         self.lstm = case.cell == "lstm"
-        self.layer: Any = getattr(torch.nn, CELLS[case.cell].layer)(row.I, row.H, num_layers=row.L)
+        shape = {"num_layers": row.L, "bidirectional": row.D == 2}
+        self.layer: Any = getattr(torch.nn, CELLS[case.cell].layer)(row.I, row.H, **shape)
         self.layer.load_state_dict({name: torch.tensor(weight) for name, weight in problem.weights.items()})
         self.training = case.mode == "train"
         self.layer.train(self.training)
@@ -36,27 +37,37 @@ class TorchPeer:
         self.dh = None if problem.dh is None else tensor(problem.dh)
         self.start()
         self.run = {"infer": self.infer, "train": self.train, "stream": self.advance}[case.mode]
+        self.lengths = None if problem.lengths is None else torch.tensor(problem.lengths)
         return {"layout": "time-major"}
 
     def start(self) -> None:
         """Make the initial state, zeros where the problem gives none."""
         row, problem = self.problem.case.row, self.problem
         given = [problem.h0, problem.c0] if self.lstm else [problem.h0]
-        zeros = torch.zeros(row.L, row.B, row.H)
+        zeros = torch.zeros(row.L * row.D, row.B, row.H)
         self.given = [(zeros if a is None else tensor(a)).clone().requires_grad_(self.training) for a in given]
         self.state: Any = tuple(self.given) if self.lstm else self.given[0]
         self.first = self.x[:1]
 
-    def infer(self) -> None:
-        """Forward."""
-        with torch.inference_mode():
+    def forward(self) -> None:
+        """Forward, of ragged sequences with packing and unpacking."""
+        if self.lengths is None:
             self.y, self.last = self.layer(self.x, self.state)
+            return
+        packed = torch.nn.utils.rnn.pack_padded_sequence(self.x, self.lengths, enforce_sorted=False)
+        y, self.last = self.layer(packed, self.state)
+        self.y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, total_length=len(self.x))
+
+    def infer(self) -> None:
+        """Forward, no gradient wanted."""
+        with torch.inference_mode():
+            self.forward()
 
     def train(self) -> None:
         """Forward and backward."""
         for leaf in (self.x, *self.given, *self.layer.parameters()):
             leaf.grad = None
-        self.y, self.last = self.layer(self.x, self.state)
+        self.forward()
         if self.dh is None:
             self.y.backward(self.dy)
         else:

@@ -54,24 +54,29 @@ def stream_results(stepper: Stepper, problem: Problem) -> Results:
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a peer is (``module:class``, imported in its own process only) and which cases it can run."""
+    """Where a peer is (``module:class``, imported in its own process only) and which cases it can run.
+
+    ``plain``: of one direction and equal lengths only.
+    """
 
     location: str
     cells: tuple[str, ...] = ("rnn", "lstm", "gru", "gru_before")
     modes: tuple[str, ...] = ("infer", "train")
     yardstick: bool = False
+    plain: bool = True
 
     def can(self, case: Case) -> bool:
-        """Whether the library has this cell and mode."""
-        return case.cell in self.cells and case.mode in self.modes
+        """Whether the peer has this cell and mode, and both directions and raggedness where they are asked for."""
+        plain = case.row.D == 1 and case.row.shortest is None
+        return case.cell in self.cells and case.mode in self.modes and (plain or not self.plain)
 
 
 STANDARD = ("rnn", "lstm", "gru")
 EVERYTHING = ("infer", "train", "stream")
 BASELINE = "rnnfast"
 PEERS: dict[str, Entry] = {
-    BASELINE: Entry("bench.peer_rnnfast:RnnfastPeer", modes=EVERYTHING),
-    "torch": Entry("bench.peer_torch:TorchPeer", cells=STANDARD, modes=EVERYTHING),
+    BASELINE: Entry("bench.peer_rnnfast:RnnfastPeer", modes=EVERYTHING, plain=False),
+    "torch": Entry("bench.peer_torch:TorchPeer", cells=STANDARD, modes=EVERYTHING, plain=False),
     "onnxruntime": Entry("bench.peer_onnxruntime:OnnxRuntimePeer", modes=("infer", "stream")),
     "openvino": Entry("bench.peer_openvino:OpenvinoPeer", modes=("infer", "stream")),
     "jax": Entry("bench.peer_jax:JaxPeer", modes=EVERYTHING),

@@ -19,8 +19,8 @@ Results: TypeAlias = dict[str, F32]
 class Problem:
     """Arrays of one case in the conventions of PyTorch: gate order, names, batch-first sequences.
 
-    ``x (B, T, I)``, ``h0`` and ``c0 (L, B, H)`` or None for zeros, ``dy (B, T, H)`` or None, ``dh (L, B, H)`` or None.
-    To stream, T is ``STREAM_STEPS`` and states are given.
+    ``x (B, T, I)``, ``h0`` and ``c0 (L*D, B, H)`` or None for zeros, ``dy (B, T, D*H)`` or None, ``dh (L*D, B, H)`` or
+    None, ``lengths (B,)`` or None. To stream, T is ``STREAM_STEPS`` and states are given.
     A peer turns them into the layout it likes best before it is timed.
     """
 
@@ -31,6 +31,7 @@ class Problem:
     c0: F32 | None
     dy: F32 | None
     dh: F32 | None
+    lengths: npt.NDArray[np.int64] | None = None
 
 
 def make_problem(case: Case) -> Problem:
@@ -46,20 +47,28 @@ def make_problem(case: Case) -> Problem:
 
     bound = row.H**-0.5
     weights: dict[str, F32] = {}
-    for layer, (inputs, hidden) in enumerate(case.products):
+    for index, (inputs, hidden) in enumerate(case.products):
+        layer, direction = divmod(index, row.D)
         gates = CELLS[case.cell].gates * hidden
         shapes = {"weight_ih": (gates, inputs), "weight_hh": (gates, hidden), "bias_ih": (gates,), "bias_hh": (gates,)}
         for name, shape in shapes.items():
-            weights[f"{name}_l{layer}"] = rng.uniform(-bound, bound, shape).astype(np.float32)
+            weights[f"{name}_l{layer}" + ("_reverse" if direction else "")] = rng.uniform(-bound, bound, shape).astype(
+                np.float32
+            )
 
     stream = case.mode == "stream"
     x = normal(row.B, STREAM_STEPS if stream else row.T, row.I)
-    h0 = normal(row.L, row.B, row.H, scale=0.5) if row.carried or stream else None
-    c0 = normal(row.L, row.B, row.H) if h0 is not None and case.cell == "lstm" else None
+    states = (row.L * row.D, row.B, row.H)
+    h0 = normal(*states, scale=0.5) if row.carried or stream else None
+    c0 = normal(*states) if h0 is not None and case.cell == "lstm" else None
+    lengths = None if row.shortest is None else rng.permutation(np.array(case.lengths))
     if case.mode != "train":
-        return Problem(case, weights, x, h0, c0, None, None)
+        return Problem(case, weights, x, h0, c0, None, None, lengths)
     if row.target == "all":
-        return Problem(case, weights, x, h0, c0, normal(row.B, row.T, row.H), None)
-    dh = np.zeros((row.L, row.B, row.H), np.float32)
-    dh[-1] = normal(row.B, row.H)
-    return Problem(case, weights, x, h0, c0, None, dh)
+        dy = normal(row.B, row.T, row.D * row.H)
+        if lengths is not None:
+            dy[np.arange(row.T) >= lengths[:, None]] = 0
+        return Problem(case, weights, x, h0, c0, dy, None, lengths)
+    dh = np.zeros(states, np.float32)
+    dh[-row.D :] = normal(row.D, row.B, row.H)
+    return Problem(case, weights, x, h0, c0, None, dh, lengths)

@@ -140,7 +140,8 @@ def entry(record: Record) -> dict[str, Any]:
         }
         for name in record.times
     }
-    shape = {key: getattr(row, key) for key in "LBTIH"} | {"target": row.target, "carried": row.carried}
+    shape = {key: getattr(row, key) for key in "LDBTIH"}
+    shape |= {"target": row.target, "carried": row.carried, "shortest": row.shortest}
     facts = {"group": row.group, "id": row.id, "cell": case.cell, "mode": case.mode, "threads": record.threads}
     rates = {"flops": case.flops, "of_fma": record.of_fma(), "of_limit": record.of_limit()}
     rivals = [name for name in peers if name != BASELINE]

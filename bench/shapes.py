@@ -37,7 +37,8 @@ class Row:
     """One shape: layers L, batch B, steps T, inputs I, hidden units H, and how it is used.
 
     ``target`` is what the loss sees: every output ("all") or the last state ("last"); ``carried`` rows start from
-    the state of a previous chunk instead of zeros. ``quick`` rows are those of a quick run.
+    the state of a previous chunk instead of zeros. Layers read in D directions. ``shortest`` rows are ragged: lengths
+    lie evenly from there to T. ``quick`` rows are those of a quick run.
     """
 
     id: str
@@ -51,6 +52,8 @@ class Row:
     modes: tuple[Mode, ...] = ("infer", "train")
     target: Literal["all", "last"] = "all"
     carried: bool = False
+    D: int = 1
+    shortest: int | None = None
     group: Group = "users"
     quick: bool = False
 
@@ -107,6 +110,9 @@ USERS_ROWS: tuple[Row, ...] = (
     Row("S13", GRU, 3, 128, 50, 384, 384, "RNNoise v0.2, 50 of its 2000 steps"),
     Row("S14", GRU, 3, 1, 1, 384, 384, "RNNoise v0.2, one frame", ("stream",)),
     Row("S16", LSTM, 1, 1, 1, 128, 128, "Silero VAD, one frame", ("stream",), quick=True),
+    Row("S17", LSTM, 3, 16, 259, 512, 256, "Open-Unmix, both directions", D=2),
+    Row("S18", LSTM, 1, 1, 63, 24, 32, "oneDNN, a customer's speech model, both directions", ("infer",), D=2),
+    Row("S19", LSTM, 2, 32, 60, 293, 128, "pyannet, both directions", ("infer",), D=2),
     Row("S22", LSTM, 1, 32, 100, 33, 128, "neurogym yang19 notebook"),
     Row("S23-one", ("gru", "gru_before"), 1, 1, 25, 10, 154, "ARM ML-KWS-for-MCU", ("infer",)),
     Row("S23", ("gru", "gru_before"), 1, 100, 25, 10, 154, "ARM ML-KWS-for-MCU"),
@@ -114,10 +120,12 @@ USERS_ROWS: tuple[Row, ...] = (
     Row("S25", LSTM, 2, 50, 50, 65, 128, "karpathy/char-rnn", carried=True),
     Row("S25-step", LSTM, 2, 1, 1, 65, 128, "char-rnn, one character", ("stream",)),
     Row("S26", LSTM, 2, 20, 35, 200, 200, "pytorch/examples word_language_model", carried=True),
+    Row("S27", LSTM, 2, 32, 200, 128, 64, "keras-io IMDB, both directions, ragged", target="last", D=2, shortest=10),
     Row("S29", ("lstm", "gru"), 1, 64, 100, 512, 512, "PyTorch fastrnns bench defaults"),
     Row("S30-8", GRU, 1, 8, 30, 512, 512, "ONNX Runtime's tuning of GRU", ("infer",)),
     Row("S30-32", GRU, 1, 32, 30, 1024, 1024, "ONNX Runtime's tuning of GRU", ("infer",)),
     Row("S31", LSTM, 2, 8, 2000, 256, 256, "PyTorch, a report of slow inference", ("infer",)),
+    Row("S32", ALL, 1, 32, 2000, 64, 64, "PyTorch, a report of slow packed sequences", shortest=10),
 )
 ROWS: tuple[Row, ...] = (*table_rows(), *USERS_ROWS)
 
@@ -141,14 +149,21 @@ class Case:
         return 1 if self.mode == "stream" else self.row.T
 
     @property
+    def lengths(self) -> list[int]:
+        """Steps of every sequence, ascending."""
+        B, T, shortest = self.row.B, self.steps, self.row.shortest
+        return [T if shortest is None else shortest + (T - shortest) * i // max(B - 1, 1) for i in range(B)]
+
+    @property
     def products(self) -> list[tuple[int, int]]:
-        """Inputs and hidden units of every layer."""
-        return [(self.row.I if layer == 0 else self.row.H, self.row.H) for layer in range(self.row.L)]
+        """Inputs and hidden units of every layer and direction."""
+        D, H = self.row.D, self.row.H
+        return [(self.row.I if layer == 0 else D * H, H) for layer in range(self.row.L) for _ in range(D)]
 
     @property
     def flops(self) -> float:
-        """Operations of the matrix products: ``2 G H (I + H) B T`` a layer, three times that to train."""
-        columns = 2.0 * CELLS[self.cell].gates * self.row.B * self.steps
+        """Operations of the products: ``2 G H (I + H)`` a step, layer and direction, three times that to train."""
+        columns = 2.0 * CELLS[self.cell].gates * sum(self.lengths)
         forward = sum(columns * H * (inputs + H) for inputs, H in self.products)
         return forward * (3.0 if self.mode == "train" else 1.0)
 

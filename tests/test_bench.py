@@ -34,6 +34,11 @@ SMALL = [
     Row("wide", tuple(CELLS), 1, 33, 6, 1, 17, "more sequences than units"),
     Row("long", tuple(CELLS), 1, 1, 40, 8, 9, "one sequence", carried=True),
 ]
+SHAPED = [
+    Row("both", tuple(CELLS), 2, 3, 7, 4, 5, "both directions", D=2, carried=True),
+    Row("ragged", tuple(CELLS), 1, 4, 9, 4, 5, "sequences of unequal length", shortest=2),
+    Row("both-ragged", tuple(CELLS), 2, 3, 8, 4, 5, "all of it, the last state", D=2, shortest=1, target="last"),
+]
 STEPS = [
     Row("step", ("rnn", "lstm", "gru"), 1, 1, 1, 3, 5, "one sequence, step by step", ("stream",)),
     Row("steps", ("rnn", "lstm", "gru"), 2, 3, 1, 3, 5, "layers and sequences, step by step", ("stream",)),
@@ -310,6 +315,21 @@ def test_every_peer_is_registered_with_what_it_can_do() -> None:
     assert PEERS[BASELINE].can(Case(SMALL[0], "gru_before", "train"))
     assert not PEERS["torch"].can(Case(SMALL[0], "gru_before", "train"))
     assert not PEERS["onnxruntime"].can(Case(SMALL[0], "lstm", "train"))
+    both, ragged = (Case(row, "lstm", "infer") for row in SHAPED[:2])
+    for name, entry in PEERS.items():
+        assert entry.can(both) == entry.can(ragged) == (name in (BASELINE, "torch")), name
+
+
+def test_lengths_of_a_ragged_row() -> None:
+    case = Case(Row("by hand", ("gru",), 2, 4, 10, 3, 5, "", D=2, shortest=1), "gru", "infer")
+    assert case.lengths == [1, 4, 7, 10]
+    assert case.products == [(3, 5), (3, 5), (10, 5), (10, 5)]
+    assert case.flops == 2 * 3 * 22 * 5 * (8 + 8 + 15 + 15)
+    problem = make_problem(Case(case.row, "gru", "train"))
+    assert problem.lengths is not None
+    assert problem.dy is not None
+    assert sorted(problem.lengths) == case.lengths
+    np.testing.assert_array_equal(problem.dy.any(axis=2).sum(axis=1), problem.lengths)
 
 
 @pytest.mark.parametrize("name", [name for name in RIVALS if name not in ("blas", "numpy-plain")])
@@ -318,7 +338,7 @@ def test_a_peer_agrees_on_everything_it_can_run(name: str) -> None:
     settings = Settings(rounds=1, seconds=1e-4, python=settings_of(parser().parse_args([])).python)
     if not available([name], settings)[0]:
         pytest.skip(f"{name} is not installed")
-    chosen = [case for case in cases(rows=[*SMALL, *STEPS]) if PEERS[name].can(case)]
+    chosen = [case for case in cases(rows=[*SMALL, *SHAPED, *STEPS]) if PEERS[name].can(case)]
     records = list(run(chosen, [name], settings, threads=1))
     assert [record.case for record in records] == chosen
     assert all(record.best == name and 0.0 <= record.differences[name] <= tolerance(record.case) for record in records)
