@@ -177,3 +177,41 @@ def test_refusals_of_lists() -> None:
         layer(x, resets=[[1, 0], [1, 0, 0]])
     with pytest.raises(ValueError, match=r"resets: shape \(T, N\) = \(3, 2\) is required, got \(2, 3\)"):
         rf.GRU(4, 8, time_major=True)(np.ones((3, 2, 4), np.float32), resets=np.zeros((2, 3), bool))
+
+
+def tagger(seed: int = 1) -> Any:
+    return rf.ManyToMany(3, 4, cell="gru", hidden_size=6, num_layers=2, dtype="float64", seed=seed)
+
+
+def cut_by_hand(values: list[np.ndarray], resets: list[np.ndarray]) -> list[np.ndarray]:
+    """All pieces between the resets, one after the other."""
+    return [piece for v, r in zip(values, resets, strict=True) for piece in np.split(v, np.flatnonzero(r[1:]) + 1)]
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_a_model_with_resets_is_one_of_pieces(ragged: bool, rng: np.random.Generator) -> None:
+    lengths = rng.integers(5, 12, 6) if ragged else np.full(6, 9)
+    x, y = [rng.normal(size=(n, 3)) for n in lengths], [rng.integers(0, 4, n) for n in lengths]
+    resets = [rng.random(n) < 0.3 for n in lengths]
+    given: Any = (x, y, resets) if ragged else [np.array(values) for values in (x, y, resets)]
+    model, twin = tagger(), tagger()
+    loss = model.loss_and_grad(given[0], given[1], resets=given[2])
+    xs, ys = cut_by_hand(x, resets), cut_by_hand(y, resets)
+    assert loss == model.loss(given[0], given[1], resets=given[2]) == pytest.approx(twin.loss_and_grad(xs, ys), 1e-13)
+    for key, p in model.parameters().items():
+        np.testing.assert_allclose(p.grad, twin.parameters()[key].grad, rtol=1e-9, atol=1e-13, err_msg=key)
+    whole = np.concatenate(list(model.predict_proba(given[0], resets=given[2])))
+    np.testing.assert_array_equal(whole, np.concatenate(twin.predict_proba(xs)))
+    history = model.fit(given[0], given[1], resets=given[2], epochs=2, batch_size=4, progress=False, seed=0)
+    assert history.history["loss"][0] == pytest.approx(loss, rel=0.1)
+    assert model.evaluate(given[0], given[1], resets=given[2])["loss"] < loss
+
+
+def test_refusals_of_models(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 5, 3)), np.zeros((2, 5), int)
+    with pytest.raises(TypeError, match=r"resets: dtype bool required, got int64"):
+        tagger().loss(x, y, resets=np.zeros((2, 5), int))
+    with pytest.raises(ValueError, match=r"resets: a value for every step required, shape \(N, T\) = \(2, 5\)"):
+        tagger().predict(x, resets=np.zeros((2, 4), bool))
+    with pytest.raises(ValueError, match=r"resets: None required, ManyToOne has no resets"):
+        rf.ManyToOne(3, 2).fit(x, [0, 1], epochs=1, resets=np.zeros((2, 5), bool), progress=False)

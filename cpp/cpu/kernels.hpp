@@ -21,18 +21,18 @@ constexpr Index kCut = kZero;     // Slot::next: the next step starts from zero,
 
 // Of a walk forwards. Backwards prev and next change places, and the end after t = 0 is no cut.
 struct Slot {
-  Index n, t;        // sequence and time
+  Index row, n, t;   // row, sequence and time
   Index prev, next;  // rows of the same sequence one step before and after
 };
 
-// The order in which rows are computed. Without slots the batch is dense: row = step * N + n.
+// The order in which rows are computed, place by place. Without slots the place is the row, step * N + n.
 struct Walk {
   Index N, T;
   Index dt;             // +1, or -1 where time runs backwards: from the last step to the first
-  const Slot* slots;    // [rows], by step; null when dense
-  const Index* bounds;  // [T][parts + 1] first row of each part of a step; with slots only
+  const Slot* slots;    // [rows], by step and part; null when dense
+  const Index* bounds;  // [T][parts + 1] first place of each part of a step; null where all sequences are equally long
   Index parts, part;    // this call's share of the sequences
-  Index n0, n1;         // the same share when dense
+  Index n0, n1;         // the same share where there are no bounds
 };
 
 template <class Real>
@@ -90,7 +90,7 @@ struct BackwardArgs {
   Real* dc;          // [N, H] the same of c; LSTM only
   bool one_way;      // as in forward
   Activation activation;
-  const Index* firsts;  // `finish`, with slots only: the row at which the walk enters each sequence
+  const Index* firsts;  // `finish`, of unequal sequences: the place at which the walk enters each of them
   Index first_count;
 };
 

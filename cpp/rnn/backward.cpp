@@ -42,7 +42,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, dt_, x_, read_only(u_),
                                           read_only(aux_), y_, h0_, zeros_.data(), layer_,
                                           layer_ > 0 ? call.dropout : Dropout{}});
-  if (!call.plan.dense()) firsts_ = call.plan.entered_at(dt_);
+  if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
   Index chunk_rows = kRowBlock;
   for (Index s = 0; s < call.plan.steps(); s += schedule_.chunk)
     chunk_rows = std::max(
@@ -122,11 +122,9 @@ template <class Real>
 void BackwardScan<Real>::finish(const Member& member) {
   const auto& kernel = weights_.table.finish[static_cast<int>(weights_.arrays.cell)];
   const Range panels = share(weights_.backward_panels(), member.size, member.rank);
-  Walk walk = parts_.walk(0, dt_);
-  walk.n1 = N_;
-  BackwardArgs<Real> args = stage_args(0, walk);
+  BackwardArgs<Real> args = stage_args(0, call_.plan.walk(dt_));
   args.panel0 = panels.begin, args.panel1 = panels.end;
-  if (walk.slots != nullptr) args.firsts = firsts_.data(), args.first_count = static_cast<Index>(firsts_.size());
+  if (!call_.plan.even()) args.firsts = firsts_.data(), args.first_count = static_cast<Index>(firsts_.size());
   kernel(args);
   const Range mine = share(N_, member.size, member.rank);
   for (Index n = mine.begin; n < mine.end; ++n)

@@ -63,21 +63,18 @@ View<Real> ForwardScan<Real>::gates_view(Index s0, Scratch& scratch) {
   return rows_view(saved_->gates.data(), spec_.gates * H_);
 }
 
-// Appends the rows to the scratch's pointers, from `count` on; returns the new count.
+// Pointer i of the scratch's: the slot's x, under the dropout mask where there is one, and u.
 template <class Real>
-Index ForwardScan<Real>::gather(Range rows, Index count, Scratch& scratch, const View<Real>& u) {
-  const Real scale = static_cast<Real>(1 / (1 - call_.dropout.p));
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
-    const Real* x = row_of(x_, row, slot.n, slot.t);
-    if (dropped_.data() != nullptr) {
-      Real* dropped = dropped_.data() + row * C_;
-      weights_.table.dropout(C_, x, dropped, dropout_key(call_.dropout, layer_, slot), scale);
-      x = dropped;
-    }
-    scratch.x[at(count)] = x;
-    scratch.u[at(count++)] = row_of(u, row, slot.n, slot.t);
-  });
-  return count;
+void ForwardScan<Real>::gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u) {
+  const Real* x = row_of(x_, slot.row, slot.n, slot.t);
+  if (dropped_.data() != nullptr) {
+    Real* dropped = dropped_.data() + slot.row * C_;
+    const Real scale = static_cast<Real>(1 / (1 - call_.dropout.p));
+    weights_.table.dropout(C_, x, dropped, dropout_key(call_.dropout, layer_, slot), scale);
+    x = dropped;
+  }
+  scratch.x[at(i)] = x;
+  scratch.u[at(i)] = row_of(u, slot.row, slot.n, slot.t);
 }
 
 // u = W x + b_ih for the gathered rows.
@@ -105,7 +102,8 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   const View<Real> u = gates_view(s0, scratch);
   const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
   Index count = 0;
-  for (Index s = s0; s < s1; ++s) count = gather(parts_.rows(s, part), count, scratch, u);
+  for (Index s = s0; s < s1; ++s)
+    parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, u); });
   project(count, scratch);
   const Walk walk = parts_.walk(part, dt_);
   if (spec_.stages == 1) return kernel[0](stage_args(s0, s1, 0, walk, u));
@@ -121,7 +119,10 @@ void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& membe
   const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
   const Range rows = {call_.plan.first_row(s0), call_.plan.first_row(s1)};
   const Range mine = share(rows.end - rows.begin, member.size, member.rank);
-  project(gather({rows.begin + mine.begin, rows.begin + mine.end}, 0, scratch, u), scratch);
+  Index count = 0;
+  for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end},
+           [&](Index, const Slot& slot) { gather(slot, count++, scratch, u); });
+  project(count, scratch);
   member.wait();
   const Walk walk = parts_.walk(0, dt_);
   for_steps(s0, s1, dt_, [&](Index s) {

@@ -12,43 +12,43 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
-Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.N > 0 ? shape.T : 0), rows_(0) {
-  const bool ragged =
-      shape.lengths != nullptr && std::any_of(shape.lengths, shape.lengths + N_, [&](Index n) { return n != shape.T; });
-  rows_ = checked_product(N_, steps_);
-  if ((!ragged && shape.resets == nullptr) || rows_ == 0) return;
+Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.T), rows_(checked_product(shape.N, shape.T)) {
+  if (N_ == 0) steps_ = 0;
+  if (shape.lengths != nullptr && N_ > 0) {
+    steps_ = *std::max_element(shape.lengths, shape.lengths + N_);
+    rows_ = std::accumulate(shape.lengths, shape.lengths + N_, Index{0});
+  }
+  const bool unequal = rows_ != N_ * steps_;
+  if (!unequal && (shape.resets == nullptr || rows_ == 0)) return;
 
-  lengths_.assign(at(N_), shape.T);
-  if (shape.lengths != nullptr) std::copy_n(shape.lengths, N_, lengths_.begin());
-  steps_ = *std::max_element(lengths_.begin(), lengths_.end());
-  rows_ = std::accumulate(lengths_.begin(), lengths_.end(), Index{0});
-  first_.reserve(at(steps_ + 1));
-  slots_.reserve(at(rows_));
-  const auto reset_at = [&](Index n, Index t) { return shape.resets != nullptr && shape.resets[n * shape.T + t] != 0; };
+  if (unequal) lengths_.assign(shape.lengths, shape.lengths + N_), first_.reserve(at(steps_ + 1));
+  slots_ = Buffer<Slot>(rows_);
   std::vector<Index> latest(at(N_), kInitial);
+  Slot* slot = slots_.data();
+  Index row = 0;
   for (Index s = 0; s < steps_; ++s) {
-    first_.push_back(static_cast<Index>(slots_.size()));
+    if (unequal) first_.push_back(row);
     for (Index n = 0; n < N_; ++n) {
-      if (lengths_[at(n)] <= s) continue;
-      const bool reset = reset_at(n, s);
-      const Index row = static_cast<Index>(slots_.size());
-      if (latest[at(n)] >= 0) slots_[at(latest[at(n)])].next = reset ? kCut : row;
-      slots_.push_back({n, s, reset ? kZero : latest[at(n)], kEnd});
-      latest[at(n)] = row;
+      if (unequal && lengths_[at(n)] <= s) continue;
+      const bool reset = shape.resets != nullptr && shape.resets[n * shape.T + s] != 0;
+      const Index before = latest[at(n)];
+      if (before >= 0) slot[before].next = reset ? kCut : row;
+      slot[row] = {row, n, s, reset ? kZero : before, kEnd};
+      latest[at(n)] = row++;
     }
   }
-  first_.push_back(rows_);
+  if (unequal) first_.push_back(rows_);
 }
 
 Slot Plan::slot(Index s, Index row) const {
-  if (!dense()) return slots_[at(row)];
-  return {row - s * N_, s, s > 0 ? row - N_ : kInitial, s + 1 < steps_ ? row + N_ : kEnd};
+  if (!dense()) return slots_.data()[row];
+  return {row, row - s * N_, s, s > 0 ? row - N_ : kInitial, s + 1 < steps_ ? row + N_ : kEnd};
 }
 
 Index Plan::row_at(Index s, Index n) const {
-  if (dense()) return s * N_ + n;
-  const auto begin = slots_.begin() + first_[at(s)], end = slots_.begin() + first_[at(s + 1)];
-  return std::lower_bound(begin, end, n, [](const Slot& slot, Index value) { return slot.n < value; }) - slots_.begin();
+  if (even()) return s * N_ + n;
+  const Slot *begin = slots_.data() + first_[at(s)], *end = slots_.data() + first_[at(s + 1)];
+  return std::lower_bound(begin, end, n, [](const Slot& slot, Index value) { return slot.n < value; })->row;
 }
 
 std::vector<Index> Plan::entered_at(Index dt) const {
@@ -62,51 +62,66 @@ std::vector<Index> Plan::entered_at(Index dt) const {
 }
 
 bool Plan::resets_at_start(Index n) const {
-  return !dense() && length(n) > 0 && slots_[at(first_row_of(n))].prev == kZero;
+  return !dense() && length(n) > 0 && slots_.data()[first_row_of(n)].prev == kZero;
 }
 
 Index Plan::step_of(Index row) const {
-  if (dense()) return row / N_;
+  if (even()) return row / N_;
   return std::upper_bound(first_.begin(), first_.end(), row) - first_.begin() - 1;
 }
 
+Walk Plan::walk(Index dt) const { return {N_, steps_, dt, slots_.data(), nullptr, 1, 0, 0, N_}; }
+
 Parts::Parts(const Plan& plan, Index count) : plan_(&plan), count_(count) {
-  const Index N = plan.sequences();
-  cuts_.assign(at(count + 1), N);
-  cuts_[0] = 0;
-  Index sum = 0, part = 1;
-  for (Index n = 0; n < N && part < count; ++n) {
-    sum += plan.length(n);
-    while (part < count && sum * count >= plan.rows() * part) cuts_[at(part++)] = n + 1;
-  }
-  if (plan.dense()) return;
+  if (plan.even()) return;
   bounds_.resize(at(plan.steps() * (count + 1)));
-  for (Index s = 0; s < plan.steps(); ++s) {
-    const auto begin = plan.slots_.begin() + plan.first_[at(s)], end = plan.slots_.begin() + plan.first_[at(s + 1)];
-    for (Index p = 0; p <= count; ++p)
-      bounds_[at(s * (count + 1) + p)] =
-          std::lower_bound(begin, end, cuts_[at(p)], [](const Slot& slot, Index n) { return slot.n < n; }) -
-          plan.slots_.begin();
+  if (count > 1) {
+    deal();
+    return;
+  }
+  for (Index s = 0; s < plan.steps(); ++s)
+    bounds_[at(2 * s)] = plan.first_row(s), bounds_[at(2 * s + 1)] = plan.first_row(s + 1);
+}
+
+void Parts::deal() {
+  std::vector<Index> order(at(plan_->sequences())), part_of(order.size()), totals(at(count_)), places(at(count_));
+  std::iota(order.begin(), order.end(), Index{0});
+  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return plan_->length(a) > plan_->length(b); });
+  for (const Index n : order) {
+    const Index part = std::min_element(totals.begin(), totals.end()) - totals.begin();
+    part_of[at(n)] = part;
+    totals[at(part)] += plan_->length(n);
+  }
+  own_ = Buffer<Slot>(plan_->rows());
+  const Slot* slots = plan_->slots_.data();
+  for (Index s = 0; s < plan_->steps(); ++s) {
+    const Index begin = plan_->first_row(s), end = plan_->first_row(s + 1);
+    Index* bounds = bounds_.data() + s * (count_ + 1);
+    std::fill(places.begin(), places.end(), 0);
+    for (Index row = begin; row < end; ++row) ++places[at(part_of[at(slots[row].n)])];
+    bounds[0] = begin;
+    for (Index part = 0; part < count_; ++part) {
+      bounds[part + 1] = bounds[part] + places[at(part)];
+      places[at(part)] = bounds[part];
+    }
+    for (Index row = begin; row < end; ++row) own_.data()[places[at(part_of[at(slots[row].n)])]++] = slots[row];
   }
 }
 
 Walk Parts::walk(Index part, Index dt) const {
-  const Plan& plan = *plan_;
-  const bool dense = plan.dense();
-  return {plan.N_,
-          plan.steps_,
-          dt,
-          dense ? nullptr : plan.slots_.data(),
-          dense ? nullptr : bounds_.data(),
-          count_,
-          part,
-          cuts_[at(part)],
-          cuts_[at(part + 1)]};
+  Walk walk = plan_->walk(dt);
+  const Range sequences = share(plan_->sequences(), count_, part);
+  walk.parts = count_, walk.part = part;
+  walk.n0 = sequences.begin, walk.n1 = sequences.end;
+  if (!plan_->even()) walk.bounds = bounds_.data();
+  if (own_.size() > 0) walk.slots = own_.data();
+  return walk;
 }
 
-Range Parts::rows(Index s, Index part) const {
-  if (plan_->dense()) return {s * plan_->N_ + cuts_[at(part)], s * plan_->N_ + cuts_[at(part + 1)]};
-  return {bounds_[at(s * (count_ + 1) + part)], bounds_[at(s * (count_ + 1) + part + 1)]};
+Range Parts::places_of(Index s, Index part) const {
+  if (!plan_->even()) return {bounds_[at(s * (count_ + 1) + part)], bounds_[at(s * (count_ + 1) + part + 1)]};
+  const Range sequences = share(plan_->sequences(), count_, part);
+  return {s * plan_->sequences() + sequences.begin, s * plan_->sequences() + sequences.end};
 }
 
 namespace {

@@ -22,16 +22,19 @@ class Plan {
   Index sequences() const { return N_; }
   Index steps() const { return steps_; }
   Index rows() const { return rows_; }
-  bool dense() const { return slots_.empty(); }
-  Index first_row(Index s) const { return dense() ? s * N_ : first_[static_cast<std::size_t>(s)]; }  // s in 0..steps
-  Index length(Index n) const { return dense() ? steps_ : lengths_[static_cast<std::size_t>(n)]; }
+  bool even() const { return first_.empty(); }       // all sequences are equally long
+  bool dense() const { return slots_.size() == 0; }  // even, without resets
+  Index first_row(Index s) const { return even() ? s * N_ : first_[static_cast<std::size_t>(s)]; }  // s in 0..steps
+  Index length(Index n) const { return even() ? steps_ : lengths_[static_cast<std::size_t>(n)]; }
   Slot slot(Index s, Index row) const;
   // Of sequence n, whose length is above zero: at t = 0, and at its last step.
   Index first_row_of(Index n) const { return row_at(0, n); }
   Index last_row(Index n) const { return row_at(length(n) - 1, n); }
-  // By sequence, where it is longer than zero: its row at t = 0 (dt > 0), or at its last step. Of a batch with slots.
+  // By sequence, where it is longer than zero: its row at t = 0 (dt > 0), or at its last step.
   std::vector<Index> entered_at(Index dt) const;
   bool resets_at_start(Index n) const;
+  // All rows; of unequal sequences only for `finish`.
+  Walk walk(Index dt) const;
 
   // Step whose rows hold `row`.
   Index step_of(Index row) const;
@@ -41,23 +44,33 @@ class Plan {
   Index row_at(Index s, Index n) const;
 
   Index N_, steps_, rows_;
-  std::vector<Index> lengths_, first_;
-  std::vector<Slot> slots_;
+  std::vector<Index> lengths_, first_;  // of unequal sequences
+  Buffer<Slot> slots_;                  // by row
 };
 
-// A plan's rows dealt to `count` threads by ranges of sequences of about equal total length.
+// A plan's rows dealt to `count` threads: the same number of sequences each, or of unequal ones the longest first, each
+// to the part with the least so far, so that parts are alike at every step.
 class Parts {
  public:
   Parts(const Plan& plan, Index count);
   Index count() const { return count_; }
   Walk walk(Index part, Index dt) const;
-  // The part's rows of step s.
-  Range rows(Index s, Index part) const;
+  // Calls f(slot) for the part's rows of step s.
+  template <class F>
+  void for_rows(Index s, Index part, const F& f) const {
+    const Range places = places_of(s, part);
+    for (Index place = places.begin; place < places.end; ++place)
+      f(own_.size() > 0 ? own_.data()[place] : plan_->slot(s, place));
+  }
 
  private:
+  Range places_of(Index s, Index part) const;
+  void deal();
+
   const Plan* plan_;
   Index count_;
-  std::vector<Index> cuts_, bounds_;
+  std::vector<Index> bounds_;  // of unequal sequences
+  Buffer<Slot> own_;           // the same dealt to several parts
 };
 
 // How a layer's steps are shared: parts of the batch without barriers, or parts of the hidden units with one a stage.

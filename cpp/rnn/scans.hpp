@@ -25,7 +25,7 @@ class ForwardScan {
 
   void run_batch_chunk(Index s0, Index s1, Index part);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
-  Index gather(Range rows, Index count, Scratch& scratch, const View<Real>& u);
+  void gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u);
   void project(Index count, Scratch& scratch);
   ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const View<Real>& u) const;
   View<Real> gates_view(Index s0, Scratch& scratch);

@@ -10,20 +10,20 @@ struct RowRef {
 };
 
 RNNFAST_INLINE Index first_row(const Walk& w, Index s) {
-  return w.slots != nullptr ? w.bounds[s * (w.parts + 1) + w.part] : s * w.N + w.n0;
+  return w.bounds != nullptr ? w.bounds[s * (w.parts + 1) + w.part] : s * w.N + w.n0;
 }
 RNNFAST_INLINE Index last_row(const Walk& w, Index s) {
-  return w.slots != nullptr ? w.bounds[s * (w.parts + 1) + w.part + 1] : s * w.N + w.n1;
+  return w.bounds != nullptr ? w.bounds[s * (w.parts + 1) + w.part + 1] : s * w.N + w.n1;
 }
 
-RNNFAST_INLINE RowRef row_ref(const Walk& w, Index s, Index row) {
+RNNFAST_INLINE RowRef row_ref(const Walk& w, Index s, Index place) {
   if (w.slots != nullptr) {
-    const Slot& slot = w.slots[row];
-    if (w.dt > 0) return {row, slot.n, slot.t, slot.prev, slot.next};
-    return {row, slot.n, slot.t, slot.next, slot.t > 0 ? slot.prev : kEnd};
+    const Slot& slot = w.slots[place];
+    if (w.dt > 0) return {slot.row, slot.n, slot.t, slot.prev, slot.next};
+    return {slot.row, slot.n, slot.t, slot.next, slot.t > 0 ? slot.prev : kEnd};
   }
-  const Index below = s > 0 ? row - w.N : kInitial, above = s + 1 < w.T ? row + w.N : kEnd;
-  return {row, row - s * w.N, s, w.dt > 0 ? below : above, w.dt > 0 ? above : below};
+  const Index below = s > 0 ? place - w.N : kInitial, above = s + 1 < w.T ? place + w.N : kEnd;
+  return {place, place - s * w.N, s, w.dt > 0 ? below : above, w.dt > 0 ? above : below};
 }
 
 // Step i of [s0, s1), in the direction of dt.

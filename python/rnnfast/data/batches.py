@@ -26,6 +26,8 @@ class Batch:
     rows : int64 (M,) or None
         Which of the N*T outputs have a target, ``n*T + t``; None means all of them.
     context : ndarray (N, K) or None
+    resets : bool (N, T) or None
+        Steps before which the state becomes zero.
     continues : bool
         The sequences go on where those of the batch before ended: its final states are the initial ones.
     """
@@ -36,6 +38,7 @@ class Batch:
     weights: Array | None = None
     rows: Int64 | None = None
     context: Array | None = None
+    resets: Array | None = None
     continues: bool = False
 
 
@@ -93,6 +96,8 @@ class AlignedData:
     weights : ndarray (N,), Sequences or None
         Weight of every element of a sequence; or, of the inputs' lengths, of each element.
     context : ndarray (N, K) or None
+    resets : Sequences of bool, or None
+        Of the inputs' lengths: steps before which the state becomes zero.
     batch_size : int
     tbptt : int or None
         Sequences are cut into pieces of so many steps; the state passes on, the gradient does not.
@@ -104,6 +109,7 @@ class AlignedData:
     targets: Sequences
     weights: Array | Sequences | None = None
     context: Array | None = None
+    resets: Sequences | None = None
     batch_size: int
     tbptt: int | None = None
     burn_in: int = 0
@@ -140,6 +146,7 @@ class AlignedData:
             targets=self.targets.select(index),
             weights=weights,
             context=None if self.context is None else self.context[index],
+            resets=None if self.resets is None else self.resets.select(index),
         )
 
     def batch(self, index: Int64, start: int = 0, stop: int | None = None) -> Batch:
@@ -160,6 +167,7 @@ class AlignedData:
             weights=weights,
             rows=rows,
             context=None if self.context is None else self.context[index],
+            resets=None if self.resets is None else self.resets.take(index, start, stop)[0],
             continues=start > 0,
         )
 

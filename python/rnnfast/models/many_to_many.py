@@ -44,8 +44,10 @@ class ManyToMany(StepwiseModel, ReadingModel):
     x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, or
     of 1-D arrays of ids. y is (N, T) class ids 0..K-1 or (N, T, K) numbers, of which nothing past a length is
     read; or a list of (T_i,) or (T_i, K) arrays. ``sample_weight`` is (N,), or (N, T) or a list of (T_i,)
-    arrays: a weight for every step. Predictions are (N, T) or (N, T, K), or a list of N arrays for a list or with
-    ``lengths``. Parameters: ``embedding.weight``, ``rnn.*``, ``head.weight (K, D*H)``, ``head.bias (K,)``.
+    arrays: a weight for every step. ``resets``, bool (N, T) or a list of (T_i,) arrays, cut sequences: where one is
+    True the state starts from zero, and what was before has no part in it. Predictions are (N, T) or (N, T, K), or
+    a list of N arrays for a list or with ``lengths``. Parameters: ``embedding.weight``, ``rnn.*``,
+    ``head.weight (K, D*H)``, ``head.bias (K,)``.
 
     Examples
     --------
@@ -63,6 +65,8 @@ class ManyToMany(StepwiseModel, ReadingModel):
     >>> [p.shape for p in model.predict(x)[:2]] == [s.shape for s in y[:2]]
     True
     """
+
+    takes_resets = True
 
     def __init__(
         self,
@@ -100,6 +104,7 @@ class ManyToMany(StepwiseModel, ReadingModel):
         lengths: npt.ArrayLike | None = None,
         sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
+        resets: Any = None,
     ) -> AlignedData:
         inputs, size = self._sequences(x, lengths, context), self.config["output_size"]
         steps = step_count(x, inputs)
@@ -109,6 +114,7 @@ class ManyToMany(StepwiseModel, ReadingModel):
             inputs=inputs,
             targets=_like(inputs, targets),
             weights=self._weights(sample_weight, inputs, steps),
+            resets=_resets(resets, inputs, steps),
             batch_size=batch_size,
         )
 
@@ -127,9 +133,11 @@ class ManyToMany(StepwiseModel, ReadingModel):
         batch_size: int,
         lengths: npt.ArrayLike | None = None,
         context: npt.ArrayLike | None = None,
+        resets: Any = None,
     ) -> AlignedData:
         inputs = self._sequences(x, lengths, context)
-        return AlignedData(inputs=inputs, targets=inputs, batch_size=batch_size)
+        own = _resets(resets, inputs, step_count(x, inputs))
+        return AlignedData(inputs=inputs, targets=inputs, resets=own, batch_size=batch_size)
 
     def _sequences(self, x: Any, lengths: npt.ArrayLike | None, context: npt.ArrayLike | None) -> Sequences:
         if context is not None:
@@ -142,6 +150,15 @@ class ManyToMany(StepwiseModel, ReadingModel):
     @classmethod
     def _sizes_in(cls, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
         return stem_sizes(tensors, config)
+
+
+def _resets(resets: Any, inputs: Sequences, steps: int) -> Sequences | None:
+    if resets is None:
+        return None
+    each = step_values(resets, inputs, steps, width=None, name="resets")
+    if each.dtype != bool and len(each):
+        raise TypeError(f"resets: dtype bool required, got {each.dtype}")
+    return _like(inputs, each.astype(bool))
 
 
 def _like(inputs: Sequences, values: Array) -> Sequences:

@@ -82,14 +82,16 @@ class Stem(Module):
         named = {f"embedding.{name}": p for name, p in self.input.parameters().items()}
         return {**named, **{f"rnn.{name}": p for name, p in self.rnn.parameters().items()}}
 
-    def infer(self, x: Array, state: Any, lengths: Array | None) -> tuple[Array, Any]:
+    def infer(self, x: Array, state: Any, lengths: Array | None, resets: Array | None = None) -> tuple[Array, Any]:
         """Return y (N, T, D*H) and the final state; nothing is kept."""
-        y, last = self.rnn(self.input.forward(x), state, lengths=lengths)
+        y, last = self.rnn(self.input.forward(x), state, lengths=lengths, resets=resets)
         return y, last
 
-    def forward(self, x: Array, state: Any, lengths: Array | None) -> tuple[Array, Any, Any]:
+    def forward(
+        self, x: Array, state: Any, lengths: Array | None, resets: Array | None = None
+    ) -> tuple[Array, Any, Any]:
         """Return y (N, T, D*H), the final state and the tape, with dropout."""
-        y, last, tape = self.rnn.forward(self.input.forward(x), state, lengths=lengths, training=True)
+        y, last, tape = self.rnn.forward(self.input.forward(x), state, lengths=lengths, resets=resets, training=True)
         return y, last, (x, tape)
 
     def backward(self, tape: Any, dy: Array | None, dstate: Any = None) -> Any:

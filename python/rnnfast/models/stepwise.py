@@ -39,9 +39,9 @@ class StepwiseModel(Streaming):
         if not batch.continues:
             state = self._initial(batch)
         if keep:
-            y, last, tape = self.stem.forward(batch.inputs, state, batch.lengths)
+            y, last, tape = self.stem.forward(batch.inputs, state, batch.lengths, batch.resets)
         else:
-            (y, last), tape = self.stem.infer(batch.inputs, state, batch.lengths), None
+            (y, last), tape = self.stem.infer(batch.inputs, state, batch.lengths, batch.resets), None
         outputs, h = self.head.read(y, batch.rows)
         return outputs, last, (tape, h, y.shape, batch)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ Array = npt.NDArray[Any]
 
 class SupervisedModel(Model):
     """``fit``, ``evaluate`` and ``loss`` in terms of x and y; a subclass says what its data are (``_data``)."""
+
+    takes_resets: ClassVar[bool] = False
 
     @abstractmethod
     def _data(
@@ -50,6 +52,7 @@ class SupervisedModel(Model):
         lengths: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
         context: npt.ArrayLike | None = None,
+        resets: Any = None,
         callbacks: Sequence[Callback] = (),
         progress: bool = True,
         shuffle: bool = True,
@@ -75,6 +78,8 @@ class SupervisedModel(Model):
             Lengths of the sequences in an array x.
         sample_weight : (N,) or None
             Weights of the sequences; of a model with an output at every step also (N, T), of the steps.
+        resets : bool (N, T), list of (T_i,) or None
+            Of ``ManyToMany``: before which steps the state becomes zero.
         callbacks : sequence of Callback
         progress : bool
             Show a bar.
@@ -96,6 +101,10 @@ class SupervisedModel(Model):
             The loss is not finite; the parameters are those before that step.
         """
         options = {"lengths": lengths, "sample_weight": sample_weight, "context": context}
+        if self.takes_resets:
+            options["resets"] = resets
+        elif resets is not None:
+            raise ValueError(f"resets: None required, {type(self).__name__} has no resets; got some")
         data = self._data(x, y, batch_size=batch_size, **options)
         validation = None
         if validation_data is not None:
@@ -110,7 +119,7 @@ class SupervisedModel(Model):
     def loss(self, x: Any, y: Any, **options: Any) -> float:
         """Return the mean loss over all target elements, without dropout.
 
-        Options are ``lengths``, ``sample_weight`` and ``context``, as of ``fit``.
+        Options are ``lengths``, ``sample_weight``, ``context`` and, of ``ManyToMany``, ``resets``, as of ``fit``.
         """
         return self.batch_loss(self._one_batch(x, y, options)).loss
 
