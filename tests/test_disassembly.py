@@ -88,12 +88,18 @@ def faults(listing: str) -> list[str]:
     return found
 
 
+def optimised(path: Path) -> bool:
+    caches = [folder / "CMakeCache.txt" for folder in path.parents]
+    text = next((cache.read_text() for cache in caches if cache.is_file()), "")
+    return not re.search(r"^CMAKE_BUILD_TYPE:\w+=Debug$", text, re.M)
+
+
 def kernel_objects(isa: str) -> list[Path]:
     if not shutil.which("objdump"):
         pytest.skip("needs objdump")
-    found = [path for name, path in objects() if name == isa]
+    found = [path for name, path in objects() if name == isa and optimised(path)]
     if not found:
-        pytest.skip(f"no object files of {isa}: set RNNFAST_BUILD_DIR, or build below the checkout")
+        pytest.skip(f"no optimised object files of {isa}: set RNNFAST_BUILD_DIR, or build below the checkout")
     return found
 
 
