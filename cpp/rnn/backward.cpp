@@ -34,25 +34,43 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       zeros_(Buffer<Real>::zeros(std::max<Index>(spec_.gates, N_) * H_)) {
   h0_ = call.h0 != nullptr ? call.h0 + index * N_ * H_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
-  const Index rows = call.plan.rows(), G = spec_.gates;
-  Saved<Real>& saved = call.saved[at(index)];
-  if (!spec_.saves_gates) du_buffer_ = Buffer<Real>(checked_product(rows, G * H_));
-  u_ = rows_view(spec_.saves_gates ? saved.gates.data() : du_buffer_.data(), G * H_);
-  aux_ = rows_view(saved.aux.data(), H_);
-  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, dt_, x_, read_only(u_),
-                                          read_only(aux_), y_, h0_, zeros_.data(), layer_,
-                                          layer_ > 0 ? call.dropout : Dropout{}});
   if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
   Index chunk_rows = kRowBlock;
   for (Index s = 0; s < call.plan.steps(); s += schedule_.chunk)
     chunk_rows = std::max(
         chunk_rows, call.plan.first_row(smaller(s + schedule_.chunk, call.plan.steps())) - call.plan.first_row(s));
+  const Index rows = call.plan.rows(), width = spec_.gates * H_;
+  Saved<Real>& saved = call.saved[at(index)];
+  if (!spec_.saves_gates) window_ = Window<Real>(rows, all_rows_read_again() ? rows : chunk_rows, width);
+  u_ = spec_.saves_gates ? rows_view(saved.gates.data(), width) : window_.view();
+  aux_ = rows_view(saved.aux.data(), H_);
+  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, dt_, x_, read_only(u_),
+                                          read_only(aux_), y_, h0_, zeros_.data(), layer_,
+                                          layer_ > 0 ? call.dropout : Dropout{}});
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.du.resize(at(chunk_rows));
     scratch.dx.resize(at(chunk_rows));
     scratch.gradients = gradients_->new_scratch();
   }
+}
+
+// du of two directions meets in dx, that of sequences which begin later in the gradient of their initial state.
+template <class Real>
+bool BackwardScan<Real>::all_rows_read_again() const {
+  const Index first_step = call_.plan.steps() > 0 ? call_.plan.first_row(1) : 0;
+  return call_.directions > 1 ||
+         std::any_of(firsts_.begin(), firsts_.end(), [&](Index row) { return row >= first_step; });
+}
+
+// Makes room for the steps below s1. Of the rows above, those of the step s1 and of the first `blocks` blocks stay.
+template <class Real>
+void BackwardScan<Real>::slide_window(Index s1, Index blocks) {
+  const Plan& plan = call_.plan;
+  const Index above = plan.first_row(smaller(s1 + 1, plan.steps()));
+  window_.slide(plan.first_row(s1), std::max(above, smaller(blocks * kRowBlock, plan.rows())));
+  u_ = window_.view();
+  gradients_->u = read_only(u_);
 }
 
 template <class Real>
@@ -138,7 +156,11 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt) {
   Index done = 0;  // blocks, from the last one or, where time runs backwards, from the first one
   for (Index i = 0; i < chunks; ++i) {
     const Index s0 = (dt_ > 0 ? chunks - 1 - i : i) * schedule_.chunk, s1 = smaller(s0 + schedule_.chunk, plan.steps());
+    const Index begin = plan.first_row(s0), end = plan.first_row(s1);
+    const bool slides = begin < u_.row0;
+    if (slides) member.wait();
     if (member.rank == 0) {
+      if (slides) slide_window(s1, blocks - done);
       interrupt.check();
       stop_ = interrupt.stopped();
     }
@@ -146,7 +168,6 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt) {
     if (stop_) return;
     run_steps(s0, s1, member);
     member.wait();
-    const Index begin = plan.first_row(s0), end = plan.first_row(s1);
     if (dx_.data != nullptr && call_.directions == 1) {
       const Range mine = share(end - begin, member.size, member.rank);
       add_dx({begin + mine.begin, begin + mine.end}, member.rank);

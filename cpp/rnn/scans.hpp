@@ -5,7 +5,7 @@
 #include "directions.hpp"
 #include "gradients.hpp"
 #include "rnn.hpp"
-#include "rows.hpp"
+#include "window.hpp"
 
 namespace rnnfast {
 
@@ -74,6 +74,8 @@ class BackwardScan {
     std::vector<Real*> dx;
     GradientScratch<Real> gradients;
   };
+  bool all_rows_read_again() const;
+  void slide_window(Index s1, Index blocks);
   void run_steps(Index s0, Index s1, const Member& member);
   void finish(const Member& member);
   BackwardArgs<Real> stage_args(int stage, const Walk& walk) const;
@@ -91,7 +93,8 @@ class BackwardScan {
   View<Real> u_{}, aux_{};
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *dh_, *dc_;
-  Buffer<Real> zeros_, du_buffer_;
+  Buffer<Real> zeros_;
+  Window<Real> window_;  // of u, where the gates were not saved
   std::optional<BlockGradients<Real>> gradients_;
   std::vector<Scratch> scratch_;
   std::vector<Index> firsts_;
