@@ -195,6 +195,29 @@ def test_backward_through_time_cut_into_calls(cell: str, dtype: str) -> None:
         np.testing.assert_array_equal(d, whole[name])
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_backward_over_many_chunks(cell: str, dtype: str, count: int) -> None:
+    """A long call is its pieces of 128 steps, whole blocks of rows: also where du is kept in a window that slides."""
+    problem = make_problem(cell, N=8, T=1024, H=140, ragged=False)
+    layer, pieces = build_layer(problem, dtype), build_layer(problem, dtype)
+    x, dy, state = problem.x.astype(dtype), problem.dy.astype(dtype), states_of(problem, dtype)
+    dstate = bundle([d.astype(dtype) for d in problem.dstate])
+    with rf.threads(count):
+        _, _, tape = layer.forward(x, state)
+        dx, dfirst = layer.backward(tape, dy, dstate)
+    tapes = []
+    for start in range(0, 1024, 128):
+        _, state, tape = pieces.forward(x[:, start : start + 128], state)
+        tapes.append((start, tape))
+    for start, tape in reversed(tapes):
+        piece, dstate = pieces.backward(tape, dy[:, start : start + 128].copy(), dstate)
+        np.testing.assert_array_equal(piece, dx[:, start : start + 128])
+    for a, b in zip(unbundle(dstate), unbundle(dfirst), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for name, p in pieces.parameters().items():
+        np.testing.assert_array_equal(p.grad, layer.parameters()[name].grad, err_msg=name)
+
+
 def test_layouts_of_time(cell: str, isa: str, dtype: str) -> None:
     problem = make_problem(cell, N=5, T=6, H=9, L=2)
     expected = run_engine(problem, dtype)

@@ -152,6 +152,48 @@ def test_load_state_dict_names_everything_wrong_and_changes_nothing(make: Any) -
 
 
 @every_kind
+def test_values_are_rounded_to_the_parameters_dtype(make: Any) -> None:
+    """What NumPy computes is float64; the parameter's dtype is the module's."""
+    layer = make(3, 5, seed=0)
+    value = np.linspace(0, 1, layer.parameters()["weight_hh_l0"].value.size).reshape(-1, 5)
+    layer.parameters()["weight_hh_l0"].assign(value)
+    np.testing.assert_array_equal(layer.parameters()["weight_hh_l0"].value, value.astype(np.float32), strict=True)
+    layer.load_state_dict({name: np.zeros(p.shape).tolist() for name, p in layer.parameters().items()})
+    assert all((p.value == 0).all() and p.dtype == np.float32 for p in layer.parameters().values())
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (1e39, ValueError, r"numbers within float32 .*3\.4e\+38.* got larger"),
+        (1j, TypeError, "real numbers .* got dtype complex128"),
+        ("1", TypeError, "real numbers .* got dtype <U1"),
+        (None, TypeError, "real numbers .* got dtype object"),
+    ],
+)
+def test_values_that_no_parameter_can_hold(value: Any, error: type[Exception], message: str) -> None:
+    """Refused by every way of writing; a state dict changes nothing then, whichever of its entries is wrong."""
+    layer = rf.GRU(2, 2, seed=0)
+    before = layer.state_dict()
+    p = layer.parameters()["bias_hh_l0"]
+    with pytest.raises(error, match=f"array: {message}"):
+        p.assign(np.full(p.shape, value))
+    with pytest.raises(error, match=f"array: {message}"):
+        p[1:] = value
+    wrong = {name: np.ones_like(v) for name, v in before.items()} | {"bias_hh_l0": np.full(p.shape, value)}
+    with pytest.raises(error, match=f"bias_hh_l0: {message}"):
+        layer.load_state_dict(wrong)
+    for name, now in layer.state_dict().items():
+        np.testing.assert_array_equal(now, before[name])
+
+
+def test_infinities_and_nan_may_be_assigned() -> None:
+    p = rf.GRU(2, 2, seed=0).parameters()["bias_hh_l0"]
+    p.assign([np.inf, -np.inf, np.nan, 0, 1, 2])
+    np.testing.assert_array_equal(p.value, np.array([np.inf, -np.inf, np.nan, 0, 1, 2], np.float32))
+
+
+@every_kind
 def test_gradients_start_at_zero_add_and_are_cleared(make: Any) -> None:
     layer = make(3, 5)
     assert all(not p.grad.any() and p.grad.dtype == np.float32 for p in layer.parameters().values())

@@ -87,9 +87,16 @@ def test_ctrl_c_ends_a_long_call(kind: str, call: str) -> None:
         helper.join()
         print((small(probe)[0] == expected).all())
         print(all((value == before[name]).all() for name, value in layer.state_dict().items()))
+        fresh = rf.{kind}(64, {sizes["hidden"]}, num_layers=4, seed=0)
+        layer.zero_grad()
+        for one in (layer, fresh):
+            _, _, kept = one.forward(np.ones((2, 3, 64), np.float32))
+            one.backward(kept, np.ones((2, 3, {sizes["hidden"]}), np.float32))
+        print(all((p.grad == q.grad).all() and p.grad.any() for p, q in
+                  zip(layer.parameters().values(), fresh.parameters().values())))
         """)
     )
-    assert output(code).split() == ["interrupted", "True", "True", "True"]
+    assert output(code).split() == ["interrupted", "True", "True", "True", "True"]
 
 
 @needs_limits

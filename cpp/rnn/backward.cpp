@@ -4,7 +4,7 @@
 
 #include "gradients.hpp"
 #include "rnn.hpp"
-#include "rows.hpp"
+#include "window.hpp"
 
 namespace rnnfast {
 
@@ -31,6 +31,7 @@ class BackwardLayer {
     std::vector<Real*> dx;
     GradientScratch<Real> gradients;
   };
+  void slide_window(Index s1, Index blocks);
   void run_steps(Index s0, Index s1, const Member& member);
   void add_dx(Range rows, Scratch& scratch);
   void finish(const Member& member);
@@ -49,7 +50,8 @@ class BackwardLayer {
   View<Real> u_{}, aux_{};
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *dh_, *dc_;
-  Buffer<Real> zeros_, du_buffer_;
+  Buffer<Real> zeros_;
+  Window<Real> window_;  // of u, where the gates were not saved
   std::optional<BlockGradients<Real>> gradients_;
   std::vector<Scratch> scratch_;
 };
@@ -77,24 +79,34 @@ BackwardLayer<Real>::BackwardLayer(const BackwardCall<Real>& call, Index layer, 
       zeros_(Buffer<Real>::zeros(std::max<Index>(spec_.gates, N_) * H_)) {
   h0_ = call.h0 != nullptr ? call.h0 + layer * N_ * H_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + layer * N_ * H_ : zeros_.data();
-  const Index rows = call.plan.rows(), G = spec_.gates;
-  Saved<Real>& saved = call.saved[at(layer)];
-  if (!spec_.saves_gates) du_buffer_ = Buffer<Real>(checked_product(rows, G * H_));
-  u_ = rows_view(spec_.saves_gates ? saved.gates.data() : du_buffer_.data(), G * H_);
-  aux_ = rows_view(saved.aux.data(), H_);
-  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(layer)], C_, H_, dt_, x_, read_only(u_),
-                                          read_only(aux_), y_, h0_, zeros_.data(), layer,
-                                          layer > 0 ? call.dropout : Dropout{}});
   Index chunk_rows = 0;
   for (Index s = 0; s < call.plan.steps(); s += schedule_.chunk)
     chunk_rows = std::max(
         chunk_rows, call.plan.first_row(smaller(s + schedule_.chunk, call.plan.steps())) - call.plan.first_row(s));
+  const Index width = spec_.gates * H_;
+  Saved<Real>& saved = call.saved[at(layer)];
+  if (!spec_.saves_gates) window_ = Window<Real>(call.plan.rows(), chunk_rows, width);
+  u_ = spec_.saves_gates ? rows_view(saved.gates.data(), width) : window_.view();
+  aux_ = rows_view(saved.aux.data(), H_);
+  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(layer)], C_, H_, dt_, x_, read_only(u_),
+                                          read_only(aux_), y_, h0_, zeros_.data(), layer,
+                                          layer > 0 ? call.dropout : Dropout{}});
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.du.resize(at(chunk_rows));
     scratch.dx.resize(at(chunk_rows));
     scratch.gradients = gradients_->new_scratch();
   }
+}
+
+// Makes room for the steps below s1. Of the rows above, those of the step s1 and of the first `blocks` blocks stay.
+template <class Real>
+void BackwardLayer<Real>::slide_window(Index s1, Index blocks) {
+  const Plan& plan = call_.plan;
+  const Index above = plan.first_row(smaller(s1 + 1, plan.steps()));
+  window_.slide(plan.first_row(s1), std::max(above, smaller(blocks * kRowBlock, plan.rows())));
+  u_ = window_.view();
+  gradients_->u = read_only(u_);
 }
 
 template <class Real>
@@ -175,12 +187,17 @@ void BackwardLayer<Real>::run(const Member& member, Interrupt& interrupt) {
   Index block = ceil_div(plan.rows(), kRowBlock);  // blocks from here on are done
   for (Index s1 = plan.steps(); s1 > 0;) {
     const Index s0 = std::max<Index>(0, s1 - schedule_.chunk);
-    if (member.rank == 0) interrupt.check();
+    const Index begin = plan.first_row(s0), end = plan.first_row(s1);
+    const bool slides = begin < u_.row0;
+    if (slides) member.wait();
+    if (member.rank == 0) {
+      if (slides) slide_window(s1, block);
+      interrupt.check();
+    }
     member.wait();
     if (interrupt.stopped()) return;
     run_steps(s0, s1, member);
     member.wait();
-    const Index begin = plan.first_row(s0), end = plan.first_row(s1);
     if (dx_.data != nullptr) {
       const Range mine = share(end - begin, member.size, member.rank);
       add_dx({begin + mine.begin, begin + mine.end}, scratch);

@@ -1,6 +1,5 @@
-// Activations on vectors. Largest errors against exact values: tanh and sigmoid 2 ulp, expm1's parts as below; both
-// types. exp: x = n ln2 + r, |r| <= ln2 / 2, e^x = 2^n (1 + p(r)), p = r + r^2 Q(r) (Cody, Waite 1980); coefficients:
-// coefficients.py.
+// Activations on vectors; their largest errors stand in docs/numerics.md. exp: x = n ln2 + r, |r| <= ln2 / 2, e^x = 2^n
+// (1 + p(r)), p = r + r^2 Q(r) (Cody, Waite 1980); coefficients: coefficients.py.
 #pragma once
 #include "vec-inl.hpp"
 
@@ -64,12 +63,12 @@ RNNFAST_INLINE ExpParts<Real> exp_parts(Vec<Real> x) {
   return {scale, fma(r * r, horner(M::kExp, r), r)};
 }
 
-// e^x, at most 1 ulp; 0 below -kExpLimit, NaN stays NaN, above +kExpLimit the value at the limit.
+// e^x, at most 1.1 ulp; 0 below -kExpLimit, NaN stays NaN, above +kExpLimit the value at the limit.
 template <class Real>
 RNNFAST_INLINE Vec<Real> exp(Vec<Real> x) {
   using M = MathConstants<Real>;
   const ExpParts<Real> e = exp_parts<Real>(max(min(x, splat(M::kExpLimit)), splat(-M::kExpLimit)));
-  const Vec<Real> y = fma(e.scale, e.p, e.scale);
+  const Vec<Real> y = e.scale * (splat(Real(1)) + e.p);  // scale p could be denormal
   return x < splat(-M::kExpLimit) ? Vec<Real>{} : y;
 }
 

@@ -70,20 +70,34 @@ class Parameter:
         Parameters
         ----------
         array : array_like
-            Of the parameter's shape; converted to its dtype.
+            Real numbers of the parameter's shape, rounded to its dtype: that was chosen with the module, while
+            lists and most of NumPy's results come as float64.
 
         Raises
         ------
         ValueError
-            If the shape differs.
+            If the shape differs, or a number is finite but not in the parameter's dtype.
+        TypeError
+            If these are no real numbers.
         """
-        new = np.asarray(array)
+        new = self._rounded("array", array)
         if new.shape != self.shape:
             raise ValueError(f"array: the parameter's shape {self.shape} is required, got {new.shape}")
         self.begin_update()[...] = new
 
     def __setitem__(self, key: Any, array: npt.ArrayLike) -> None:
-        self.begin_update()[key] = array
+        self.begin_update()[key] = self._rounded("array", array)
+
+    def _rounded(self, name: str, array: npt.ArrayLike) -> Array:
+        given = np.asarray(array)
+        if given.dtype.kind not in "fiub":
+            raise TypeError(f"{name}: real numbers are required, got dtype {given.dtype}")
+        with np.errstate(over="ignore"):
+            new = given.astype(self.dtype)
+        if (np.isinf(new) & np.isfinite(given)).any():
+            largest = np.finfo(self.dtype).max
+            raise ValueError(f"{name}: numbers within {self.dtype} (+-{largest:.3g}) are required, got larger ones")
+        return new
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.shape}, dtype={self.dtype})"
@@ -111,12 +125,14 @@ class Module(ABC):
         Parameters
         ----------
         state : mapping of str to array_like
-            Exactly the names and shapes of ``state_dict()``.
+            Exactly the names and shapes of ``state_dict()``; rounded to the parameters' dtypes, as by ``assign``.
 
         Raises
         ------
         ValueError
-            Naming what is missing, unexpected or of another shape; nothing is changed then.
+            Naming what is missing, unexpected, of another shape or beyond the range; nothing is changed then.
+        TypeError
+            Naming what is no real numbers; nothing is changed then.
         """
         parameters = self.parameters()
         missing = [name for name in parameters if name not in state]
@@ -133,5 +149,6 @@ class Module(ABC):
         ]
         if problems:
             raise ValueError(f"state: the names and shapes of state_dict() are required, got {'; '.join(problems)}")
+        values = {name: p._rounded(name, state[name]) for name, p in parameters.items()}
         for name, p in parameters.items():
-            p.assign(state[name])
+            p.assign(values[name])

@@ -196,6 +196,9 @@ class Recurrent(Module):
         ------
         RuntimeError
             If the tape was used before, comes from another layer, or a parameter changed since ``forward``.
+        KeyboardInterrupt
+            After Ctrl-C. Every ``grad`` then holds an unknown part of the sum: ``zero_grad`` before the next call, as
+            the models' ``fit`` does. Parameters are as they were. Any other error leaves the gradients alone.
         """
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {type(tape).__name__}")

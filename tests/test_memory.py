@@ -1,0 +1,109 @@
+"""Memory of training, by formula: what a further step of a sequence costs, and what does not grow with time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tests.comparison import CELLS
+
+# Numbers a unit, sequence and step that a layer's tape holds beyond its output y.
+SAVED = {"rnn": 0, "lstm": 5, "gru": 4}
+SIZE = {"float32": 4, "float64": 8}
+N, C, H = 16, 8, 64
+STEPS = (500, 2500)
+
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the memory's peak from /proc"),
+    pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer keeps memory of its own"),
+]
+
+# A child for every length: its peak begins with what it has. Huge pages would round every array up to 2 MB.
+PEAKS = """
+import ctypes, os, re, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+import rnnfast as rf
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
+
+def work(T):
+{work}
+
+for steps in {steps}:
+    if os.fork() == 0:
+        work(10)
+        work(steps)
+        print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1], flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def bytes_per_row(work: str) -> float:
+    """Growth of the peak with every further step of a sequence."""
+    code = PEAKS.format(work=textwrap.indent(textwrap.dedent(work), "    "), steps=STEPS)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second = map(int, done.stdout.split())
+    return 1024 * (second - first) / (N * (STEPS[1] - STEPS[0]))
+
+
+def assert_within(measured: float, expected: float, addresses: int = 0) -> None:
+    """Within two per cent and 8 bytes: pages, and the interpreter's own ups and downs."""
+    assert measured - 0.98 * expected >= -8, f"{measured:.1f} bytes instead of {expected:.1f}"
+    assert measured - 1.02 * expected <= 8 + addresses, f"{measured:.1f} bytes instead of {expected:.1f}"
+
+
+def layer(cell: str, dtype: str, layers: int) -> str:
+    kind, options = CELLS[cell]
+    return f"rf.{kind.upper()}({C}, {H}, num_layers={layers}, dtype='{dtype}', seed=0, **{options})"
+
+
+every_cell = pytest.mark.parametrize("cell", ["rnn-tanh", "lstm", "gru", "gru-before"])
+
+
+@pytest.mark.parametrize(("dtype", "layers"), [("float32", 1), ("float64", 1), ("float32", 3)])
+@every_cell
+def test_a_step_of_training(cell: str, dtype: str, layers: int) -> None:
+    """x and dx (C each), y of every layer, the tape; between the layers of a stack two gradients in turn."""
+    measured = bytes_per_row(f"""
+        layer = {layer(cell, dtype, layers)}
+        x = np.ones(({N}, T, {C}), "{dtype}")
+        y, _, tape = layer.forward(x)
+        dx, _ = layer.backward(tape, y)
+        """)
+    numbers = 2 * C + layers * (1 + SAVED[CELLS[cell][0]]) * H + min(layers - 1, 2) * H
+    assert_within(measured, SIZE[dtype] * numbers)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@every_cell
+def test_a_step_of_inference(cell: str, layers: int) -> None:
+    """x and the last y; between the layers of a stack two outputs in turn."""
+    measured = bytes_per_row(f"""
+        x = np.ones(({N}, T, {C}), np.float32)
+        y, _ = {layer(cell, "float32", layers)}(x)
+        """)
+    assert_within(measured, 4 * (C + (1 + min(layers - 1, 2)) * H))
+
+
+def test_a_step_of_a_model_with_an_output_at_every_step() -> None:
+    """Beside the layer's: ids of the targets, K logits and their gradients, dy; a product's rows have addresses."""
+    measured = bytes_per_row(f"""
+        model = rf.ManyToMany({C}, 10, cell="lstm", hidden_size={H}, seed=0)
+        model.loss_and_grad(np.ones(({N}, T, {C}), np.float32), np.zeros(({N}, T), int))
+        """)
+    assert_within(measured, 4 * (C + 6 * H + 2 * 10 + H) + 8, addresses=64)
+
+
+def test_a_step_of_a_model_with_one_output() -> None:
+    """No gradient of y, none of x."""
+    measured = bytes_per_row(f"""
+        model = rf.ManyToOne({C}, 10, cell="lstm", hidden_size={H}, seed=0)
+        model.loss_and_grad(np.ones(({N}, T, {C}), np.float32), np.zeros({N}, int))
+        """)
+    assert_within(measured, 4 * (C + 6 * H))
