@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import chart, gemm, machine, report
+from bench import chart, gemm, machine, panels, report
 from bench.peers import RIVALS
 from bench.process import PeerMissing, Worker
 from bench.run import Record, Settings, run
@@ -122,6 +122,9 @@ def measure_products(threads: Sequence[int], settings: Settings, *, quick: bool)
             records.append(record)
             print(gemm.line(record), flush=True)
     print(gemm.closing(records))
+    for count in threads:
+        fraction = panels.measure(threads=count, rounds=settings.rounds)
+        print(f"one sequence, 512 units, {count} threads: panels by turns take {fraction:.2f} of the time of one way")
     return records
 
 

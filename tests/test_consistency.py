@@ -24,6 +24,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "small": {"N": 5, "T": 6, "H": 9, "L": 2},
     "many sequences": {"N": 67, "T": 9, "H": 17, "C": 5},
     "many units": {"N": 3, "T": 7, "H": 140, "C": 33},
+    "one sequence": {"N": 1, "T": 7, "H": 140, "C": 5},
     "many rows": {"N": 40, "T": 30, "H": 8, "C": 3},
 }
 
@@ -43,6 +44,18 @@ def test_threads(cell: str, isa: str, dtype: str, shape: str) -> None:
     for count in (2, 3):
         with rf.threads(count):
             assert_same_bits(run_engine(problem, dtype), alone)
+
+
+@every_shape
+def test_order_of_the_panels(cell: str, isa: str, dtype: str, shape: str) -> None:
+    problem = make_problem(cell, **SHAPES[shape])
+    by_turns = run_engine(problem, dtype)
+    testing.set_one_way_panels(True)
+    try:
+        one_way = run_engine(problem, dtype)
+    finally:
+        testing.set_one_way_panels(False)
+    assert_same_bits(one_way, by_turns)
 
 
 @pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")

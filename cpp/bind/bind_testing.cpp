@@ -5,6 +5,7 @@
 
 #include "../cpu/isa.hpp"
 #include "../cpu/packing.hpp"
+#include "../rnn/plan.hpp"
 #include "arrays.hpp"
 #include "bind.hpp"
 
@@ -96,6 +97,7 @@ void bind_testing(py::module_& parent) {
   m.def("isas", &available_isas);
   m.def("get_isa", [] { return std::string(isa_name()); });
   m.def("set_isa", &set_isa);
+  m.def("set_one_way_panels", &set_one_way_panels);
   bind_type<float>(m);
   bind_type<double>(m);
   bind_probe(m);

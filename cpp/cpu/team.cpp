@@ -118,6 +118,7 @@ class Pool {
  private:
   // As many threads of those wanted as the system gives.
   int hire(int wanted) {
+    if (static_cast<int>(workers_.size()) >= wanted) return wanted;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the threads of the user

@@ -81,7 +81,7 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
   args.packed = panels_.r[at(stage)].data();
   args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_;
   args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
-  args.dh = dh_, args.dc = dc_, args.activation = weights_.arrays.activation;
+  args.dh = dh_, args.dc = dc_, args.one_way = one_way_panels(), args.activation = weights_.arrays.activation;
   return args;
 }
 

@@ -1,6 +1,7 @@
 #include "plan.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <numeric>
 
@@ -132,9 +133,10 @@ constexpr double kBytesPerNsL2 = 60;  // weights read once a step
 constexpr double kBytesPerNsL3 = 20;
 constexpr double kL2Bytes = 1 << 20;
 constexpr double kNsPerUnit = 1.5;  // activations of one unit of one row
-constexpr double kNsPerBarrier = 300;
-constexpr double kNsPerRegion = 3000;  // a team that is awake
-constexpr double kNsPerWake = 100000;  // one that is asleep, on a machine with other work
+constexpr double kNsPerBarrier = 200;
+constexpr double kNsPerRegion = 3000;  // of many steps
+constexpr double kNsPerCall = 1000;    // a region of one step, by a team that is awake
+constexpr double kNsPerWake = 100000;  // by one that is asleep, on a machine with other work
 constexpr double kNsPerStage = 25;
 constexpr Index kChunkBytes = 1 << 18;  // of a thread's input products: they stay in L2 until they are used
 constexpr Index kChunkRows = 96;        // below this, streaming W costs more than computing with it
@@ -168,6 +170,12 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   return schedule;
 }
 
+namespace {
+std::atomic<bool> one_way{false};
+}
+bool one_way_panels() { return one_way.load(std::memory_order_relaxed); }
+void set_one_way_panels(bool value) { one_way = value; }
+
 StepCost::StepCost(Index rows, Index bytes, int threads)
     : rows_(static_cast<double>(rows)), bytes_(static_cast<double>(bytes)), threads_(threads) {}
 
@@ -178,8 +186,8 @@ void StepCost::add(const CellSpec& cell, Index C, Index H) {
   hidden_ += step_ns(rows_, std::ceil(h / p), K, cell, bytes_) + cell.stages * kNsPerBarrier;
 }
 
-Schedule StepCost::schedule() const {
-  if (threads_ > 1 && std::min(batch_, hidden_) + kNsPerWake < 0.9 * alone_)
+Schedule StepCost::schedule(bool awake) const {
+  if (threads_ > 1 && std::min(batch_, hidden_) + (awake ? kNsPerCall : kNsPerWake) < 0.9 * alone_)
     return {hidden_ < batch_ ? Split::kHidden : Split::kBatch, threads_, 1};
   return {Split::kBatch, 1, 1};
 }

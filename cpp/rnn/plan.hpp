@@ -84,13 +84,17 @@ struct Schedule {
 Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
                        bool training);
 
-// The same for calls of one step each, between which a team falls asleep. Times in nanoseconds.
+// For measurements: whether panels of weights are walked in one order in every step, not up and down by turns.
+bool one_way_panels();
+void set_one_way_panels(bool value);
+
+// The same for calls of one step each. Times in nanoseconds.
 class StepCost {
  public:
   StepCost(Index rows, Index bytes, int threads);
   void add(const CellSpec& cell, Index C, Index H);  // a layer
   double alone() const { return alone_; }
-  Schedule schedule() const;
+  Schedule schedule(bool awake) const;  // whether the team still waits for work, or sleeps
 
  private:
   const double rows_, bytes_;

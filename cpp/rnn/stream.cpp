@@ -11,7 +11,8 @@ namespace rnnfast {
 namespace {
 
 constexpr double kSlowNs = 20000;
-constexpr Index kSharedHead = 1 << 18;  // multiplications from which a second thread pays
+constexpr std::int64_t kRecentNs = 500 * kSpinUs;  // half the time that a team stays awake
+constexpr Index kSharedHead = 1 << 18;             // multiplications from which a second thread pays
 
 template <class Real>
 StepCost cost_of(const Stack<Real>& layers, Index batch, int threads) {
@@ -34,15 +35,17 @@ Stream<Real>::Stream(Stack<Real> layers, Index batch, StreamHead<Real> head)
   out_rows_.resize(static_cast<std::size_t>(batch));
 }
 
+// How the next step is shared: a team that was hardly left waiting is still awake.
 template <class Real>
 Schedule Stream<Real>::schedule() {
-  if (!slow_) return schedule_;
   const int threads = num_threads();
   if (threads != scheduled_for_) {
-    schedule_ = cost_of(layers_, batch_, threads).schedule();
+    const StepCost cost = cost_of(layers_, batch_, threads);
+    awake_ = cost.schedule(true), asleep_ = cost.schedule(false);
     scheduled_for_ = threads;
   }
-  return schedule_;
+  if (awake_.threads == 1) return awake_;
+  return nanoseconds_since(last_end_) < kRecentNs ? awake_ : asleep_;
 }
 
 // The outputs of some rows, given all rows' h.
@@ -69,6 +72,7 @@ void Stream<Real>::step(const StepInput<Real>& x, Real* out) {
   };
   run_team(plan.threads, std::cref(run));  // by reference: a copy of the closure would be allocated
   stepper_.advance();
+  if (awake_.threads > 1) last_end_ = Clock::now();
 }
 
 template <class Real>

@@ -10,6 +10,8 @@ import numpy as np
 
 from rnnfast.demo.twin_layer import F32, GruLayer, Ids, Packed, Twin, cross_entropy
 
+PAUSE = 0.03  # seconds
+
 
 class GruTwin(Twin):
     """A model with the parameters of ``ManyToOne`` or ``OneToMany`` (GRU, one layer), trained by NumPy alone.
@@ -142,7 +144,9 @@ def time_side_by_side(ours: Callable[[int], object], twins: Callable[[int], obje
     """Return how many times faster ``ours`` is, over at most five batches.
 
     The two take turns for ``rounds`` rounds, and each is given its best time for every batch: what else runs on the
-    machine then matters little. Both are called with the number of a batch, from 1; batch 0 comes first, untimed.
+    machine then matters little. A pause before each lets the other's threads fall asleep: those of a BLAS keep a core
+    busy for some 20 ms after their last product. Both are called with the number of a batch, from 1; batch 0 comes
+    first, untimed.
     """
     ours(0)
     twins(0)
@@ -151,6 +155,7 @@ def time_side_by_side(ours: Callable[[int], object], twins: Callable[[int], obje
     for k in range(rounds):
         batch = k % batches
         for side, step in enumerate((ours, twins)):
+            time.sleep(PAUSE)
             start = time.perf_counter()
             step(1 + batch)
             best[side, batch] = min(best[side, batch], time.perf_counter() - start)
