@@ -54,9 +54,7 @@ class Recurrent(Module):
         self.bidirectional = bool(bidirectional)
         self.directions = 2 if bidirectional else 1
         rng = np.random.default_rng(seed)
-        shapes = stack_shapes(
-            self.gates, self.input_size, self.hidden_size, self.num_layers, bias=bias, directions=self.directions
-        )
+        shapes = stack_shapes(self.gates, input_size, hidden_size, num_layers, bias=bias, directions=self.directions)
         bound = 1 / math.sqrt(hidden_size)
         self._parameters = {
             name: Parameter(uniform(shape, bound, rng=rng, dtype=self.dtype)) for name, shape in shapes.items()
@@ -211,9 +209,8 @@ class Recurrent(Module):
         tape.require(self, self._versions())
         grad_y = None
         if dy is not None:
-            grad_y = _ops.sequences(
-                "dy", dy, self.directions * self.hidden_size, self.dtype, time_major=self.time_major
-            )
+            width = self.directions * self.hidden_size
+            grad_y = _ops.sequences("dy", dy, width, self.dtype, time_major=self.time_major)
             if grad_y.shape[:2] != (tape.sequences, tape.steps):
                 raise ValueError(
                     f"dy: the shape of y, N = {tape.sequences} and T = {tape.steps}, is required, got {np.shape(dy)}"
