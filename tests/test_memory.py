@@ -66,7 +66,14 @@ def layer(cell: str, dtype: str, layers: int) -> str:
 every_cell = pytest.mark.parametrize("cell", ["rnn-tanh", "lstm", "gru", "gru-before"])
 
 
-@pytest.mark.parametrize(("dtype", "layers"), [("float32", 1), ("float64", 1), ("float32", 3)])
+@pytest.mark.parametrize(
+    ("dtype", "layers"),
+    [
+        ("float32", 1),
+        pytest.param("float64", 1, marks=pytest.mark.slow),
+        pytest.param("float32", 3, marks=pytest.mark.slow),
+    ],
+)
 @every_cell
 def test_a_step_of_training(cell: str, dtype: str, layers: int) -> None:
     """x and dx (C each), y of every layer, the tape; between the layers of a stack two gradients in turn."""
@@ -80,7 +87,7 @@ def test_a_step_of_training(cell: str, dtype: str, layers: int) -> None:
     assert_within(measured, SIZE[dtype] * numbers)
 
 
-@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("layers", [pytest.param(1, marks=pytest.mark.slow), 3])
 @every_cell
 def test_a_step_of_inference(cell: str, layers: int) -> None:
     """x and the last y; between the layers of a stack two outputs in turn."""
