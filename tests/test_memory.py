@@ -58,9 +58,10 @@ def assert_within(measured: float, expected: float, addresses: int = 0) -> None:
     assert measured - 1.02 * expected <= 8 + addresses, f"{measured:.1f} bytes instead of {expected:.1f}"
 
 
-def layer(cell: str, dtype: str, layers: int) -> str:
+def layer(cell: str, dtype: str, layers: int, directions: int = 1) -> str:
     kind, options = CELLS[cell]
-    return f"rf.{kind.upper()}({C}, {H}, num_layers={layers}, dtype='{dtype}', seed=0, **{options})"
+    sizes = f"{C}, {H}, num_layers={layers}, bidirectional={directions == 2}"
+    return f"rf.{kind.upper()}({sizes}, dtype='{dtype}', seed=0, **{options})"
 
 
 every_cell = pytest.mark.parametrize("cell", ["rnn-tanh", "lstm", "gru", "gru-before"])
@@ -85,6 +86,21 @@ def test_a_step_of_training(cell: str, dtype: str, layers: int) -> None:
         """)
     numbers = 2 * C + layers * (1 + SAVED[CELLS[cell][0]]) * H + min(layers - 1, 2) * H
     assert_within(measured, SIZE[dtype] * numbers)
+
+
+@pytest.mark.slow
+@every_cell
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_step_of_training_in_both_directions(cell: str, layers: int) -> None:
+    """Twice all that belongs to units; and du where no gates are saved, because dx is a sum over both directions."""
+    measured = bytes_per_row(f"""
+        layer = {layer(cell, "float32", layers, directions=2)}
+        x = np.ones(({N}, T, {C}), np.float32)
+        y, _, tape = layer.forward(x)
+        dx, _ = layer.backward(tape, y)
+        """)
+    saved = SAVED[CELLS[cell][0]]
+    assert_within(measured, 4 * (2 * C + 2 * H * (layers * (1 + (saved or 1)) + min(layers - 1, 2))))
 
 
 @pytest.mark.parametrize("layers", [pytest.param(1, marks=pytest.mark.slow), 3])
