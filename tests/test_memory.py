@@ -88,6 +88,15 @@ def test_a_step_of_training(cell: str, dtype: str, layers: int) -> None:
     assert_within(measured, SIZE[dtype] * numbers)
 
 
+def test_a_step_forward_with_dropout() -> None:
+    """x, and of every layer y and the tape: masks are not stored, nor is what they leave."""
+    measured = bytes_per_row(f"""
+        layer = rf.GRU({C}, {H}, num_layers=3, dropout=0.5, seed=0)
+        y, _, tape = layer.forward(np.ones(({N}, T, {C}), np.float32))
+        """)
+    assert_within(measured, 4 * (C + 3 * (1 + SAVED["gru"]) * H))
+
+
 @pytest.mark.slow
 @every_cell
 @pytest.mark.parametrize("layers", [1, 3])
