@@ -25,7 +25,20 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "gru": ("gru", {"reset_after": True}),
     "gru-before": ("gru", {"reset_after": False}),
 }
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+_OTHER = ("hard_sigmoid", 0.3, 0.4)
+# Cells that share most of their code with those above, and are tested on fewer problems.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "rnn-clipped": ("rnn", {"activation": "tanh", "clip": 0.4}),
+    "rnn-leaky": ("rnn", {"activation": "relu", "leak": 0.3}),
+    "rnn-leaky-softplus": ("rnn", {"activation": "softplus", "leak": 0.75, "clip": 0.5}),
+    "lstm-peephole": ("lstm", {}),
+    "lstm-coupled": ("lstm", {"coupled": True}),
+    "lstm-coupled-peephole": ("lstm", {"coupled": True, "activations": (_OTHER, "tanh", "identity")}),
+    "lstm-activations": ("lstm", {"activations": (_OTHER, ("scaled_tanh", 1.2, 0.8), "softsign"), "clip": 0.9}),
+    "gru-activations": ("gru", {"activations": (_OTHER, "softsign"), "clip": 0.6}),
+    "gru-before-activations": ("gru", {"activations": ("sigmoid", ("elu", 0.5)), "clip": 0.8, "reset_after": False}),
+}
+KINDS = CELLS | VARIANTS
 SIZES = [1, 2, 7, 8, 9, 15, 16, 17, 31, 33]
 
 Result = dict[str, np.ndarray]
@@ -64,6 +77,23 @@ class Problem:
         return np.arange(steps) >= lengths[:, None]
 
 
+def gates_of(cell: str) -> int:
+    """Blocks of H rows in a cell's matrices."""
+    kind, choice = KINDS[cell]
+    return {"rnn": 1, "lstm": 3 if choice.get("coupled") else 4, "gru": 3}[kind]
+
+
+def shapes_of(cell: str, C: int, H: int, bias: bool) -> dict[str, tuple[int, ...]]:
+    """Of the parameters of one layer and direction that reads C numbers."""
+    rows = gates_of(cell) * H
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, C), "weight_hh": (rows, H)}
+    if bias:
+        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+    if "peephole" in cell:
+        shapes["weight_ph"] = (gates_of(cell) - 1, H)
+    return shapes
+
+
 @cache
 def make_problem(
     cell: str,
@@ -81,19 +111,14 @@ def make_problem(
 ) -> Problem:
     """A random problem; the same arguments give the same one. Weights have PyTorch's scale U(+-1/sqrt(H))."""
     rng = np.random.default_rng([zlib.crc32(cell.encode()), N, T, C, H, L, ragged])
-    kind = CELLS[cell][0]
     D = 1 + bidirectional
     params = {}
     for layer in range(L):
         for suffix in (f"_l{layer}", f"_l{layer}_reverse")[:D]:
-            inputs = C if layer == 0 else D * H
-            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (GATES[kind] * H, inputs)}
-            shapes["weight_hh"] = (GATES[kind] * H, H)
-            if bias:
-                shapes |= {"bias_ih": (GATES[kind] * H,), "bias_hh": (GATES[kind] * H,)}
+            shapes = shapes_of(cell, C if layer == 0 else D * H, H, bias)
             params |= {name + suffix: _exact(rng.uniform(-1, 1, s) / np.sqrt(H)) for name, s in shapes.items()}
     lengths = rng.permutation(np.r_[0, T, rng.integers(1, T + 1, max(N - 2, 0))][:N]) if ragged else None
-    states = 2 if kind == "lstm" else 1
+    states = 2 if KINDS[cell][0] == "lstm" else 1
     problem = Problem(
         cell,
         params,
@@ -112,8 +137,12 @@ def make_problem(
 
 def build_layer(problem: Problem, dtype: str, **options: Any) -> Any:
     """The engine's layer with the problem's weights."""
-    kind, choice = CELLS[problem.cell]
+    kind, choice = KINDS[problem.cell]
     bias = "bias_ih_l0" in problem.params
+    if "weight_ph_l0" in problem.params:
+        options["peephole"] = True
+    if "h0" in problem.params:
+        options["learn_initial_state"] = True
     make = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[kind]
     sizes = (problem.x.shape[2], problem.hidden)
     if problem.bidirectional:
@@ -136,7 +165,7 @@ def run_engine(problem: Problem, dtype: str) -> Result:
 
 def run_reference(problem: Problem, dtype: str = "float64") -> Result:
     """The same by the reference."""
-    kind, choice = CELLS[problem.cell]
+    kind, choice = KINDS[problem.cell]
     params = {name: value.astype(dtype) for name, value in problem.params.items()}
     state = None if problem.state is None else bundle([s.astype(dtype) for s in problem.state])
     x = problem.x.astype(dtype)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import reference
-from tests.comparison import CELLS, GATES, Problem, Result, bundle, collect, run_reference
+from tests.comparison import KINDS, Problem, Result, bundle, collect, gates_of, run_reference
 
 Mutant = Callable[[Problem], Result | None]
 MUTANTS: dict[str, Mutant] = {}
@@ -33,7 +33,7 @@ def with_params(problem: Problem, change: Callable[[str, np.ndarray], np.ndarray
 
 def solve(problem: Problem, edit: Callable[[reference.Tape], reference.Tape], **options: Any) -> Result:
     """Solve the problem, with the tape changed between forward and backward."""
-    kind, choice = CELLS[problem.cell]
+    kind, choice = KINDS[problem.cell]
     state = None if problem.state is None else bundle(problem.state)
     choice = {"lengths": problem.lengths, "resets": problem.resets, **choice, **options}
     y, last, tape = reference.forward(kind, problem.params, problem.x, state, **choice)
@@ -53,12 +53,12 @@ def edit_scans(**changes: Callable[[Any], Any]) -> Callable[[reference.Tape], re
 
 def blocks(problem: Problem, value: np.ndarray) -> list[np.ndarray]:
     """A parameter cut into its gates."""
-    return np.split(value.copy(), GATES[CELLS[problem.cell][0]])
+    return np.split(value.copy(), gates_of(problem.cell))
 
 
 def swap_gates(problem: Problem, first: int, second: int) -> Result | None:
     """Two gates exchanged in every parameter and every gradient, so that only their meaning is wrong."""
-    if max(first, second) >= GATES[CELLS[problem.cell][0]]:
+    if max(first, second) >= gates_of(problem.cell):
         return None
 
     def exchange(_: str, value: np.ndarray) -> np.ndarray:
@@ -76,7 +76,7 @@ for pair in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]:
 
 @mutant
 def gates_swapped_in_gradients(problem: Problem) -> Result | None:
-    if GATES[CELLS[problem.cell][0]] == 1:
+    if gates_of(problem.cell) == 1:
         return None
     result = run_reference(problem)
     return result | {n: np.concatenate(blocks(problem, result[n])[::-1]) for n in problem.params}

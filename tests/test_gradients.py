@@ -11,7 +11,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import reference
 from tests.comparison import (
-    CELLS,
+    KINDS,
     SIZES,
     Problem,
     assert_matches,
@@ -132,7 +132,7 @@ def unrolled(problem: Problem) -> list[dict[str, np.ndarray]]:
 
     Layer t is ``h_t = f(x_t, h_{t-1}; W_t)``; the copies are independent parameters and get a gradient each.
     """
-    kind, choice = CELLS[problem.cell]
+    kind, choice = KINDS[problem.cell]
     f = reference.make_cell(kind, **choice)
     names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
     copies = [reference.Weights(*(problem.params[n].copy() for n in names)) for _ in range(problem.x.shape[1])]
@@ -150,7 +150,7 @@ def unrolled(problem: Problem) -> list[dict[str, np.ndarray]]:
 
 def unrolled_loss(problem: Problem, copy: int, name: str, direction: np.ndarray) -> float:
     """Derivative of the loss when the weights of one copy alone move along a direction."""
-    kind, choice = CELLS[problem.cell]
+    kind, choice = KINDS[problem.cell]
     state, total = bundle(problem.state), 0.0
     for t in range(problem.x.shape[1]):
         params = bumped(problem, name, direction).params if t == copy else problem.params

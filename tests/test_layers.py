@@ -305,7 +305,7 @@ def test_several_tapes_live_side_by_side(make: Any) -> None:
 @every_kind
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("proj_size", 2), ("peephole", True)],
+    [("proj_size", 2)],
 )
 def test_options_of_later_are_named(make: Any, option: str, value: Any) -> None:
     if make is not rf.LSTM:

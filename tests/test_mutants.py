@@ -9,10 +9,10 @@ import pytest
 from rnnfast import _ops
 from tests.comparison import (
     CELLS,
-    GATES,
     Problem,
     Result,
     assert_matches,
+    gates_of,
     make_problem,
     run_engine,
     run_reference,
@@ -98,14 +98,14 @@ def test_a_fault_planted_in_the_engine_is_caught(
     fault: str, cell: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine works on wrong weights, and the tests' own comparison must notice."""
-    gates = GATES[CELLS[cell][0]]
+    gates = gates_of(cell)
     if (gates == 1 and "permuted" in fault) or (cell != "gru" and "exchanged" in fault):
         pytest.skip("is no fault in this cell")
     pack = _ops.pack
 
-    def wrong(kind: str, activation: str, *arrays: np.ndarray) -> Any:
-        changed = (np.ascontiguousarray(a, dtype) for a in FAULTY_PACKS[fault](*arrays, gates))
-        return pack(kind, activation, *changed)
+    def wrong(kind: _ops.Cell, *arrays: np.ndarray) -> Any:
+        changed = (np.ascontiguousarray(a, dtype) for a in FAULTY_PACKS[fault](*arrays[:4], gates))
+        return pack(kind, *changed, *arrays[4:])
 
     problem = make_problem(cell, N=4, T=6, C=3, H=5, L=2)
     assert not is_refused(problem, run_engine(problem, dtype), dtype)

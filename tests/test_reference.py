@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnfast import reference
-from tests.comparison import CELLS, Problem, bundle, make_problem, run_reference, unbundle
+from tests.comparison import KINDS, Problem, bundle, make_problem, run_reference, unbundle
 
 STEP = 1e-30
 SHAPES = {"plain": {"ragged": False}, "stacked": {"L": 2}, "both directions": {"L": 2, "bidirectional": True}}
@@ -18,9 +18,10 @@ SHAPES = {"plain": {"ragged": False}, "stacked": {"L": 2}, "both directions": {"
 
 def loss(problem: Problem, **options: Any) -> Any:
     """A scalar whose gradients are ``problem.dy`` and ``problem.dstate``."""
-    kind, choice = CELLS[problem.cell]
+    kind, choice = KINDS[problem.cell]
     choice = {"lengths": problem.lengths, **choice, **options}
-    y, last, _ = reference.forward(kind, problem.params, problem.x, bundle(problem.state), **choice)
+    state = None if problem.state is None else bundle(problem.state)
+    y, last, _ = reference.forward(kind, problem.params, problem.x, state, **choice)
     dy = np.where(problem.padding[..., None], 0, problem.dy)
     return (y * dy).sum() + sum((s * d).sum() for s, d in zip(unbundle(last), problem.dstate, strict=True))
 
@@ -48,7 +49,7 @@ def random_options(problem: Problem, rng: np.random.Generator) -> dict[str, Any]
 def test_gradient_along_random_directions(cell: str, shape: str, extras: bool, rng: np.random.Generator) -> None:
     problem = make_problem(cell, N=4, H=5, **SHAPES[shape])
     options = random_options(problem, rng) if extras else {}
-    kind, choice = CELLS[cell]
+    kind, choice = KINDS[cell]
     choice = {"lengths": problem.lengths, **choice, **options}
     _, _, tape = reference.forward(kind, problem.params, problem.x, bundle(problem.state), **choice)
     dx, dfirst, grads = reference.backward(tape, problem.dy, bundle(problem.dstate))
@@ -129,7 +130,7 @@ def test_padding_reaches_nothing(cell: str) -> None:
 
 def test_each_sequence_alone_equals_the_batch(cell: str) -> None:
     batch = make_problem(cell, N=4, T=6, L=2, bidirectional=True)
-    kind, choice = CELLS[cell]
+    kind, choice = KINDS[cell]
     for n, length in enumerate(batch.lengths if batch.lengths is not None else ()):
         state = bundle(tuple(s[:, n : n + 1] for s in batch.state or ()))
         y, last, _ = reference.forward(kind, batch.params, batch.x[n : n + 1, :length], state, **choice)
@@ -140,7 +141,7 @@ def test_each_sequence_alone_equals_the_batch(cell: str) -> None:
 def test_a_reset_separates_two_sequences(cell: str) -> None:
     """A reset at t equals two calls, the second of which starts from zero, in both directions."""
     problem = make_problem(cell, N=2, T=7, bidirectional=True, ragged=False, start=False)
-    kind, choice = CELLS[cell]
+    kind, choice = KINDS[cell]
     resets = np.zeros((2, 7), bool)
     resets[:, 4] = True
     y, last, _ = reference.forward(kind, problem.params, problem.x, resets=resets, **choice)
@@ -152,7 +153,7 @@ def test_a_reset_separates_two_sequences(cell: str) -> None:
 
 def test_a_reset_at_the_first_step_replaces_the_given_state(cell: str) -> None:
     problem = make_problem(cell, ragged=False)
-    kind, choice = CELLS[cell]
+    kind, choice = KINDS[cell]
     resets = np.zeros(problem.x.shape[:2], bool)
     resets[:, 0] = True
     state = bundle(problem.state)
@@ -213,7 +214,7 @@ TORCH = {"rnn-tanh": "RNN", "rnn-relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
 def test_it_agrees_with_torch(cell: str, bidirectional: bool) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     problem = make_problem(cell, N=4, T=6, C=3, H=5, L=2, bidirectional=bidirectional, ragged=False)
-    kind, choice = CELLS[cell]
+    kind, choice = KINDS[cell]
     names = {"nonlinearity": choice["activation"]} if kind == "rnn" else {}
     peer = getattr(torch.nn, TORCH[cell])(3, 5, 2, batch_first=True, bidirectional=bidirectional, **names)
     peer = peer.double()

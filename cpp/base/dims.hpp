@@ -9,11 +9,39 @@ namespace rnnfast {
 
 using Index = std::int64_t;
 
-enum class Activation : int { kTanh, kRelu, kIdentity };
+// alpha and beta: of the activation, where it has them.
+enum class Activation : int {
+  kTanh,
+  kRelu,
+  kIdentity,
+  kSigmoid,
+  kHardSigmoid,      // alpha x + beta within [0, 1]
+  kHardTanh,         // x within [-1, 1]
+  kSoftsign,         // x / (1 + |x|)
+  kSoftplus,         // log(1 + e^x)
+  kElu,              // x, below 0 alpha (e^x - 1)
+  kLeakyRelu,        // x, below 0 alpha x
+  kThresholdedRelu,  // x, up to alpha 0
+  kScaledTanh,       // alpha tanh(beta x)
+  kAffine            // alpha x + beta
+};
 
-enum class CellKind : int { kRnn, kLstm, kGru, kGruBefore };
-constexpr int kCellKinds = 4;
+// "Any": with activations chosen at run time, LSTMs also with peepholes.
+enum class CellKind : int {
+  kRnn,
+  kLstm,
+  kGru,
+  kGruBefore,
+  kAnyRnn,
+  kLeakyRnn,
+  kAnyLstm,
+  kCoupled,
+  kAnyGru,
+  kAnyGruBefore
+};
+constexpr int kCellKinds = 10;
 constexpr int kMaxStages = 2;
+constexpr int kMaxPeepholes = 3;
 
 // What the product of a stage reads: the hidden state of the step before, or the cell's own auxiliary row.
 enum class Operand : int { kHidden, kAux };
@@ -34,6 +62,12 @@ struct SegmentSpec {
   Operand operand;
 };
 
+// A gate's pre-activation that also sees the cell state, unit by unit: the one before the step, or the step's own.
+struct PeepholeSpec {
+  int gate;
+  bool own;
+};
+
 struct CellSpec {
   const char* name;
   int gates;
@@ -45,35 +79,59 @@ struct CellSpec {
   StageSpec backward[kMaxStages];  // the rows of R whose product with dq gives a gradient; operand says where dq lies
   int segments;
   SegmentSpec segment[kMaxStages];
+  int peepholes;  // at most; a layer has all or none
+  PeepholeSpec peephole[kMaxPeepholes];
 };
 
 constexpr Operand kHid = Operand::kHidden, kAuxRow = Operand::kAux;
 constexpr Source kInGates = Source::kGates, kInAux = Source::kAux;
 
+// What cells of one shape share; the first: one product a step, whose dq is du.
+constexpr CellSpec one_product(const char* name, int gates) {
+  CellSpec s = {};
+  s.name = name, s.gates = gates, s.states = 1, s.stages = 1, s.segments = 1;
+  s.forward[0] = s.backward[0] = {0, gates, kHid};
+  s.segment[0] = {0, gates, kInGates, 0, kHid};
+  return s;
+}
+constexpr CellSpec rnn_spec(const char* name, bool saves_gates) {
+  CellSpec s = one_product(name, 1);
+  s.saves_gates = saves_gates;
+  return s;
+}
+constexpr CellSpec lstm_spec(const char* name, int gates) {
+  CellSpec s = one_product(name, gates);
+  s.states = 2, s.saves_gates = true, s.aux = 1, s.peepholes = gates - 1;
+  for (int gate = 0; gate < gates - 2; ++gate) s.peephole[gate] = {gate, false};
+  s.peephole[gates - 2] = {gates - 1, true};
+  return s;
+}
+constexpr CellSpec gru_spec(const char* name) {
+  CellSpec s = one_product(name, 3);
+  s.saves_gates = true, s.aux = 1, s.segments = 2;
+  s.segment[0] = {0, 2, kInGates, 0, kHid}, s.segment[1] = {2, 1, kInAux, 0, kHid};
+  return s;
+}
+constexpr CellSpec gru_before_spec(const char* name) {
+  CellSpec s = gru_spec(name);
+  s.stages = 2;
+  s.forward[0] = s.backward[0] = {0, 2, kHid}, s.forward[1] = s.backward[1] = {2, 1, kAuxRow};
+  s.segment[1] = {2, 1, kInGates, 2, kAuxRow};
+  return s;
+}
+
 // The one registry of cells, in the order of CellKind.
 constexpr CellSpec kCells[kCellKinds] = {
-    {"rnn", 1, 1, false, 0, 1, {{0, 1, kHid}, {}}, {{0, 1, kHid}, {}}, 1, {{0, 1, kInGates, 0, kHid}, {}}},
-    {"lstm", 4, 2, true, 1, 1, {{0, 4, kHid}, {}}, {{0, 4, kHid}, {}}, 1, {{0, 4, kInGates, 0, kHid}, {}}},
-    {"gru",
-     3,
-     1,
-     true,
-     1,
-     1,
-     {{0, 3, kHid}, {}},
-     {{0, 3, kHid}, {}},
-     2,
-     {{0, 2, kInGates, 0, kHid}, {2, 1, kInAux, 0, kHid}}},
-    {"gru_before",
-     3,
-     1,
-     true,
-     1,
-     2,
-     {{0, 2, kHid}, {2, 1, kAuxRow}},
-     {{0, 2, kHid}, {2, 1, kAuxRow}},
-     2,
-     {{0, 2, kInGates, 0, kHid}, {2, 1, kInGates, 2, kAuxRow}}},
+    rnn_spec("rnn", false),
+    lstm_spec("lstm", 4),
+    gru_spec("gru"),
+    gru_before_spec("gru_before"),
+    rnn_spec("any_rnn", false),
+    rnn_spec("leaky_rnn", true),
+    lstm_spec("any_lstm", 4),
+    lstm_spec("coupled_lstm", 3),
+    gru_spec("any_gru"),
+    gru_before_spec("any_gru_before"),
 };
 
 // static: each object file has its own, also where nothing is inlined and the files differ in instruction set.

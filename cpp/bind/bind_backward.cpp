@@ -34,7 +34,8 @@ std::vector<LayerGradients<Real>> gradients_of(const Stack<Real>& layers,
       return given.is_none() ? nullptr : contiguous_writable<Real>(name, given.cast<py::array>(), formula, shape);
     };
     gradients.push_back({writable(0, "dW", "(G*H, C)", {rows, a.C}), writable(1, "dR", "(G*H, H)", {rows, a.H}),
-                         writable(2, "db_w", "(G*H,)", {rows}), writable(3, "db_r", "(G*H,)", {rows})});
+                         writable(2, "db_w", "(G*H,)", {rows}), writable(3, "db_r", "(G*H,)", {rows}),
+                         writable(4, "dP", "(peepholes, H)", {layers[l]->spec().peepholes, a.H})});
     if (gradients.back().dW == nullptr || gradients.back().dR == nullptr)
       throw py::value_error("gradients: dW and dR are required");
   }

@@ -1,7 +1,10 @@
 // What the bindings of forward and backward share: packed weights, the tape, views of (N, T, .) arrays.
 #pragma once
 #include <algorithm>
+#include <limits>
 #include <memory>
+#include <string>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -13,31 +16,52 @@ namespace rnnfast {
 CellKind cell_named(const std::string& name);
 Activation activation_named(const std::string& name);
 
+// What a layer chooses of its cell's options. activations: name, alpha, beta of f, g and h.
+struct CellChoice {
+  std::vector<std::tuple<std::string, double, double>> activations;
+  double clip, leak;
+  py::object peepholes;
+
+  template <class Real>
+  CellOptions<Real> options(const CellSpec& spec, Index H) const {
+    if (activations.size() != 3) throw py::value_error("activations: three, of f, g and h, are required");
+    if (!(clip > 0)) throw py::value_error("clip: a number above zero is required, got " + std::to_string(clip));
+    const auto function = [&](std::size_t i, double bound) -> ActivationFn<Real> {
+      const auto& [name, alpha, beta] = activations[i];
+      return {
+          activation_named(name), static_cast<Real>(alpha), static_cast<Real>(beta), static_cast<Real>(bound), 0, 0};
+    };
+    const double unbounded = std::numeric_limits<double>::infinity();
+    return {function(0, clip), function(1, clip), function(2, unbounded), static_cast<Real>(leak),
+            optional_contiguous<Real>("peepholes", peepholes, "(peepholes, H)", {spec.peepholes, H})};
+  }
+};
+
 // A layer's packed weights and the arrays they were packed from.
 struct BoundWeights {
   std::variant<std::shared_ptr<const Weights<float>>, std::shared_ptr<const Weights<double>>> value;
   std::vector<py::object> arrays;
 
-  BoundWeights(const std::string& cell, const std::string& activation, const py::array& w, const py::array& r,
+  BoundWeights(const std::string& cell, const CellChoice& choice, const py::array& w, const py::array& r,
                const py::object& b_w, const py::object& b_r)
-      : arrays{w, r, b_w, b_r} {
+      : arrays{w, r, b_w, b_r, choice.peepholes} {
     if (py::isinstance<py::array_t<double>>(w))
-      value = build<double>(cell, activation, w, r, b_w, b_r);
+      value = build<double>(cell, choice, w, r, b_w, b_r);
     else
-      value = build<float>(cell, activation, w, r, b_w, b_r);
+      value = build<float>(cell, choice, w, r, b_w, b_r);
   }
 
   template <class Real>
-  static std::shared_ptr<const Weights<Real>> build(const std::string& cell, const std::string& activation,
+  static std::shared_ptr<const Weights<Real>> build(const std::string& cell, const CellChoice& choice,
                                                     const py::array& w, const py::array& r, const py::object& b_w,
                                                     const py::object& b_r) {
     if (w.ndim() != 2 || r.ndim() != 2) throw py::value_error("w, r: two dimensions are required");
     const CellKind kind = cell_named(cell);
     const Index G = spec_of(kind).gates, H = r.shape(1), C = w.shape(1);
     return std::make_shared<const Weights<Real>>(WeightArrays<Real>{
-        kind, activation_named(activation), C, H, contiguous<Real>("w", w, "(G*H, C)", {G * H, C}),
-        contiguous<Real>("r", r, "(G*H, H)", {G * H, H}), optional_contiguous<Real>("b_w", b_w, "(G*H,)", {G * H}),
-        optional_contiguous<Real>("b_r", b_r, "(G*H,)", {G * H})});
+        kind, C, H, contiguous<Real>("w", w, "(G*H, C)", {G * H, C}), contiguous<Real>("r", r, "(G*H, H)", {G * H, H}),
+        optional_contiguous<Real>("b_w", b_w, "(G*H,)", {G * H}),
+        optional_contiguous<Real>("b_r", b_r, "(G*H,)", {G * H}), choice.options<Real>(spec_of(kind), H)});
   }
 };
 

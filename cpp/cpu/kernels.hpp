@@ -35,6 +35,21 @@ struct Walk {
   Index n0, n1;         // the same share where there are no bounds
 };
 
+// An activation of an input bounded to [-clip, clip]; low, high: its values at the bounds, where nothing passes back.
+template <class Real>
+struct ActivationFn {
+  Activation kind;
+  Real alpha, beta, clip, low, high;
+};
+
+// What a layer of a cell may choose. Cells read what concerns them.
+template <class Real>
+struct CellOptions {
+  ActivationFn<Real> f, g, h;  // of the gates (of an RNN: the one), of the candidate, of c on its way to h
+  Real leak;                   // share of the new state in h
+  const Real* peepholes;       // [CellSpec::peepholes, H], or null for none
+};
+
 template <class Real>
 struct ForwardArgs {
   Walk walk;
@@ -51,7 +66,7 @@ struct ForwardArgs {
   const Real* zero;    // [H] zeros
   bool save;           // keep gates and aux for the backward pass
   bool one_way;        // panels from the first to the last in every step, not up and down by turns
-  Activation activation;
+  const CellOptions<Real>* options;
 };
 
 // One step of a layer's stage, input product included, on the panels [panel0, panel1) of units.
@@ -70,7 +85,7 @@ struct LiveArgs {
   Real* h;                    // [rows, H]
   Real* aux;                  // [rows, H] c, updated in place; or r h_prev between two stages
   Real* gates;                // [rows, G H] between two stages
-  Activation activation;
+  const CellOptions<Real>* options;
 };
 
 template <class Real>
@@ -89,7 +104,7 @@ struct BackwardArgs {
   Real* dh;          // [N, H] in: dL/dh after the last step; running: what bypasses R
   Real* dc;          // [N, H] the same of c; LSTM only
   bool one_way;      // as in forward
-  Activation activation;
+  const CellOptions<Real>* options;
   const Index* firsts;  // `finish`, of unequal sequences: the place at which the walk enters each of them
   Index first_count;
 };
@@ -151,10 +166,13 @@ struct Kernels {
   void (*gemm)(const GemmArgs<Real>&);
   void (*outer)(const OuterArgs<Real>&);
   void (*column_sums)(Index rows, Index cols, const Real* const* a, Real* sums);  // sums[j] += sum_r a[r][j]
+  // sums[j] += sum_r a[r][j] b[r][j]
+  void (*column_dots)(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums);
   // dst [K][valid rounded up to whole vectors]: `valid` numbers at rows[k] + offset, then zeros
   void (*pack_rows)(Index K, Index valid, const Real* const* rows, Index offset, Real* dst);
   void (*dropout)(Index n, const Real* x, Real* y, DropoutKey key, Real scale);  // x and y may be the same
   void (*unary)(Unary kind, Index n, const Real* x, Real* y);
+  void (*activate)(const ActivationFn<Real>& fn, Index n, const Real* x, Real* y);
   NnKernels<Real> nn;
   Probes<Real> probes;
 };

@@ -120,6 +120,13 @@ void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums
   }
 }
 
+template <class Real>
+void add_column_dots(Index rows, const Real* const* a, const Real* const* b, Range columns, Real* sums) {
+  const Real *a_shifted[kRowBlock], *b_shifted[kRowBlock];
+  for (Index r = 0; r < rows; ++r) a_shifted[r] = a[r] + columns.begin, b_shifted[r] = b[r] + columns.begin;
+  kernels<Real>().column_dots(rows, columns.end - columns.begin, a_shifted, b_shifted, sums + columns.begin);
+}
+
 #define RNNFAST_INSTANTIATE(Real)                                                                     \
   template void pack_columns(Index, Index, const Real* const*, Real*);                                \
   template Panels<Real> panels_of_transpose(const Real*, Index, Index);                               \
@@ -128,7 +135,8 @@ void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums
   template void multiply_add(const Panels<Real>&, Index, const Real* const*, Real* const*);           \
   template Index outer_scratch<Real>(Index);                                                          \
   template void add_outer(Index, const Real* const*, Range, const Real* const*, Index, Real*, Real*); \
-  template void add_column_sums(Index, const Real* const*, Range, Real*);
+  template void add_column_sums(Index, const Real* const*, Range, Real*);                             \
+  template void add_column_dots(Index, const Real* const*, const Real* const*, Range, Real*);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)
 #undef RNNFAST_INSTANTIATE

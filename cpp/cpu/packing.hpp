@@ -47,4 +47,8 @@ void add_outer(Index rows, const Real* const* a, Range columns, const Real* cons
 template <class Real>
 void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums);
 
+// sums [cols] += sum over at most kRowBlock rows of a[r] b[r], number by number, columns within the range.
+template <class Real>
+void add_column_dots(Index rows, const Real* const* a, const Real* const* b, Range columns, Real* sums);
+
 }  // namespace rnnfast

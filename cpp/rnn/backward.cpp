@@ -45,7 +45,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   u_ = spec_.saves_gates ? rows_view(saved.gates.data(), width) : window_.view();
   aux_ = rows_view(saved.aux.data(), H_);
   gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, dt_, x_, read_only(u_),
-                                          read_only(aux_), y_, h0_, zeros_.data(), layer_,
+                                          read_only(aux_), y_, h0_, c0_, zeros_.data(), layer_,
                                           layer_ > 0 ? call.dropout : Dropout{}});
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
@@ -81,7 +81,7 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
   args.packed = panels_.r[at(stage)].data();
   args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_;
   args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
-  args.dh = dh_, args.dc = dc_, args.one_way = one_way_panels(), args.activation = weights_.arrays.activation;
+  args.dh = dh_, args.dc = dc_, args.one_way = one_way_panels(), args.options = &weights_.options;
   return args;
 }
 

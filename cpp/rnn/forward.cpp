@@ -92,7 +92,7 @@ ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, c
   args.packed = weights_.r[at(stage)].data(), args.bias = weights_.bias[at(stage)].data();
   args.u = u, args.y = y_, args.aux = aux_;
   args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
-  args.save = call_.saved != nullptr, args.one_way = one_way_panels(), args.activation = weights_.arrays.activation;
+  args.save = call_.saved != nullptr, args.one_way = one_way_panels(), args.options = &weights_.options;
   return args;
 }
 

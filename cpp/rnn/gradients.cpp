@@ -39,6 +39,7 @@ void BlockGradients<Real>::add(Index block, Index part, Index parts, GradientScr
   add_outer(count, scratch.a.data(), columns, scratch.b.data(), C, out.dW, scratch.panels.data());
   if (out.db_w != nullptr) add_column_sums(count, scratch.a.data(), columns, out.db_w);
   for (int i = 0; i < spec.segments; ++i) add_segment(rows, spec.segment[i], part, parts, scratch);
+  for (int i = 0; i < spec.peepholes && out.dP != nullptr; ++i) add_peephole(rows, i, part, parts, scratch);
 }
 
 template <class Real>
@@ -55,6 +56,18 @@ void BlockGradients<Real>::add_segment(Range rows, const SegmentSpec& segment, I
   Real* dR = out.dR + segment.first_gate * H * H;
   add_outer(count, scratch.a.data(), columns, scratch.b.data(), H, dR, scratch.panels.data());
   if (out.db_r != nullptr) add_column_sums(count, scratch.a.data(), columns, out.db_r + segment.first_gate * H);
+}
+
+template <class Real>
+void BlockGradients<Real>::add_peephole(Range rows, int peephole, Index part, Index parts,
+                                        GradientScratch<Real>& scratch) const {
+  const PeepholeSpec& spec_of_it = spec.peephole[peephole];
+  Index count = 0;
+  for_rows(plan, rows, [&](Index row, const Slot& slot) {
+    scratch.a[at(count)] = row_of(u, row, slot.n, slot.t) + spec_of_it.gate * H;
+    scratch.b[at(count++)] = spec_of_it.own ? row_of(aux, row, slot.n, slot.t) : row_before(aux, slot, dt, c0, H, zero);
+  });
+  add_column_dots(count, scratch.a.data(), scratch.b.data(), share(H, parts, part), out.dP + peephole * H);
 }
 
 template struct BlockGradients<float>;

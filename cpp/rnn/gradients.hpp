@@ -12,7 +12,7 @@ struct GradientScratch {
   Buffer<Real> dropped;           // [kRowBlock, C] inputs under the dropout mask
 };
 
-// dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq over the rows of a block.
+// dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq, dP += sum du c over the rows of a block.
 // Blocks are of kRowBlock rows and must be added in one order; a part takes its share of the rows of dW and dR.
 template <class Real>
 struct BlockGradients {
@@ -21,7 +21,7 @@ struct BlockGradients {
   const LayerGradients<Real>& out;
   Index C, H, dt;
   View<const Real> x, u, aux, y;
-  const Real *h0, *zero;
+  const Real *h0, *c0, *zero;
   Index layer;
   Dropout dropout;
 
@@ -32,6 +32,7 @@ struct BlockGradients {
   const Real* input(Index row, const Slot& slot, Index i, GradientScratch<Real>& scratch) const;
   void add_segment(Range rows, const SegmentSpec& segment, Index part, Index parts,
                    GradientScratch<Real>& scratch) const;
+  void add_peephole(Range rows, int peephole, Index part, Index parts, GradientScratch<Real>& scratch) const;
 };
 
 }  // namespace rnnfast

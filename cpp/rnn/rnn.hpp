@@ -46,10 +46,10 @@ struct ForwardCall {
 template <class Real>
 bool forward(const ForwardCall<Real>& call, Interrupt& interrupt);
 
-// Of one direction of a layer. Gradients are added to; db may be null.
+// Of one direction of a layer. Gradients are added to; db and dP may be null.
 template <class Real>
 struct LayerGradients {
-  Real *dW, *dR, *db_w, *db_r;
+  Real *dW, *dR, *db_w, *db_r, *dP;
 };
 
 // x, y, h0, c0, saved: of the forward call; saved is used up. dy: view of zeros where y has no gradient.

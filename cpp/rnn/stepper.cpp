@@ -27,7 +27,7 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
       args.panel1 = weights.forward_panels(stage);
       args.w = live.w[at].data(), args.b_w = live.b_w[at].data();
       args.r = weights.r[at].data(), args.b_r = weights.bias[at].data();
-      args.activation = weights.arrays.activation;
+      args.options = &weights.options;
       stages_.push_back({weights.table.live[static_cast<int>(weights.arrays.cell)][stage], args, layer});
     }
   }

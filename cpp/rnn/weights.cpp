@@ -50,16 +50,37 @@ void pack_transposed_stage(const Weights<Real>& weights, int stage, Buffer<Real>
   }
 }
 
+template <class Real>
+void set_bounds(const Kernels<Real>& table, ActivationFn<Real>& fn) {
+  const Real bounds[] = {-fn.clip, fn.clip};
+  Real values[2];
+  table.activate(fn, 2, bounds, values);
+  fn.low = values[0], fn.high = values[1];
+}
+
+template <class Real>
+Buffer<Real> copy_of(const Real* numbers, Index count) {
+  Buffer<Real> copy(count);
+  std::copy_n(numbers, count, copy.data());
+  return copy;
+}
+
 }  // namespace
 
 template <class Real>
 Weights<Real>::Weights(const WeightArrays<Real>& given)
-    : arrays(given), table(kernels<Real>()), w(panels_of_transpose(given.w, spec().gates * given.H, given.C)) {
+    : arrays(given),
+      table(kernels<Real>()),
+      options(given.options),
+      w(panels_of_transpose(given.w, spec().gates * given.H, given.C)) {
+  for (ActivationFn<Real>* fn : {&options.f, &options.g, &options.h}) set_bounds(table, *fn);
+  if (options.peepholes != nullptr) {
+    peepholes_ = copy_of(options.peepholes, spec().peepholes * given.H);
+    options.peepholes = peepholes_.data();
+  }
   for (int stage = 0; stage < spec().stages; ++stage)
     pack_stage(*this, stage, given.r, given.H, given.b_r, r[at(stage)], bias[at(stage)]);
-  if (given.b_w == nullptr) return;
-  input_bias_ = Buffer<Real>(spec().gates * given.H);
-  std::copy_n(given.b_w, input_bias_.size(), input_bias_.data());
+  if (given.b_w != nullptr) input_bias_ = copy_of(given.b_w, spec().gates * given.H);
 }
 
 template <class Real>

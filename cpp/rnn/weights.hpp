@@ -8,14 +8,14 @@
 
 namespace rnnfast {
 
-// The user's arrays: w [G H, C], r [G H, H], b_w and b_r [G H] or null. They must live, unchanged, until everything was
-// asked for; what was made reads them no more.
+// The user's arrays: w [G H, C], r [G H, H], b_w and b_r [G H] or null, peepholes as in CellOptions. They must live,
+// unchanged, until everything was asked for; what was made reads them no more.
 template <class Real>
 struct WeightArrays {
   CellKind cell;
-  Activation activation;
   Index C, H;
   const Real *w, *r, *b_w, *b_r;
+  CellOptions<Real> options;  // low and high of its activations are not read
 };
 
 template <class Real>
@@ -40,6 +40,7 @@ class Weights {
 
   const WeightArrays<Real> arrays;
   const Kernels<Real>& table;  // of the ISA that packed
+  CellOptions<Real> options;   // with peepholes of its own
   Panels<Real> w;              // W x
   std::array<Buffer<Real>, kMaxStages> r, bias;
 
@@ -47,7 +48,7 @@ class Weights {
   const Real* input_bias() const { return input_bias_.data(); }
 
  private:
-  Buffer<Real> input_bias_;
+  Buffer<Real> input_bias_, peepholes_;
   mutable std::once_flag backward_once_, live_once_;
   mutable Backward backward_;
   mutable Live live_;

@@ -1,4 +1,4 @@
-"""Polynomial coefficients of math-inl.hpp and nn-inl.hpp, by Chebyshev interpolation at 60 digits (near-minimax).
+"""Polynomial coefficients of math-inl.hpp and log-inl.hpp, by Chebyshev interpolation at 60 digits (near-minimax).
 
 Rounded to the target type, highest power first.
 

@@ -46,40 +46,50 @@ static void dropout(Index n, const Real* x, Real* y, DropoutKey key, Real scale)
   }
 }
 
+template <class Real, class Cell, class Stage, class BackwardStage>
+constexpr void set_stage(Kernels<Real>& table, CellKind kind, int stage) {
+  const int cell = static_cast<int>(kind);
+  table.forward_blocks[cell][stage] = kMaxVectors / Stage::kGates;
+  table.forward[cell][stage] = forward_steps<Real, Stage>;
+  table.backward[cell][stage] = backward_steps<Real, Cell, BackwardStage>;
+  table.live[cell][stage] = live_step<Real, Stage>;
+}
+
+template <class Real, class Cell>
+constexpr void set_cell(Kernels<Real>& table, CellKind kind) {
+  set_stage<Real, Cell, typename Cell::Forward, typename Cell::Backward>(table, kind, 0);
+  table.finish[static_cast<int>(kind)] = finish<Real, Cell>;
+}
+
+template <class Real, class Cell>
+constexpr void set_two_stages(Kernels<Real>& table, CellKind kind) {
+  set_cell<Real, Cell>(table, kind);
+  set_stage<Real, Cell, typename Cell::ForwardCandidate, typename Cell::BackwardReset>(table, kind, 1);
+}
+
 template <class Real>
 constexpr Kernels<Real> make_kernels() {
-  using Rnn = Elman<Real>;
-  using L = Lstm<Real>;
-  using After = Gru<Real>;
-  using Before = GruBefore<Real>;
-  return {
-      kLanes<Real>,
-      kGemmVectors,
-      {{4, 0}, {1, 0}, {1, 0}, {2, 4}},
-      kMaxVectors,
-      {{forward_steps<Real, typename Rnn::Forward>, nullptr},
-       {forward_steps<Real, typename L::Forward>, nullptr},
-       {forward_steps<Real, typename After::Forward>, nullptr},
-       {forward_steps<Real, typename Before::Forward>, forward_steps<Real, typename Before::ForwardCandidate>}},
-      {{backward_steps<Real, Rnn, typename Rnn::Backward>, nullptr},
-       {backward_steps<Real, L, typename L::Backward>, nullptr},
-       {backward_steps<Real, After, typename After::Backward>, nullptr},
-       {backward_steps<Real, Before, typename Before::Backward>,
-        backward_steps<Real, Before, typename Before::BackwardReset>}},
-      {{live_step<Real, typename Rnn::Forward>, nullptr},
-       {live_step<Real, typename L::Forward>, nullptr},
-       {live_step<Real, typename After::Forward>, nullptr},
-       {live_step<Real, typename Before::Forward>, live_step<Real, typename Before::ForwardCandidate>}},
-      {finish<Real, Rnn>, finish<Real, L>, finish<Real, After>, finish<Real, Before>},
-      gemm<Real>,
-      outer<Real>,
-      column_sums<Real>,
-      pack_rows<Real>,
-      dropout<Real>,
-      unary<Real>,
-      nn_kernels<Real>(),
-      {2 * kFmaChains * kLanes<Real>, kReadVectors * kLanes<Real>, fma_rounds<Real>, read_all<Real>},
-  };
+  using Paper = Standard<Real>;
+  using Any = Chosen<Real>;
+  Kernels<Real> table = {};
+  table.lanes = kLanes<Real>, table.gemm_vectors = kGemmVectors, table.backward_blocks = kMaxVectors;
+  set_cell<Real, Elman<Real, Simple<Real>>>(table, CellKind::kRnn);
+  set_cell<Real, Lstm<Real, Paper, false>>(table, CellKind::kLstm);
+  set_cell<Real, Gru<Real, Paper>>(table, CellKind::kGru);
+  set_two_stages<Real, GruBefore<Real, Paper>>(table, CellKind::kGruBefore);
+  set_cell<Real, Elman<Real, Any>>(table, CellKind::kAnyRnn);
+  set_cell<Real, Leaky<Real, Any>>(table, CellKind::kLeakyRnn);
+  set_cell<Real, Lstm<Real, Any, false>>(table, CellKind::kAnyLstm);
+  set_cell<Real, Lstm<Real, Any, true>>(table, CellKind::kCoupled);
+  set_cell<Real, Gru<Real, Any>>(table, CellKind::kAnyGru);
+  set_two_stages<Real, GruBefore<Real, Any>>(table, CellKind::kAnyGruBefore);
+  table.gemm = gemm<Real>, table.outer = outer<Real>;
+  table.column_sums = column_sums<Real>, table.column_dots = column_dots<Real>;
+  table.pack_rows = pack_rows<Real>, table.dropout = dropout<Real>;
+  table.unary = unary<Real>, table.activate = activate_all<Real>;
+  table.nn = nn_kernels<Real>();
+  table.probes = {2 * kFmaChains * kLanes<Real>, kReadVectors * kLanes<Real>, fma_rounds<Real>, read_all<Real>};
+  return table;
 }
 
 extern const KernelTable kTable;

@@ -14,7 +14,7 @@ struct LiveUnit {
   Real *gates, *h, *aux;
   const Real* h_prev;
   Index H, n;
-  Activation activation;
+  const CellOptions<Real>* options;
   static constexpr bool save = false;
 
   RNNFAST_INLINE_MEMBER Vec<Real> gate(int g) const {
@@ -26,20 +26,15 @@ struct LiveUnit {
   RNNFAST_INLINE_MEMBER void set_aux(Vec<Real> v) const { store_first(aux, v, n); }
   RNNFAST_INLINE_MEMBER Vec<Real> load_h_prev() const { return load_first(h_prev, n); }
   RNNFAST_INLINE_MEMBER Vec<Real> load_aux_prev() const { return load_first(aux, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> peephole(int k) const { return load_first(options->peepholes + (k + 1) * H - n, n); }
 };
 
 template <class Real, class Stage>
 RNNFAST_INLINE void live_unit(const LiveArgs<Real>& args, Index row, Index unit, const Vec<Real>* u,
                               const Vec<Real> (&q)[Stage::kGates]) {
   const Index H = args.H, at = row * H + unit;
-  const LiveUnit<Real, Stage> m = {u,
-                                   args.gates + row * args.G * H + unit,
-                                   args.h + at,
-                                   args.aux + at,
-                                   args.h_prev + at,
-                                   H,
-                                   H - unit,
-                                   args.activation};
+  const LiveUnit<Real, Stage> m = {
+      u, args.gates + row * args.G * H + unit, args.h + at, args.aux + at, args.h_prev + at, H, H - unit, args.options};
   Stage::apply(q, m);
 }
 

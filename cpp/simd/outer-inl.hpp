@@ -76,14 +76,23 @@ static void outer(const OuterArgs<Real>& args) {
   if (last < kGemmVectors) outer_panels<Real>(args, panels - 1, last);
 }
 
-template <class Real, int NV>
-RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* const* a, Real* sums) {
+// Without b its numbers count as ones.
+template <class Real, int NV, bool kProducts>
+RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* const* a, const Real* const* b,
+                                Real* sums) {
   Vec<Real> acc[NV];
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) acc[v] = Vec<Real>{};
   for (Index r = 0; r < rows; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) acc[v] += load_first(a[r] + j + v * kLanes<Real>, cols - j - v * kLanes<Real>);
+    for (int v = 0; v < NV; ++v) {
+      const Index at = j + v * kLanes<Real>;
+      const Vec<Real> x = load_first(a[r] + at, cols - at);
+      if constexpr (kProducts)
+        acc[v] = fma(x, load_first(b[r] + at, cols - at), acc[v]);
+      else
+        acc[v] += x;
+    }
   }
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) {
@@ -94,11 +103,22 @@ RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* con
 }
 
 // sums[j] += a chain from zero over the rows of one block.
+template <class Real, bool kProducts>
+RNNFAST_INLINE void add_columns(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums) {
+  Index j = 0;
+  for (; j + 4 * kLanes<Real> <= cols; j += 4 * kLanes<Real>)
+    sum_columns<Real, 4, kProducts>(rows, j, cols, a, b, sums);
+  for (; j < cols; j += kLanes<Real>) sum_columns<Real, 1, kProducts>(rows, j, cols, a, b, sums);
+}
+
 template <class Real>
 static void column_sums(Index rows, Index cols, const Real* const* a, Real* sums) {
-  Index j = 0;
-  for (; j + 4 * kLanes<Real> <= cols; j += 4 * kLanes<Real>) sum_columns<Real, 4>(rows, j, cols, a, sums);
-  for (; j < cols; j += kLanes<Real>) sum_columns<Real, 1>(rows, j, cols, a, sums);
+  add_columns<Real, false>(rows, cols, a, nullptr, sums);
+}
+
+template <class Real>
+static void column_dots(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums) {
+  add_columns<Real, true>(rows, cols, a, b, sums);
 }
 
 // dst[k] = the `valid` numbers at rows[k] + offset, then zeros up to whole vectors.

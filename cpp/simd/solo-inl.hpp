@@ -15,7 +15,7 @@ RNNFAST_INLINE ForwardUnit<Real> forward_row(const ForwardArgs<Real>& args, cons
   m.h_prev = before(args.y, args.walk, ref, args.h0, args.H, args.zero);
   m.aux = at(args.aux, ref.row, ref.n, ref.t);
   m.aux_prev = before(args.aux, args.walk, ref, args.c0, args.H, args.zero);
-  m.H = args.H, m.n = args.H, m.save = args.save, m.activation = args.activation;
+  m.H = args.H, m.n = args.H, m.save = args.save, m.options = args.options;
   return m;
 }
 

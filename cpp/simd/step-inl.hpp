@@ -103,7 +103,7 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
     m.h_prev = before(args.y, args.walk, ref, args.h0, H, args.zero) + unit;
     m.aux_prev = before(args.aux, args.walk, ref, args.c0, H, args.zero) + unit;
     m.dh = args.dh + ref.n * H + unit, m.dc = args.dc + ref.n * H + unit;
-    m.H = H, m.activation = args.activation, m.cut = after == kCut;
+    m.H = H, m.options = args.options, m.cut = after == kCut;
     const Real* dy = at(args.dy, ref.row, ref.n, ref.t) + unit;
     // dh holds a part of the gradient at a sequence's end, and between steps where something bypasses R.
     const bool running = after == kEnd || (Cell::kBypass && after >= 0);

@@ -1,10 +1,10 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Gradients = tuple[Array, Array, Array | None, Array | None]
+Gradients = tuple[Array, Array, Array | None, Array | None, Array | None]
 
 __version__: str
 
@@ -16,7 +16,16 @@ def cells() -> list[str]: ...
 
 class Weights:
     def __init__(
-        self, cell: str, activation: str, w: Array, r: Array, b_w: Array | None, b_r: Array | None
+        self,
+        cell: str,
+        activations: Sequence[tuple[str, float, float]],
+        clip: float,
+        leak: float,
+        w: Array,
+        r: Array,
+        b_w: Array | None,
+        b_r: Array | None,
+        peepholes: Array | None,
     ) -> None: ...
 
 class Tape:

@@ -41,7 +41,14 @@ def uniform(
 
 
 def stack_shapes(
-    gates: int, input_size: int, hidden_size: int, num_layers: int, *, bias: bool, directions: int = 1
+    gates: int,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    *,
+    bias: bool,
+    directions: int = 1,
+    peepholes: int = 0,
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a stack's parameters under PyTorch's names, in PyTorch's order.
 
@@ -58,6 +65,8 @@ def stack_shapes(
         shapes[f"weight_hh{suffix}"] = (rows, hidden_size)
         if bias:
             shapes[f"bias_ih{suffix}"] = shapes[f"bias_hh{suffix}"] = (rows,)
+        if peepholes:
+            shapes[f"weight_ph{suffix}"] = (peepholes, hidden_size)
     return shapes
 
 

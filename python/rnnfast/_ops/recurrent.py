@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,26 @@ CoreTape = _core.Tape
 StreamCore = _core.Stream
 
 
-def pack(cell: str, activation: str, w: Array, r: Array, b_w: Array | None, b_r: Array | None) -> Weights:
+_TANH = ("tanh", 0.0, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A cell of the engine's registry and what it chooses; activations are (name, alpha, beta) of f, g and h."""
+
+    name: str
+    gates: int
+    peepholes: int = 0
+    activations: tuple[tuple[str, float, float], ...] = (_TANH, _TANH, _TANH)
+    clip: float = math.inf
+    leak: float = 1.0
+
+
+def pack(
+    cell: Cell, w: Array, r: Array, b_w: Array | None = None, b_r: Array | None = None, peepholes: Array | None = None
+) -> Weights:
     """Pack one layer's weights for the current instruction set; the arrays must not change while in use."""
-    return _core.Weights(cell, activation, w, r, b_w, b_r)
+    return _core.Weights(cell.name, cell.activations, cell.clip, cell.leak, w, r, b_w, b_r, peepholes)
 
 
 def isa() -> str:
@@ -170,9 +189,9 @@ def rnn_backward(
     dy: Array | None,
     dh: Array | None,
     dc: Array | None,
-    gradients: list[tuple[Array, Array, Array | None, Array | None]],
+    gradients: list[_core.Gradients],
     *,
     need_dx: bool = True,
 ) -> tuple[Array | None, Array, Array | None]:
-    """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r), as ``weights``. Returns dx, dh0, dc0."""
+    """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r, dP), as ``weights``. Returns dx, dh0, dc0."""
     return _core.backward(tape, dy, dh, dc, gradients, need_dx)

@@ -1,8 +1,8 @@
 """Recurrent layers."""
 
 from rnnfast.layers.cells import GRU as GRU
-from rnnfast.layers.cells import LSTM as LSTM
 from rnnfast.layers.cells import RNN as RNN
+from rnnfast.layers.lstm import LSTM as LSTM
 from rnnfast.layers.recurrent import Recurrent as Recurrent
 from rnnfast.layers.stream import Stream as Stream
 from rnnfast.layers.stream import Surroundings as Surroundings

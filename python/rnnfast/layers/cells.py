@@ -1,21 +1,24 @@
-"""The three layers."""
+"""The layers without a cell state."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
 import numpy.typing as npt
 
-from rnnfast.init import stack_suffix
-from rnnfast.layers.checks import require_later
+from rnnfast import _ops
+from rnnfast.layers.activations import Activation, known_activation, known_activations, known_clip
 from rnnfast.layers.recurrent import Recurrent
 
-_ACTIVATIONS = ("tanh", "relu", "identity")
+_PLAIN = ("tanh", "relu", "identity")
+_GRU = ("sigmoid", "tanh")
 
 
 class RNN(Recurrent):
     """Elman's recurrent layer.
 
-    ``h_t = activation(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)``
+    ``h_t = activation(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)``; leaky: ``h_t = (1 - leak) h_(t-1) + leak
+    activation(...)``, which is ``tau dh/dt = -h + activation(...)`` in steps of dt, with ``leak = dt / tau``.
 
     Parameters
     ----------
@@ -23,8 +26,10 @@ class RNN(Recurrent):
         C and H.
     num_layers : int
         Layers, each reading the h of the one below.
-    activation : {"tanh", "relu", "identity"}
-        With "identity" and unit weights the layer sums its input, exactly.
+    activation : str or tuple
+        "tanh", "relu", "identity", "sigmoid", "hard_sigmoid", "hard_tanh", "softsign", "softplus", "elu", "leaky_relu",
+        "thresholded_relu", "scaled_tanh" or "affine", alone or with its numbers alpha and beta, ``("elu", 0.5)``; their
+        defaults are those of ONNX. With "identity" and unit weights the layer sums its input, exactly.
     bidirectional : bool
         Whether a second set of weights, named ``..._reverse``, reads each sequence from its end. Its h stands beside
         the first one's, so that y and what the next layer reads are (N, T, 2H) (Schuster and Paliwal 1997).
@@ -38,10 +43,26 @@ class RNN(Recurrent):
         Of parameters, inputs and outputs.
     seed : int, optional
         Of the first weights, drawn from U(-1/sqrt(H), 1/sqrt(H)), and of the dropout masks.
+    clip : float, optional
+        What enters the activation is bounded to [-clip, clip].
+    leak : float
+        dt / tau, within (0, 1].
+    learn_initial_state : bool
+        Whether sequences without a given state start from a parameter ``h0`` (L*D, 1, H), zeros at first, instead of
+        zeros.
+
+    Raises
+    ------
+    ValueError
+        On an unknown activation or a number out of its range.
+    TypeError
+        On another dtype.
 
     References
     ----------
     J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990);
+    H. Jaeger et al., "Optimization and applications of echo state networks with leaky-integrator neurons", Neural
+    Networks 20 (2007);
     M. Schuster, K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45
     (1997).
 
@@ -55,112 +76,49 @@ class RNN(Recurrent):
     ((2, 7, 5), (1, 2, 5))
     """
 
-    gates = 1
-
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         *,
         num_layers: int = 1,
-        activation: str = "tanh",
+        activation: Activation = "tanh",
         bidirectional: bool = False,
         bias: bool = True,
         dropout: float = 0.0,
         time_major: bool = False,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
+        clip: float | None = None,
+        leak: float = 1.0,
+        learn_initial_state: bool = False,
     ) -> None:
-        if activation not in _ACTIVATIONS:
-            raise ValueError(f"activation: one of {', '.join(_ACTIVATIONS)} is required, got {activation!r}")
+        known = known_activation("activation", activation)
+        if not 0 < leak <= 1:
+            raise ValueError(f"leak: dt / tau within (0, 1] is required, got {leak}")
         self.activation = activation
-        super().__init__(
-            "rnn",
-            input_size,
-            hidden_size,
-            activation=activation,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            bias=bias,
-            dropout=dropout,
-            time_major=time_major,
-            dtype=dtype,
-            seed=seed,
+        self.leak = float(leak)
+        plain = known[0] in _PLAIN and clip is None
+        cell = _ops.Cell(
+            name="leaky_rnn" if leak < 1 else "rnn" if plain else "any_rnn",
+            gates=1,
+            activations=(known, known, known),
+            clip=known_clip(clip),
+            leak=self.leak,
         )
-
-
-class LSTM(Recurrent):
-    """Long short-term memory.
-
-    ``i, f, o = sigmoid(.)``, ``g = tanh(.)`` of ``W_ih x_t + b_ih + W_hh h_(t-1) + b_hh``, in blocks i, f, g, o;
-    ``c_t = f c_(t-1) + i g``; ``h_t = o tanh(c_t)``. The state is the tuple ``(h, c)``.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-        C and H.
-    num_layers, bidirectional, bias, dropout, time_major, dtype, seed
-        As of ``RNN``.
-    proj_size, peephole
-        Not available yet.
-    forget_bias : float, optional
-        First value of the forget gate's ``bias_ih``; that of ``bias_hh`` is then 0.
-
-    References
-    ----------
-    S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997);
-    F. A. Gers, J. Schmidhuber, F. Cummins, "Learning to forget", Neural Computation 12 (2000).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import rnnfast as rf
-    >>> layer = rf.LSTM(3, 5, forget_bias=1.0, seed=0)
-    >>> y, (h, c) = layer(np.zeros((2, 7, 3), np.float32))
-    >>> bool((y[:, -1] == h[-1]).all()), c.shape
-    (True, (1, 2, 5))
-    """
-
-    gates = 4
-    has_cell_state = True
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        bias: bool = True,
-        dropout: float = 0.0,
-        time_major: bool = False,
-        dtype: npt.DTypeLike = "float32",
-        seed: int | None = None,
-        proj_size: int = 0,
-        peephole: bool = False,
-        forget_bias: float | None = None,
-    ) -> None:
-        require_later(proj_size=proj_size, peephole=peephole)
-        if forget_bias is not None and not bias:
-            raise ValueError(f"forget_bias: bias=True is required, got forget_bias={forget_bias} without biases")
         super().__init__(
-            "lstm",
+            cell,
             input_size,
             hidden_size,
             num_layers=num_layers,
             bidirectional=bidirectional,
             bias=bias,
             dropout=dropout,
+            learn_initial_state=learn_initial_state,
             time_major=time_major,
             dtype=dtype,
             seed=seed,
         )
-        if forget_bias is not None:
-            forget = np.s_[self.hidden_size : 2 * self.hidden_size]
-            for index in range(self.num_layers * self.directions):
-                suffix = stack_suffix(index, self.directions)
-                self._parameters["bias_ih" + suffix][forget] = forget_bias
-                self._parameters["bias_hh" + suffix][forget] = 0.0
 
 
 class GRU(Recurrent):
@@ -178,6 +136,10 @@ class GRU(Recurrent):
         As of ``RNN``.
     reset_after : bool
         The form of PyTorch, cuDNN and Keras's default; False is that of the paper.
+    activations : sequence of two
+        f of the gates r and z, in place of the sigmoid above, and g of n, in place of tanh; as RNN's ``activation``.
+    clip, learn_initial_state
+        As of ``RNN``.
 
     References
     ----------
@@ -192,8 +154,6 @@ class GRU(Recurrent):
     ((2, 7, 5), (2, 2, 5))
     """
 
-    gates = 3
-
     def __init__(
         self,
         input_size: int,
@@ -207,16 +167,24 @@ class GRU(Recurrent):
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
         reset_after: bool = True,
+        activations: Sequence[Activation] = _GRU,
+        clip: float | None = None,
+        learn_initial_state: bool = False,
     ) -> None:
         self.reset_after = bool(reset_after)
+        f, g = known_activations(activations, _GRU)
+        name = "gru" if reset_after else "gru_before"
+        plain = (f[0], g[0]) == _GRU and clip is None
+        cell = _ops.Cell(name=name if plain else f"any_{name}", gates=3, activations=(f, g, g), clip=known_clip(clip))
         super().__init__(
-            "gru" if reset_after else "gru_before",
+            cell,
             input_size,
             hidden_size,
             num_layers=num_layers,
             bidirectional=bidirectional,
             bias=bias,
             dropout=dropout,
+            learn_initial_state=learn_initial_state,
             time_major=time_major,
             dtype=dtype,
             seed=seed,

@@ -12,9 +12,9 @@ from rnnfast import _ops
 from rnnfast.init import stack_shapes, stack_suffix, uniform
 from rnnfast.layers.call import Inputs, Sequences, read_inputs
 from rnnfast.layers.checks import require_later, require_positive
-from rnnfast.layers.states import State, StateLike, split_state
+from rnnfast.layers.states import STARTS, State, StateLike, first_states, split_state, started
 from rnnfast.layers.stream import Stream
-from rnnfast.layers.tape import PackCache, Tape
+from rnnfast.layers.tape import LAYER_PARTS, PackCache, Tape
 from rnnfast.params import Module, Parameter
 
 Array = npt.NDArray[Any]
@@ -23,20 +23,19 @@ Array = npt.NDArray[Any]
 class Recurrent(Module):
     """Base of RNN, LSTM and GRU: a stack of ``num_layers`` layers of one cell, in D = ``directions``, 1 or 2."""
 
-    gates: ClassVar[int]
     has_cell_state: ClassVar[bool] = False
 
     def __init__(
         self,
-        cell: str,
+        cell: _ops.Cell,
         input_size: int,
         hidden_size: int,
         *,
-        activation: str = "tanh",
         num_layers: int,
         bidirectional: bool,
         bias: bool,
         dropout: float,
+        learn_initial_state: bool,
         time_major: bool,
         dtype: npt.DTypeLike,
         seed: int | None,
@@ -51,17 +50,21 @@ class Recurrent(Module):
             raise ValueError(f"dropout: a probability within [0, 1) is required, got {dropout}")
         self.dropout = float(dropout)
         self.time_major = bool(time_major)
-        self.bidirectional = bool(bidirectional)
-        self.directions = 2 if bidirectional else 1
+        self.bidirectional, self.directions = bool(bidirectional), 2 if bidirectional else 1
         rng = np.random.default_rng(seed)
-        shapes = stack_shapes(self.gates, input_size, hidden_size, num_layers, bias=bias, directions=self.directions)
+        shapes = stack_shapes(
+            cell.gates, self.input_size, self.hidden_size, self.num_layers,
+            bias=bias, directions=self.directions, peepholes=cell.peepholes,
+        )  # fmt: skip
         bound = 1 / math.sqrt(hidden_size)
         self._parameters = {
             name: Parameter(uniform(shape, bound, rng=rng, dtype=self.dtype)) for name, shape in shapes.items()
         }
-        self._dropout_seed = int(rng.integers(2**63))
-        self._calls = 0
-        self._packs = PackCache(cell, activation)
+        self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
+        self._packs = PackCache(cell)
+        first = np.zeros((self.num_layers * self.directions, 1, self.hidden_size), self.dtype)
+        self.learned_state = first_states(first, pair=self.has_cell_state) if learn_initial_state else {}
+        self._parameters |= self.learned_state
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H), ..."""
@@ -69,7 +72,7 @@ class Recurrent(Module):
 
     def _scan_parameters(self, index: int) -> list[Parameter | None]:
         suffix = stack_suffix(index, self.directions)
-        return [self._parameters.get(name + suffix) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        return [self._parameters.get(name + suffix) for name in LAYER_PARTS]
 
     def packed(self) -> list[_ops.Weights]:
         """Return the weights of every layer and direction, of index layer*D + direction, as the engine reads them."""
@@ -87,7 +90,7 @@ class Recurrent(Module):
 
     def _run(self, given: Inputs, state: StateLike, *, save: bool, training: bool) -> tuple[Array, State, Tape | None]:
         N, T = given.x.shape[:2]
-        h0, c0 = self._split_state("state", state, N)
+        (h0, c0), learned = started(self._split_state("state", state, N), self.learned_state, N)
         dropout = (0.0, 0, 0)
         if training and self.dropout > 0 and self.num_layers > 1:
             self._calls += 1
@@ -96,7 +99,7 @@ class Recurrent(Module):
             self.packed(), given.x, h0, c0, given.lengths, resets=given.resets, directions=self.directions,
             time_major=self.time_major, save=save, dropout=dropout,
         )  # fmt: skip
-        tape = None if core is None else Tape(self, core, self._versions(), N, T)
+        tape = None if core is None else Tape(self, core, self._versions(), N, T, learned)
         return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
 
     def __call__(
@@ -114,7 +117,7 @@ class Recurrent(Module):
         x : array (N, T, C) of the layer's dtype, or list of arrays (T_i, C)
             The sequences; (T, N, C) with ``time_major``.
         state : array (L*D, N, H), for LSTM a tuple (h, c) of them, optional
-            The initial state, of index layer*D + direction; zeros by default.
+            The initial state, of index layer*D + direction; by default the learned one, or zeros.
         lengths : integers (N,), optional
             Valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is; the reverse direction
             begins at the sequence's own end.
@@ -207,23 +210,20 @@ class Recurrent(Module):
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {type(tape).__name__}")
         tape.require(self, self._versions())
-        grad_y = None
-        if dy is not None:
-            width = self.directions * self.hidden_size
-            grad_y = _ops.sequences("dy", dy, width, self.dtype, time_major=self.time_major)
-            if grad_y.shape[:2] != (tape.sequences, tape.steps):
-                raise ValueError(
-                    f"dy: the shape of y, N = {tape.sequences} and T = {tape.steps}, is required, got {np.shape(dy)}"
-                )
+        width = self.directions * self.hidden_size
+        grad_y = tape.read_gradient(dy, width, self.dtype, time_major=self.time_major)
         dh, dc = self._split_state("dstate", dstate, tape.sequences)
         gradients = []
         for index in range(self.num_layers * self.directions):
-            w, r, b_w, b_r = (None if p is None else p.grad for p in self._scan_parameters(index))
+            w, r, b_w, b_r, peepholes = (None if p is None else p.grad for p in self._scan_parameters(index))
             assert w is not None
             assert r is not None
-            gradients.append((w, r, b_w, b_r))
+            gradients.append((w, r, b_w, b_r, peepholes))
         tape.used = True
         dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx)
+        for name, d in zip(STARTS, (dh0, dc0), strict=True):
+            if name in tape.learned and d is not None:
+                self.learned_state[name].grad += d.sum(axis=1, keepdims=True)
         if dx is None:
             dx = np.empty((tape.sequences, tape.steps, 0), self.dtype)
         return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)

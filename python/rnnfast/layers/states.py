@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
+from rnnfast.params import Parameter
 
 Array = npt.NDArray[Any]
 State = Array | tuple[Array, Array]
+STARTS = ("h0", "c0")
+Parts = tuple[Array | None, Array | None]
 StateLike = npt.ArrayLike | tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None
 
 
-def split_state(
-    name: str, state: StateLike, shape: tuple[int, int, int], dtype: np.dtype[Any], *, pair: bool
-) -> tuple[Array | None, Array | None]:
+def split_state(name: str, state: StateLike, shape: tuple[int, int, int], dtype: np.dtype[Any], *, pair: bool) -> Parts:
     """Return h and c of the shape (L*D, N, H), None where none is given; c only of cells with a ``pair`` of states.
 
     Raises
@@ -36,3 +38,18 @@ def split_state(
         raise TypeError(f"{name}: a tuple (h, c) is required, got {type(state).__name__}")
     h, c = state
     return _ops.state_array(f"{name}[0]", h, shape, dtype), _ops.state_array(f"{name}[1]", c, shape, dtype)
+
+
+def first_states(value: Array, *, pair: bool) -> dict[str, Parameter]:
+    """Return parameters h0 and, of cells with a ``pair`` of states, c0; each starts as ``value`` (L*D, 1, H)."""
+    return {name: Parameter(value) for name in STARTS[: 1 + pair]}
+
+
+def started(given: Parts, learned: Mapping[str, Parameter], sequences: int) -> tuple[Parts, tuple[str, ...]]:
+    """Replace what is not given by the learned h0 and c0 (L*D, 1, H), where there are any; return their names too."""
+    names = tuple([name for name, part in zip(STARTS, given, strict=True) if part is None and name in learned])
+    h, c = (
+        np.repeat(learned[name].value, sequences, axis=1) if name in names else part
+        for name, part in zip(STARTS, given, strict=True)
+    )
+    return (h, c), names

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops
 from rnnfast.layers.checks import require_positive
-from rnnfast.layers.states import State, StateLike, split_state
+from rnnfast.layers.states import Parts, State, StateLike, split_state, started
 
 if TYPE_CHECKING:
     from rnnfast.layers.recurrent import Recurrent
@@ -55,7 +55,7 @@ class Stream(_ops.StreamCore):
     Attributes
     ----------
     state
-        Copies of all layers' states, (L, N, H), for LSTM a tuple (h, c); may be set, None to zeros.
+        Copies of all layers' states, (L, N, H), for LSTM a tuple (h, c); may be set, None to the learned one or zeros.
     batch_size : int
         Sequences N.
 
@@ -77,7 +77,7 @@ class Stream(_ops.StreamCore):
     True
     """
 
-    __slots__ = ("_block", "_dtype", "_pair", "_shape", "_start", "_time_major", "batch_size")
+    __slots__ = ("_block", "_dtype", "_learned", "_pair", "_shape", "_start", "_time_major", "batch_size")
 
     def __init__(
         self,
@@ -98,13 +98,18 @@ class Stream(_ops.StreamCore):
         self._pair = layer.has_cell_state
         self._time_major = layer.time_major
         self._block = around.block
-        self._start = self._split("start", start)
-        initial = self._start if state is None else self._split("state", state)
+        self._learned, _ = started((None, None), layer.learned_state, self.batch_size)
+        self._start = self._from_learned(self._split("start", start))
+        initial = self._start if state is None else self._from_learned(self._split("state", state))
         super().__init__(weights, self.batch_size, around.step, around.table, around.head, around.bias)
         self._write_state(*initial)
 
-    def _split(self, name: str, state: StateLike) -> tuple[Array | None, Array | None]:
+    def _split(self, name: str, state: StateLike) -> Parts:
         return split_state(name, state, self._shape, self._dtype, pair=self._pair)
+
+    def _from_learned(self, given: Parts) -> Parts:
+        h, c = (a if a is not None else b for a, b in zip(given, self._learned, strict=True))
+        return h, c
 
     @property
     def state(self) -> State:
@@ -114,7 +119,7 @@ class Stream(_ops.StreamCore):
 
     @state.setter
     def state(self, state: StateLike) -> None:
-        self._write_state(*self._split("state", state))
+        self._write_state(*self._from_learned(self._split("state", state)))
 
     def process(self, block: npt.ArrayLike) -> Array:
         """Advance by T steps.
@@ -139,7 +144,7 @@ class Stream(_ops.StreamCore):
         return y.transpose(1, 0, 2) if self._time_major else y
 
     def reset(self, mask: npt.ArrayLike | None = None) -> None:
-        """Go back to the start: zeros, for a model with a context what that one starts with.
+        """Go back to the start: the learned state or zeros, for a model with a context what that one starts with.
 
         Parameters
         ----------

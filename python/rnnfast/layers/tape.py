@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from rnnfast import _ops
 from rnnfast.params import Parameter
@@ -13,7 +17,8 @@ from rnnfast.params import Parameter
 class Tape:
     """What a forward call keeps for ``backward``; single-use.
 
-    It refers to the call's x and y, which must not be modified meanwhile.
+    It refers to the call's x and y, which must not be modified meanwhile. ``learned``: the parameters the call
+    started from.
     """
 
     layer: object
@@ -21,6 +26,7 @@ class Tape:
     versions: tuple[int, ...]
     sequences: int
     steps: int
+    learned: tuple[str, ...] = ()
     used: bool = False
 
     @property
@@ -37,13 +43,27 @@ class Tape:
         if self.versions != versions:
             raise RuntimeError("tape: unchanged parameters are required between forward and backward, got changed ones")
 
+    def read_gradient(
+        self, dy: npt.ArrayLike | None, width: int, dtype: np.dtype[Any], *, time_major: bool
+    ) -> npt.NDArray[Any] | None:
+        """Return dL/dy batch-first; ``None`` stays ``None``. ValueError on another shape than that of y."""
+        if dy is None:
+            return None
+        given = _ops.sequences("dy", dy, width, dtype, time_major=time_major)
+        if given.shape[:2] != (self.sequences, self.steps):
+            N, T = self.sequences, self.steps
+            raise ValueError(f"dy: the shape of y, N = {N} and T = {T}, is required, got {np.shape(dy)}")
+        return given
+
+
+LAYER_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
+
 
 class PackCache:
     """Packed weights of a stack of layers, packed again where a parameter or the instruction set changed."""
 
-    def __init__(self, cell: str, activation: str) -> None:
+    def __init__(self, cell: _ops.Cell) -> None:
         self._cell = cell
-        self._activation = activation
         self._key: tuple[tuple[int, ...], str] | None = None
         self._layers: list[tuple[tuple[int, ...], str, _ops.Weights]] = []
         self._weights: list[_ops.Weights] = []
@@ -53,7 +73,7 @@ class PackCache:
     ) -> list[_ops.Weights]:
         """Return the packed weights, given all parameters' versions and what gives those of one of ``layers``.
 
-        Each direction of a layer counts as one, with (weight_ih, weight_hh, bias_ih or None, bias_hh or None).
+        Each direction of a layer counts as one, with (weight_ih, weight_hh, and or None bias_ih, bias_hh, weight_ph).
         """
         key = (versions, _ops.isa())
         if key != self._key:
@@ -69,7 +89,7 @@ class PackCache:
         versions, isa = tuple(p.version for p in parameters if p is not None), _ops.isa()
         if old is not None and old[:2] == (versions, isa):
             return old
-        w, r, b_w, b_r = (None if p is None else p.value for p in parameters)
+        w, r, b_w, b_r, peepholes = (None if p is None else p.value for p in parameters)
         assert w is not None
         assert r is not None
-        return versions, isa, _ops.pack(self._cell, self._activation, w, r, b_w, b_r)
+        return versions, isa, _ops.pack(self._cell, w, r, b_w, b_r, peepholes)

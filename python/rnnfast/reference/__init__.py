@@ -15,14 +15,16 @@ order of the parameters are PyTorch's.
 array([1., 1., 1.])
 """
 
+from rnnfast.reference.activations import Activation as Activation
+from rnnfast.reference.activations import make_activation as make_activation
+from rnnfast.reference.activations import sigmoid as sigmoid
 from rnnfast.reference.attention import AttentionParams as AttentionParams
 from rnnfast.reference.attention import attend as attend
 from rnnfast.reference.attention import attend_backward as attend_backward
 from rnnfast.reference.attention import attentional as attentional
-from rnnfast.reference.cells import Cell as Cell
-from rnnfast.reference.cells import Weights as Weights
+from rnnfast.reference.base import Cell as Cell
+from rnnfast.reference.base import Weights as Weights
 from rnnfast.reference.cells import make_cell as make_cell
-from rnnfast.reference.cells import sigmoid as sigmoid
 from rnnfast.reference.heads import binary_cross_entropy as binary_cross_entropy
 from rnnfast.reference.heads import embedding as embedding
 from rnnfast.reference.heads import embedding_backward as embedding_backward

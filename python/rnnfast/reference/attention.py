@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnfast.reference.cells import Array
+from rnnfast.reference.base import Array
 from rnnfast.reference.heads import softmax
 
 

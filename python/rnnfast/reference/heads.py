@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.reference.cells import Array, sigmoid
+from rnnfast.reference.activations import sigmoid
+from rnnfast.reference.base import Array
 
 Ids = npt.NDArray[np.integer[Any]]
 

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.reference.cells import Array, Cell, State, Weights, make_cell
+from rnnfast.reference.base import Array, Cell, State, Weights
+from rnnfast.reference.cells import make_cell
 
 Bool = npt.NDArray[np.bool_]
-PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
+STARTS = ("h0", "c0")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,10 @@ class Scan:
 
 @dataclass(frozen=True)
 class Tape:
-    """What :func:`backward` needs: the cell, the scans in the order of states, the masks between layers."""
+    """What :func:`backward` needs: the cell, the scans in the order of states, the masks between layers.
+
+    ``starts``: the states that the parameters h0 and c0 gave.
+    """
 
     cell: Cell
     names: tuple[str, ...]
@@ -44,6 +49,7 @@ class Tape:
     directions: int
     masks: Sequence[Array] | None
     single_state: bool
+    starts: tuple[int, ...] = ()
 
 
 def forward(
@@ -55,8 +61,7 @@ def forward(
     lengths: Sequence[int] | Array | None = None,
     resets: Array | None = None,
     masks: Sequence[Array] | None = None,
-    activation: str = "tanh",
-    reset_after: bool = True,
+    **options: Any,
 ) -> tuple[Array, Array | tuple[Array, ...], Tape]:
     """Run a network over ``x``: at every step ``state = f(x(t), state)`` and ``y(t) = h``.
 
@@ -64,15 +69,16 @@ def forward(
     ----------
     cell : "rnn", "lstm" or "gru".
     params : PyTorch's names and shapes; ``weight_ih_l{k}[_reverse] (G*H, C or D*H)``, ``weight_hh_... (G*H,
-        H)`` and, where there are any, ``bias_ih_... (G*H,)``, ``bias_hh_... (G*H,)``. They say how many
-        layers and directions there are.
+        H)`` and, where there are any, ``bias_ih_... (G*H,)``, ``bias_hh_... (G*H,)``, peepholes ``weight_ph_... (3
+        or 2, H)`` and first states ``h0``, ``c0 (L*D, 1, H)``. They say how many layers and directions there are.
     x : (N, T, C).
-    state : (L*D, N, H), for the LSTM the pair (h, c); zero by default.
+    state : (L*D, N, H), for the LSTM the pair (h, c); by default h0 and c0, or zero.
     lengths : (N,) integers in 0..T. Past a sequence's length y is zero and the state stays as it is; the
         reverse direction starts at the sequence's own end.
     resets : (N, T) bool; True at t separates step t-1 from step t: the state that crosses, in either
         direction, becomes zero.
     masks : L-1 arrays (N, T, D*H) that multiply the input of the layers 1..L-1 (dropout).
+    options : what the cell may choose, see :func:`make_cell`.
 
     Returns
     -------
@@ -84,12 +90,15 @@ def forward(
     >>> y.shape, np.round(y[0, :, 0], 3)
     ((1, 4, 3), array([0.964, 0.964, 0.   , 0.   ]))
     """
-    policy = make_cell(cell, activation=activation, reset_after=reset_after)
+    policy = make_cell(cell, **options)
     steps = x.shape[1]
     valid = _valid(lengths, x.shape[0], steps)
     resets = np.zeros_like(valid) if resets is None else np.asarray(resets, bool) & valid
     layers, directions = _structure(params)
-    given = () if state is None else state if isinstance(state, tuple) else (state,)
+    given: State = () if state is None else state if isinstance(state, tuple) else (state,)
+    starts = tuple(range(policy.states)) if state is None and "h0" in params else ()
+    if starts:
+        given = tuple(np.repeat(params[name], x.shape[0], axis=1) for name in STARTS[: policy.states])
     dtype = np.result_type(np.float32, x, *given, *params.values())
     states = _initial(policy, given, (layers * directions, x.shape[0], params["weight_hh_l0"].shape[1]), dtype)
     final: list[State] = []
@@ -108,7 +117,7 @@ def forward(
         y = np.concatenate(outputs, axis=2)
     stacked = tuple(np.stack(parts) for parts in zip(*final, strict=True))
     single = policy.states == 1
-    return y, stacked[0] if single else stacked, Tape(policy, tuple(params), scans, directions, masks, single)
+    return y, stacked[0] if single else stacked, Tape(policy, tuple(params), scans, directions, masks, single, starts)
 
 
 def backward(
@@ -158,11 +167,14 @@ def backward(
             parts.append(dx)
             for d, value in zip(dstates, first, strict=True):
                 d[index] = value
-            values = (total.W, total.R, total.b_ih, total.b_hh)
+            values = (total.W, total.R, total.b_ih, total.b_hh, total.P)
             grads |= {name + scan.suffix: value for name, value in zip(PARTS, values, strict=True)}
         dy = sum(parts[1:], parts[0])
         if layer and tape.masks is not None:
             dy = dy * tape.masks[layer - 1]
+    for index, name in enumerate(STARTS[: tape.cell.states]):
+        used = index in tape.starts
+        grads[name] = (dstates[index] if used else 0 * dstates[index]).sum(axis=1, keepdims=True)
     return dy, dstates[0] if tape.single_state else tuple(dstates), {name: grads[name] for name in tape.names}
 
 
@@ -180,7 +192,7 @@ def _scan_forward(cell: Cell, scan: Scan, x: Array, state: State) -> tuple[Array
 def _scan_backward(cell: Cell, scan: Scan, dy: Array, dstate: State) -> tuple[Array, State, Weights]:
     w = scan.weights
     dx = np.zeros((*dy.shape[:2], w.W.shape[1]), dy.dtype)
-    total = Weights(np.zeros_like(w.W), np.zeros_like(w.R), np.zeros_like(w.b_ih), np.zeros_like(w.b_hh))
+    total = Weights(*(np.zeros_like(part) for part in (w.W, w.R, w.b_ih, w.b_hh, w.P)))
     for t in reversed(scan.order):
         valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
         dresult = tuple(np.where(valid, d, 0) for d in dstate)
@@ -226,12 +238,12 @@ def _make_scan(
 ) -> Scan:
     suffix = f"_l{layer}" + ("_reverse" if direction else "")
     W, R = (params[name + suffix].astype(dtype) for name in PARTS[:2])
-    none = np.zeros(len(W), dtype)
-    biases = (params.get(name + suffix, none).astype(dtype) for name in PARTS[2:])
+    none = (np.zeros(len(W)), np.zeros(len(W)), np.zeros((0, R.shape[1])))
+    rest = (params.get(name + suffix, zero).astype(dtype) for name, zero in zip(PARTS[2:], none, strict=True))
     steps = range(valid.shape[1])
     cut = np.zeros_like(resets)
     if direction:
         cut[:, :-1] = resets[:, 1:]
     else:
         cut[:] = resets
-    return Scan(suffix, Weights(W, R, *biases), steps[::-1] if direction else steps, valid, cut, {})
+    return Scan(suffix, Weights(W, R, *rest), steps[::-1] if direction else steps, valid, cut, {})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast.reference.attention import AttentionParams, attentional
-from rnnfast.reference.cells import Array
+from rnnfast.reference.base import Array
 from rnnfast.reference.heads import embedding, linear
 from rnnfast.reference.sequence import forward
 

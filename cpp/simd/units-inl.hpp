@@ -1,0 +1,56 @@
+// What a stage of a cell sees of its surroundings, forward and backward.
+#pragma once
+#include "../cpu/kernels.hpp"
+#include "vec-inl.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+// One vector of units of one row. Pointers stand at the first unit, from which n units are left.
+template <class Real>
+struct ForwardUnit {
+  Real* u;  // [G][H] gates, H apart
+  Real *h, *aux;
+  const Real *h_prev, *aux_prev;
+  Index H, n;
+  bool save;
+  const CellOptions<Real>* options;
+
+  RNNFAST_INLINE_MEMBER Vec<Real> gate(int g) const { return load_first(u + g * H, n); }
+  RNNFAST_INLINE_MEMBER void set_gate(int g, Vec<Real> v) const { store_first(u + g * H, v, n); }
+  RNNFAST_INLINE_MEMBER void set_h(Vec<Real> v) const { store_first(h, v, n); }
+  RNNFAST_INLINE_MEMBER void set_aux(Vec<Real> v) const { store_first(aux, v, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_h_prev() const { return load_first(h_prev, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_aux_prev() const { return load_first(aux_prev, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> peephole(int k) const { return load_first(options->peepholes + (k + 1) * H - n, n); }
+};
+
+template <class Real>
+struct BackwardUnit {
+  Real *u, *aux, *dh, *dc;
+  const Real *h, *h_prev, *aux_prev;
+  Index H, n;
+  bool cut;  // no gradient comes back from the step after
+  const CellOptions<Real>* options;
+
+  RNNFAST_INLINE_MEMBER Vec<Real> gate(int g) const { return load_first(u + g * H, n); }
+  RNNFAST_INLINE_MEMBER void set_du(int g, Vec<Real> v) const { store_first(u + g * H, v, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_aux() const { return load_first(aux, n); }
+  RNNFAST_INLINE_MEMBER void set_aux(Vec<Real> v) const { store_first(aux, v, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_h() const { return load_first(h, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_h_prev() const { return load_first(h_prev, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_aux_prev() const { return load_first(aux_prev, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_dc() const { return cut ? Vec<Real>{} : load_first(dc, n); }
+  RNNFAST_INLINE_MEMBER void set_dc(Vec<Real> v) const { store_first(dc, v, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_dh() const { return load_first(dh, n); }
+  RNNFAST_INLINE_MEMBER void set_dh(Vec<Real> v) const { store_first(dh, v, n); }
+  RNNFAST_INLINE_MEMBER Vec<Real> peephole(int k) const { return load_first(options->peepholes + (k + 1) * H - n, n); }
+};
+
+// What the product of a backward stage reads: a range of gates of the row after (or of this row), then gates kept in
+// aux.
+struct DqRange {
+  int first_gate, gates, aux_gates;
+  bool own_row;
+};
+
+}  // namespace rnnfast::RNNFAST_ISA

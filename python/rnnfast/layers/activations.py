@@ -1,0 +1,77 @@
+"""Names and numbers of activations, as users give them and as the engine reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+Activation = str | Sequence[str | float]
+Known = tuple[str, float, float]
+
+# alpha and beta by default, as in ONNX; activations without them take none.
+ACTIVATIONS: dict[str, tuple[float, ...]] = {
+    "tanh": (),
+    "relu": (),
+    "identity": (),
+    "sigmoid": (),
+    "hard_sigmoid": (0.2, 0.5),
+    "hard_tanh": (),
+    "softsign": (),
+    "softplus": (),
+    "elu": (1.0,),
+    "leaky_relu": (0.01,),
+    "thresholded_relu": (1.0,),
+    "scaled_tanh": (1.0, 1.0),
+    "affine": (1.0, 0.0),
+}
+# Their results say on which side of the bend an input was only for such alpha.
+_NOT_NEGATIVE = {"elu", "leaky_relu", "thresholded_relu"}
+
+
+def known_activation(name: str, given: Activation) -> Known:
+    """Return (name, alpha, beta) of ``"elu"`` or ``("elu", 0.5)``; the engine's form.
+
+    Raises
+    ------
+    ValueError
+        On an unknown activation, too many numbers, or numbers it cannot have.
+    TypeError
+        On anything but a name, alone or followed by numbers.
+
+    Examples
+    --------
+    >>> known_activation("activation", ("hard_sigmoid", 0.25))
+    ('hard_sigmoid', 0.25, 0.5)
+    """
+    kind, *numbers = (given,) if isinstance(given, str) else tuple(given)
+    if not isinstance(kind, str) or any(isinstance(n, (str, bool)) for n in numbers):
+        raise TypeError(f"{name}: a name, or a tuple of a name and numbers, is required, got {given!r}")
+    if kind not in ACTIVATIONS:
+        raise ValueError(f"{name}: one of {', '.join(ACTIVATIONS)} is required, got {kind!r}")
+    defaults = ACTIVATIONS[kind]
+    if len(numbers) > len(defaults):
+        raise ValueError(f"{name}: at most {len(defaults)} numbers after {kind!r} are required, got {len(numbers)}")
+    values = [float(n) for n in numbers] + list(defaults[len(numbers) :])
+    alpha, beta, *_ = (*values, 0.0, 0.0)
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"{name}: finite numbers are required, got {given!r}")
+    if (kind in _NOT_NEGATIVE and alpha < 0) or (kind == "scaled_tanh" and alpha == 0):
+        bound = "alpha >= 0" if kind in _NOT_NEGATIVE else "alpha other than 0"
+        raise ValueError(f"{name}: {bound} is required for {kind}, got {alpha}")
+    return kind, alpha, beta
+
+
+def known_activations(given: Sequence[Activation], default: Sequence[str]) -> tuple[Known, ...]:
+    """Return the engine's form of a cell's activations, as many as ``default`` has."""
+    if isinstance(given, str) or len(given) != len(default):
+        raise ValueError(f"activations: {len(default)}, as in {tuple(default)}, are required, got {given!r}")
+    return tuple([known_activation(f"activations[{i}]", each) for i, each in enumerate(given)])
+
+
+def known_clip(clip: float | None) -> float:
+    """Return the bound of the pre-activations; infinity for None."""
+    if clip is None:
+        return math.inf
+    if not clip > 0:
+        raise ValueError(f"clip: a number above zero is required, got {clip}")
+    return float(clip)

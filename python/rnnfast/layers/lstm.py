@@ -1,0 +1,129 @@
+"""The layer with a cell state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast import _ops
+from rnnfast.layers.activations import Activation, known_activations, known_clip
+from rnnfast.layers.checks import require_later
+from rnnfast.layers.recurrent import Recurrent
+
+_ACTIVATIONS = ("sigmoid", "tanh", "tanh")
+
+
+class LSTM(Recurrent):
+    """Long short-term memory.
+
+    ``i, f, o = sigmoid(.)``, ``g = tanh(.)`` of ``W_ih x_t + b_ih + W_hh h_(t-1) + b_hh``, in blocks i, f, g, o;
+    ``c_t = f c_(t-1) + i g``; ``h_t = o tanh(c_t)``. The state is the tuple ``(h, c)``.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        C and H.
+    num_layers, bidirectional, bias, dropout, time_major, dtype, seed
+        As of ``RNN``.
+    proj_size
+        Not available yet.
+    peephole : bool
+        Whether the gates see the cell state: parameters ``weight_ph_l0`` (3, H), ... add ``P_i c_(t-1)`` and ``P_f
+        c_(t-1)`` to what enters i and f, and ``P_o c_t`` to what enters o, unit by unit. Coupled: (2, H), without P_f.
+    forget_bias : float, optional
+        First value of the forget gate's ``bias_ih``; that of ``bias_hh`` is then 0.
+    coupled : bool
+        Whether ``f = 1 - i``: three gates i, g, o, parameters ``weight_ih_l0`` (3*H, C), ...
+    activations : sequence of three
+        f of the gates i, f, o, in place of the sigmoid above, g of the candidate, and h of the cell state on its way
+        out, in place of tanh; as RNN's ``activation``.
+    clip : float, optional
+        What enters f and g is bounded to [-clip, clip].
+    learn_initial_state : bool
+        Whether sequences without a given state start from parameters ``h0`` and ``c0`` (L*D, 1, H), zeros at first,
+        instead of zeros.
+
+    Raises
+    ------
+    ValueError
+        On an unknown activation, or options that exclude each other.
+    TypeError
+        On another dtype.
+
+    References
+    ----------
+    S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997);
+    F. A. Gers, J. Schmidhuber, F. Cummins, "Learning to forget", Neural Computation 12 (2000);
+    F. A. Gers, J. Schmidhuber, "Recurrent nets that time and count", IJCNN (2000);
+    K. Greff et al., "LSTM: a search space odyssey", IEEE Trans. Neural Networks and Learning Systems 28 (2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> layer = rf.LSTM(3, 5, forget_bias=1.0, seed=0)
+    >>> y, (h, c) = layer(np.zeros((2, 7, 3), np.float32))
+    >>> bool((y[:, -1] == h[-1]).all()), c.shape
+    (True, (1, 2, 5))
+    """
+
+    has_cell_state = True
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        bias: bool = True,
+        dropout: float = 0.0,
+        time_major: bool = False,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+        proj_size: int = 0,
+        peephole: bool = False,
+        forget_bias: float | None = None,
+        coupled: bool = False,
+        activations: Sequence[Activation] = _ACTIVATIONS,
+        clip: float | None = None,
+        learn_initial_state: bool = False,
+    ) -> None:
+        require_later(proj_size=proj_size)
+        if forget_bias is not None and not bias:
+            raise ValueError(f"forget_bias: bias=True is required, got forget_bias={forget_bias} without biases")
+        if forget_bias is not None and coupled:
+            raise ValueError(f"forget_bias: a forget gate, coupled=False, is required, got {forget_bias} without one")
+        self.peephole, self.coupled = bool(peephole), bool(coupled)
+        known = known_activations(activations, _ACTIVATIONS)
+        plain = tuple(name for name, *_ in known) == _ACTIVATIONS and clip is None and not peephole
+        cell = _ops.Cell(
+            name="coupled_lstm" if coupled else "lstm" if plain else "any_lstm",
+            gates=4 - self.coupled,
+            peepholes=3 - self.coupled if peephole else 0,
+            activations=known,
+            clip=known_clip(clip),
+        )
+        super().__init__(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            bias=bias,
+            dropout=dropout,
+            learn_initial_state=learn_initial_state,
+            time_major=time_major,
+            dtype=dtype,
+            seed=seed,
+        )
+        if forget_bias is not None:
+            self._open_forget_gates(forget_bias)
+
+    def _open_forget_gates(self, bias: float) -> None:
+        forget = np.s_[self.hidden_size : 2 * self.hidden_size]
+        for name, p in self._parameters.items():
+            if name.startswith("bias_"):
+                p[forget] = bias if name.startswith("bias_ih") else 0.0

@@ -1,0 +1,68 @@
+"""What the cells share: weights, the form of a cell, and the two products of a step.
+
+Legend: N sequences, C inputs, H units, G gates. ``x (N, C)``, states ``(N, H)``, ``W (G*H, C)``, ``R (G*H,
+H)``. ``u = W x + b_ih`` is what the input contributes to the gates and ``q = R h_prev + b_hh`` what the past
+does; ``du`` and ``dq`` are their gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+State = tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The parameters of one layer and direction; also the gradients with respect to them.
+
+    ``W (G*H, C)``, ``R (G*H, H)``, ``b_ih (G*H,)``, ``b_hh (G*H,)``, and the peepholes ``P`` of an LSTM that has
+    them, one row ``(H,)`` for each gate that sees the cell state; none are ``(0, H)``.
+    """
+
+    W: Array
+    R: Array
+    b_ih: Array
+    b_hh: Array
+    P: Array
+
+    def __add__(self, other: Weights) -> Weights:
+        """Sum, tensor by tensor: gradients of several steps add up."""
+        return Weights(
+            self.W + other.W, self.R + other.R, self.b_ih + other.b_ih, self.b_hh + other.b_hh, self.P + other.P
+        )
+
+
+Forward = Callable[[Weights, Array, State], tuple[State, State]]
+Backward = Callable[[Weights, State, State], tuple[Array, State, Weights]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A recurrence ``state = f(x, state; weights)`` and its derivative.
+
+    ``step(weights, x, state) -> (state, saved)`` and
+    ``step_backward(weights, saved, dstate) -> (dx, dstate_prev, dweights)``.
+    """
+
+    gates: int
+    states: int
+    step: Forward
+    step_backward: Backward
+
+
+def inputs(w: Weights, x: Array, h_prev: Array) -> tuple[Array, Array]:
+    """``u`` and ``q``, ``(N, G*H)`` each."""
+    return x @ w.W.T + w.b_ih, h_prev @ w.R.T + w.b_hh
+
+
+def through_weights(w: Weights, x: Array, h_prev: Array, du: Array, dq: Array) -> tuple[Array, Array, Weights]:
+    """Derivative of :func:`inputs`: ``dx``, ``dh_prev`` and the gradients of the weights, summed over N."""
+    grads = Weights(du.T @ x, dq.T @ h_prev, du.sum(0), dq.sum(0), np.zeros_like(w.P))
+    return du @ w.W, dq @ w.R, grads

@@ -1,0 +1,65 @@
+"""One time step of the LSTM in all its forms, and its derivative written out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnfast.reference.activations import Activation
+from rnnfast.reference.base import Array, State, Weights, inputs, through_weights
+
+
+def lstm_step(
+    w: Weights, x: Array, state: State, *, f: Activation, g: Activation, h: Activation, coupled: bool
+) -> tuple[State, State]:
+    """Long short-term memory (Hochreiter and Schmidhuber 1997, forget gate of Gers et al. 2000).
+
+    ``i, f, o = f(u + q)``, ``g = g(u_g + q_g)``, ``c = f c_prev + i g``, ``h = o h(c)``; f is the sigmoid, g and h
+    are tanh; G = 4, in the order i, f, g, o. Coupled (Greff et al. 2017): no gate f of its own, ``f = 1 - i``;
+    G = 3. With peepholes (Gers and Schmidhuber 2000) the pre-activations of i and f contain ``P_i c_prev`` and
+    ``P_f c_prev``, that of o contains ``P_o c``, unit by unit.
+    """
+    h_prev, c_prev = state
+    u, q = inputs(w, x, h_prev)
+    parts = np.split(u + q, 3 if coupled else 4, axis=1)
+    a_i, a_g, a_o = parts[0], parts[-2], parts[-1]
+    a_f = np.zeros_like(a_i) if coupled else parts[1]
+    if len(w.P):
+        a_i = a_i + w.P[0] * c_prev
+        a_f = a_f if coupled else a_f + w.P[1] * c_prev
+    i = f(a_i)
+    forget = 1 - i if coupled else f(a_f)
+    c = forget * c_prev + i * g(a_g)
+    if len(w.P):
+        a_o = a_o + w.P[-1] * c
+    return (f(a_o) * h(c), c), (x, h_prev, c_prev, a_i, a_f, a_g, a_o, c)
+
+
+def lstm_step_backward(
+    w: Weights, saved: State, dstate: State, *, f: Activation, g: Activation, h: Activation, coupled: bool
+) -> tuple[Array, State, Weights]:
+    """``dc`` collects what comes from the next step, from ``h`` and from what o saw; f hands it on to ``c_prev``."""
+    x, h_prev, c_prev, a_i, a_f, a_g, a_o, c = saved
+    dh, dc_next = dstate
+    i, candidate = f(a_i), g(a_g)
+    da_o = dh * h(c) * f.derivative(a_o)
+    dc = dc_next + dh * f(a_o) * h.derivative(c)
+    if len(w.P):
+        dc = dc + w.P[-1] * da_o
+    da_g = dc * i * g.derivative(a_g)
+    if coupled:
+        da_i = dc * (candidate - c_prev) * f.derivative(a_i)
+        dc_prev = dc * (1 - i)
+        parts, seen = [da_i, da_g, da_o], [(da_i, c_prev), (da_o, c)]
+    else:
+        da_i = dc * candidate * f.derivative(a_i)
+        da_f = dc * c_prev * f.derivative(a_f)
+        dc_prev = dc * f(a_f)
+        parts, seen = [da_i, da_f, da_g, da_o], [(da_i, c_prev), (da_f, c_prev), (da_o, c)]
+    da = np.concatenate(parts, axis=1)
+    dx, dh_prev, grads = through_weights(w, x, h_prev, da, da)
+    if len(w.P):
+        for (own, _), p in zip(seen[:-1], w.P[:-1], strict=True):
+            dc_prev = dc_prev + p * own
+        dP = np.stack([(own * what).sum(0) for own, what in seen])
+        grads = Weights(grads.W, grads.R, grads.b_ih, grads.b_hh, dP)
+    return dx, (dh_prev, dc_prev), grads
