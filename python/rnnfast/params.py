@@ -40,7 +40,7 @@ class Parameter:
     array([1., 5., 5.])
     """
 
-    __slots__ = ("_data", "grad", "value", "version")
+    __slots__ = ("_bounds", "_data", "grad", "value", "version")
 
     def __init__(self, value: npt.ArrayLike) -> None:
         self._data: Array = np.array(value, order="C")
@@ -48,6 +48,7 @@ class Parameter:
         self.value.flags.writeable = False
         self.grad: Array = np.zeros_like(self._data)
         self.version = 0
+        self._bounds: tuple[Array, Array] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,9 +85,11 @@ class Parameter:
         if new.shape != self.shape:
             raise ValueError(f"array: the parameter's shape {self.shape} is required, got {new.shape}")
         self.begin_update()[...] = new
+        self.settle()
 
     def __setitem__(self, key: Any, array: npt.ArrayLike) -> None:
         self.begin_update()[key] = self._rounded("array", array)
+        self.settle()
 
     def _rounded(self, name: str, array: npt.ArrayLike) -> Array:
         given = np.asarray(array)
@@ -98,6 +101,79 @@ class Parameter:
             largest = np.finfo(self.dtype).max
             raise ValueError(f"{name}: numbers within {self.dtype} (+-{largest:.3g}) are required, got larger ones")
         return new
+
+    def constrain(
+        self, *, mask: npt.ArrayLike | None = None, sign: npt.ArrayLike | None = None, limit: float | None = None
+    ) -> None:
+        """Keep the value within bounds from now on, element by element; replaces earlier bounds.
+
+        Every write, an optimiser's step included, is followed by ``value = min(max(value, low), high)``; elements that
+        are held at zero have no gradient in a step and in ``clip_grad_norm``.
+
+        Parameters
+        ----------
+        mask : bool, of a shape that broadcasts to the parameter's, optional
+            False where the element is held at zero: a fixed sparse connectivity.
+        sign : -1, 0 or 1, likewise, optional
+            At most zero, free, at least zero. With one sign for each column of ``weight_hh``, a unit excites or
+            inhibits all others (Dale's law).
+        limit : float, optional
+            Largest magnitude.
+
+        Raises
+        ------
+        ValueError
+            On a shape that does not broadcast, another sign, or a limit below zero.
+
+        References
+        ----------
+        H. F. Song, G. R. Yang, X.-J. Wang, "Training excitatory-inhibitory recurrent neural networks for cognitive
+        tasks", PLOS Computational Biology 12 (2016).
+
+        Examples
+        --------
+        >>> p = Parameter(np.array([[1.0, -2.0], [3.0, 4.0]]))
+        >>> p.constrain(mask=[[True, True], [False, True]], sign=[1, -1])
+        >>> p.value
+        array([[ 1., -2.],
+               [ 0.,  0.]])
+        """
+        if limit is not None and not limit >= 0:
+            raise ValueError(f"limit: a number of at least 0 is required, got {limit}")
+        high = np.full(self.shape, np.inf if limit is None else limit, self.dtype)
+        low = -high
+        if sign is not None:
+            signs = self._broadcast("sign", sign)
+            if not np.isin(signs, (-1, 0, 1)).all():
+                raise ValueError("sign: -1, 0 or 1 is required in every element, got others")
+            low[signs > 0] = 0
+            high[signs < 0] = 0
+        if mask is not None:
+            kept = self._broadcast("mask", mask)
+            if kept.dtype != bool:
+                raise ValueError(f"mask: dtype bool is required, got {kept.dtype}")
+            low[~kept] = high[~kept] = 0
+        self._bounds = (low, high)
+        self.version += 1
+        self.settle()
+
+    def _broadcast(self, name: str, given: npt.ArrayLike) -> Array:
+        try:
+            return np.broadcast_to(np.asarray(given), self.shape)
+        except ValueError:
+            shape = np.shape(given)
+            raise ValueError(f"{name}: a shape that broadcasts to {self.shape} is required, got {shape}") from None
+
+    def settle(self) -> None:
+        """Bring the value back within its bounds, as a part of the last write."""
+        if self._bounds is not None:
+            np.clip(self._data, *self._bounds, out=self._data)
+
+    def drop_held_grad(self) -> None:
+        """Set the gradient of elements that are held at zero to zero."""
+        if self._bounds is not None:
+            low, high = self._bounds
+            self.grad[(low == 0) & (high == 0)] = 0
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.shape}, dtype={self.dtype})"

@@ -67,7 +67,11 @@ class Optimizer(ABC):
     def step(self) -> None:
         """Update every parameter from its ``grad``."""
         params = self._bound().values()
+        for p in params:
+            p.drop_held_grad()
         self._update([p.begin_update() for p in params], [p.grad for p in params])
+        for p in params:
+            p.settle()
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -139,7 +143,10 @@ def clip_grad_norm(params: Params, max_norm: float) -> float:
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm: a number > 0 required, got {max_norm}")
-    grads = [p.grad for p in named_params(params).values()]
+    every = named_params(params).values()
+    for p in every:
+        p.drop_held_grad()
+    grads = [p.grad for p in every]
     norm = math.sqrt(_ops.squared_norm(grads))
     factor = max_norm / (norm + 1e-6)
     if not factor >= 1:
