@@ -67,12 +67,14 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
 
 py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index directions, const py::array& x,
                         const py::object& h0, const py::object& c0, const py::object& lengths, const py::object& resets,
-                        bool time_major, bool save, double p, std::uint64_t seed, std::uint64_t call) {
+                        bool time_major, bool save, const std::tuple<double, double, double>& dropout,
+                        std::uint64_t seed, std::uint64_t call) {
   if (layers.empty() || directions < 1 || directions > 2 || static_cast<Index>(layers.size()) % directions != 0)
     throw py::value_error("layers: one or two directions of at least one are required");
   const BatchArrays batch{lengths, resets};
   const auto run = layers[0]->value.index() == 0 ? &forward_typed<float> : &forward_typed<double>;
-  return run(layers, directions, x, h0, c0, batch, time_major, save, {p, seed, call});
+  return run(layers, directions, x, h0, c0, batch, time_major, save,
+             {std::get<0>(dropout), std::get<1>(dropout), std::get<2>(dropout), seed, call});
 }
 
 }  // namespace

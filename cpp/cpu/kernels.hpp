@@ -56,16 +56,18 @@ struct ForwardArgs {
   Index s0, s1;          // steps, in the walk's direction
   Index panel0, panel1;  // panels of units
   Index H;
-  const Real* packed;  // [panel][K][blocks * gates][lanes], the stage's rows of R
-  const Real* bias;    // [panel][blocks * gates][lanes] of b_hh
-  View<Real> u;        // in: W x + b_ih [G H]; out: the gates
-  View<Real> y;        // h; read one step back
-  View<Real> aux;      // c, q_n or r h_prev [H]; read one step back
-  const Real* h0;      // [N, H]
-  const Real* c0;      // [N, H]; LSTM only
-  const Real* zero;    // [H] zeros
-  bool save;           // keep gates and aux for the backward pass
-  bool one_way;        // panels from the first to the last in every step, not up and down by turns
+  const Real* packed;    // [panel][K][blocks * gates][lanes], the stage's rows of R
+  const Real* bias;      // [panel][blocks * gates][lanes] of b_hh
+  View<Real> u;          // in: W x + b_ih [G H]; out: the gates
+  View<Real> y;          // h; read one step back
+  View<const Real> fed;  // what R reads one step back: h, or h under a mask
+  const Real* fed0;      // the same of h0
+  View<Real> aux;        // c, q_n or r h_prev [H]; read one step back
+  const Real* h0;        // [N, H]
+  const Real* c0;        // [N, H]; LSTM only
+  const Real* zero;      // [H] zeros
+  bool save;             // keep gates and aux for the backward pass
+  bool one_way;          // panels from the first to the last in every step, not up and down by turns
   const CellOptions<Real>* options;
 };
 
@@ -101,6 +103,7 @@ struct BackwardArgs {
   const Real* h0;
   const Real* c0;
   const Real* zero;  // [G H] zeros
+  const Real* mask;  // [N, H] of what R has read; null: none, and for cells that know no mask
   Real* dh;          // [N, H] in: dL/dh after the last step; running: what bypasses R
   Real* dc;          // [N, H] the same of c; LSTM only
   bool one_way;      // as in forward
@@ -137,7 +140,7 @@ struct OuterArgs {
 constexpr Index kRowBlock = 256;
 
 struct DropoutKey {
-  std::uint32_t row[2];     // hash of (seed, call, layer, sequence, step)
+  std::uint32_t row[2];     // hash of (seed, call, purpose, layer, sequence, step)
   std::uint32_t threshold;  // drop where hash < threshold
 };
 
@@ -171,6 +174,7 @@ struct Kernels {
   // dst [K][valid rounded up to whole vectors]: `valid` numbers at rows[k] + offset, then zeros
   void (*pack_rows)(Index K, Index valid, const Real* const* rows, Index offset, Real* dst);
   void (*dropout)(Index n, const Real* x, Real* y, DropoutKey key, Real scale);  // x and y may be the same
+  void (*add_noise)(Index n, Real* y, DropoutKey key, Real scale);  // y += scale times normally distributed numbers
   void (*unary)(Unary kind, Index n, const Real* x, Real* y);
   void (*activate)(const ActivationFn<Real>& fn, Index n, const Real* x, Real* y);
   NnKernels<Real> nn;

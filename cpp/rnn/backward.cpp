@@ -31,7 +31,8 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       dx_(views.dx),
       dh_(call.dh + index * N_ * H_),
       dc_(spec_.states > 1 ? call.dc + index * N_ * H_ : nullptr),
-      zeros_(Buffer<Real>::zeros(std::max<Index>(spec_.gates, N_) * H_)) {
+      zeros_(Buffer<Real>::zeros(std::max<Index>(spec_.gates, N_) * H_)),
+      masks_(recurrent_masks<Real>(call.dropout, index, N_, H_)) {
   h0_ = call.h0 != nullptr ? call.h0 + index * N_ * H_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
   if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
@@ -45,7 +46,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   u_ = spec_.saves_gates ? rows_view(saved.gates.data(), width) : window_.view();
   aux_ = rows_view(saved.aux.data(), H_);
   gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, dt_, x_, read_only(u_),
-                                          read_only(aux_), y_, h0_, c0_, zeros_.data(), layer_,
+                                          read_only(aux_), y_, h0_, c0_, zeros_.data(), masks_.data(), layer_,
                                           layer_ > 0 ? call.dropout : Dropout{}});
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
@@ -81,7 +82,8 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
   args.packed = panels_.r[at(stage)].data();
   args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_;
   args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
-  args.dh = dh_, args.dc = dc_, args.one_way = one_way_panels(), args.options = &weights_.options;
+  args.mask = masks_.data(), args.dh = dh_, args.dc = dc_, args.one_way = one_way_panels(),
+  args.options = &weights_.options;
   return args;
 }
 

@@ -14,6 +14,7 @@ template <class Real>
 ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const Schedule& schedule, View<const Real> x,
                                View<Real> y)
     : call_(call),
+      index_(index),
       layer_(index / call.directions),
       dt_(time_step(index % call.directions)),
       weights_(*call.layers[at(index)]),
@@ -27,7 +28,8 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
       y_(y),
       hn_(call.hn + index * N_ * H_),
       cn_(spec_.states > 1 ? call.cn + index * N_ * H_ : nullptr),
-      zeros_(Buffer<Real>::zeros(std::max<Index>(1, N_) * H_)) {
+      zeros_(Buffer<Real>::zeros(std::max<Index>(1, N_) * H_)),
+      masks_(recurrent_masks<Real>(call.dropout, index, N_, H_)) {
   h0_ = call.h0 != nullptr ? call.h0 + index * N_ * H_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
   const Index rows = call.plan.rows(), G = spec_.gates;
@@ -40,6 +42,10 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
     // Without a backward pass one row a sequence is enough; a cell state is then updated where it is returned.
     if (spec_.states == 1 && spec_.aux > 0) aux_buffer_ = Buffer<Real>(N_ * H_);
     aux_ = {spec_.states > 1 ? cn_ : aux_buffer_.data(), 0, 0, H_, 0};
+  }
+  if (masks_.size() > 0) {
+    fed_ = Buffer<Real>(N_ * H_);
+    for (Index i = 0; i < N_ * H_; ++i) fed_.data()[i] = h0_[i] * masks_.data()[i];
   }
   Index chunk_rows = 0;
   for (Index s = 0; s < call.plan.steps(); s += schedule_.chunk)
@@ -84,6 +90,22 @@ void ForwardScan<Real>::project(Index count, Scratch& scratch) {
 }
 
 template <class Real>
+void ForwardScan<Real>::add_noise(const Slot& slot, const View<Real>& u) const {
+  if (call_.dropout.noise == 0) return;
+  weights_.table.add_noise(spec_.gates * H_, row_of(u, slot.row, slot.n, slot.t),
+                           noise_key(call_.dropout, index_, slot), static_cast<Real>(call_.dropout.noise));
+}
+
+// What R reads after step s, of the part's sequences.
+template <class Real>
+void ForwardScan<Real>::feed(Index s, Index part, Range units) {
+  parts_.for_rows(s, part, [&](const Slot& slot) {
+    const Real *h = row_of(y_, slot.row, slot.n, slot.t), *mask = masks_.data() + slot.n * H_;
+    for (Index i = units.begin; i < units.end; ++i) fed_.data()[slot.n * H_ + i] = h[i] * mask[i];
+  });
+}
+
+template <class Real>
 ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, const Walk& walk,
                                                 const View<Real>& u) const {
   ForwardArgs<Real> args{};
@@ -91,6 +113,8 @@ ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, c
   args.panel0 = 0, args.panel1 = weights_.forward_panels(stage), args.H = H_;
   args.packed = weights_.r[at(stage)].data(), args.bias = weights_.bias[at(stage)].data();
   args.u = u, args.y = y_, args.aux = aux_;
+  args.fed = read_only(y_), args.fed0 = h0_;
+  if (masks_.size() > 0) args.fed = {fed_.data(), 0, 0, H_, 0}, args.fed0 = fed_.data();
   args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
   args.save = call_.saved != nullptr, args.one_way = one_way_panels(), args.options = &weights_.options;
   return args;
@@ -105,10 +129,12 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   for (Index s = s0; s < s1; ++s)
     parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, u); });
   project(count, scratch);
+  for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Slot& slot) { add_noise(slot, u); });
   const Walk walk = parts_.walk(part, dt_);
-  if (spec_.stages == 1) return kernel[0](stage_args(s0, s1, 0, walk, u));
+  if (spec_.stages == 1 && masks_.size() == 0) return kernel[0](stage_args(s0, s1, 0, walk, u));
   for_steps(s0, s1, dt_, [&](Index s) {
     for (int stage = 0; stage < spec_.stages; ++stage) kernel[stage](stage_args(s, s + 1, stage, walk, u));
+    if (masks_.size() > 0) feed(s, part, {0, H_});
   });
 }
 
@@ -123,6 +149,8 @@ void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& membe
   for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end},
            [&](Index, const Slot& slot) { gather(slot, count++, scratch, u); });
   project(count, scratch);
+  for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end},
+           [&](Index, const Slot& slot) { add_noise(slot, u); });
   member.wait();
   const Walk walk = parts_.walk(0, dt_);
   for_steps(s0, s1, dt_, [&](Index s) {
@@ -133,6 +161,9 @@ void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& membe
       kernel[stage](args);
       member.wait();
     }
+    if (masks_.size() == 0) return;
+    feed(s, 0, share(H_, member.size, member.rank));
+    member.wait();
   });
 }
 

@@ -13,7 +13,8 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 template <class Real>
 GradientScratch<Real> BlockGradients<Real>::new_scratch() const {
   return {std::vector<const Real*>(at(kRowBlock)), std::vector<const Real*>(at(kRowBlock)),
-          Buffer<Real>(outer_scratch<Real>(std::max(C, H))), Buffer<Real>(dropout.p > 0 ? kRowBlock * C : 0)};
+          Buffer<Real>(outer_scratch<Real>(std::max(C, H))), Buffer<Real>(dropout.p > 0 ? kRowBlock * C : 0),
+          Buffer<Real>(masks != nullptr ? kRowBlock * H : 0)};
 }
 
 // x as the layer saw it.
@@ -49,8 +50,14 @@ void BlockGradients<Real>::add_segment(Range rows, const SegmentSpec& segment, I
   Index count = 0;
   for_rows(plan, rows, [&](Index row, const Slot& slot) {
     scratch.a[at(count)] = row_of(dq, row, slot.n, slot.t) + segment.dq_gate * H;
-    scratch.b[at(count++)] =
+    const Real* operand =
         segment.operand == Operand::kAux ? row_of(aux, row, slot.n, slot.t) : row_before(y, slot, dt, h0, H, zero);
+    if (masks != nullptr) {
+      Real* masked = scratch.masked.data() + count * H;
+      for (Index i = 0; i < H; ++i) masked[i] = operand[i] * masks[slot.n * H + i];
+      operand = masked;
+    }
+    scratch.b[at(count++)] = operand;
   });
   const Range columns = share(segment.gates * H, parts, part);
   Real* dR = out.dR + segment.first_gate * H * H;

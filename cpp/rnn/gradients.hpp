@@ -10,6 +10,7 @@ struct GradientScratch {
   std::vector<const Real*> a, b;  // [kRowBlock] rows of the two factors
   Buffer<Real> panels;            // a block of the second factor, packed
   Buffer<Real> dropped;           // [kRowBlock, C] inputs under the dropout mask
+  Buffer<Real> masked;            // [kRowBlock, H] what R has read
 };
 
 // dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq, dP += sum du c over the rows of a block.
@@ -22,6 +23,7 @@ struct BlockGradients {
   Index C, H, dt;
   View<const Real> x, u, aux, y;
   const Real *h0, *c0, *zero;
+  const Real* masks;  // [N, H] of what R has read, or null
   Index layer;
   Dropout dropout;
 

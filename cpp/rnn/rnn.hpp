@@ -11,12 +11,19 @@ namespace rnnfast {
 template <class Real>
 using Stack = std::vector<std::shared_ptr<const Weights<Real>>>;  // by layer and direction, the first reads x
 
-// Between layers. The mask is a function of these numbers and (layer, sequence, step, unit); it is never stored.
+// What is random in a training call: functions of these numbers and (layer and direction, sequence, step, unit), which
+// are never stored.
 struct Dropout {
-  double p = 0;
+  double p = 0;          // of what a layer reads of the one below, anew at every step
+  double recurrent = 0;  // of what R reads, the same at every step of a sequence
+  double noise = 0;      // standard deviation of what is added to u
   std::uint64_t seed = 0, call = 0;
 };
 DropoutKey dropout_key(const Dropout& dropout, Index layer, const Slot& slot);
+DropoutKey noise_key(const Dropout& dropout, Index index, const Slot& slot);
+// [N, H], each 0 or 1 / (1 - recurrent); empty without recurrent dropout.
+template <class Real>
+Buffer<Real> recurrent_masks(const Dropout& dropout, Index index, Index N, Index H);
 
 // What the backward pass needs of one direction of a layer.
 template <class Real>

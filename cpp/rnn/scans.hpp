@@ -28,12 +28,14 @@ class ForwardScan {
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
   void gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u);
   void project(Index count, Scratch& scratch);
+  void add_noise(const Slot& slot, const View<Real>& u) const;
+  void feed(Index s, Index part, Range units);
   ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const View<Real>& u) const;
   View<Real> gates_view(Index s0, Scratch& scratch);
   void copy_states(Range sequences) const;
 
   const ForwardCall<Real>& call_;
-  const Index layer_, dt_;
+  const Index index_, layer_, dt_;
   const Weights<Real>& weights_;
   const CellSpec& spec_;
   const Index H_, C_, N_;
@@ -45,6 +47,7 @@ class ForwardScan {
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *hn_, *cn_;
   Buffer<Real> zeros_, aux_buffer_;
+  Buffer<Real> masks_, fed_;  // [N, H] each: h under the mask, of the latest step
   std::vector<Scratch> scratch_;
   Saved<Real>* saved_ = nullptr;
   bool stop_ = false;  // of a team that waits for each other: what its first member has seen
@@ -94,7 +97,7 @@ class BackwardScan {
   View<Real> u_{}, aux_{};
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *dh_, *dc_;
-  Buffer<Real> zeros_;
+  Buffer<Real> zeros_, masks_;
   Window<Real> window_;  // of u, where the gates were not saved
   std::optional<BlockGradients<Real>> gradients_;
   std::vector<Scratch> scratch_;

@@ -113,7 +113,7 @@ template <class Real>
 struct Standard {
   using V = Vec<Real>;
   using Options = CellOptions<Real>;
-  static constexpr bool kPeepholes = false;
+  static constexpr bool kChosen = false;
   RNNFAST_INLINE_MEMBER static V f(const Options&, V x) { return sigmoid<Real>(x); }
   RNNFAST_INLINE_MEMBER static V g(const Options&, V x) { return tanh<Real>(x); }
   RNNFAST_INLINE_MEMBER static V h(const Options&, V x) { return tanh<Real>(x); }
@@ -127,6 +127,7 @@ template <class Real>
 struct Simple {
   using V = Vec<Real>;
   using Options = CellOptions<Real>;
+  static constexpr bool kChosen = false;
   RNNFAST_INLINE_MEMBER static V f(const Options& options, V x) {
     if (options.f.kind == Activation::kTanh) return tanh<Real>(x);
     if (options.f.kind == Activation::kRelu) return x < V{} ? V{} : x;
@@ -144,7 +145,7 @@ template <class Real>
 struct Chosen {
   using V = Vec<Real>;
   using Options = CellOptions<Real>;
-  static constexpr bool kPeepholes = true;
+  static constexpr bool kChosen = true;
   RNNFAST_INLINE_MEMBER static V f(const Options& options, V x) { return activate<Real>(options.f, x); }
   RNNFAST_INLINE_MEMBER static V g(const Options& options, V x) { return activate<Real>(options.g, x); }
   RNNFAST_INLINE_MEMBER static V h(const Options& options, V x) { return activate<Real>(options.h, x); }

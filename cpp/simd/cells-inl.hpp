@@ -13,6 +13,7 @@ struct Elman {
   using V = Vec<Real>;
   static constexpr int kSavedGates = 0;
   static constexpr bool kBypass = false;
+  static constexpr bool kMask = Act::kChosen;
   struct Forward {
     static constexpr int kGates = 1, kFirstGate = 0;
     static constexpr Operand kOperand = Operand::kHidden;
@@ -34,6 +35,7 @@ struct Leaky {
   using V = Vec<Real>;
   static constexpr int kSavedGates = 1;
   static constexpr bool kBypass = true;
+  static constexpr bool kMask = Act::kChosen;
   struct Forward {
     static constexpr int kGates = 1, kFirstGate = 0;
     static constexpr Operand kOperand = Operand::kHidden;
@@ -66,10 +68,11 @@ struct Lstm {
   static constexpr int kGateCount = kCoupled ? 3 : 4;
   static constexpr int kSavedGates = kGateCount;
   static constexpr bool kBypass = false;
+  static constexpr bool kMask = Act::kChosen;
 
   template <class Unit>
   RNNFAST_INLINE V seen(const Unit& m, int peephole, V c, V a) {
-    if constexpr (Act::kPeepholes) {
+    if constexpr (Act::kChosen) {
       if (m.options->peepholes != nullptr) return fma(m.peephole(peephole), c, a);
     }
     return a;
@@ -133,6 +136,7 @@ struct Gru {
   enum Gate { kR, kZ, kN };
   static constexpr int kSavedGates = 3;
   static constexpr bool kBypass = true;
+  static constexpr bool kMask = Act::kChosen;
   struct Forward {
     static constexpr int kGates = 3, kFirstGate = 0;
     static constexpr Operand kOperand = Operand::kHidden;
@@ -167,6 +171,7 @@ struct GruBefore {
   enum Gate { kR, kZ, kN };
   static constexpr int kSavedGates = 3;
   static constexpr bool kBypass = true;
+  static constexpr bool kMask = Act::kChosen;
   struct Forward {
     static constexpr int kGates = 2, kFirstGate = 0;
     static constexpr Operand kOperand = Operand::kHidden;

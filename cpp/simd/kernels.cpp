@@ -5,6 +5,7 @@
 #include "gemm-inl.hpp"
 #include "live-inl.hpp"
 #include "nn-inl.hpp"
+#include "noise-inl.hpp"
 #include "outer-inl.hpp"
 #include "probe-inl.hpp"
 #include "step-inl.hpp"
@@ -31,18 +32,6 @@ template <class Real>
 static void unary(Unary kind, Index n, const Real* x, Real* y) {
   for (Index i = 0; i < n; i += kLanes<Real>) {
     store_first(y + i, apply<Real>(kind, load_first(x + i, n - i)), n - i);
-  }
-}
-
-// Keeps or drops by a hash of the unit's index (lowbias32, Wellons 2018) under the row's keys.
-template <class Real>
-static void dropout(Index n, const Real* x, Real* y, DropoutKey key, Real scale) {
-  for (Index i = 0; i < n; ++i) {
-    uint32_t hash = static_cast<uint32_t>(i) * 0x9E3779B9U + key.row[0];
-    hash = (hash ^ (hash >> 16)) * 0x7FEB352DU;
-    hash = (hash ^ (hash >> 15) ^ key.row[1]) * 0x846CA68BU;
-    hash ^= hash >> 16;
-    y[i] = hash < key.threshold ? Real(0) : x[i] * scale;
   }
 }
 
@@ -85,7 +74,7 @@ constexpr Kernels<Real> make_kernels() {
   set_two_stages<Real, GruBefore<Real, Any>>(table, CellKind::kAnyGruBefore);
   table.gemm = gemm<Real>, table.outer = outer<Real>;
   table.column_sums = column_sums<Real>, table.column_dots = column_dots<Real>;
-  table.pack_rows = pack_rows<Real>, table.dropout = dropout<Real>;
+  table.pack_rows = pack_rows<Real>, table.dropout = dropout<Real>, table.add_noise = add_noise<Real>;
   table.unary = unary<Real>, table.activate = activate_all<Real>;
   table.nn = nn_kernels<Real>();
   table.probes = {2 * kFmaChains * kLanes<Real>, kReadVectors * kLanes<Real>, fma_rounds<Real>, read_all<Real>};

@@ -5,30 +5,6 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-#if defined(__AVX512F__)
-// The forms with a mask, all ones: GCC 12 warns of the undefined operand inside the plain ones.
-RNNFAST_INLINE Vf square_root(Vf v) { return _mm512_maskz_sqrt_ps(0xFFFF, v); }
-RNNFAST_INLINE Vd square_root(Vd v) { return _mm512_maskz_sqrt_pd(0xFF, v); }
-#elif defined(__AVX2__)
-RNNFAST_INLINE Vf square_root(Vf v) { return _mm256_sqrt_ps(v); }
-RNNFAST_INLINE Vd square_root(Vd v) { return _mm256_sqrt_pd(v); }
-#elif defined(__SSE2__)
-RNNFAST_INLINE Vf square_root(Vf v) { return _mm_sqrt_ps(v); }
-RNNFAST_INLINE Vd square_root(Vd v) { return _mm_sqrt_pd(v); }
-#elif defined(__ARM_NEON)
-RNNFAST_INLINE Vf square_root(Vf v) { return vsqrtq_f32(v); }
-RNNFAST_INLINE Vd square_root(Vd v) { return vsqrtq_f64(v); }
-#else
-RNNFAST_INLINE Vf square_root(Vf v) {
-  for (int i = 0; i < kLanes<float>; ++i) v[i] = __builtin_sqrtf(v[i]);
-  return v;
-}
-RNNFAST_INLINE Vd square_root(Vd v) {
-  for (int i = 0; i < kLanes<double>; ++i) v[i] = __builtin_sqrt(v[i]);
-  return v;
-}
-#endif
-
 // b = momentum b + fresh g (b = g at first); p -= lr b, with nesterov p -= lr (g + momentum b) (Sutskever et
 // al. 2013).
 template <class Real>

@@ -28,7 +28,7 @@ RNNFAST_INLINE ForwardUnit<Real> units_from(ForwardUnit<Real> m, Index unit) {
 template <class Real, class Stage>
 RNNFAST_INLINE const Real* forward_operand(const ForwardArgs<Real>& args, const RowRef& ref) {
   if constexpr (Stage::kOperand == Operand::kAux) return at(args.aux, ref.row, ref.n, ref.t);
-  return before(args.y, args.walk, ref, args.h0, args.H, args.zero);
+  return before(args.fed, args.walk, ref, args.fed0, args.H, args.zero);
 }
 
 template <class Real, class Stage, int kPanels, int kBlocks>

@@ -110,7 +110,10 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
     for (int block = 0; block < blocks; ++block) {
       m.n = H - unit - block * kLanes<Real>;
       if constexpr (!kFinish) fetch_step_before<Real, Cell>(args, ref, unit + block * kLanes<Real>);
-      const Vec<Real> product = load(tile.q + (r * blocks + block) * kLanes<Real>);
+      Vec<Real> product = load(tile.q + (r * blocks + block) * kLanes<Real>);
+      if constexpr (Cell::kMask && !Stage::kDq.own_row) {
+        if (args.mask != nullptr) product *= load_first(args.mask + (ref.n + 1) * H - m.n, m.n);
+      }
       if constexpr (Stage::kDq.own_row && !kFinish) {
         Stage::apply(product, m);
       } else {

@@ -45,7 +45,7 @@ def forward(
     resets: Array | None,
     time_major: bool,
     save: bool,
-    dropout: float,
+    dropout: tuple[float, float, float],
     seed: int,
     call: int,
 ) -> tuple[Array, Array, Array | None, Tape | None]: ...

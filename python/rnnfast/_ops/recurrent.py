@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 Weights = _core.Weights
 CoreTape = _core.Tape
 StreamCore = _core.Stream
+Random = tuple[tuple[float, float, float], int, int]
 
 
 _TANH = ("tanh", 0.0, 0.0)
@@ -175,13 +176,13 @@ def rnn_forward(
     time_major: bool,
     save: bool,
     resets: Array | None = None,
-    dropout: tuple[float, int, int] = (0.0, 0, 0),
+    random: Random = ((0.0, 0.0, 0.0), 0, 0),
 ) -> tuple[Array, Array, Array | None, CoreTape | None]:
-    """Run a stack over x (N, T, C); ``dropout`` is (probability, seed, call). Returns y (N, T, D*H), h, c, tape.
+    """Run a stack over x (N, T, C). Returns y (N, T, D*H), h, c, tape.
 
-    ``weights`` are those of layer*D + direction.
+    ``weights`` are those of layer*D + direction; ``random`` is ((dropout, recurrent dropout, noise), seed, call).
     """
-    return _core.forward(weights, directions, x, h0, c0, lengths, resets, time_major, save, *dropout)
+    return _core.forward(weights, directions, x, h0, c0, lengths, resets, time_major, save, *random)
 
 
 def rnn_backward(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops
 from rnnfast.layers.activations import Activation, known_activation, known_activations, known_clip
+from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.recurrent import Recurrent
 
 _PLAIN = ("tanh", "relu", "identity")
@@ -47,6 +48,12 @@ class RNN(Recurrent):
         What enters the activation is bounded to [-clip, clip].
     leak : float
         dt / tau, within (0, 1].
+    noise : float
+        Standard deviation of normally distributed noise that enters the activation, in training: independent numbers
+        for every sequence, step and unit. For a noise of sigma in continuous time, ``sqrt(2 / leak) * sigma``.
+    recurrent_dropout : float
+        Probability of a unit's h being dropped on its way to ``weight_hh``, in training; one mask for all steps of a
+        sequence (Gal and Ghahramani 2016), the others scaled by 1 / (1 - p).
     learn_initial_state : bool
         Whether sequences without a given state start from a parameter ``h0`` (L*D, 1, H), zeros at first, instead of
         zeros.
@@ -63,6 +70,7 @@ class RNN(Recurrent):
     J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990);
     H. Jaeger et al., "Optimization and applications of echo state networks with leaky-integrator neurons", Neural
     Networks 20 (2007);
+    Y. Gal, Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", NIPS (2016);
     M. Schuster, K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45
     (1997).
 
@@ -91,6 +99,8 @@ class RNN(Recurrent):
         seed: int | None = None,
         clip: float | None = None,
         leak: float = 1.0,
+        noise: float = 0.0,
+        recurrent_dropout: float = 0.0,
         learn_initial_state: bool = False,
     ) -> None:
         known = known_activation("activation", activation)
@@ -98,7 +108,8 @@ class RNN(Recurrent):
             raise ValueError(f"leak: dt / tau within (0, 1] is required, got {leak}")
         self.activation = activation
         self.leak = float(leak)
-        plain = known[0] in _PLAIN and clip is None
+        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, noise=noise)
+        plain = known[0] in _PLAIN and clip is None and not recurrent_dropout
         cell = _ops.Cell(
             name="leaky_rnn" if leak < 1 else "rnn" if plain else "any_rnn",
             gates=1,
@@ -113,7 +124,7 @@ class RNN(Recurrent):
             num_layers=num_layers,
             bidirectional=bidirectional,
             bias=bias,
-            dropout=dropout,
+            random=random,
             learn_initial_state=learn_initial_state,
             time_major=time_major,
             dtype=dtype,
@@ -138,8 +149,8 @@ class GRU(Recurrent):
         The form of PyTorch, cuDNN and Keras's default; False is that of the paper.
     activations : sequence of two
         f of the gates r and z, in place of the sigmoid above, and g of n, in place of tanh; as RNN's ``activation``.
-    clip, learn_initial_state
-        As of ``RNN``.
+    clip, recurrent_dropout, learn_initial_state
+        As of ``RNN``; recurrent dropout with ``reset_after`` only.
 
     References
     ----------
@@ -169,12 +180,16 @@ class GRU(Recurrent):
         reset_after: bool = True,
         activations: Sequence[Activation] = _GRU,
         clip: float | None = None,
+        recurrent_dropout: float = 0.0,
         learn_initial_state: bool = False,
     ) -> None:
         self.reset_after = bool(reset_after)
         f, g = known_activations(activations, _GRU)
         name = "gru" if reset_after else "gru_before"
-        plain = (f[0], g[0]) == _GRU and clip is None
+        if recurrent_dropout and not reset_after:
+            raise ValueError(f"recurrent_dropout: reset_after=True is required, got {recurrent_dropout} without it")
+        random = Randomness(dropout=dropout, recurrent=recurrent_dropout)
+        plain = (f[0], g[0]) == _GRU and clip is None and not recurrent_dropout
         cell = _ops.Cell(name=name if plain else f"any_{name}", gates=3, activations=(f, g, g), clip=known_clip(clip))
         super().__init__(
             cell,
@@ -183,7 +198,7 @@ class GRU(Recurrent):
             num_layers=num_layers,
             bidirectional=bidirectional,
             bias=bias,
-            dropout=dropout,
+            random=random,
             learn_initial_state=learn_initial_state,
             time_major=time_major,
             dtype=dtype,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rnnfast import _ops
 from rnnfast.layers.activations import Activation, known_activations, known_clip
 from rnnfast.layers.checks import require_later
+from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.recurrent import Recurrent
 
 _ACTIVATIONS = ("sigmoid", "tanh", "tanh")
@@ -41,6 +42,8 @@ class LSTM(Recurrent):
         out, in place of tanh; as RNN's ``activation``.
     clip : float, optional
         What enters f and g is bounded to [-clip, clip].
+    recurrent_dropout : float
+        As of ``RNN``: of h, not of c.
     learn_initial_state : bool
         Whether sequences without a given state start from parameters ``h0`` and ``c0`` (L*D, 1, H), zeros at first,
         instead of zeros.
@@ -89,6 +92,7 @@ class LSTM(Recurrent):
         coupled: bool = False,
         activations: Sequence[Activation] = _ACTIVATIONS,
         clip: float | None = None,
+        recurrent_dropout: float = 0.0,
         learn_initial_state: bool = False,
     ) -> None:
         require_later(proj_size=proj_size)
@@ -98,7 +102,8 @@ class LSTM(Recurrent):
             raise ValueError(f"forget_bias: a forget gate, coupled=False, is required, got {forget_bias} without one")
         self.peephole, self.coupled = bool(peephole), bool(coupled)
         known = known_activations(activations, _ACTIVATIONS)
-        plain = tuple(name for name, *_ in known) == _ACTIVATIONS and clip is None and not peephole
+        papers = tuple(name for name, *_ in known) == _ACTIVATIONS
+        plain = papers and clip is None and not peephole and not recurrent_dropout
         cell = _ops.Cell(
             name="coupled_lstm" if coupled else "lstm" if plain else "any_lstm",
             gates=4 - self.coupled,
@@ -113,7 +118,7 @@ class LSTM(Recurrent):
             num_layers=num_layers,
             bidirectional=bidirectional,
             bias=bias,
-            dropout=dropout,
+            random=Randomness(dropout=dropout, recurrent=recurrent_dropout),
             learn_initial_state=learn_initial_state,
             time_major=time_major,
             dtype=dtype,

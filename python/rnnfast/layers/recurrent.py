@@ -12,6 +12,7 @@ from rnnfast import _ops
 from rnnfast.init import stack_shapes, stack_suffix, uniform
 from rnnfast.layers.call import Inputs, Sequences, read_inputs
 from rnnfast.layers.checks import require_later, require_positive
+from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.states import STARTS, State, StateLike, first_states, split_state, started
 from rnnfast.layers.stream import Stream
 from rnnfast.layers.tape import LAYER_PARTS, PackCache, Tape
@@ -34,7 +35,7 @@ class Recurrent(Module):
         num_layers: int,
         bidirectional: bool,
         bias: bool,
-        dropout: float,
+        random: Randomness,
         learn_initial_state: bool,
         time_major: bool,
         dtype: npt.DTypeLike,
@@ -46,9 +47,7 @@ class Recurrent(Module):
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise TypeError(f"dtype: float32 or float64 is required, got {self.dtype}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout: a probability within [0, 1) is required, got {dropout}")
-        self.dropout = float(dropout)
+        self.dropout, self._random = float(random.dropout), random.numbers(self.num_layers)
         self.time_major = bool(time_major)
         self.bidirectional, self.directions = bool(bidirectional), 2 if bidirectional else 1
         rng = np.random.default_rng(seed)
@@ -91,13 +90,13 @@ class Recurrent(Module):
     def _run(self, given: Inputs, state: StateLike, *, save: bool, training: bool) -> tuple[Array, State, Tape | None]:
         N, T = given.x.shape[:2]
         (h0, c0), learned = started(self._split_state("state", state, N), self.learned_state, N)
-        dropout = (0.0, 0, 0)
-        if training and self.dropout > 0 and self.num_layers > 1:
+        random: _ops.Random = ((0.0, 0.0, 0.0), 0, 0)
+        if training and any(self._random):
             self._calls += 1
-            dropout = (self.dropout, self._dropout_seed, self._calls)
+            random = (self._random, self._dropout_seed, self._calls)
         y, h, c, core = _ops.rnn_forward(
             self.packed(), given.x, h0, c0, given.lengths, resets=given.resets, directions=self.directions,
-            time_major=self.time_major, save=save, dropout=dropout,
+            time_major=self.time_major, save=save, random=random,
         )  # fmt: skip
         tape = None if core is None else Tape(self, core, self._versions(), N, T, learned)
         return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
@@ -152,20 +151,20 @@ class Recurrent(Module):
         training: bool = True,
         save: str = "all",
     ) -> tuple[Array, State, Tape]:
-        """Run the layer as ``__call__`` does, with dropout if ``training``; keep what ``backward`` needs.
+        """Run the layer as ``__call__`` does, with dropout and noise if ``training``; keep what ``backward`` needs.
 
         Parameters
         ----------
         x, state, lengths, resets
             As for ``__call__``. x and the returned y must not be modified until ``backward``.
         training : bool
-            Whether dropout acts between the layers.
+            Whether dropout and noise act.
         save : "all"
 
         Returns
         -------
         y, state
-            As from ``__call__``, to the bit where there is no dropout.
+            As from ``__call__``, to the bit where nothing is random.
         tape : Tape
             To be passed to ``backward``, once.
         """

@@ -1,0 +1,56 @@
+// Random numbers as functions of a row's key and a unit's index: masks and noise that are never stored.
+#pragma once
+#include "../cpu/kernels.hpp"
+#include "log-inl.hpp"
+
+namespace rnnfast::RNNFAST_ISA {
+
+// lowbias32 (Wellons 2018) of the index under the row's keys.
+RNNFAST_INLINE uint32_t hash_of(Index i, const DropoutKey& key) {
+  uint32_t hash = static_cast<uint32_t>(i) * 0x9E3779B9U + key.row[0];
+  hash = (hash ^ (hash >> 16)) * 0x7FEB352DU;
+  hash = (hash ^ (hash >> 15) ^ key.row[1]) * 0x846CA68BU;
+  return hash ^ (hash >> 16);
+}
+
+template <class Real>
+static void dropout(Index n, const Real* x, Real* y, DropoutKey key, Real scale) {
+  for (Index i = 0; i < n; ++i) y[i] = hash_of(i, key) < key.threshold ? Real(0) : x[i] * scale;
+}
+
+template <class Real, int kTerms>
+RNNFAST_INLINE Vec<Real> polynomial(const float (&c)[kTerms], Vec<Real> x) {
+  Vec<Real> p = splat(static_cast<Real>(c[0]));
+#pragma GCC unroll 16
+  for (int i = 1; i < kTerms; ++i) p = fma(p, x, splat(static_cast<Real>(c[i])));
+  return p;
+}
+
+// sqrt(2) erfinv(x), -1 < x < 1, to 2e-7 of its value: normally distributed where x is uniformly (Giles 2010).
+template <class Real>
+RNNFAST_INLINE Vec<Real> normal_quantile(Vec<Real> x) {
+  constexpr float kCentre[] = {2.81022636e-08F, 3.43273939e-07F, -3.5233877e-06F, -4.39150654e-06F, 0.00021858087F,
+                               -0.00125372503F, -0.00417768164F, 0.246640727F,    1.50140941F};
+  constexpr float kTail[] = {-0.000200214257F, 0.000100950558F, 0.00134934322F, -0.00367342844F, 0.00573950773F,
+                             -0.0076224613F,   0.00943887047F,  1.00167406F,    2.83297682F};
+  const Vec<Real> one = splat(Real(1)), w = -log<Real>((one - x) * (one + x));
+  const Vec<Real> centre = polynomial<Real>(kCentre, w - splat(Real(2.5)));
+  const Vec<Real> tail = polynomial<Real>(kTail, square_root(w) - splat(Real(3)));
+  return splat(Real(1.41421356237309504880)) * x * (w < splat(Real(5)) ? centre : tail);
+}
+
+// y[i] += scale times a normally distributed number; the same numbers in both types, up to rounding.
+template <class Real>
+static void add_noise(Index n, Real* y, DropoutKey key, Real scale) {
+  for (Index i = 0; i < n; i += kLanes<Real>) {
+    alignas(64) Real x[kLanes<Real>];
+    for (int lane = 0; lane < kLanes<Real>; ++lane) {
+      // An odd number of 24 bits: exact, and never +-1.
+      const int32_t odd = static_cast<int32_t>(hash_of(i + lane, key) >> 9) * 2 + 1 - (1 << 23);
+      x[lane] = static_cast<Real>(odd) * static_cast<Real>(0x1p-23);
+    }
+    store_first(y + i, fma(splat(scale), normal_quantile<Real>(load(x)), load_first(y + i, n - i)), n - i);
+  }
+}
+
+}  // namespace rnnfast::RNNFAST_ISA

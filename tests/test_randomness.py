@@ -1,0 +1,211 @@
+"""Noise and recurrent dropout: functions of seed, call, layer, sequence, step and unit, the same in both passes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnfast as rf
+from rnnfast import reference
+from rnnfast._core import testing
+from tests.comparison import (
+    KINDS,
+    Problem,
+    Result,
+    assert_matches,
+    assert_same_bits,
+    build_layer,
+    bundle,
+    collect,
+    make_problem,
+    unbundle,
+)
+
+EXACT = [isa for isa in testing.isas() if isa != "baseline"]
+MASKED = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-coupled-peephole", "gru", "gru-activations"]
+
+
+def silent(H: int, **options: Any) -> rf.RNN:
+    """A layer without weights: y is its noise."""
+    layer = rf.RNN(1, H, activation="identity", **options)
+    for p in layer.parameters().values():
+        p[...] = 0
+    return layer
+
+
+def noise_of(layer: Any, N: int, T: int) -> np.ndarray:
+    """What the layer's next training call adds to its pre-activations."""
+    probe = silent(layer.hidden_size, noise=layer._random[2], dtype=layer.dtype)
+    probe._dropout_seed, probe._calls = layer._dropout_seed, layer._calls
+    return probe.forward(np.zeros((N, T, 1), layer.dtype))[0]
+
+
+def masks_of(layer: Any, N: int) -> np.ndarray:
+    """What the layer's next training call multiplies the h that enters its recurrent weights with, (L*D, N, H)."""
+    L, H = layer.num_layers, layer.hidden_size
+    probe = silent(H, num_layers=L, bidirectional=layer.bidirectional, recurrent_dropout=0.5, dtype=layer.dtype)
+    for name, p in probe.parameters().items():
+        if "weight_hh" in name:
+            p[...] = np.eye(H)
+    probe._dropout_seed, probe._calls = layer._dropout_seed, layer._calls
+    return probe.forward(np.zeros((N, 1, 1), layer.dtype), np.ones((L * layer.directions, N, H), layer.dtype))[1]
+
+
+def test_noise_is_normally_distributed(dtype: str, isa: str) -> None:
+    z = silent(50, noise=2.0, seed=0, dtype=dtype).forward(np.zeros((40, 50, 1), dtype))[0].astype(np.float64) / 2
+    n = z.size
+    assert abs(z.mean()) < 4 / np.sqrt(n)
+    assert abs(z.var() - 1) < 4 * np.sqrt(2 / n)
+    cdf = NormalDist().cdf
+    for edge in np.linspace(-3.5, 3.5, 29):
+        p = cdf(edge)
+        assert abs((z < edge).mean() - p) < 4.5 * np.sqrt(p * (1 - p) / n), edge
+    for axis in range(3):
+        assert abs((z * np.roll(z, 1, axis)).mean()) < 4 / np.sqrt(n)
+
+
+def test_noise_differs_by_call_layer_direction_and_seed() -> None:
+    x = np.zeros((3, 5, 1), np.float32)
+    layer = silent(8, noise=1.0, seed=0, bidirectional=True)
+    y = layer.forward(x)[0]
+    assert not np.isin(y[..., :8], y[..., 8:]).any()
+    assert not np.isin(layer.forward(x)[0], y).any()
+    assert not np.isin(silent(8, noise=1.0, seed=1).forward(x)[0], y).any()
+    np.testing.assert_array_equal(silent(8, noise=1.0, seed=0, bidirectional=True).forward(x)[0], y)
+    second = silent(8, noise=1.0, seed=0, num_layers=2)
+    second.parameters()["weight_ih_l1"][...] = np.eye(8)
+    below = silent(8, noise=1.0, seed=0)
+    below._dropout_seed = second._dropout_seed
+    assert (np.abs(second.forward(x)[0] - below.forward(x)[0]) > 1e-6).all()
+
+
+def test_both_types_have_the_same_noise() -> None:
+    x = np.zeros((3, 5, 1))
+    single, double = (silent(20, noise=1.0, seed=0, dtype=dtype) for dtype in ("float32", "float64"))
+    y = double.forward(x)[0]
+    np.testing.assert_allclose(single.forward(x.astype(np.float32))[0], y, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("cell", ["rnn-tanh", "rnn-leaky", "rnn-clipped"])
+def test_results_and_gradients_with_noise(cell: str, isa: str, dtype: str, ragged: bool) -> None:
+    """Noise is as good as an input of its own, of weight one."""
+    problem = make_problem(cell, N=5, T=7, C=3, H=9, ragged=ragged)
+    layer = build_layer(problem, dtype, noise=0.5, seed=3)
+    noise = noise_of(layer, 5, 7).astype(np.float64)
+    W = np.concatenate([problem.params["weight_ih_l0"], np.eye(9)], axis=1)
+    wide = replace(
+        problem, x=np.concatenate([problem.x, noise], axis=2), params=problem.params | {"weight_ih_l0": W}
+    ).expected
+    expected = wide | {"dx": wide["dx"][..., :3], "weight_ih_l0": wide["weight_ih_l0"][:, :3]}
+    assert_matches(problem, trained(layer, problem, dtype), dtype, expected)
+
+
+def trained(layer: Any, problem: Problem, dtype: str) -> Result:
+    """Forward in training, and backward."""
+    state = bundle([s.astype(dtype) for s in problem.state or ()])
+    y, last, tape = layer.forward(problem.x.astype(dtype), state, lengths=problem.lengths)
+    dx, dfirst = layer.backward(tape, problem.dy.astype(dtype), bundle([d.astype(dtype) for d in problem.dstate]))
+    return collect(y, last, dx, dfirst, {name: p.grad for name, p in layer.parameters().items()})
+
+
+def masked_reference(problem: Problem, masks: np.ndarray) -> Result:
+    """Each sequence alone, with its mask on the columns of the recurrent weights."""
+    kind, choice = KINDS[problem.cell]
+    names = [name for name in problem.params if "weight_hh" in name]
+    parts, total = [], {name: np.zeros_like(p) for name, p in problem.params.items()}
+    for n in range(len(problem.x)):
+        length = problem.x.shape[1] if problem.lengths is None else int(problem.lengths[n])
+        mask = dict(zip(names, masks[:, n], strict=True))
+        params = {name: p * mask.get(name, 1) for name, p in problem.params.items()}
+        state = bundle([s[:, n : n + 1] for s in problem.state or ()])
+        rows = (slice(n, n + 1), slice(None, length))
+        y, last, tape = reference.forward(kind, params, problem.x[rows], state, **choice)
+        dx, dfirst, grads = reference.backward(
+            tape, problem.dy[rows], bundle([d[:, n : n + 1] for d in problem.dstate])
+        )
+        for name, g in grads.items():
+            total[name] += g * mask.get(name, 1)
+        pad = ((0, 0), (0, problem.x.shape[1] - length), (0, 0))
+        parts.append((np.pad(y, pad), last, np.pad(dx, pad), dfirst))
+    y, last, dx, dfirst = zip(*parts, strict=True)
+    states, firsts = ([np.concatenate(s, axis=1) for s in zip(*map(unbundle, a), strict=True)] for a in (last, dfirst))
+    return collect(np.concatenate(y), bundle(states), np.concatenate(dx), bundle(firsts), total)
+
+
+@pytest.mark.parametrize("sizes", [{"N": 5, "H": 9}, {"N": 4, "H": 17, "L": 2, "ragged": False}], ids=str)
+@pytest.mark.parametrize("cell", MASKED)
+def test_results_and_gradients_with_recurrent_dropout(cell: str, isa: str, dtype: str, sizes: dict[str, Any]) -> None:
+    problem = make_problem(cell, T=7, C=3, **sizes)
+    layer = build_layer(problem, dtype, recurrent_dropout=0.5, seed=3)
+    masks = masks_of(layer, len(problem.x)).astype(np.float64)
+    assert set(np.unique(masks)) == {0, 2}
+    assert_matches(problem, trained(layer, problem, dtype), dtype, masked_reference(problem, masks))
+
+
+@pytest.mark.parametrize("dtype", ["float64"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_recurrent_dropout_in_both_directions(cell: str, dtype: str) -> None:
+    problem = make_problem(cell, N=5, T=7, C=3, H=9, L=2, bidirectional=True)
+    layer = build_layer(problem, dtype, recurrent_dropout=0.5, seed=3)
+    masks = masks_of(layer, 5)
+    assert_matches(problem, trained(layer, problem, dtype), dtype, masked_reference(problem, masks))
+
+
+def test_masks_are_fair_and_differ() -> None:
+    layer = rf.GRU(1, 200, num_layers=2, recurrent_dropout=0.5, seed=0)
+    first = masks_of(layer, 50)
+    layer._calls += 1
+    second = masks_of(layer, 50)
+    for mask in (first, second):
+        assert abs((mask == 0).mean() - 0.5) < 4 * 0.5 / np.sqrt(mask.size)
+    for other in (second, first[::-1], np.roll(first, 1, axis=1), np.roll(first, 1, axis=2)):
+        assert abs((first == other).mean() - 0.5) < 4 * 0.5 / np.sqrt(first.size)
+
+
+@pytest.mark.parametrize("options", [{"noise": 0.3}, {"recurrent_dropout": 0.3}, {"noise": 0.3, "leak": 0.5}], ids=str)
+@pytest.mark.parametrize("size", [{"N": 40, "H": 33}, {"N": 2, "H": 300}], ids=str)
+def test_threads_and_vector_width_change_no_bit(options: dict[str, Any], size: dict[str, int]) -> None:
+    problem = make_problem("rnn-tanh", T=30, C=5, **size)
+    results = []
+    before = testing.get_isa()
+    for isa in EXACT[:1] or ["baseline"], EXACT[-1:] or ["baseline"]:
+        testing.set_isa(isa[0])
+        for threads in (1, 2, 3):
+            with rf.threads(threads):
+                results.append(trained(build_layer(problem, "float32", seed=1, **options), problem, "float32"))
+    testing.set_isa(before)
+    for result in results[1:]:
+        assert_same_bits(result, results[0])
+
+
+def test_nothing_is_random_outside_training(cell: str) -> None:
+    if cell == "gru-before":
+        pytest.skip("has no recurrent dropout")
+    problem = make_problem(cell, N=3, T=4, H=5, ragged=False)
+    options = {"recurrent_dropout": 0.5} | ({"noise": 0.5} if cell.startswith("rnn") else {})
+    plain, layer = build_layer(problem, "float32"), build_layer(problem, "float32", seed=0, **options)
+    x = problem.x.astype(np.float32)
+    y = plain(x)[0]
+    np.testing.assert_array_equal(layer(x)[0], y)
+    np.testing.assert_array_equal(layer.forward(x, training=False)[0], y)
+    np.testing.assert_array_equal(layer.stream(3).process(x), y)
+    assert (layer.forward(x)[0] != y).any()
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "words"),
+    [
+        (rf.RNN, {"noise": -1.0}, "noise: a finite number of at least 0 is required, got -1.0"),
+        (rf.RNN, {"noise": np.inf}, "noise"),
+        (rf.LSTM, {"recurrent_dropout": 1.0}, r"recurrent_dropout: a probability within \[0, 1\) is required, got 1.0"),
+        (rf.GRU, {"recurrent_dropout": 0.5, "reset_after": False}, "recurrent_dropout: reset_after=True is required"),
+    ],
+)
+def test_wrong_options_are_named(make: Any, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make(3, 4, **options)
