@@ -22,8 +22,8 @@ from tests.comparison import (
     bundle,
     collect,
     make_problem,
-    unbundle,
 )
+from tests.test_reference import STEP, bumped, loss
 
 EXACT = [isa for isa in testing.isas() if isa != "baseline"]
 MASKED = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-coupled-peephole", "gru", "gru-activations"]
@@ -114,27 +114,33 @@ def trained(layer: Any, problem: Problem, dtype: str) -> Result:
 
 
 def masked_reference(problem: Problem, masks: np.ndarray) -> Result:
-    """Each sequence alone, with its mask on the columns of the recurrent weights."""
+    """What the problem gives under masks (L*D, N, H) of what the recurrent weights read."""
     kind, choice = KINDS[problem.cell]
-    names = [name for name in problem.params if "weight_hh" in name]
-    parts, total = [], {name: np.zeros_like(p) for name, p in problem.params.items()}
-    for n in range(len(problem.x)):
-        length = problem.x.shape[1] if problem.lengths is None else int(problem.lengths[n])
-        mask = dict(zip(names, masks[:, n], strict=True))
-        params = {name: p * mask.get(name, 1) for name, p in problem.params.items()}
-        state = bundle([s[:, n : n + 1] for s in problem.state or ()])
-        rows = (slice(n, n + 1), slice(None, length))
-        y, last, tape = reference.forward(kind, params, problem.x[rows], state, **choice)
-        dx, dfirst, grads = reference.backward(
-            tape, problem.dy[rows], bundle([d[:, n : n + 1] for d in problem.dstate])
-        )
-        for name, g in grads.items():
-            total[name] += g * mask.get(name, 1)
-        pad = ((0, 0), (0, problem.x.shape[1] - length), (0, 0))
-        parts.append((np.pad(y, pad), last, np.pad(dx, pad), dfirst))
-    y, last, dx, dfirst = zip(*parts, strict=True)
-    states, firsts = ([np.concatenate(s, axis=1) for s in zip(*map(unbundle, a), strict=True)] for a in (last, dfirst))
-    return collect(np.concatenate(y), bundle(states), np.concatenate(dx), bundle(firsts), total)
+    choice = {"lengths": problem.lengths, "recurrent_masks": masks, **choice}
+    y, last, tape = reference.forward(kind, problem.params, problem.x, bundle(problem.state), **choice)
+    dx, dfirst, grads = reference.backward(tape, problem.dy, bundle(problem.dstate))
+    return collect(y, last, dx, dfirst, grads)
+
+
+@pytest.mark.parametrize("cell", MASKED)
+def test_the_reference_is_its_own_derivative(cell: str, rng: np.random.Generator) -> None:
+    problem = make_problem(cell, N=4, T=6, C=3, H=5, L=2, bidirectional=True)
+    masks = 2.0 * rng.integers(0, 2, (4, 4, 5))
+    result = masked_reference(problem, masks)
+    for name in [n for n in result if n not in ("y", "h", "c")]:
+        v = rng.normal(size=result[name].shape)
+        expected = loss(bumped(problem, name, v), recurrent_masks=masks).imag / STEP
+        scale = np.linalg.norm(result[name]) * np.linalg.norm(v)
+        assert abs(np.vdot(result[name], v) - expected) <= 1e-14 * scale, name
+
+
+def test_a_mask_is_one_on_the_columns_of_the_recurrent_weights(rng: np.random.Generator) -> None:
+    problem = make_problem("gru", N=1, T=6, C=3, H=5, ragged=False)
+    mask = 2.0 * rng.integers(0, 2, (1, 1, 5))
+    columns = problem.params | {"weight_hh_l0": problem.params["weight_hh_l0"] * mask[0]}
+    np.testing.assert_allclose(
+        masked_reference(problem, mask)["y"], replace(problem, params=columns).expected["y"], rtol=0, atol=1e-15
+    )
 
 
 @pytest.mark.parametrize("sizes", [{"N": 5, "H": 9}, {"N": 4, "H": 17, "L": 2, "ragged": False}], ids=str)

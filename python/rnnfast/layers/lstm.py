@@ -31,8 +31,9 @@ class LSTM(Recurrent):
     proj_size
         Not available yet.
     peephole : bool
-        Whether the gates see the cell state: parameters ``weight_ph_l0`` (3, H), ... add ``P_i c_(t-1)`` and ``P_f
-        c_(t-1)`` to what enters i and f, and ``P_o c_t`` to what enters o, unit by unit. Coupled: (2, H), without P_f.
+        Whether the gates see the cell state: the rows of ``weight_ph_l0`` (3, H), ... add ``P_i c_(t-1)`` and ``P_f
+        c_(t-1)`` to what enters i and f, and ``P_o c_t`` to what enters o, unit by unit (ONNX has them in the order i,
+        o, f). Coupled: (2, H), without P_f.
     forget_bias : float, optional
         First value of the forget gate's ``bias_ih``; that of ``bias_hh`` is then 0.
     coupled : bool
@@ -96,10 +97,6 @@ class LSTM(Recurrent):
         learn_initial_state: bool = False,
     ) -> None:
         require_later(proj_size=proj_size)
-        if forget_bias is not None and not bias:
-            raise ValueError(f"forget_bias: bias=True is required, got forget_bias={forget_bias} without biases")
-        if forget_bias is not None and coupled:
-            raise ValueError(f"forget_bias: a forget gate, coupled=False, is required, got {forget_bias} without one")
         self.peephole, self.coupled = bool(peephole), bool(coupled)
         known = known_activations(activations, _ACTIVATIONS)
         papers = tuple(name for name, *_ in known) == _ACTIVATIONS
@@ -128,6 +125,10 @@ class LSTM(Recurrent):
             self._open_forget_gates(forget_bias)
 
     def _open_forget_gates(self, bias: float) -> None:
+        if "bias_ih_l0" not in self._parameters:
+            raise ValueError(f"forget_bias: bias=True is required, got forget_bias={bias} without biases")
+        if self.coupled:
+            raise ValueError(f"forget_bias: a forget gate, coupled=False, is required, got {bias} without one")
         forget = np.s_[self.hidden_size : 2 * self.hidden_size]
         for name, p in self._parameters.items():
             if name.startswith("bias_"):

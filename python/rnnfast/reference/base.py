@@ -24,6 +24,7 @@ class Weights:
 
     ``W (G*H, C)``, ``R (G*H, H)``, ``b_ih (G*H,)``, ``b_hh (G*H,)``, and the peepholes ``P`` of an LSTM that has
     them, one row ``(H,)`` for each gate that sees the cell state; none are ``(0, H)``.
+    ``mask (N, H)`` multiplies what R reads of the h before (recurrent dropout).
     """
 
     W: Array
@@ -31,6 +32,7 @@ class Weights:
     b_ih: Array
     b_hh: Array
     P: Array
+    mask: Array | float = 1.0
 
     def __add__(self, other: Weights) -> Weights:
         """Sum, tensor by tensor: gradients of several steps add up."""
@@ -59,10 +61,10 @@ class Cell:
 
 def inputs(w: Weights, x: Array, h_prev: Array) -> tuple[Array, Array]:
     """``u`` and ``q``, ``(N, G*H)`` each."""
-    return x @ w.W.T + w.b_ih, h_prev @ w.R.T + w.b_hh
+    return x @ w.W.T + w.b_ih, (h_prev * w.mask) @ w.R.T + w.b_hh
 
 
 def through_weights(w: Weights, x: Array, h_prev: Array, du: Array, dq: Array) -> tuple[Array, Array, Weights]:
     """Derivative of :func:`inputs`: ``dx``, ``dh_prev`` and the gradients of the weights, summed over N."""
-    grads = Weights(du.T @ x, dq.T @ h_prev, du.sum(0), dq.sum(0), np.zeros_like(w.P))
-    return du @ w.W, dq @ w.R, grads
+    grads = Weights(du.T @ x, dq.T @ (h_prev * w.mask), du.sum(0), dq.sum(0), np.zeros_like(w.P))
+    return du @ w.W, (dq @ w.R) * w.mask, grads

@@ -61,6 +61,7 @@ def forward(
     lengths: Sequence[int] | Array | None = None,
     resets: Array | None = None,
     masks: Sequence[Array] | None = None,
+    recurrent_masks: Sequence[Array] | None = None,
     **options: Any,
 ) -> tuple[Array, Array | tuple[Array, ...], Tape]:
     """Run a network over ``x``: at every step ``state = f(x(t), state)`` and ``y(t) = h``.
@@ -78,6 +79,7 @@ def forward(
     resets : (N, T) bool; True at t separates step t-1 from step t: the state that crosses, in either
         direction, becomes zero.
     masks : L-1 arrays (N, T, D*H) that multiply the input of the layers 1..L-1 (dropout).
+    recurrent_masks : L*D arrays (N, H) that multiply what R reads of h, at every step.
     options : what the cell may choose, see :func:`make_cell`.
 
     Returns
@@ -109,7 +111,8 @@ def forward(
             y = y * masks[layer - 1]
         outputs = []
         for direction in range(directions):
-            scan = _make_scan(params, layer, direction, valid, resets, dtype)
+            mask = 1.0 if recurrent_masks is None else recurrent_masks[len(scans)].astype(dtype)
+            scan = _make_scan(params, layer, direction, valid, resets, mask, dtype)
             out, last = _scan_forward(policy, scan, y, tuple(s[len(scans)] for s in states))
             scans.append(scan)
             outputs.append(out)
@@ -234,16 +237,13 @@ def _make_scan(
     direction: int,
     valid: Bool,
     resets: Bool,
+    mask: Array | float,
     dtype: np.dtype[Any],
 ) -> Scan:
     suffix = f"_l{layer}" + ("_reverse" if direction else "")
     W, R = (params[name + suffix].astype(dtype) for name in PARTS[:2])
     none = (np.zeros(len(W)), np.zeros(len(W)), np.zeros((0, R.shape[1])))
-    rest = (params.get(name + suffix, zero).astype(dtype) for name, zero in zip(PARTS[2:], none, strict=True))
+    b_ih, b_hh, P = (params.get(name + suffix, zero).astype(dtype) for name, zero in zip(PARTS[2:], none, strict=True))
     steps = range(valid.shape[1])
-    cut = np.zeros_like(resets)
-    if direction:
-        cut[:, :-1] = resets[:, 1:]
-    else:
-        cut[:] = resets
-    return Scan(suffix, Weights(W, R, *rest), steps[::-1] if direction else steps, valid, cut, {})
+    cut = np.pad(resets[:, 1:], ((0, 0), (0, 1))) if direction else resets
+    return Scan(suffix, Weights(W, R, b_ih, b_hh, P, mask), steps[::-1] if direction else steps, valid, cut, {})
