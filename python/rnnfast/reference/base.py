@@ -8,7 +8,7 @@ does; ``du`` and ``dq`` are their gradients.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class Weights:
     """The parameters of one layer and direction; also the gradients with respect to them.
 
     ``W (G*H, C)``, ``R (G*H, H)``, ``b_ih (G*H,)``, ``b_hh (G*H,)``, and the peepholes ``P`` of an LSTM that has
-    them, one row ``(H,)`` for each gate that sees the cell state; none are ``(0, H)``.
+    them, one row ``(H,)`` for each gate that sees the cell state; by default none.
     ``mask (N, H)`` multiplies what R reads of the h before (recurrent dropout).
     """
 
@@ -31,7 +31,7 @@ class Weights:
     R: Array
     b_ih: Array
     b_hh: Array
-    P: Array
+    P: Array = field(default_factory=lambda: np.zeros((0, 1)))
     mask: Array | float = 1.0
 
     def __add__(self, other: Weights) -> Weights:

@@ -123,7 +123,7 @@ def make_cell(
     ``clip`` bounds what enters them, except h. Raises ValueError for another name.
 
     >>> lstm = make_cell("lstm")
-    >>> weights = Weights(np.ones((4, 1)), np.ones((4, 1)), np.zeros(4), np.zeros(4), np.zeros((0, 1)))
+    >>> weights = Weights(np.ones((4, 1)), np.ones((4, 1)), np.zeros(4), np.zeros(4))
     >>> (h, c), _ = lstm.step(weights, np.zeros((1, 1)), (np.zeros((1, 1)), np.ones((1, 1))))
     >>> c
     array([[0.5]])
