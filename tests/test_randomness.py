@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
@@ -151,6 +152,25 @@ def test_results_and_gradients_with_recurrent_dropout(cell: str, isa: str, dtype
     masks = masks_of(layer, len(problem.x)).astype(np.float64)
     assert set(np.unique(masks)) == {0, 2}
     assert_matches(problem, trained(layer, problem, dtype), dtype, masked_reference(problem, masks))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        np.ones_like,
+        lambda m: m / 2,
+        lambda m: np.roll(m, 1, axis=1),
+        lambda m: m[::-1],
+        lambda m: np.roll(m, 1, axis=2),
+    ],
+    ids=["forgotten", "not scaled", "of another sequence", "of another layer", "of other units"],
+)
+def test_a_wrong_mask_is_caught(fault: Callable[[np.ndarray], np.ndarray]) -> None:
+    problem = make_problem("lstm", T=7, C=3, N=5, H=9, L=2)
+    layer = build_layer(problem, "float32", recurrent_dropout=0.5, seed=3)
+    masks = masks_of(layer, 5)
+    with pytest.raises(AssertionError):
+        assert_matches(problem, trained(layer, problem, "float32"), "float32", masked_reference(problem, fault(masks)))
 
 
 @pytest.mark.parametrize("dtype", ["float64"])
