@@ -119,3 +119,18 @@ def test_time_in_one_call_in_two_and_step_by_step(
         for states, wanted in [(final, last), (steps.state, last), (blocks.state, last), (dinitial, dfirst)]:
             for a, b in zip(unbundle(states), unbundle(wanted), strict=True):
                 np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_long_sequences_of_a_cell_that_saves_no_gates(bidirectional: bool, ragged: bool, dtype: str) -> None:
+    """A batch of several windows of du, where there is a window, against sequences that fit into one."""
+    problem = make_problem("rnn-tanh", N=8, T=1024, H=140, bidirectional=bidirectional, ragged=ragged)
+    if problem.lengths is None:
+        problem = replace(problem, lengths=np.full(8, 1024))
+    with rf.threads(1):
+        together = run_engine(problem, dtype)
+        for n in range(8):
+            assert_alone(problem, together, n, dtype)
+    with rf.threads(3):
+        assert_same_bits(run_engine(problem, dtype), together)

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ Instructions = list[tuple[int, str]]
 needs_objdump = pytest.mark.skipif(not shutil.which("objdump"), reason="needs objdump")
 
 
+@cache
 def disassembly(path: Path) -> str:
     command = ["objdump", "-d", "-C", "--no-show-raw-insn", path]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -58,15 +58,23 @@ def assert_within(measured: float, expected: float, addresses: int = 0) -> None:
     assert measured - 1.02 * expected <= 8 + addresses, f"{measured:.1f} bytes instead of {expected:.1f}"
 
 
-def layer(cell: str, dtype: str, layers: int) -> str:
+def layer(cell: str, dtype: str, layers: int, directions: int = 1) -> str:
     kind, options = CELLS[cell]
-    return f"rf.{kind.upper()}({C}, {H}, num_layers={layers}, dtype='{dtype}', seed=0, **{options})"
+    sizes = f"{C}, {H}, num_layers={layers}, bidirectional={directions == 2}"
+    return f"rf.{kind.upper()}({sizes}, dtype='{dtype}', seed=0, **{options})"
 
 
 every_cell = pytest.mark.parametrize("cell", ["rnn-tanh", "lstm", "gru", "gru-before"])
 
 
-@pytest.mark.parametrize(("dtype", "layers"), [("float32", 1), ("float64", 1), ("float32", 3)])
+@pytest.mark.parametrize(
+    ("dtype", "layers"),
+    [
+        ("float32", 1),
+        pytest.param("float64", 1, marks=pytest.mark.slow),
+        pytest.param("float32", 3, marks=pytest.mark.slow),
+    ],
+)
 @every_cell
 def test_a_step_of_training(cell: str, dtype: str, layers: int) -> None:
     """x and dx (C each), y of every layer, the tape; between the layers of a stack two gradients in turn."""
@@ -80,7 +88,31 @@ def test_a_step_of_training(cell: str, dtype: str, layers: int) -> None:
     assert_within(measured, SIZE[dtype] * numbers)
 
 
+def test_a_step_forward_with_dropout() -> None:
+    """x, and of every layer y and the tape: masks are not stored, nor is what they leave."""
+    measured = bytes_per_row(f"""
+        layer = rf.GRU({C}, {H}, num_layers=3, dropout=0.5, seed=0)
+        y, _, tape = layer.forward(np.ones(({N}, T, {C}), np.float32))
+        """)
+    assert_within(measured, 4 * (C + 3 * (1 + SAVED["gru"]) * H))
+
+
+@pytest.mark.slow
+@every_cell
 @pytest.mark.parametrize("layers", [1, 3])
+def test_a_step_of_training_in_both_directions(cell: str, layers: int) -> None:
+    """Twice all that belongs to units; and du where no gates are saved, because dx is a sum over both directions."""
+    measured = bytes_per_row(f"""
+        layer = {layer(cell, "float32", layers, directions=2)}
+        x = np.ones(({N}, T, {C}), np.float32)
+        y, _, tape = layer.forward(x)
+        dx, _ = layer.backward(tape, y)
+        """)
+    saved = SAVED[CELLS[cell][0]]
+    assert_within(measured, 4 * (2 * C + 2 * H * (layers * (1 + (saved or 1)) + min(layers - 1, 2))))
+
+
+@pytest.mark.parametrize("layers", [pytest.param(1, marks=pytest.mark.slow), 3])
 @every_cell
 def test_a_step_of_inference(cell: str, layers: int) -> None:
     """x and the last y; between the layers of a stack two outputs in turn."""

@@ -57,7 +57,7 @@ def hogs(request: pytest.FixtureRequest) -> Iterator[int]:
         process.wait()
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("threads", [2, 4])
 def test_results_beside_other_processes(hogs: int, threads: int) -> None:
     code = f"""
     rf.set_num_threads({threads})
@@ -71,7 +71,7 @@ def test_pauses_of_every_length(hogs: int) -> None:
     code = """
     rf.set_num_threads(3)
     good = True
-    for k in range(180):
+    for k in range(120):
         good = good and same(k)
         resume = time.perf_counter() + k % 60 * 5e-6
         while time.perf_counter() < resume:

@@ -42,7 +42,6 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
     if (spec_.states == 1 && spec_.aux > 0) aux_buffer_ = Buffer<Real>(N_ * H_);
     aux_ = {spec_.states > 1 ? cn_ : aux_buffer_.data(), 0, 0, H_, 0};
   }
-  if (layer_ > 0 && call.dropout.p > 0) dropped_ = Buffer<Real>(checked_product(rows, C_));
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.x.resize(at(chunks_.largest()));
@@ -50,6 +49,7 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
     const bool own_gates = &scratch - scratch_.data() < parts_.count();
     if (own_gates && (call.saved == nullptr || !spec_.saves_gates))
       scratch.gates = Buffer<Real>(checked_product(chunks_.largest(), G * H_));
+    if (layer_ > 0 && call.dropout.p > 0) scratch.dropped = Buffer<Real>(checked_product(chunks_.largest(), C_));
   }
 }
 
@@ -64,8 +64,8 @@ View<Real> ForwardScan<Real>::gates_view(Index s0, Scratch& scratch) {
 template <class Real>
 void ForwardScan<Real>::gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u) {
   const Real* x = row_of(x_, slot.row, slot.n, slot.t);
-  if (dropped_.data() != nullptr) {
-    Real* dropped = dropped_.data() + slot.row * C_;
+  if (scratch.dropped.data() != nullptr) {
+    Real* dropped = scratch.dropped.data() + i * C_;
     const Real scale = static_cast<Real>(1 / (1 - call_.dropout.p));
     weights_.table.dropout(C_, x, dropped, dropout_key(call_.dropout, layer_, slot), scale);
     x = dropped;

@@ -20,7 +20,8 @@ class ForwardScan {
   struct Scratch {
     std::vector<const Real*> x;
     std::vector<Real*> u;
-    Buffer<Real> gates;  // input products of a chunk, where they are not saved
+    Buffer<Real> gates;    // input products of a chunk, where they are not saved
+    Buffer<Real> dropped;  // inputs of a chunk under the dropout mask
   };
 
   void run_batch_chunk(Index s0, Index s1, Index part);
@@ -44,7 +45,7 @@ class ForwardScan {
   View<Real> aux_{};
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *hn_, *cn_;
-  Buffer<Real> zeros_, aux_buffer_, dropped_;
+  Buffer<Real> zeros_, aux_buffer_;
   std::vector<Scratch> scratch_;
   Saved<Real>* saved_ = nullptr;
   bool stop_ = false;  // of a team that waits for each other: what its first member has seen

@@ -28,7 +28,7 @@ class Window {
   }
 
  private:
-  static constexpr Index kChunks = 2;
+  static constexpr Index kChunks = 5;
   Index rows_ = 0, width_ = 0, row0_ = 0;  // it holds [row0, row0 + rows)
   Buffer<Real> buffer_;
 };
