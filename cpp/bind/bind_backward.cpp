@@ -63,6 +63,7 @@ py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::objec
   const BackwardCall<Real> call{tape.layers,
                                 tape.directions,
                                 tape.plan,
+                                T,
                                 tape.x,
                                 tape.y,
                                 dy_view,
@@ -79,7 +80,6 @@ py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::objec
   {
     const py::gil_scoped_release nogil;
     Interrupt interrupt(python_signals);
-    if (need_dx) zero_padding(tape.plan, dx_view, T, tape.C);
     finished = backward(call, interrupt);
   }
   if (!finished) throw py::error_already_set();

@@ -43,6 +43,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   const ForwardCall<Real> call{tape.layers,
                                D,
                                tape.plan,
+                               T,
                                tape.x,
                                y_view,
                                tape.h0,
@@ -56,7 +57,6 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   {
     const py::gil_scoped_release nogil;
     Interrupt interrupt(python_signals);
-    zero_padding(tape.plan, y_view, T, D * H);
     finished = forward(call, interrupt);
   }
   if (!finished) throw py::error_already_set();

@@ -146,13 +146,6 @@ View<const Real> sequence_view(const std::string& name, const py::array& array, 
   return view_of<const Real>(array);
 }
 
-// y is zero past each sequence's length.
-template <class Real>
-void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width) {
-  for (Index n = 0; n < plan.sequences(); ++n)
-    for (Index t = plan.length(n); t < T; ++t) std::fill_n(view.data + n * view.by_n + t * view.by_t, width, Real(0));
-}
-
 void bind_forward(py::module_& m);
 void bind_backward(py::module_& m);
 void bind_generate(py::module_& m);

@@ -25,6 +25,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       dt_(time_step(direction_)),
       schedule_(schedule),
       parts_(call.plan, schedule_.split == Split::kBatch ? schedule_.threads : 1),
+      chunks_(call.plan, schedule_.chunk),
       x_(views.x),
       y_(columns(views.y, direction_ * H_)),
       dy_(columns(views.dy, direction_ * H_)),
@@ -36,10 +37,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   h0_ = call.h0 != nullptr ? call.h0 + index * N_ * H_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
   if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
-  Index chunk_rows = kRowBlock;
-  for (Index s = 0; s < call.plan.steps(); s += schedule_.chunk)
-    chunk_rows = std::max(
-        chunk_rows, call.plan.first_row(smaller(s + schedule_.chunk, call.plan.steps())) - call.plan.first_row(s));
+  const Index chunk_rows = std::max(kRowBlock, chunks_.largest());
   const Index rows = call.plan.rows(), width = spec_.gates * H_;
   Saved<Real>& saved = call.saved[at(index)];
   if (!spec_.saves_gates) window_ = Window<Real>(rows, all_rows_read_again() ? rows : chunk_rows, width);
@@ -154,10 +152,10 @@ void BackwardScan<Real>::finish(const Member& member) {
 template <class Real>
 void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt) {
   const Plan& plan = call_.plan;
-  const Index chunks = ceil_div(plan.steps(), schedule_.chunk), blocks = ceil_div(plan.rows(), kRowBlock);
+  const Index blocks = ceil_div(plan.rows(), kRowBlock);
   Index done = 0;  // blocks, from the last one or, where time runs backwards, from the first one
-  for (Index i = 0; i < chunks; ++i) {
-    const Index s0 = (dt_ > 0 ? chunks - 1 - i : i) * schedule_.chunk, s1 = smaller(s0 + schedule_.chunk, plan.steps());
+  for (Index i = 0; i < chunks_.count(); ++i) {
+    const auto [s0, s1] = chunks_.steps(i, -dt_);
     const Index begin = plan.first_row(s0), end = plan.first_row(s1);
     const bool slides = begin < u_.row0;
     if (slides) member.wait();

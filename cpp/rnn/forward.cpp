@@ -24,6 +24,7 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
       N_(call.plan.sequences()),
       schedule_(schedule),
       parts_(call.plan, schedule_.split == Split::kBatch ? schedule_.threads : 1),
+      chunks_(call.plan, schedule_.chunk),
       x_(x),
       y_(y),
       hn_(call.hn + index * N_ * H_),
@@ -47,18 +48,14 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
     fed_ = Buffer<Real>(N_ * H_);
     for (Index i = 0; i < N_ * H_; ++i) fed_.data()[i] = h0_[i] * masks_.data()[i];
   }
-  Index chunk_rows = 0;
-  for (Index s = 0; s < call.plan.steps(); s += schedule_.chunk)
-    chunk_rows = std::max(
-        chunk_rows, call.plan.first_row(smaller(s + schedule_.chunk, call.plan.steps())) - call.plan.first_row(s));
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
-    scratch.x.resize(at(chunk_rows));
-    scratch.u.resize(at(chunk_rows));
+    scratch.x.resize(at(chunks_.largest()));
+    scratch.u.resize(at(chunks_.largest()));
     const bool own_gates = &scratch - scratch_.data() < parts_.count();
     if (own_gates && (call.saved == nullptr || !spec_.saves_gates))
-      scratch.gates = Buffer<Real>(checked_product(chunk_rows, G * H_));
-    if (layer_ > 0 && call.dropout.p > 0) scratch.dropped = Buffer<Real>(checked_product(chunk_rows, C_));
+      scratch.gates = Buffer<Real>(checked_product(chunks_.largest(), G * H_));
+    if (layer_ > 0 && call.dropout.p > 0) scratch.dropped = Buffer<Real>(checked_product(chunks_.largest(), C_));
   }
 }
 
@@ -185,11 +182,9 @@ void ForwardScan<Real>::copy_states(Range sequences) const {
 
 template <class Real>
 void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt) {
-  const Index steps = call_.plan.steps();
   const bool hidden = schedule_.split == Split::kHidden && schedule_.threads > 1;
-  const Index chunks = ceil_div(steps, schedule_.chunk);
-  for (Index i = 0; i < chunks; ++i) {
-    const Index s0 = (dt_ > 0 ? i : chunks - 1 - i) * schedule_.chunk, s1 = smaller(s0 + schedule_.chunk, steps);
+  for (Index i = 0; i < chunks_.count(); ++i) {
+    const auto [s0, s1] = chunks_.steps(i, dt_);
     if (member.rank == 0) {
       interrupt.check();
       if (hidden) stop_ = interrupt.stopped();

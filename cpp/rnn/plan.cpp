@@ -125,6 +125,15 @@ Range Parts::places_of(Index s, Index part) const {
   return {s * plan_->sequences() + sequences.begin, s * plan_->sequences() + sequences.end};
 }
 
+Chunks::Chunks(const Plan& plan, Index rows) : bounds_{0} {
+  for (Index s = 0; s < plan.steps();) {
+    const Index begin = plan.first_row(s++);
+    while (s < plan.steps() && plan.first_row(s + 1) - begin <= rows) ++s;
+    bounds_.push_back(s);
+    largest_ = std::max(largest_, plan.first_row(s) - begin);
+  }
+}
+
 namespace {
 
 // Rough constants of today's cores; only their ratios decide, and only near a draw.
@@ -165,8 +174,7 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   if (threads > 1 && std::min(batch, hidden) < 0.9 * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
   const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
-  const Index target = std::max(training ? kRowBlock : kChunkRows, by_bytes);
-  schedule.chunk = std::max<Index>(1, static_cast<Index>(static_cast<double>(target) / std::max(rows, 1.0)));
+  schedule.chunk = std::max(training ? kRowBlock : kChunkRows, by_bytes);
   return schedule;
 }
 

@@ -73,12 +73,29 @@ class Parts {
   Buffer<Slot> own_;           // the same dealt to several parts
 };
 
+// A plan's steps in runs of at most so many rows, though of one step at least.
+class Chunks {
+ public:
+  Chunks(const Plan& plan, Index rows);
+  Index count() const { return static_cast<Index>(bounds_.size()) - 1; }
+  Index largest() const { return largest_; }  // rows
+  // Steps of chunk i, counted in the direction of dt.
+  Range steps(Index i, Index dt) const {
+    const std::size_t first = static_cast<std::size_t>(dt > 0 ? i : count() - 1 - i);
+    return {bounds_[first], bounds_[first + 1]};
+  }
+
+ private:
+  std::vector<Index> bounds_;
+  Index largest_ = 0;
+};
+
 // How a layer's steps are shared: parts of the batch without barriers, or parts of the hidden units with one a stage.
 enum class Split { kBatch, kHidden };
 struct Schedule {
   Split split;
   int threads;
-  Index chunk;    // steps whose input products are made at once
+  Index chunk;    // rows whose input products are made at once
   double ns = 0;  // about as long it takes
 };
 Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,

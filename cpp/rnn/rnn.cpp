@@ -47,7 +47,9 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
       scans.emplace_back(call, layer * D + direction, layers.back().schedule(direction), x, columns(y, direction * H));
     x = read_only(y);
   }
+  const Index width = D * call.layers.back()->arrays.H;
   run_team(threads, [&](const Member& member) {
+    zero_padding(call.plan, call.y, call.T, width, share(call.plan.sequences(), member.size, member.rank));
     for (Index layer = 0; layer < L; ++layer)
       layers[at(layer)].share(
           member, [&](Index direction, const Member& part) { scans[at(layer * D + direction)].run(part, interrupt); });
@@ -83,6 +85,9 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
       scans.emplace_back(call, layer * D + direction, layers.back().schedule(direction), views);
   }
   run_team(threads, [&](const Member& member) {
+    if (call.dx.data != nullptr)
+      zero_padding(call.plan, call.dx, call.T, call.layers[0]->arrays.C,
+                   share(call.plan.sequences(), member.size, member.rank));
     for (Index i = 0; i < L; ++i) {  // from the last layer on
       layers[at(i)].share(
           member, [&](Index direction, const Member& part) { scans[at(i * D + direction)].run(part, interrupt); });

@@ -40,6 +40,7 @@ struct ForwardCall {
   const Stack<Real>& layers;
   Index directions;
   const Plan& plan;
+  Index T;  // of the views; past a sequence's length y and dx are zero
   View<const Real> x;
   View<Real> y;
   const Real *h0, *c0;
@@ -67,6 +68,7 @@ struct BackwardCall {
   const Stack<Real>& layers;
   Index directions;
   const Plan& plan;
+  Index T;  // of the views; past a sequence's length y and dx are zero
   View<const Real> x, y, dy;
   const Real *h0, *c0;
   std::vector<Saved<Real>>& saved;

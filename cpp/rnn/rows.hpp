@@ -1,5 +1,6 @@
 // Pointers to the rows of views, in the order of a plan. Shared by the two drivers.
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "plan.hpp"
@@ -42,6 +43,13 @@ void for_rows(const Plan& plan, Range range, const F& f) {
     while (row >= plan.first_row(s + 1)) ++s;
     f(row, plan.slot(s, row));
   }
+}
+
+// Makes rows of `width` numbers zero from each sequence's length to T.
+template <class Real>
+void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width, Range sequences) {
+  for (Index n = sequences.begin; n < sequences.end; ++n)
+    for (Index t = plan.length(n); t < T; ++t) std::fill_n(view.data + n * view.by_n + t * view.by_t, width, Real(0));
 }
 
 // The row one step before `slot`: of the view itself, of the initial state [N, H], or zeros.

@@ -41,6 +41,7 @@ class ForwardScan {
   const Index H_, C_, N_;
   const Schedule schedule_;
   const Parts parts_;
+  const Chunks chunks_;
   const View<const Real> x_;
   const View<Real> y_;
   View<Real> aux_{};
@@ -92,6 +93,7 @@ class BackwardScan {
   const Index H_, C_, N_, dt_;
   const Schedule schedule_;
   const Parts parts_;
+  const Chunks chunks_;
   const View<const Real> x_, y_, dy_;
   const View<Real> dx_;
   View<Real> u_{}, aux_{};

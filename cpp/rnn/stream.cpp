@@ -99,7 +99,7 @@ bool Stream<Real>::process(const View<const Real>& x, const View<Real>& y, Index
     top = {h.data(), 0, 0, T * H, H};
   }
   const ForwardCall<Real> call{
-      layers_, 1,  plan,         x, top, stepper_.h(), stepper_.c(), stepper_.h_after(), stepper_.c_after(),
+      layers_, 1,  plan,         T, x, top, stepper_.h(), stepper_.c(), stepper_.h_after(), stepper_.c_after(),
       nullptr, {}, num_threads()};
   if (!forward(call, interrupt)) return false;
   if (head_.K > 0) {
