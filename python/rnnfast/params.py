@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,9 @@ class Parameter:
     grad : ndarray
         Of the same shape and dtype; zeros at first; backward passes add to it.
     version : int
-        Changes with every write.
+        Number of the last write, of all writes to parameters; 0 before the first.
+    writes : int
+        Of the class: writes to any parameter so far. As long as it stays, no version has changed.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class Parameter:
     """
 
     __slots__ = ("_bounds", "_data", "grad", "value", "version")
+    writes: ClassVar[int] = 0
 
     def __init__(self, value: npt.ArrayLike) -> None:
         self._data: Array = np.array(value, order="C")
@@ -62,7 +65,8 @@ class Parameter:
 
     def begin_update(self) -> Array:
         """Return the writable array and count a new version; for optimisers."""
-        self.version += 1
+        Parameter.writes += 1
+        self.version = Parameter.writes
         return self._data
 
     def assign(self, array: npt.ArrayLike) -> None:
@@ -154,7 +158,7 @@ class Parameter:
                 raise ValueError(f"mask: dtype bool is required, got {kept.dtype}")
             low[~kept] = high[~kept] = 0
         self._bounds = (low, high)
-        self.version += 1
+        self.begin_update()
         self.settle()
 
     def _broadcast(self, name: str, given: npt.ArrayLike) -> Array:

@@ -17,7 +17,7 @@ Weights = _core.Weights
 CoreTape = _core.Tape
 StreamCore = _core.Stream
 Random = tuple[tuple[float, float, float], int, int]
-
+NOTHING_RANDOM: Random = ((0.0, 0.0, 0.0), 0, 0)
 
 _TANH = ("tanh", 0.0, 0.0)
 
@@ -84,11 +84,16 @@ def sequences(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any],
     _require_dtype(name, a, dtype)
     if a.shape[2] != width:
         raise ValueError(f"{name}: shape {axes} with C = {width} is required, got {a.shape}")
-    strides = a.strides
-    size = a.itemsize
-    if (strides[2] != size and width > 1) or strides[0] % size or strides[1] % size or not a.flags.aligned:
-        a = _plain(a)
+    flags = a.flags
+    if not (flags.carray or (flags.aligned and _rows_contiguous(a))):
+        a = np.require(a, requirements=("C", "A"))
     return a.transpose(1, 0, 2) if time_major else a
+
+
+def _rows_contiguous(array: Array) -> bool:
+    by_n, by_t, by_c = array.strides
+    size = array.itemsize
+    return (by_c == size or array.shape[2] == 1) and by_n % size == 0 and by_t % size == 0
 
 
 def step_array(array: npt.ArrayLike, *, sequences: int, width: int, dtype: np.dtype[Any]) -> Array:
@@ -176,7 +181,7 @@ def rnn_forward(
     time_major: bool,
     save: bool,
     resets: Array | None = None,
-    random: Random = ((0.0, 0.0, 0.0), 0, 0),
+    random: Random = NOTHING_RANDOM,
 ) -> tuple[Array, Array, Array | None, CoreTape | None]:
     """Run a stack over x (N, T, C). Returns y (N, T, D*H), h, c, tape.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,7 @@ Array = npt.NDArray[Any]
 Sequences = npt.ArrayLike | list[Any] | tuple[Any, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
+class Inputs(NamedTuple):
     """x (N, T, C), lengths int64 (N,) and resets uint8 (N, T), the latter two None where there are none."""
 
     x: Array
@@ -41,14 +39,15 @@ def read_inputs(
     TypeError
         On another dtype of x, lengths that are no integers, resets that are not bool.
     """
-    own = None
     if isinstance(x, (list, tuple)):
         if lengths is not None:
             raise ValueError("lengths: none are accepted beside a list of arrays, which has its own")
         batch, own = _ops.pad(x, width, dtype)
-    else:
-        batch = _ops.sequences("x", x, width, dtype, time_major=time_major)
+        N, T = batch.shape[:2]
+        return Inputs(batch, own, _ops.resets_array(resets, N, T, own=own, time_major=False))
+    batch = _ops.sequences("x", x, width, dtype, time_major=time_major)
+    if lengths is None and resets is None:
+        return Inputs(batch, None, None)
     N, T = batch.shape[:2]
-    valid = own if own is not None else _ops.lengths_array(lengths, N, T)
-    swapped = time_major and own is None
-    return Inputs(x=batch, lengths=valid, resets=_ops.resets_array(resets, N, T, own=own, time_major=swapped))
+    starts = _ops.resets_array(resets, N, T, own=None, time_major=time_major)
+    return Inputs(batch, _ops.lengths_array(lengths, N, T), starts)

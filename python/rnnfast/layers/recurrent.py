@@ -75,7 +75,7 @@ class Recurrent(Module):
 
     def packed(self) -> list[_ops.Weights]:
         """Return the weights of every layer and direction, of index layer*D + direction, as the engine reads them."""
-        return self._packs.weights(self._versions(), self._scan_parameters, self.num_layers * self.directions)
+        return self._packs.weights(self._scan_parameters, self.num_layers * self.directions)
 
     def _versions(self) -> tuple[int, ...]:
         return tuple([p.version for p in self._parameters.values()])
@@ -90,7 +90,7 @@ class Recurrent(Module):
     def _run(self, given: Inputs, state: StateLike, *, save: bool, training: bool) -> tuple[Array, State, Tape | None]:
         N, T = given.x.shape[:2]
         (h0, c0), learned = started(self._split_state("state", state, N), self.learned_state, N)
-        random: _ops.Random = ((0.0, 0.0, 0.0), 0, 0)
+        random = _ops.NOTHING_RANDOM
         if training and any(self._random):
             self._calls += 1
             random = (self._random, self._dropout_seed, self._calls)

@@ -64,23 +64,21 @@ class PackCache:
 
     def __init__(self, cell: _ops.Cell) -> None:
         self._cell = cell
-        self._key: tuple[tuple[int, ...], str] | None = None
+        self._checked: tuple[int, str] | None = None
         self._layers: list[tuple[tuple[int, ...], str, _ops.Weights]] = []
         self._weights: list[_ops.Weights] = []
 
-    def weights(
-        self, versions: tuple[int, ...], parameters: Callable[[int], Sequence[Parameter | None]], layers: int
-    ) -> list[_ops.Weights]:
-        """Return the packed weights, given all parameters' versions and what gives those of one of ``layers``.
+    def weights(self, parameters: Callable[[int], Sequence[Parameter | None]], layers: int) -> list[_ops.Weights]:
+        """Return the packed weights, given what gives the parameters of one of ``layers``.
 
         Each direction of a layer counts as one, with (weight_ih, weight_hh, and or None bias_ih, bias_hh, weight_ph).
         """
-        key = (versions, _ops.isa())
-        if key != self._key:
+        now = (Parameter.writes, _ops.isa())
+        if now != self._checked:
             old = [*self._layers, *[None] * (layers - len(self._layers))]
             self._layers = [self._pack(parameters(k), old[k]) for k in range(layers)]
             self._weights = [weights for _, _, weights in self._layers]
-            self._key = key
+            self._checked = now
         return self._weights
 
     def _pack(
