@@ -5,9 +5,10 @@
 
 #include "../cpu/isa.hpp"
 #include "../cpu/packing.hpp"
-#include "../rnn/plan.hpp"
+#include "../rnn/wavefront.hpp"
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "recurrent.hpp"
 
 namespace rnnfast {
 
@@ -89,6 +90,13 @@ void bind_type(py::module_& m) {
         py::arg("c").noconvert());
 }
 
+// Of layers of `sizes` C, H, H, ... of N sequences of T steps in float32: how many a team computes at once.
+int wavefront_threads(const std::string& cell, const std::vector<Index>& sizes, Index N, Index T, int threads) {
+  std::vector<LayerSize> layers;
+  for (std::size_t i = 1; i < sizes.size(); ++i) layers.push_back({&spec_of(cell_named(cell)), sizes[i - 1], sizes[i]});
+  return Wavefront(layers, Plan({N, T, nullptr, nullptr}), sizeof(float), threads, true).threads();
+}
+
 }  // namespace
 
 void bind_testing(py::module_& parent) {
@@ -98,6 +106,8 @@ void bind_testing(py::module_& parent) {
   m.def("get_isa", [] { return std::string(isa_name()); });
   m.def("set_isa", &set_isa);
   m.def("set_one_way_panels", &set_one_way_panels);
+  m.def("wavefront_threads", &wavefront_threads, py::arg("cell"), py::arg("sizes"), py::arg("N"), py::arg("T"),
+        py::arg("threads"));
   bind_type<float>(m);
   bind_type<double>(m);
   bind_probe(m);

@@ -23,8 +23,8 @@ void relax() {
 
 }  // namespace
 
-void Phase::advance() {
-  value_.fetch_add(1);
+void Phase::advance(unsigned count) {
+  value_.fetch_add(count);
   if (sleepers_.load() == 0) return;
   {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -22,7 +22,7 @@ constexpr int kSpinUs = 100;
 class Phase {
  public:
   unsigned value() const { return value_.load(std::memory_order_acquire); }
-  void advance();
+  void advance(unsigned count = 1);
   // Spins for so long at most; false: it had to sleep.
   bool wait_past(unsigned seen, int spin_us);
 

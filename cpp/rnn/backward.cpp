@@ -150,7 +150,7 @@ void BackwardScan<Real>::finish(const Member& member) {
 }
 
 template <class Real>
-void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt) {
+void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Link& link) {
   const Plan& plan = call_.plan;
   const Index blocks = ceil_div(plan.rows(), kRowBlock);
   Index done = 0;  // blocks, from the last one or, where time runs backwards, from the first one
@@ -158,6 +158,7 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt) {
     const auto [s0, s1] = chunks_.steps(i, -dt_);
     const Index begin = plan.first_row(s0), end = plan.first_row(s1);
     const bool slides = begin < u_.row0;
+    link.await(plan.steps() - s0, interrupt);
     if (slides) member.wait();
     if (member.rank == 0) {
       if (slides) slide_window(s1, blocks - done);
@@ -165,13 +166,14 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt) {
       stop_ = interrupt.stopped();
     }
     member.wait();
-    if (stop_) return;
+    if (stop_) return link.publish(1);  // wakes who waits
     run_steps(s0, s1, member);
     member.wait();
     if (dx_.data != nullptr && call_.directions == 1) {
       const Range mine = share(end - begin, member.size, member.rank);
       add_dx({begin + mine.begin, begin + mine.end}, member.rank);
     }
+    link.publish(s1 - s0);
     for (; done < blocks; ++done) {
       const Index block = dt_ > 0 ? blocks - 1 - done : done;
       if (dt_ > 0 ? block * kRowBlock < begin : smaller((block + 1) * kRowBlock, plan.rows()) > end) break;

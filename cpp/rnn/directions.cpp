@@ -27,6 +27,10 @@ Directions::Directions(Index count, const Plan& plan, const CellSpec& cell, Inde
     if (parts[i].threads > 1) barriers_[i].emplace(parts[i].threads);
 }
 
+void Directions::limit_chunk(Index rows) {
+  for (Schedule& schedule : schedules_) schedule.chunk = smaller(schedule.chunk, rows);
+}
+
 int Directions::threads() const {
   return side_by_side_ ? schedules_[0].threads + schedules_[1].threads : schedules_[0].threads;
 }

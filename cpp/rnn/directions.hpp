@@ -17,6 +17,7 @@ class Directions {
              bool training);
   const Schedule& schedule(Index direction) const { return schedules_[static_cast<std::size_t>(direction)]; }
   int threads() const;  // of the team
+  void limit_chunk(Index rows);
 
   // Calls run(direction, member of its part) where the member has to do with it; all wait for all. A team smaller than
   // asked for takes one direction after the other.

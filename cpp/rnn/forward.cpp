@@ -181,20 +181,25 @@ void ForwardScan<Real>::copy_states(Range sequences) const {
 }
 
 template <class Real>
-void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt) {
+void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Link& link) {
   const bool hidden = schedule_.split == Split::kHidden && schedule_.threads > 1;
   for (Index i = 0; i < chunks_.count(); ++i) {
     const auto [s0, s1] = chunks_.steps(i, dt_);
+    link.await(s1, interrupt);
     if (member.rank == 0) {
       interrupt.check();
       if (hidden) stop_ = interrupt.stopped();
     }
     if (hidden) member.wait();
-    if (hidden ? stop_ : interrupt.stopped()) break;
+    if (hidden ? stop_ : interrupt.stopped()) {
+      link.publish(1);  // wakes who waits
+      break;
+    }
     if (hidden)
       run_hidden_chunk(s0, s1, member);
     else
       for (Index part = member.rank; part < parts_.count(); part += member.size) run_batch_chunk(s0, s1, part);
+    link.publish(s1 - s0);
   }
   member.wait();
   copy_states(share(N_, member.size, member.rank));

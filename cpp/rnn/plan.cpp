@@ -158,6 +158,12 @@ double step_ns(double rows, double units, double K, const CellSpec& cell, double
   return std::max(compute, memory) + kNsPerUnit * units * rows + kNsPerStage;
 }
 
+// Units of the thread that has most, where panels of 64 bytes are shared out.
+double largest_share(double units, double threads, double bytes) {
+  const double panel = 64 / bytes;
+  return std::min(units, panel * std::ceil(std::ceil(units / panel) / threads));
+}
+
 }  // namespace
 
 Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
@@ -168,8 +174,9 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   const double size = static_cast<double>(bytes);
   const double serial = steps * (input + step_ns(rows, h, h, cell, size));
   const double batch = kNsPerRegion + steps * (input / p + step_ns(std::ceil(rows / p), h, h, cell, size));
+  const double units = largest_share(h, p, size);
   const double hidden =
-      kNsPerRegion + steps * (input / p + step_ns(rows, std::ceil(h / p), h, cell, size) + cell.stages * kNsPerBarrier);
+      kNsPerRegion + steps * (input / p + step_ns(rows, units, h, cell, size) + cell.stages * kNsPerBarrier);
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < 0.9 * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
@@ -191,7 +198,7 @@ void StepCost::add(const CellSpec& cell, Index C, Index H) {
   const double h = static_cast<double>(H), K = static_cast<double>(C + H), p = threads_;
   alone_ += step_ns(rows_, h, K, cell, bytes_);
   batch_ += step_ns(std::ceil(rows_ / p), h, K, cell, bytes_);
-  hidden_ += step_ns(rows_, std::ceil(h / p), K, cell, bytes_) + cell.stages * kNsPerBarrier;
+  hidden_ += step_ns(rows_, largest_share(h, p, bytes_), K, cell, bytes_) + cell.stages * kNsPerBarrier;
 }
 
 Schedule StepCost::schedule(bool awake) const {

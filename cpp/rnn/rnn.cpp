@@ -22,26 +22,42 @@ void add_both_dx(const Plan& plan, BackwardScan<Real>& ahead, BackwardScan<Real>
   }
 }
 
+// Of a stack's layers from the first one up or, going back, from the last one down; two directions take turns instead.
+template <class Real>
+Wavefront wavefront_of(const Stack<Real>& stack, Index D, const Plan& plan, int threads, bool training, bool back) {
+  std::vector<LayerSize> sizes;
+  for (std::size_t i = 0; D == 1 && i < stack.size(); ++i) {
+    const Weights<Real>& weights = *stack[back ? stack.size() - 1 - i : i];
+    sizes.push_back({&weights.spec(), weights.arrays.C, weights.arrays.H});
+  }
+  return {sizes, plan, sizeof(Real), threads, training};
+}
+
 }  // namespace
 
 template <class Real>
 bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   const Index D = call.directions, L = static_cast<Index>(call.layers.size()) / D;
-  std::vector<Buffer<Real>> between(call.saved != nullptr ? 0 : at(smaller(L - 1, 2)));
+  const bool training = call.saved != nullptr;
+  Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, training, false);
+  // What a layer has written lies there until the layer above has read it, and until it has read it itself.
+  std::vector<Buffer<Real>> between(training ? 0 : at(smaller(L - 1, std::max(2, wave.threads()))));
   std::deque<Directions> layers;
   std::deque<ForwardScan<Real>> scans;
   View<const Real> x = call.x;
-  int threads = 1;
+  int threads = wave.threads();
   for (Index layer = 0; layer < L; ++layer) {
     const Weights<Real>& weights = *call.layers[at(layer * D)];
     const Index C = weights.arrays.C, H = weights.arrays.H;
     View<Real> y = call.y;
     if (layer + 1 < L) {
-      Buffer<Real>& buffer = call.saved != nullptr ? (*call.saved)[at(layer * D)].y : between[at(layer % 2)];
+      Buffer<Real>& buffer = training ? (*call.saved)[at(layer * D)].y : between[at(layer) % between.size()];
       if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), D * H));
       y = rows_view(buffer.data(), D * H);
     }
-    layers.emplace_back(D, call.plan, weights.spec(), C, H, sizeof(Real), call.threads, call.saved != nullptr);
+    const int each = wave.threads() > 1 ? 1 : call.threads;
+    layers.emplace_back(D, call.plan, weights.spec(), C, H, sizeof(Real), each, training);
+    if (wave.threads() > 1) layers.back().limit_chunk(wave.chunk());
     threads = std::max(threads, layers.back().threads());
     for (Index direction = 0; direction < D; ++direction)
       scans.emplace_back(call, layer * D + direction, layers.back().schedule(direction), x, columns(y, direction * H));
@@ -50,6 +66,10 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   const Index width = D * call.layers.back()->arrays.H;
   run_team(threads, [&](const Member& member) {
     zero_padding(call.plan, call.y, call.T, width, share(call.plan.sequences(), member.size, member.rank));
+    if (wave.threads() > 1)
+      return wave.share(member, [&](Index layer, const Member& alone, const Link& link) {
+        scans[at(layer)].run(alone, interrupt, link);
+      });
     for (Index layer = 0; layer < L; ++layer)
       layers[at(layer)].share(
           member, [&](Index direction, const Member& part) { scans[at(layer * D + direction)].run(part, interrupt); });
@@ -63,11 +83,12 @@ template bool forward(const ForwardCall<double>&, Interrupt&);
 template <class Real>
 bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
   const Index D = call.directions, L = static_cast<Index>(call.layers.size()) / D;
-  std::vector<Buffer<Real>> between(at(smaller(L - 1, 2)));
+  Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, true, true);
+  std::vector<Buffer<Real>> between(at(smaller(L - 1, std::max(2, wave.threads()))));
   std::deque<Directions> layers;
   std::deque<BackwardScan<Real>> scans;
   Surroundings<Real> views{call.x, call.y, call.dy, call.dx};
-  int threads = 1;
+  int threads = wave.threads();
   for (Index layer = L - 1; layer >= 0; --layer) {
     const Weights<Real>& weights = *call.layers[at(layer * D)];
     const Index C = weights.arrays.C, H = weights.arrays.H;
@@ -75,11 +96,12 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
     views.x = layer > 0 ? rows_view<const Real>(call.saved[at((layer - 1) * D)].y.data(), C) : call.x;
     views.dx = call.dx;
     if (layer > 0) {
-      Buffer<Real>& buffer = between[at(layer % smaller(L - 1, 2))];
+      Buffer<Real>& buffer = between[at(layer) % between.size()];
       if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), C));
       views.dx = rows_view(buffer.data(), C);
     }
-    layers.emplace_back(D, call.plan, weights.spec(), C, H, sizeof(Real), call.threads, true);
+    layers.emplace_back(D, call.plan, weights.spec(), C, H, sizeof(Real), wave.threads() > 1 ? 1 : call.threads, true);
+    if (wave.threads() > 1) layers.back().limit_chunk(wave.chunk());
     threads = std::max(threads, layers.back().threads());
     for (Index direction = 0; direction < D; ++direction)
       scans.emplace_back(call, layer * D + direction, layers.back().schedule(direction), views);
@@ -88,6 +110,9 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
     if (call.dx.data != nullptr)
       zero_padding(call.plan, call.dx, call.T, call.layers[0]->arrays.C,
                    share(call.plan.sequences(), member.size, member.rank));
+    if (wave.threads() > 1)
+      return wave.share(
+          member, [&](Index i, const Member& alone, const Link& link) { scans[at(i)].run(alone, interrupt, link); });
     for (Index i = 0; i < L; ++i) {  // from the last layer on
       layers[at(i)].share(
           member, [&](Index direction, const Member& part) { scans[at(i * D + direction)].run(part, interrupt); });

@@ -5,6 +5,7 @@
 #include "directions.hpp"
 #include "gradients.hpp"
 #include "rnn.hpp"
+#include "wavefront.hpp"
 #include "window.hpp"
 
 namespace rnnfast {
@@ -14,7 +15,7 @@ class ForwardScan {
  public:
   // index: of the weights and states. y: of this direction.
   ForwardScan(const ForwardCall<Real>& call, Index index, const Schedule& schedule, View<const Real> x, View<Real> y);
-  void run(const Member& member, Interrupt& interrupt);
+  void run(const Member& member, Interrupt& interrupt, const Link& link = {});
 
  private:
   struct Scratch {
@@ -69,7 +70,7 @@ template <class Real>
 class BackwardScan {
  public:
   BackwardScan(const BackwardCall<Real>& call, Index index, const Schedule& schedule, const Surroundings<Real>& views);
-  void run(const Member& member, Interrupt& interrupt);
+  void run(const Member& member, Interrupt& interrupt, const Link& link = {});
   // Of two directions the second one adds to what the first one has written.
   void add_dx(Range rows, Index rank);
 
