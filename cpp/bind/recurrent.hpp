@@ -106,7 +106,8 @@ struct BoundTape {
     return std::visit(
         [](const auto& tape) {
           Index numbers = 0;
-          for (const auto& saved : tape.saved) numbers += saved.gates.size() + saved.aux.size() + saved.y.size();
+          for (const auto& saved : tape.saved)
+            numbers += saved.gates.size() + saved.aux.size() + saved.y.size() + saved.starts.size();
           return numbers * static_cast<Index>(sizeof(*tape.h0));
         },
         value);
@@ -150,5 +151,6 @@ void bind_forward(py::module_& m);
 void bind_backward(py::module_& m);
 void bind_generate(py::module_& m);
 void bind_stream(py::module_& m);
+void bind_trace(py::module_& m);
 
 }  // namespace rnnfast

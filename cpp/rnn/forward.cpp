@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "scans.hpp"
 
@@ -7,6 +8,14 @@ namespace rnnfast {
 namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+// Chunks so large that their starts are a small part of y, and so small that the gates of one are, too.
+Schedule sparse(Schedule schedule, const Plan& plan) {
+  constexpr Index kFewest = 8;
+  const Index root = static_cast<Index>(std::sqrt(static_cast<double>(plan.steps()) / 5));
+  schedule.chunk = std::max(schedule.chunk, std::max(kFewest, root) * plan.sequences());
+  return schedule;
+}
 
 }  // namespace
 
@@ -22,7 +31,7 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
       H_(weights_.arrays.H),
       C_(weights_.arrays.C),
       N_(call.plan.sequences()),
-      schedule_(schedule),
+      schedule_(call.keep == Keep::kStarts ? sparse(schedule, call.plan) : schedule),
       parts_(call.plan, schedule_.split == Split::kBatch ? schedule_.threads : 1),
       chunks_(call.plan, schedule_.chunk),
       x_(x),
@@ -34,26 +43,31 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
   h0_ = call.h0 != nullptr ? call.h0 + index * N_ * H_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
   const Index rows = call.plan.rows(), G = spec_.gates;
-  if (call.saved != nullptr) {
-    saved_ = &(*call.saved)[at(index)];
+  if (call.saved != nullptr) saved_ = &(*call.saved)[at(index)];
+  if (call.keep == Keep::kAll) {
     if (spec_.saves_gates) saved_->gates = Buffer<Real>(checked_product(rows, G * H_));
     saved_->aux = Buffer<Real>(checked_product(rows, spec_.aux * H_));
-    aux_ = rows_view(saved_->aux.data(), H_);
+    gates_ = rows_view(saved_->gates.data(), G * H_), aux_ = rows_view(saved_->aux.data(), H_);
+  } else if (call.keep == Keep::kAgain) {
+    y_buffer_ = Buffer<Real>(checked_product(chunks_.largest() + N_, H_));
   } else {
     // Without a backward pass one row a sequence is enough; a cell state is then updated where it is returned.
     if (spec_.states == 1 && spec_.aux > 0) aux_buffer_ = Buffer<Real>(N_ * H_);
     aux_ = {spec_.states > 1 ? cn_ : aux_buffer_.data(), 0, 0, H_, 0};
   }
-  if (masks_.size() > 0) {
-    fed_ = Buffer<Real>(N_ * H_);
-    for (Index i = 0; i < N_ * H_; ++i) fed_.data()[i] = h0_[i] * masks_.data()[i];
+  if (call.keep == Keep::kStarts && spec_.saves_gates) {
+    saved_->chunk = schedule_.chunk;
+    const Index starts = spec_.states > 1 && chunks_.count() > 0 ? chunks_.count() - 1 : 0;
+    saved_->starts = Buffer<Real>(checked_product(starts, N_ * H_));
   }
+  if (masks_.size() > 0) fed_ = Buffer<Real>(N_ * H_);
+  feed_initial();
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.x.resize(at(chunks_.largest()));
     scratch.u.resize(at(chunks_.largest()));
     const bool own_gates = &scratch - scratch_.data() < parts_.count();
-    if (own_gates && (call.saved == nullptr || !spec_.saves_gates))
+    if (own_gates && gates_.data == nullptr && call.keep != Keep::kAgain)
       scratch.gates = Buffer<Real>(checked_product(chunks_.largest(), G * H_));
     if (layer_ > 0 && call.dropout.p > 0) scratch.dropped = Buffer<Real>(checked_product(chunks_.largest(), C_));
   }
@@ -63,7 +77,7 @@ template <class Real>
 View<Real> ForwardScan<Real>::gates_view(Index s0, Scratch& scratch) {
   if (scratch.gates.data() != nullptr)
     return rows_view(scratch.gates.data(), spec_.gates * H_, call_.plan.first_row(s0));
-  return rows_view(saved_->gates.data(), spec_.gates * H_);
+  return gates_;
 }
 
 // Pointer i of the scratch's: the slot's x, under the dropout mask where there is one, and u.
@@ -93,6 +107,12 @@ void ForwardScan<Real>::add_noise(const Slot& slot, const View<Real>& u) const {
                            noise_key(call_.dropout, index_, slot), static_cast<Real>(call_.dropout.noise));
 }
 
+// What R reads of the initial state.
+template <class Real>
+void ForwardScan<Real>::feed_initial() {
+  for (Index i = 0; i < fed_.size(); ++i) fed_.data()[i] = h0_[i] * masks_.data()[i];
+}
+
 // What R reads after step s, of the part's sequences.
 template <class Real>
 void ForwardScan<Real>::feed(Index s, Index part, Range units) {
@@ -113,7 +133,8 @@ ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, c
   args.fed = read_only(y_), args.fed0 = h0_;
   if (masks_.size() > 0) args.fed = {fed_.data(), 0, 0, H_, 0}, args.fed0 = fed_.data();
   args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
-  args.save = call_.saved != nullptr, args.one_way = one_way_panels(), args.options = &weights_.options;
+  args.save = call_.keep == Keep::kAll || call_.keep == Keep::kAgain;
+  args.one_way = one_way_panels(), args.options = &weights_.options;
   return args;
 }
 
@@ -165,6 +186,14 @@ void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& membe
 }
 
 template <class Real>
+void ForwardScan<Real>::run_chunk(Index s0, Index s1, const Member& member) {
+  if (schedule_.split == Split::kHidden && schedule_.threads > 1)
+    run_hidden_chunk(s0, s1, member);
+  else
+    for (Index part = member.rank; part < parts_.count(); part += member.size) run_batch_chunk(s0, s1, part);
+}
+
+template <class Real>
 void ForwardScan<Real>::copy_states(Range sequences) const {
   const auto copy = [&](Index n, const View<const Real>& view, const Real* initial, Real* out) {
     const Index length = call_.plan.length(n);
@@ -195,10 +224,8 @@ void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Li
       link.publish(1);  // wakes who waits
       break;
     }
-    if (hidden)
-      run_hidden_chunk(s0, s1, member);
-    else
-      for (Index part = member.rank; part < parts_.count(); part += member.size) run_batch_chunk(s0, s1, part);
+    run_chunk(s0, s1, member);
+    keep_start(i, member);
     link.publish(s1 - s0);
   }
   member.wait();

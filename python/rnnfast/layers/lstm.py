@@ -108,6 +108,7 @@ class LSTM(Recurrent):
             activations=known,
             clip=known_clip(clip),
         )
+        self.gate_names = ("i", "g", "o") if coupled else ("i", "f", "g", "o")
         super().__init__(
             cell,
             input_size,
