@@ -60,13 +60,15 @@ class Scan:
             dh = first + dy[rows, t]
             if norms is not None:
                 norms[self.index, rows, t] = np.sqrt(np.square(dh, dtype=np.float64).sum(axis=1))
-            dx[rows, t], before, gradients = self.cell.backward(p, self.saved[t], (dh, *others))
+            own_dx, before, gradients = self.cell.backward(p, self.saved[t], (dh, *others))
             self._check("backward", "gradients of states", before, len(rows))
+            wanted = {"x": dx[rows, t].shape, **{name: value.shape for name, value in p.items()}}
+            found = {"x": np.shape(own_dx), **{name: np.shape(value) for name, value in gradients.items()}}
+            if found != wanted:
+                raise ValueError(f"{type(self.cell).__name__}.backward: gradients {wanted} are required, got {found}")
+            dx[rows, t] = own_dx
             for d, value in zip(dstates, before, strict=True):
                 d[self.index, rows] = np.where(cut, 0, value)
-            if gradients.keys() != p.keys():
-                wanted = f"{type(self.cell).__name__}.backward: gradients of {', '.join(p)} are required"
-                raise ValueError(f"{wanted}, got {', '.join(gradients)}")
             for name, own in self.parameters.items():
                 own.grad += gradients[name]
         return dx
