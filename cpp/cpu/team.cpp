@@ -61,10 +61,11 @@ std::int64_t now_ms() {
 }
 
 constexpr std::int64_t kPollEveryMs = 50;
-// Calls that slept away so much of their time at barriers lacked a core; after a few in a row the next ones do without
-// a team for a while.
-constexpr double kContention = 0.5;
-constexpr int kContendedCalls = 3;
+// Calls that slept away so much of their time at barriers, taken together, lacked a core: the next ones do without a
+// team for a while. Judged are a few calls at least, later ones more than earlier ones.
+constexpr double kContention = 0.3;
+constexpr int kFewestCalls = 3, kManyCalls = 50;
+constexpr double kMemory = 0.9;
 constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{100};
 
 }  // namespace
@@ -101,7 +102,7 @@ class Pool {
   // False: another thread's call has the pool, or a core was missing lately.
   bool run(int threads, const std::function<void(const Member&)>& fn) {
     const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
-    if (!lock.owns_lock() || (contended_ >= kContendedCalls && Clock::now() < alone_until_)) return false;
+    if (!lock.owns_lock() || (pausing_ && Clock::now() < alone_until_)) return false;
     const int helpers = hire(threads - 1);
     if (!barrier_ || size_ != helpers + 1 || failure_) barrier_.emplace(helpers + 1);
     const std::int64_t slept = barrier_->slept_ns();
@@ -139,13 +140,16 @@ class Pool {
 
   void look_back(std::int64_t slept_ns, std::int64_t lasted_ns) {
     static const int processors = available_processors();
-    const double most = kContention * static_cast<double>(size_ - 1) * static_cast<double>(lasted_ns);
-    if (static_cast<double>(slept_ns) <= most || size_ > processors) {
-      contended_ = 0;
-      pause_ = kFirstPause;
-    } else if (++contended_ >= kContendedCalls) {
+    if (pausing_) pausing_ = false, judged_ = 0, slept_ = lasted_ = 0;
+    slept_ = kMemory * slept_ + static_cast<double>(slept_ns);
+    lasted_ = kMemory * lasted_ + static_cast<double>(size_ - 1) * static_cast<double>(lasted_ns);
+    if (++judged_ < kFewestCalls || size_ > processors) return;
+    if (slept_ > kContention * lasted_) {
+      pausing_ = true;
       alone_until_ = Clock::now() + pause_;
       pause_ = std::min(2 * pause_, kLongestPause);
+    } else if (judged_ > kManyCalls) {
+      pause_ = kFirstPause;
     }
   }
 
@@ -174,7 +178,9 @@ class Pool {
   const std::function<void(const Member&)>* fn_ = nullptr;
   std::optional<Barrier> barrier_;  // kept between calls; after a failure its members may have parted
   int size_ = 1;
-  int contended_ = 0;  // calls in a row
+  bool pausing_ = false;
+  int judged_ = 0;  // calls since the last pause
+  double slept_ = 0, lasted_ = 0;
   std::chrono::milliseconds pause_ = kFirstPause;
   Clock::time_point alone_until_;
   std::exception_ptr failure_;
