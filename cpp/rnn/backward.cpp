@@ -20,6 +20,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       panels_(weights_.backward()),
       spec_(weights_.spec()),
       H_(weights_.arrays.H),
+      P_(weights_.arrays.P),
       C_(weights_.arrays.C),
       N_(call.plan.sequences()),
       dt_(time_step(direction_)),
@@ -27,14 +28,15 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       parts_(call.plan, schedule_.split == Split::kBatch ? schedule_.threads : 1),
       chunks_(call.plan, schedule_.chunk),
       x_(views.x),
-      y_(columns(views.y, direction_ * H_)),
-      dy_(columns(views.dy, direction_ * H_)),
+      y_(columns(views.y, direction_ * P_)),
+      dy_(columns(views.dy, direction_ * P_)),
       dx_(views.dx),
-      dh_(call.dh + index * N_ * H_),
+      dh_(call.dh + index * N_ * P_),
       dc_(spec_.states > 1 ? call.dc + index * N_ * H_ : nullptr),
+      zones_(call.dropout, index, weights_),
       zeros_(Buffer<Real>::zeros(std::max<Index>(spec_.gates, N_) * H_)),
-      masks_(recurrent_masks<Real>(call.dropout, index, N_, H_)) {
-  h0_ = call.h0 != nullptr ? call.h0 + index * N_ * H_ : zeros_.data();
+      masks_(recurrent_masks<Real>(call.dropout, index, N_, P_)) {
+  h0_ = call.h0 != nullptr ? call.h0 + index * N_ * P_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
   if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
   const Index chunk_rows = std::max(kRowBlock, chunks_.largest());
@@ -43,9 +45,17 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   if (!spec_.saves_gates) window_ = Window<Real>(rows, all_rows_read_again() ? rows : chunk_rows, width);
   u_ = spec_.saves_gates ? rows_view(saved.gates.data(), width) : window_.view();
   aux_ = rows_view(saved.aux.data(), H_);
-  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, dt_, x_, read_only(u_),
-                                          read_only(aux_), y_, h0_, c0_, zeros_.data(), masks_.data(), layer_,
-                                          layer_ > 0 ? call.dropout : Dropout{}});
+  if (zones_.random()) zone_rows_ = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
+  View<const Real> out{}, dh{};
+  if (weights_.projected()) {
+    unprojected_.emplace(
+        Unprojected{Buffer<Real>(checked_product(rows, P_)), Buffer<Real>(N_ * H_), Buffer<Real>::zeros(N_ * H_)});
+    out = rows_view<const Real>(saved.out.data(), H_), dh = rows_view<const Real>(unprojected_->dh.data(), P_);
+    running_ = unprojected_->end.data();
+  }
+  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, P_, dt_, x_,
+                                          read_only(u_), read_only(aux_), y_, out, dh, h0_, c0_, zeros_.data(),
+                                          masks_.data(), layer_, layer_ > 0 ? call.dropout : Dropout{}});
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.du.resize(at(chunk_rows));
@@ -80,9 +90,23 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
   args.packed = panels_.r[at(stage)].data();
   args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_;
   args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
-  args.mask = masks_.data(), args.dh = dh_, args.dc = dc_, args.one_way = one_way_panels(),
+  args.mask = masks_.data(), args.dh = running_, args.dc = dc_, args.one_way = one_way_panels(),
   args.options = &weights_.options;
+  args.zone =
+      zones_.random() ? rows_view<const Real>(zone_rows_.data(), zones_.width(), first_zone_row_) : zones_.expected();
+  if (unprojected_) {
+    args.packed = args.mask = nullptr, args.h0 = zeros_.data();
+    args.dy = {unprojected_->out.data(), 0, 0, H_, 0};
+  }
   return args;
+}
+
+// The zones of some rows of the chunk in work.
+template <class Real>
+void BackwardScan<Real>::draw_zones(Range rows) {
+  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
+    zones_.draw(slot, zone_rows_.data() + (row - first_zone_row_) * zones_.width());
+  });
 }
 
 template <class Real>
@@ -95,11 +119,15 @@ void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
   if (schedule_.split == Split::kBatch) {
     for (Index part = member.rank; part < parts_.count(); part += member.size) {
       const Walk walk = parts_.walk(part, dt_);
-      if (spec_.stages == 1) {
+      if (spec_.stages == 1 && !unprojected_) {
         step(s0, s1, 0, stage_args(0, walk));
         continue;
       }
       for_steps(s0, s1, -dt_, [&](Index s) {
+        if (unprojected_) {
+          gather_dh(s, part, {0, panels_.fed.count}, scratch_[at(member.rank)]);
+          unproject(s, part, {0, panels_.projection.count}, scratch_[at(member.rank)]);
+        }
         for (int stage = 0; stage < spec_.stages; ++stage) step(s, s + 1, stage, stage_args(stage, walk));
       });
     }
@@ -107,6 +135,12 @@ void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
   }
   const Range panels = share(weights_.backward_panels(), member.size, member.rank);
   for_steps(s0, s1, -dt_, [&](Index s) {
+    if (unprojected_) {
+      gather_dh(s, 0, share(panels_.fed.count, member.size, member.rank), scratch_[at(member.rank)]);
+      member.wait();
+      unproject(s, 0, share(panels_.projection.count, member.size, member.rank), scratch_[at(member.rank)]);
+      member.wait();
+    }
     for (int stage = 0; stage < spec_.stages; ++stage) {
       BackwardArgs<Real> args = stage_args(stage, parts_.walk(0, dt_));
       args.panel0 = panels.begin, args.panel1 = panels.end;
@@ -136,17 +170,23 @@ void BackwardScan<Real>::add_dx(Range rows, Index rank) {
   });
 }
 
+// No gradient of c crosses a reset at the start.
+template <class Real>
+void BackwardScan<Real>::cut_dc(Range sequences) {
+  for (Index n = sequences.begin; n < sequences.end; ++n)
+    if (dt_ > 0 && dc_ != nullptr && call_.plan.resets_at_start(n)) std::fill_n(dc_ + n * H_, H_, Real(0));
+}
+
 template <class Real>
 void BackwardScan<Real>::finish(const Member& member) {
+  if (unprojected_) return finish_projected(share(N_, member.size, member.rank));
   const auto& kernel = weights_.table.finish[static_cast<int>(weights_.arrays.cell)];
   const Range panels = share(weights_.backward_panels(), member.size, member.rank);
   BackwardArgs<Real> args = stage_args(0, call_.plan.walk(dt_));
   args.panel0 = panels.begin, args.panel1 = panels.end;
   if (!call_.plan.even()) args.firsts = firsts_.data(), args.first_count = static_cast<Index>(firsts_.size());
   kernel(args);
-  const Range mine = share(N_, member.size, member.rank);
-  for (Index n = mine.begin; n < mine.end; ++n)
-    if (dt_ > 0 && dc_ != nullptr && call_.plan.resets_at_start(n)) std::fill_n(dc_ + n * H_, H_, Real(0));
+  cut_dc(share(N_, member.size, member.rank));
 }
 
 template <class Real>
@@ -164,9 +204,15 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
       if (slides) slide_window(s1, blocks - done);
       interrupt.check();
       stop_ = interrupt.stopped();
+      first_zone_row_ = begin;
     }
     member.wait();
     if (stop_) return link.publish(1);  // wakes who waits
+    if (zones_.random()) {
+      const Range mine = share(end - begin, member.size, member.rank);
+      draw_zones({begin + mine.begin, begin + mine.end});
+      member.wait();
+    }
     run_steps(s0, s1, member);
     member.wait();
     if (dx_.data != nullptr && call_.directions == 1) {

@@ -23,33 +23,44 @@ class ForwardScan {
     std::vector<Real*> u;
     Buffer<Real> gates;    // input products of a chunk, where they are not saved
     Buffer<Real> dropped;  // inputs of a chunk under the dropout mask
+    Buffer<Real> zones;    // of a chunk, where they are random
+  };
+
+  struct ChunkViews {
+    View<Real> u, zones;
   };
 
   void run_batch_chunk(Index s0, Index s1, Index part);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
   void gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u);
   void project(Index count, Scratch& scratch);
-  void add_noise(const Slot& slot, const View<Real>& u) const;
+  void make_random(const Slot& slot, const ChunkViews& views) const;
+  void project_out(Index s, Index part, Range panels, Scratch& scratch);
   void feed(Index s, Index part, Range units);
-  ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const View<Real>& u) const;
-  View<Real> gates_view(Index s0, Scratch& scratch);
+  ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const ChunkViews& views) const;
+  ChunkViews views_of(Index s0, Scratch& scratch);
+  bool random() const { return call_.dropout.noise > 0 || zones_.random(); }
+  // Whether more than the cell's stages happens between two steps.
+  bool between_steps() const { return masks_.size() > 0 || weights_.projected(); }
   void copy_states(Range sequences) const;
 
   const ForwardCall<Real>& call_;
   const Index index_, layer_, dt_;
   const Weights<Real>& weights_;
   const CellSpec& spec_;
-  const Index H_, C_, N_;
+  const Index H_, P_, C_, N_;
   const Schedule schedule_;
   const Parts parts_;
   const Chunks chunks_;
   const View<const Real> x_;
   const View<Real> y_;
-  View<Real> aux_{};
+  View<Real> out_, aux_{};  // out: what the cell writes, y unless it is projected
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *hn_, *cn_;
-  Buffer<Real> zeros_, aux_buffer_;
-  Buffer<Real> masks_, fed_;  // [N, H] each: h under the mask, of the latest step
+  const Zones<Real> zones_;
+  const std::uint64_t noise_stream_;
+  Buffer<Real> zeros_, aux_buffer_, out_buffer_;
+  Buffer<Real> masks_, fed_;  // [N, P] each: h under the mask, of the latest step
   std::vector<Scratch> scratch_;
   Saved<Real>* saved_ = nullptr;
   bool stop_ = false;  // of a team that waits for each other: what its first member has seen
@@ -80,10 +91,19 @@ class BackwardScan {
     std::vector<Real*> dx;
     GradientScratch<Real> gradients;
   };
+  // dL/dh of a projected layer, all rows, and dL/dout of a step.
+  struct Unprojected {
+    Buffer<Real> dh, out, end;  // [rows, P], [N, H], zeros [N, H]
+  };
   bool all_rows_read_again() const;
   void slide_window(Index s1, Index blocks);
   void run_steps(Index s0, Index s1, const Member& member);
+  void draw_zones(Range rows);
+  void gather_dh(Index s, Index part, Range panels, Scratch& scratch);
+  void unproject(Index s, Index part, Range panels, Scratch& scratch);
   void finish(const Member& member);
+  void finish_projected(Range sequences);
+  void cut_dc(Range sequences);
   BackwardArgs<Real> stage_args(int stage, const Walk& walk) const;
 
   const BackwardCall<Real>& call_;
@@ -91,7 +111,7 @@ class BackwardScan {
   const Weights<Real>& weights_;
   const typename Weights<Real>::Backward& panels_;
   const CellSpec& spec_;
-  const Index H_, C_, N_, dt_;
+  const Index H_, P_, C_, N_, dt_;
   const Schedule schedule_;
   const Parts parts_;
   const Chunks chunks_;
@@ -99,8 +119,11 @@ class BackwardScan {
   const View<Real> dx_;
   View<Real> u_{}, aux_{};
   const Real *h0_ = nullptr, *c0_ = nullptr;
-  Real *dh_, *dc_;
-  Buffer<Real> zeros_, masks_;
+  Real *dh_, *dc_, *running_ = dh_;  // running: dh as the kernels see it
+  const Zones<Real> zones_;
+  Buffer<Real> zeros_, masks_, zone_rows_;  // zone_rows: of a chunk, from first_zone_row_ on
+  Index first_zone_row_ = 0;
+  std::optional<Unprojected> unprojected_;
   Window<Real> window_;  // of u, where the gates were not saved
   std::optional<BlockGradients<Real>> gradients_;
   std::vector<Scratch> scratch_;

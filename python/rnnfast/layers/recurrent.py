@@ -15,7 +15,7 @@ from rnnfast.layers.checks import require_later, require_positive
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.states import STARTS, State, StateLike, first_states, split_state, started
 from rnnfast.layers.stream import Stream
-from rnnfast.layers.tape import LAYER_PARTS, PackCache, Tape
+from rnnfast.layers.tape import LAYER_PARTS, PackCache, Tape, gradients_of
 from rnnfast.params import Module, Parameter
 
 Array = npt.NDArray[Any]
@@ -40,6 +40,7 @@ class Recurrent(Module):
         time_major: bool,
         dtype: npt.DTypeLike,
         seed: int | None,
+        proj_size: int = 0,
     ) -> None:
         self.input_size = require_positive("input_size", input_size)
         self.hidden_size = require_positive("hidden_size", hidden_size)
@@ -53,7 +54,7 @@ class Recurrent(Module):
         rng = np.random.default_rng(seed)
         shapes = stack_shapes(
             cell.gates, self.input_size, self.hidden_size, self.num_layers,
-            bias=bias, directions=self.directions, peepholes=cell.peepholes,
+            bias=bias, directions=self.directions, peepholes=cell.peepholes, projection=proj_size,
         )  # fmt: skip
         bound = 1 / math.sqrt(hidden_size)
         self._parameters = {
@@ -61,8 +62,9 @@ class Recurrent(Module):
         }
         self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
         self._packs = PackCache(cell)
-        first = np.zeros((self.num_layers * self.directions, 1, self.hidden_size), self.dtype)
-        self.learned_state = first_states(first, pair=self.has_cell_state) if learn_initial_state else {}
+        self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: 1 + self.has_cell_state]
+        self.output_size = self.directions * self.state_sizes[0]
+        self.learned_state = first_states(self.state_shapes(1), self.dtype) if learn_initial_state else {}
         self._parameters |= self.learned_state
 
     def parameters(self) -> dict[str, Parameter]:
@@ -80,9 +82,12 @@ class Recurrent(Module):
     def _versions(self) -> tuple[int, ...]:
         return tuple([p.version for p in self._parameters.values()])
 
+    def state_shapes(self, sequences: int) -> tuple[tuple[int, int, int], ...]:
+        """Return the shape (L*D, N, H) of each state of N sequences; of a projected h (L*D, N, P)."""
+        return tuple([(self.num_layers * self.directions, sequences, size) for size in self.state_sizes])
+
     def _split_state(self, name: str, state: StateLike, sequences: int) -> tuple[Array | None, Array | None]:
-        shape = (self.num_layers * self.directions, sequences, self.hidden_size)
-        return split_state(name, state, shape, self.dtype, pair=self.has_cell_state)
+        return split_state(name, state, self.state_shapes(sequences), self.dtype)
 
     def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
         return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
@@ -127,7 +132,7 @@ class Recurrent(Module):
         Returns
         -------
         y : array (N, T, D*H)
-            The last layer's h at every step, of both directions side by side.
+            The last layer's h at every step, of both directions side by side; (N, T, D*P) where h is projected.
         state : array (L*D, N, H), for LSTM a tuple (h, c) of them
             Every layer's state after the last valid step, of the reverse direction after the first step.
 
@@ -209,15 +214,10 @@ class Recurrent(Module):
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {type(tape).__name__}")
         tape.require(self, self._versions())
-        width = self.directions * self.hidden_size
-        grad_y = tape.read_gradient(dy, width, self.dtype, time_major=self.time_major)
+        grad_y = tape.read_gradient(dy, self.output_size, self.dtype, time_major=self.time_major)
         dh, dc = self._split_state("dstate", dstate, tape.sequences)
-        gradients = []
-        for index in range(self.num_layers * self.directions):
-            w, r, b_w, b_r, peepholes = (None if p is None else p.grad for p in self._scan_parameters(index))
-            assert w is not None
-            assert r is not None
-            gradients.append((w, r, b_w, b_r, peepholes))
+        scans = range(self.num_layers * self.directions)
+        gradients = [gradients_of(self._scan_parameters(index)) for index in scans]
         tape.used = True
         dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx)
         for name, d in zip(STARTS, (dh0, dc0), strict=True):

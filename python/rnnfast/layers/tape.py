@@ -56,7 +56,16 @@ class Tape:
         return given
 
 
-LAYER_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
+LAYER_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph", "weight_hr")
+
+
+def gradients_of(parameters: Sequence[Parameter | None]) -> _ops.Gradients:
+    """Return the gradients that ``backward`` adds to, of one layer and direction."""
+    w, r, *others = (None if p is None else p.grad for p in parameters)
+    assert w is not None
+    assert r is not None
+    b_w, b_r, peepholes, projection = others
+    return w, r, b_w, b_r, peepholes, projection
 
 
 class PackCache:
@@ -71,7 +80,8 @@ class PackCache:
     def weights(self, parameters: Callable[[int], Sequence[Parameter | None]], layers: int) -> list[_ops.Weights]:
         """Return the packed weights, given what gives the parameters of one of ``layers``.
 
-        Each direction of a layer counts as one, with (weight_ih, weight_hh, and or None bias_ih, bias_hh, weight_ph).
+        Each direction of a layer counts as one, with (weight_ih, weight_hh, and or None bias_ih, bias_hh, weight_ph,
+        weight_hr).
         """
         now = (Parameter.writes, _ops.isa())
         if now != self._checked:
@@ -87,7 +97,7 @@ class PackCache:
         versions, isa = tuple(p.version for p in parameters if p is not None), _ops.isa()
         if old is not None and old[:2] == (versions, isa):
             return old
-        w, r, b_w, b_r, peepholes = (None if p is None else p.value for p in parameters)
+        w, r, *others = (None if p is None else p.value for p in parameters)
         assert w is not None
         assert r is not None
-        return versions, isa, _ops.pack(self._cell, w, r, b_w, b_r, peepholes)
+        return versions, isa, _ops.pack(self._cell, w, r, *others)
