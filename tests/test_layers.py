@@ -303,15 +303,6 @@ def test_several_tapes_live_side_by_side(make: Any) -> None:
 
 
 @every_kind
-def test_arguments_of_later_are_named(make: Any) -> None:
-    layer, x = make(3, 5), x_of(2, 4, 3)
-    with pytest.raises(NotImplementedError, match="recompute"):
-        layer.forward(x, save="recompute")
-    with pytest.raises(NotImplementedError, match="trace"):
-        layer.trace(x)
-
-
-@every_kind
 def test_options_are_keyword_only(make: Any) -> None:
     with pytest.raises(TypeError):
         make(3, 5, 2)

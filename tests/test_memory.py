@@ -111,6 +111,19 @@ def test_a_step_with_zoneout() -> None:
     assert_within(measured, 4 * (2 * C + 6 * H))
 
 
+@every_cell
+def test_a_step_of_training_that_computes_gates_again(cell: str) -> None:
+    """The tape leaves a start, of an LSTM, for every eighth step or fewer."""
+    measured = bytes_per_row(f"""
+        layer = {layer(cell, "float32", 1)}
+        x = np.ones(({N}, T, {C}), np.float32)
+        y, _, tape = layer.forward(x, save="recompute")
+        dx, _ = layer.backward(tape, y)
+        """)
+    starts = H / 16 if cell == "lstm" else 0
+    assert_within(measured, 4 * (2 * C + H + starts), addresses=12)
+
+
 def test_a_step_forward_with_dropout() -> None:
     """x, and of every layer y and the tape: masks are not stored, nor is what they leave."""
     measured = bytes_per_row(f"""

@@ -126,8 +126,6 @@ CASES: list[tuple[Any, type[Exception], str]] = [
         r"validation_data: a pair .* got 3",
     ),
     (lambda: classifier(cell_options={"bias": np.True_}), TypeError, r"cell_options: what JSON can hold required"),
-    # not yet
-    (lambda: classifier().trace(X), NotImplementedError, r"trace"),
 ]
 
 

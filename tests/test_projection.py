@@ -86,6 +86,24 @@ def test_a_learned_state_has_the_shape_of_the_state() -> None:
     assert all(layer.parameters()[name].grad.any() for name in ("h0", "c0"))
 
 
+def test_traces_and_gradient_norms() -> None:
+    """The h of every layer is what the next one reads; norms are those of the gradient of that h."""
+    problem = make_problem("lstm-projected", N=4, T=6, C=3, H=9, L=2)
+    layer = build_layer(problem, "float64")
+    trace = layer.trace(problem.x, bundle(problem.state), lengths=problem.lengths)
+    assert [a.shape for a in (*trace.h, *trace.c)] == [(4, 6, 4)] * 2 + [(4, 6, 9)] * 2
+    np.testing.assert_array_equal(
+        trace.state[0][1], layer(problem.x, bundle(problem.state), lengths=problem.lengths)[1][0][1]
+    )
+    out = trace.gates["o"][0] * np.tanh(trace.c[0])
+    np.testing.assert_allclose(trace.h[0], out @ problem.params["weight_hr_l0"].T, rtol=0, atol=1e-15)
+    _, _, tape = layer.forward(problem.x, bundle(problem.state), lengths=problem.lengths)
+    layer.backward(tape, problem.dy, bundle(problem.dstate), gradient_norms=True)
+    last = np.flatnonzero(problem.lengths == 6)[0]
+    ends = problem.dy[last, 5] + problem.dstate[0][1, last]
+    np.testing.assert_allclose(tape.gradient_norms[1, last, 5], np.linalg.norm(ends), rtol=1e-14)
+
+
 @pytest.mark.parametrize("fault", ["rows exchanged", "columns exchanged"])
 def test_a_wrong_projection_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = make_problem("lstm-projected", N=4, T=6, C=3, H=5)

@@ -48,7 +48,7 @@ std::vector<LayerGradients<Real>> gradients_of(const Stack<Real>& layers,
 
 template <class Real>
 py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::object& dh, const py::object& dc,
-                         const std::vector<std::vector<py::object>>& arrays, bool need_dx) {
+                         const std::vector<std::vector<py::object>>& arrays, bool need_dx, const py::object& norms) {
   const Index N = tape.y_shape[0], T = tape.y_shape[1];
   const bool has_c = tape.layers[0]->spec().states > 1;
   py::array_t<Real> dh0 = state_gradient<Real>("dh", dh, "(L*D, N, P)", tape.h_shape);
@@ -57,6 +57,9 @@ py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::objec
   const std::vector<Real> zeros(static_cast<std::size_t>(tape.y_shape[2]), Real(0));
   View<const Real> dy_view{zeros.data(), 0, 0, 0, 0};
   if (!dy.is_none()) dy_view = sequence_view<Real>("dy", dy.cast<py::array>(), "(N, T, D*P)", tape.y_shape);
+  double* norms_data = nullptr;
+  if (!norms.is_none())
+    norms_data = contiguous_writable<double>("norms", norms.cast<py::array>(), "(L*D, N, T)", {tape.h_shape[0], N, T});
   const auto gradients = gradients_of<Real>(tape.layers, arrays);
   py::object dx = py::none();
   View<Real> dx_view{};
@@ -79,7 +82,8 @@ py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::objec
                                 has_c ? dc0->mutable_data() : nullptr,
                                 gradients,
                                 tape.dropout,
-                                num_threads()};
+                                num_threads(),
+                                norms_data};
   bool finished = false;
   {
     const py::gil_scoped_release nogil;
@@ -92,14 +96,14 @@ py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::objec
 }
 
 py::tuple backward_bound(BoundTape& tape, const py::object& dy, const py::object& dh, const py::object& dc,
-                         const std::vector<std::vector<py::object>>& gradients, bool need_dx) {
+                         const std::vector<std::vector<py::object>>& gradients, bool need_dx, const py::object& norms) {
   if (tape.used)
     throw std::runtime_error(
         "tape: an unused one is required (backward turns the saved gates into gradients), got a used one");
   return std::visit(
       [&](auto& typed) {
         // From here on the saved gates are overwritten; a failed check above leaves the tape usable.
-        py::tuple result = backward_typed(typed, dy, dh, dc, gradients, need_dx);
+        py::tuple result = backward_typed(typed, dy, dh, dc, gradients, need_dx, norms);
         tape.used = true;
         return result;
       },
@@ -110,7 +114,7 @@ py::tuple backward_bound(BoundTape& tape, const py::object& dy, const py::object
 
 void bind_backward(py::module_& m) {
   m.def("backward", &backward_bound, py::arg("tape"), py::arg("dy"), py::arg("dh"), py::arg("dc"), py::arg("gradients"),
-        py::arg("need_dx"));
+        py::arg("need_dx"), py::arg("norms"));
 }
 
 }  // namespace rnnfast

@@ -23,7 +23,7 @@ Plan make_plan(Index N, Index T, const BatchArrays& batch) {
 template <class Real>
 py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, const py::array& x,
                         const py::object& h0, const py::object& c0, const BatchArrays& batch, bool time_major,
-                        bool save, const Dropout& dropout) {
+                        Keep keep, const Dropout& dropout) {
   Stack<Real> layers = stack_of<Real>(bound);
   const Index LD = static_cast<Index>(layers.size()), C = layers[0]->arrays.C, H = layers[0]->arrays.H,
               P = layers[0]->arrays.P;
@@ -41,6 +41,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   py::object cn = has_c ? py::object(py::array_t<Real>(tape.c_shape)) : py::none();
   const View<Real> y_view = view_of<Real>(y);
   tape.y = {y_view.data, 0, 0, y_view.by_n, y_view.by_t};
+  const bool save = keep != Keep::kNothing;
   if (save) tape.saved.resize(static_cast<std::size_t>(LD));
   const ForwardCall<Real> call{tape.layers,
                                D,
@@ -52,6 +53,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
                                tape.c0,
                                static_cast<Real*>(hn.mutable_data()),
                                has_c ? static_cast<Real*>(cn.cast<py::array>().mutable_data()) : nullptr,
+                               keep,
                                save ? &tape.saved : nullptr,
                                dropout,
                                num_threads()};
@@ -67,15 +69,23 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   return py::make_tuple(y, hn, cn, kept);
 }
 
+Keep keep_named(const std::string& name) {
+  if (name == "all") return Keep::kAll;
+  if (name == "recompute") return Keep::kStarts;
+  if (name == "nothing") return Keep::kNothing;
+  throw py::value_error("save: one of nothing, all, recompute is required, got '" + name + "'");
+}
+
 py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index directions, const py::array& x,
                         const py::object& h0, const py::object& c0, const py::object& lengths, const py::object& resets,
-                        bool time_major, bool save, const std::tuple<double, double, double, double, double>& dropout,
-                        std::uint64_t seed, std::uint64_t call) {
+                        bool time_major, const std::string& save,
+                        const std::tuple<double, double, double, double, double>& dropout, std::uint64_t seed,
+                        std::uint64_t call) {
   if (layers.empty() || directions < 1 || directions > 2 || static_cast<Index>(layers.size()) % directions != 0)
     throw py::value_error("layers: one or two directions of at least one are required");
   const BatchArrays batch{lengths, resets};
   const auto run = layers[0]->value.index() == 0 ? &forward_typed<float> : &forward_typed<double>;
-  return run(layers, directions, x, h0, c0, batch, time_major, save,
+  return run(layers, directions, x, h0, c0, batch, time_major, keep_named(save),
              {std::get<0>(dropout),
               std::get<1>(dropout),
               std::get<2>(dropout),

@@ -49,6 +49,7 @@ void bind_rnn(py::module_& m) {
   bind_backward(m);
   bind_generate(m);
   bind_stream(m);
+  bind_trace(m);
 }
 
 }  // namespace rnnfast

@@ -116,7 +116,7 @@ struct BoundTape {
         [](const auto& tape) {
           Index numbers = 0;
           for (const auto& saved : tape.saved)
-            numbers += saved.gates.size() + saved.aux.size() + saved.out.size() + saved.y.size();
+            numbers += saved.gates.size() + saved.aux.size() + saved.out.size() + saved.y.size() + saved.starts.size();
           return numbers * static_cast<Index>(sizeof(*tape.h0));
         },
         value);
@@ -160,5 +160,6 @@ void bind_forward(py::module_& m);
 void bind_backward(py::module_& m);
 void bind_generate(py::module_& m);
 void bind_stream(py::module_& m);
+void bind_trace(py::module_& m);
 
 }  // namespace rnnfast

@@ -32,13 +32,18 @@ void Phase::advance(unsigned count) {
   changed_.notify_all();
 }
 
-bool Phase::wait_past(unsigned seen, int spin_us) {
-  const auto give_up = Clock::now() + std::chrono::microseconds(spin_us);
-  do {
+std::int64_t Phase::wait_past(unsigned seen, int spin_us) {
+  const auto spun = [&] {
     for (int i = 0; i < kSpinsPerLook; ++i) {
       if (value() != seen) return true;
       relax();
     }
+    return false;
+  };
+  if (spun()) return 0;
+  const auto start = Clock::now(), give_up = start + std::chrono::microseconds(spin_us);
+  do {
+    if (spun()) return 0;
   } while (Clock::now() < give_up);
   sleepers_.fetch_add(1);
   {
@@ -46,25 +51,29 @@ bool Phase::wait_past(unsigned seen, int spin_us) {
     changed_.wait(lock, [&] { return value_.load() != seen; });
   }
   sleepers_.fetch_sub(1);
-  return false;
+  return nanoseconds_since(start);
 }
 
-void Barrier::wait() {
-  const unsigned seen = phase_.value();
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.advance();
-    return;
-  }
+void Barrier::wait(int rank) {
+  phases_[at(rank)].advance();
+  const unsigned now = phases_[at(rank)].value(), before = now - 1;
   const int vain = vain_.load(std::memory_order_relaxed);
-  const bool hopeful = vain < kVainWaits || seen % kTrialEvery == 0;
-  const auto start = Clock::now();
-  if (phase_.wait_past(seen, hopeful ? kSpinUs : kVainSpinUs)) {
+  const bool hopeful = vain < kVainWaits || now % kTrialEvery == 0;
+  std::int64_t slept = 0;
+  bool waited = false;
+  for (int other = 0; other < members_; ++other) {
+    // Nobody is further ahead than one phase.
+    if (phases_[at(other)].value() != before) continue;
+    slept += phases_[at(other)].wait_past(before, hopeful ? kSpinUs : kVainSpinUs);
+    waited = true;
+  }
+  if (!waited) return;
+  if (slept == 0) {
     if (vain > 0) vain_.store(0, std::memory_order_relaxed);
     return;
   }
   vain_.store(vain + 1, std::memory_order_relaxed);
-  slept_ns_.fetch_add(nanoseconds_since(start), std::memory_order_relaxed);
+  slept_ns_.fetch_add(slept, std::memory_order_relaxed);
 }
 
 }  // namespace rnnfast

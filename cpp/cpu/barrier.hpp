@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 
 namespace rnnfast {
@@ -23,8 +24,8 @@ class Phase {
  public:
   unsigned value() const { return value_.load(std::memory_order_acquire); }
   void advance(unsigned count = 1);
-  // Spins for so long at most; false: it had to sleep.
-  bool wait_past(unsigned seen, int spin_us);
+  // Spins for so long at most; returns how long it waited if it had to sleep, else 0.
+  std::int64_t wait_past(unsigned seen, int spin_us);
 
  private:
   alignas(64) std::atomic<unsigned> value_{0};
@@ -33,19 +34,22 @@ class Phase {
   std::condition_variable changed_;
 };
 
+// Every member has a phase of its own, which the others watch: from the last arrival to the first step behind it one
+// cache line travels, where a common count and a common phase would take two journeys, one after the other.
 class Barrier {
  public:
-  explicit Barrier(int members) : members_(members) {}
-  void wait();
+  explicit Barrier(int members) : members_(members), phases_(std::make_unique<Phase[]>(at(members))) {}
+  void wait(int rank);
   // Sum over the members of what they waited where spinning was not enough.
   std::int64_t slept_ns() const { return slept_ns_.load(std::memory_order_relaxed); }
 
  private:
+  static std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
   const int members_;
-  alignas(64) std::atomic<int> arrived_{0};
+  const std::unique_ptr<Phase[]> phases_;
   alignas(64) std::atomic<int> vain_{0};  // waits in a row
   std::atomic<std::int64_t> slept_ns_{0};
-  Phase phase_;
 };
 
 }  // namespace rnnfast

@@ -102,6 +102,7 @@ struct BackwardArgs {
   View<Real> u;        // in: the gates; out: du
   View<Real> aux;      // in: as saved; GRU out: dq_n
   View<const Real> y, dy;
+  View<Real> dh_steps;  // out: dL/dh of every step; data null: not wanted
   const Real* h0;
   const Real* c0;
   const Real* zero;       // [G H] zeros

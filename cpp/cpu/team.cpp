@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <deque>
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -102,15 +103,16 @@ class Pool {
     const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
     if (!lock.owns_lock() || (contended_ >= kContendedCalls && Clock::now() < alone_until_)) return false;
     const int helpers = hire(threads - 1);
-    Barrier barrier(helpers + 1);
+    if (!barrier_ || size_ != helpers + 1 || failure_) barrier_.emplace(helpers + 1);
+    const std::int64_t slept = barrier_->slept_ns();
     const auto start = Clock::now();
     const unsigned seen = done_.value();
-    fn_ = &fn, barrier_ = &barrier, size_ = helpers + 1, failure_ = nullptr;
+    fn_ = &fn, size_ = helpers + 1, failure_ = nullptr;
     remaining_.store(helpers);
     for (int i = 0; i < helpers; ++i) workers_[static_cast<std::size_t>(i)].advance();
     work(0);
     if (helpers > 0) done_.wait_past(seen, kSpinUs);
-    look_back(barrier, nanoseconds_since(start));
+    look_back(barrier_->slept_ns() - slept, nanoseconds_since(start));
     if (failure_) std::rethrow_exception(failure_);
     return true;
   }
@@ -135,10 +137,10 @@ class Pool {
     return static_cast<int>(smaller(wanted, static_cast<Index>(workers_.size())));
   }
 
-  void look_back(const Barrier& barrier, std::int64_t lasted_ns) {
+  void look_back(std::int64_t slept_ns, std::int64_t lasted_ns) {
     static const int processors = available_processors();
     const double most = kContention * static_cast<double>(size_ - 1) * static_cast<double>(lasted_ns);
-    if (static_cast<double>(barrier.slept_ns()) <= most || size_ > processors) {
+    if (static_cast<double>(slept_ns) <= most || size_ > processors) {
       contended_ = 0;
       pause_ = kFirstPause;
     } else if (++contended_ >= kContendedCalls) {
@@ -158,7 +160,7 @@ class Pool {
   void work(int rank) {
     const FlushDenormals flush;
     try {
-      (*fn_)({rank, size_, size_ > 1 ? barrier_ : nullptr});
+      (*fn_)({rank, size_, size_ > 1 ? &*barrier_ : nullptr});
     } catch (...) {
       const std::lock_guard<std::mutex> lock(failing_);
       failure_ = std::current_exception();
@@ -170,7 +172,7 @@ class Pool {
   Phase done_;
   std::atomic<int> remaining_{0};
   const std::function<void(const Member&)>* fn_ = nullptr;
-  Barrier* barrier_ = nullptr;
+  std::optional<Barrier> barrier_;  // kept between calls; after a failure its members may have parted
   int size_ = 1;
   int contended_ = 0;  // calls in a row
   std::chrono::milliseconds pause_ = kFirstPause;

@@ -32,7 +32,7 @@ struct Member {
   Barrier* barrier;  // null when alone
 
   void wait() const {
-    if (barrier != nullptr) barrier->wait();
+    if (barrier != nullptr) barrier->wait(rank);
   }
 };
 

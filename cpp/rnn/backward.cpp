@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "scans.hpp"
 
@@ -7,6 +8,14 @@ namespace rnnfast {
 namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+constexpr Index kWindowChunks = 5;  // so many chunks are computed until the rows above have to move
+
+template <class Real>
+Schedule as_kept(Schedule schedule, const Saved<Real>& saved) {
+  if (saved.chunk > 0) schedule.chunk = saved.chunk;
+  return schedule;
+}
 
 }  // namespace
 
@@ -24,7 +33,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       C_(weights_.arrays.C),
       N_(call.plan.sequences()),
       dt_(time_step(direction_)),
-      schedule_(schedule),
+      schedule_(as_kept(schedule, call.saved[at(index)])),
       parts_(call.plan, schedule_.split == Split::kBatch ? schedule_.threads : 1),
       chunks_(call.plan, schedule_.chunk),
       x_(views.x),
@@ -33,6 +42,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       dx_(views.dx),
       dh_(call.dh + index * N_ * P_),
       dc_(spec_.states > 1 ? call.dc + index * N_ * H_ : nullptr),
+      norms_{call.norms != nullptr ? call.norms + index * N_ * call.T : nullptr, 0, 0, call.T, 1},
       zones_(call.dropout, index, weights_),
       zeros_(Buffer<Real>::zeros(std::max<Index>(spec_.gates, N_) * H_)),
       masks_(recurrent_masks<Real>(call.dropout, index, N_, P_)) {
@@ -40,22 +50,40 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
   if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
   const Index chunk_rows = std::max(kRowBlock, chunks_.largest());
+  if (norms_.data != nullptr && !weights_.projected()) dh_buffer_ = Buffer<Real>(checked_product(chunk_rows, H_));
   const Index rows = call.plan.rows(), width = spec_.gates * H_;
   Saved<Real>& saved = call.saved[at(index)];
-  if (!spec_.saves_gates) window_ = Window<Real>(rows, all_rows_read_again() ? rows : chunk_rows, width);
-  u_ = spec_.saves_gates ? rows_view(saved.gates.data(), width) : window_.view();
-  aux_ = rows_view(saved.aux.data(), H_);
-  if (zones_.random()) zone_rows_ = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
-  View<const Real> out{}, dh{};
-  if (weights_.projected()) {
-    unprojected_.emplace(
-        Unprojected{Buffer<Real>(checked_product(rows, P_)), Buffer<Real>(N_ * H_), Buffer<Real>::zeros(N_ * H_)});
-    out = rows_view<const Real>(saved.out.data(), H_), dh = rows_view<const Real>(unprojected_->dh.data(), P_);
-    running_ = unprojected_->end.data();
+  const bool again = saved.chunk > 0, all = all_rows_read_again();
+  if (again) {
+    // One chunk, the step before it and the step after: moving these costs little beside computing a chunk again.
+    const Index held = all ? rows : chunk_rows + 2 * N_;
+    window_ = Window<Real>(rows, held, width);
+    aux_window_ = Window<Real>(rows, held, H_);
+    again_call_.emplace(ForwardCall<Real>{call.layers,
+                                          call.directions,
+                                          call.plan,
+                                          call.T,
+                                          call.x,
+                                          {},
+                                          call.h0,
+                                          call.c0,
+                                          call.dh,
+                                          call.dc,
+                                          Keep::kAgain,
+                                          &call.saved,
+                                          call.dropout,
+                                          call.threads});
+    again_.emplace(*again_call_, index, schedule_, x_, View<Real>{});
+  } else if (!spec_.saves_gates) {
+    window_ = Window<Real>(rows, all ? rows : kWindowChunks * chunk_rows, width);
   }
+  u_ = again || !spec_.saves_gates ? window_.view() : rows_view(saved.gates.data(), width);
+  aux_ = again ? aux_window_.view() : rows_view(saved.aux.data(), H_);
+  if (zones_.random()) zone_rows_ = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
   gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, P_, dt_, x_,
-                                          read_only(u_), read_only(aux_), y_, out, dh, h0_, c0_, zeros_.data(),
-                                          masks_.data(), layer_, layer_ > 0 ? call.dropout : Dropout{}});
+                                          read_only(u_), read_only(aux_), y_, h0_, c0_, zeros_.data(), masks_.data(),
+                                          layer_, layer_ > 0 ? call.dropout : Dropout{}});
+  if (weights_.projected()) place_dh(rows, saved);
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.du.resize(at(chunk_rows));
@@ -72,14 +100,26 @@ bool BackwardScan<Real>::all_rows_read_again() const {
          std::any_of(firsts_.begin(), firsts_.end(), [&](Index row) { return row >= first_step; });
 }
 
+// The lowest row that a chunk from s0 on touches: c of the step before it is written there before gates are computed
+// again.
+template <class Real>
+Index BackwardScan<Real>::lowest_row(Index s0) const {
+  return call_.plan.first_row(again_ && s0 > 0 ? s0 - 1 : s0);
+}
+
 // Makes room for the steps below s1. Of the rows above, those of the step s1 and of the first `blocks` blocks stay.
 template <class Real>
-void BackwardScan<Real>::slide_window(Index s1, Index blocks) {
+void BackwardScan<Real>::slide_windows(Index s1, Index blocks) {
   const Plan& plan = call_.plan;
   const Index above = plan.first_row(smaller(s1 + 1, plan.steps()));
-  window_.slide(plan.first_row(s1), std::max(above, smaller(blocks * kRowBlock, plan.rows())));
+  const Index begin = plan.first_row(s1), end = std::max(above, smaller(blocks * kRowBlock, plan.rows()));
+  window_.slide(begin, end);
   u_ = window_.view();
   gradients_->u = read_only(u_);
+  if (!again_) return;
+  aux_window_.slide(begin, end);
+  aux_ = aux_window_.view();
+  gradients_->aux = read_only(aux_);
 }
 
 template <class Real>
@@ -88,25 +128,17 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
   args.walk = walk, args.H = H_;
   args.panel0 = 0, args.panel1 = weights_.backward_panels();
   args.packed = panels_.r[at(stage)].data();
-  args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_;
+  args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_, args.dh_steps = dh_steps_;
   args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
   args.mask = masks_.data(), args.dh = running_, args.dc = dc_, args.one_way = one_way_panels(),
   args.options = &weights_.options;
   args.zone =
       zones_.random() ? rows_view<const Real>(zone_rows_.data(), zones_.width(), first_zone_row_) : zones_.expected();
   if (unprojected_) {
-    args.packed = args.mask = nullptr, args.h0 = zeros_.data();
+    args.dh_steps = {}, args.packed = args.mask = nullptr, args.h0 = zeros_.data();
     args.dy = {unprojected_->out.data(), 0, 0, H_, 0};
   }
   return args;
-}
-
-// The zones of some rows of the chunk in work.
-template <class Real>
-void BackwardScan<Real>::draw_zones(Range rows) {
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
-    zones_.draw(slot, zone_rows_.data() + (row - first_zone_row_) * zones_.width());
-  });
 }
 
 template <class Real>
@@ -151,45 +183,6 @@ void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
 }
 
 template <class Real>
-void BackwardScan<Real>::add_dx(Range rows, Index rank) {
-  Scratch& scratch = scratch_[at(rank)];
-  Index count = 0;
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
-    scratch.du[at(count)] = row_of(u_, row, slot.n, slot.t);
-    scratch.dx[at(count++)] = row_of(dx_, row, slot.n, slot.t);
-  });
-  if (direction_ == 0)
-    multiply<Real>(panels_.w, count, scratch.du.data(), scratch.dx.data(), nullptr);
-  else
-    multiply_add<Real>(panels_.w, count, scratch.du.data(), scratch.dx.data());
-  if (layer_ == 0 || call_.dropout.p == 0 || direction_ + 1 < call_.directions) return;
-  const Real scale = static_cast<Real>(1 / (1 - call_.dropout.p));
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
-    Real* dx = row_of(dx_, row, slot.n, slot.t);
-    weights_.table.dropout(C_, dx, dx, dropout_key(call_.dropout, layer_, slot), scale);
-  });
-}
-
-// No gradient of c crosses a reset at the start.
-template <class Real>
-void BackwardScan<Real>::cut_dc(Range sequences) {
-  for (Index n = sequences.begin; n < sequences.end; ++n)
-    if (dt_ > 0 && dc_ != nullptr && call_.plan.resets_at_start(n)) std::fill_n(dc_ + n * H_, H_, Real(0));
-}
-
-template <class Real>
-void BackwardScan<Real>::finish(const Member& member) {
-  if (unprojected_) return finish_projected(share(N_, member.size, member.rank));
-  const auto& kernel = weights_.table.finish[static_cast<int>(weights_.arrays.cell)];
-  const Range panels = share(weights_.backward_panels(), member.size, member.rank);
-  BackwardArgs<Real> args = stage_args(0, call_.plan.walk(dt_));
-  args.panel0 = panels.begin, args.panel1 = panels.end;
-  if (!call_.plan.even()) args.firsts = firsts_.data(), args.first_count = static_cast<Index>(firsts_.size());
-  kernel(args);
-  cut_dc(share(N_, member.size, member.rank));
-}
-
-template <class Real>
 void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Link& link) {
   const Plan& plan = call_.plan;
   const Index blocks = ceil_div(plan.rows(), kRowBlock);
@@ -197,17 +190,19 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
   for (Index i = 0; i < chunks_.count(); ++i) {
     const auto [s0, s1] = chunks_.steps(i, -dt_);
     const Index begin = plan.first_row(s0), end = plan.first_row(s1);
-    const bool slides = begin < u_.row0;
+    const bool slides = lowest_row(s0) < u_.row0;
     link.await(plan.steps() - s0, interrupt);
-    if (slides) member.wait();
+    if (slides || norms_.data != nullptr) member.wait();
     if (member.rank == 0) {
-      if (slides) slide_window(s1, blocks - done);
+      if (slides) slide_windows(s1, blocks - done);
+      if (dh_buffer_.size() > 0) dh_steps_ = rows_view(dh_buffer_.data(), H_, begin);
       interrupt.check();
       stop_ = interrupt.stopped();
       first_zone_row_ = begin;
     }
     member.wait();
     if (stop_) return link.publish(1);  // wakes who waits
+    if (again_) again_->rebuild(chunks_.count() - 1 - i, y_, u_, aux_, member);
     if (zones_.random()) {
       const Range mine = share(end - begin, member.size, member.rank);
       draw_zones({begin + mine.begin, begin + mine.end});
@@ -215,10 +210,9 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
     }
     run_steps(s0, s1, member);
     member.wait();
-    if (dx_.data != nullptr && call_.directions == 1) {
-      const Range mine = share(end - begin, member.size, member.rank);
-      add_dx({begin + mine.begin, begin + mine.end}, member.rank);
-    }
+    const Range part = share(end - begin, member.size, member.rank), mine = {begin + part.begin, begin + part.end};
+    if (norms_.data != nullptr) write_norms(mine);
+    if (dx_.data != nullptr && call_.directions == 1) add_dx(mine, member.rank);
     link.publish(s1 - s0);
     for (; done < blocks; ++done) {
       const Index block = dt_ > 0 ? blocks - 1 - done : done;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "scans.hpp"
 
@@ -7,6 +8,14 @@ namespace rnnfast {
 namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+// Chunks so large that their starts are a small part of y, and so small that the gates of one are, too.
+Schedule sparse(Schedule schedule, const Plan& plan) {
+  constexpr Index kFewest = 8;
+  const Index root = static_cast<Index>(std::sqrt(static_cast<double>(plan.steps()) / 5));
+  schedule.chunk = std::max(schedule.chunk, std::max(kFewest, root) * plan.sequences());
+  return schedule;
+}
 
 }  // namespace
 
@@ -23,12 +32,11 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
       P_(weights_.arrays.P),
       C_(weights_.arrays.C),
       N_(call.plan.sequences()),
-      schedule_(schedule),
+      schedule_(call.keep == Keep::kStarts ? sparse(schedule, call.plan) : schedule),
       parts_(call.plan, schedule_.split == Split::kBatch ? schedule_.threads : 1),
       chunks_(call.plan, schedule_.chunk),
       x_(x),
       y_(y),
-      out_(y),
       hn_(call.hn + index * N_ * P_),
       cn_(spec_.states > 1 ? call.cn + index * N_ * H_ : nullptr),
       zones_(call.dropout, index, weights_),
@@ -38,34 +46,32 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
   h0_ = call.h0 != nullptr ? call.h0 + index * N_ * P_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
   const Index rows = call.plan.rows(), G = spec_.gates;
-  if (call.saved != nullptr) {
-    saved_ = &(*call.saved)[at(index)];
+  if (call.saved != nullptr) saved_ = &(*call.saved)[at(index)];
+  if (call.keep == Keep::kAll) {
     if (spec_.saves_gates) saved_->gates = Buffer<Real>(checked_product(rows, G * H_));
     saved_->aux = Buffer<Real>(checked_product(rows, spec_.aux * H_));
-    aux_ = rows_view(saved_->aux.data(), H_);
-    if (weights_.projected()) {
-      saved_->out = Buffer<Real>(checked_product(rows, H_));
-      out_ = rows_view(saved_->out.data(), H_);
-    }
+    gates_ = rows_view(saved_->gates.data(), G * H_), aux_ = rows_view(saved_->aux.data(), H_);
+  } else if (call.keep == Keep::kAgain) {
+    y_buffer_ = Buffer<Real>(checked_product(chunks_.largest() + N_, P_));
   } else {
     // Without a backward pass one row a sequence is enough; a cell state is then updated where it is returned.
     if (spec_.states == 1 && spec_.aux > 0) aux_buffer_ = Buffer<Real>(N_ * H_);
     aux_ = {spec_.states > 1 ? cn_ : aux_buffer_.data(), 0, 0, H_, 0};
-    if (weights_.projected()) {
-      out_buffer_ = Buffer<Real>(N_ * H_);
-      out_ = {out_buffer_.data(), 0, 0, H_, 0};
-    }
   }
-  if (masks_.size() > 0) {
-    fed_ = Buffer<Real>(N_ * P_);
-    for (Index i = 0; i < N_ * P_; ++i) fed_.data()[i] = h0_[i] * masks_.data()[i];
+  if (weights_.projected()) place_out(rows);
+  if (call.keep == Keep::kStarts && spec_.saves_gates) {
+    saved_->chunk = schedule_.chunk;
+    const Index starts = spec_.states > 1 && chunks_.count() > 0 ? chunks_.count() - 1 : 0;
+    saved_->starts = Buffer<Real>(checked_product(starts, N_ * H_));
   }
+  if (masks_.size() > 0) fed_ = Buffer<Real>(N_ * P_);
+  feed_initial();
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.x.resize(at(chunks_.largest()));
     scratch.u.resize(at(chunks_.largest()));
     const bool own_gates = &scratch - scratch_.data() < parts_.count();
-    if (own_gates && (call.saved == nullptr || !spec_.saves_gates))
+    if (own_gates && gates_.data == nullptr && call.keep != Keep::kAgain)
       scratch.gates = Buffer<Real>(checked_product(chunks_.largest(), G * H_));
     if (own_gates && zones_.random()) scratch.zones = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
     if (layer_ > 0 && call.dropout.p > 0) scratch.dropped = Buffer<Real>(checked_product(chunks_.largest(), C_));
@@ -76,8 +82,7 @@ template <class Real>
 typename ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index s0, Scratch& scratch) {
   const Index row0 = call_.plan.first_row(s0), width = spec_.gates * H_;
   ChunkViews views{};
-  views.u = scratch.gates.data() != nullptr ? rows_view(scratch.gates.data(), width, row0)
-                                            : rows_view(saved_->gates.data(), width);
+  views.u = scratch.gates.data() != nullptr ? rows_view(scratch.gates.data(), width, row0) : gates_;
   if (zones_.random()) views.zones = rows_view(scratch.zones.data(), zones_.width(), row0);
   return views;
 }
@@ -111,17 +116,6 @@ void ForwardScan<Real>::make_random(const Slot& slot, const ChunkViews& views) c
   if (zones_.random()) zones_.draw(slot, row_of(views.zones, slot.row, slot.n, slot.t));
 }
 
-// h = W_hr out, of the part's sequences after step s.
-template <class Real>
-void ForwardScan<Real>::project_out(Index s, Index part, Range panels, Scratch& scratch) {
-  Index count = 0;
-  parts_.for_rows(s, part, [&](const Slot& slot) {
-    scratch.x[at(count)] = row_of(out_, slot.row, slot.n, slot.t);
-    scratch.u[at(count++)] = row_of(y_, slot.row, slot.n, slot.t);
-  });
-  multiply_panels(weights_.projection, panels, count, scratch.x.data(), scratch.u.data());
-}
-
 // What R reads after step s, of the part's sequences.
 template <class Real>
 void ForwardScan<Real>::feed(Index s, Index part, Range units) {
@@ -138,12 +132,13 @@ ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, c
   args.walk = walk, args.s0 = s0, args.s1 = s1;
   args.panel0 = 0, args.panel1 = weights_.forward_panels(stage), args.H = H_, args.P = P_;
   args.packed = weights_.r[at(stage)].data(), args.bias = weights_.bias[at(stage)].data();
-  args.u = views.u, args.y = out_, args.aux = aux_;
+  args.u = views.u, args.y = weights_.projected() ? out_ : y_, args.aux = aux_;
   args.zone = zones_.random() ? read_only(views.zones) : zones_.expected();
   args.fed = read_only(y_), args.fed0 = h0_;
   if (masks_.size() > 0) args.fed = {fed_.data(), 0, 0, P_, 0}, args.fed0 = fed_.data();
   args.h0 = weights_.projected() ? zeros_.data() : h0_, args.c0 = c0_, args.zero = zeros_.data();
-  args.save = call_.saved != nullptr, args.one_way = one_way_panels(), args.options = &weights_.options;
+  args.save = call_.keep == Keep::kAll || call_.keep == Keep::kAgain;
+  args.one_way = one_way_panels(), args.options = &weights_.options;
   return args;
 }
 
@@ -202,6 +197,14 @@ void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& membe
 }
 
 template <class Real>
+void ForwardScan<Real>::run_chunk(Index s0, Index s1, const Member& member) {
+  if (schedule_.split == Split::kHidden && schedule_.threads > 1)
+    run_hidden_chunk(s0, s1, member);
+  else
+    for (Index part = member.rank; part < parts_.count(); part += member.size) run_batch_chunk(s0, s1, part);
+}
+
+template <class Real>
 void ForwardScan<Real>::copy_states(Range sequences) const {
   const auto copy = [&](Index n, Index width, const View<const Real>& view, const Real* initial, Real* out) {
     const Index length = call_.plan.length(n);
@@ -232,10 +235,8 @@ void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Li
       link.publish(1);  // wakes who waits
       break;
     }
-    if (hidden)
-      run_hidden_chunk(s0, s1, member);
-    else
-      for (Index part = member.rank; part < parts_.count(); part += member.size) run_batch_chunk(s0, s1, part);
+    run_chunk(s0, s1, member);
+    keep_start(i, member);
     link.publish(s1 - s0);
   }
   member.wait();

@@ -23,11 +23,11 @@ struct BlockGradients {
   const LayerGradients<Real>& out;
   Index C, H, P, dt;
   View<const Real> x, u, aux, y;
-  View<const Real> out_rows, dh;  // of a projected layer: what was projected, and dL/dh
   const Real *h0, *c0, *zero;
   const Real* masks;  // [N, P] of what R has read, or null
   Index layer;
   Dropout dropout;
+  View<const Real> out_rows = {}, dh = {};  // of a projected layer: what was projected, and dL/dh
 
   GradientScratch<Real> new_scratch() const;
   void add(Index block, Index part, Index parts, GradientScratch<Real>& scratch) const;

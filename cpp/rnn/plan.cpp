@@ -137,14 +137,13 @@ Chunks::Chunks(const Plan& plan, Index rows) : bounds_{0} {
 namespace {
 
 // Rough constants of today's cores; only their ratios decide, and only near a draw.
-constexpr double kFlopsPerNs = 60;    // one core, fma from L1 or L2
-constexpr double kBytesPerNsL2 = 60;  // weights read once a step
-constexpr double kBytesPerNsL3 = 20;
-constexpr double kL2Bytes = 1 << 20;
-constexpr double kNsPerUnit = 1.5;  // activations of one unit of one row
-constexpr double kNsPerBarrier = 200;
+constexpr double kFlopsPerNs = 110;                                             // one core
+constexpr double kBytesPerNsL1 = 190, kBytesPerNsL2 = 115, kBytesPerNsL3 = 40;  // weights read once a step
+constexpr double kL1Bytes = 24 << 10, kL2Bytes = 1 << 20;
+constexpr double kNsPerGate = 0.35;    // activation of one unit of one row
+constexpr double kNsPerBarrier = 200;  // and the state travels to the other cores
 constexpr double kNsPerRegion = 3000;  // of many steps
-constexpr double kNsPerCall = 1000;    // a region of one step, by a team that is awake
+constexpr double kNsPerCall = 600;     // a region of one step, by a team that is awake
 constexpr double kNsPerWake = 100000;  // by one that is asleep, on a machine with other work
 constexpr double kNsPerStage = 25;
 constexpr Index kChunkBytes = 1 << 18;  // of a thread's input products: they stay in L2 until they are used
@@ -154,8 +153,8 @@ constexpr Index kChunkRows = 96;        // below this, streaming W costs more th
 double step_ns(double rows, double units, double K, const CellSpec& cell, double bytes) {
   const double weights = bytes * cell.gates * K * units;
   const double compute = 2 * cell.gates * K * units * rows / kFlopsPerNs;
-  const double memory = weights / (weights > kL2Bytes ? kBytesPerNsL3 : kBytesPerNsL2);
-  return std::max(compute, memory) + kNsPerUnit * units * rows + kNsPerStage;
+  const double rate = weights > kL2Bytes ? kBytesPerNsL3 : weights > kL1Bytes ? kBytesPerNsL2 : kBytesPerNsL1;
+  return std::max(compute, weights / rate) + kNsPerGate * cell.gates * units * rows + kNsPerStage;
 }
 
 // Units of the thread that has most, where panels of 64 bytes are shared out.

@@ -1,5 +1,5 @@
-// The backward steps of a layer with a projection, h = W_hr out: what its cell's kernels, which know no projection, get
-// instead of dL/dy.
+// A layer's projection h = W_hr out, of which its cell's kernels know nothing: they write out, and get dL/dout instead
+// of dL/dy.
 #include <algorithm>
 
 #include "scans.hpp"
@@ -17,6 +17,39 @@ Index row_after(const Slot& slot, Index dt) {
 }
 
 }  // namespace
+
+// Where the cell writes: in rows that the backward pass reads, also when it computes gates again, or by sequence.
+template <class Real>
+void ForwardScan<Real>::place_out(Index rows) {
+  if (saved_ == nullptr) {
+    out_buffer_ = Buffer<Real>(N_ * H_);
+    out_ = {out_buffer_.data(), 0, 0, H_, 0};
+    return;
+  }
+  if (saved_->out.size() == 0) saved_->out = Buffer<Real>(checked_product(rows, H_));
+  out_ = rows_view(saved_->out.data(), H_);
+}
+
+// h = W_hr out, of the part's sequences after step s.
+template <class Real>
+void ForwardScan<Real>::project_out(Index s, Index part, Range panels, Scratch& scratch) {
+  Index count = 0;
+  parts_.for_rows(s, part, [&](const Slot& slot) {
+    scratch.x[at(count)] = row_of(out_, slot.row, slot.n, slot.t);
+    scratch.u[at(count++)] = row_of(y_, slot.row, slot.n, slot.t);
+  });
+  multiply_panels(weights_.projection, panels, count, scratch.x.data(), scratch.u.data());
+}
+
+template <class Real>
+void BackwardScan<Real>::place_dh(Index rows, const Saved<Real>& saved) {
+  unprojected_.emplace(
+      Unprojected{Buffer<Real>(checked_product(rows, P_)), Buffer<Real>(N_ * H_), Buffer<Real>::zeros(N_ * H_)});
+  running_ = unprojected_->end.data();
+  const View<Real> dh = rows_view(unprojected_->dh.data(), P_);
+  gradients_->out_rows = rows_view<const Real>(saved.out.data(), H_), gradients_->dh = read_only(dh);
+  if (norms_.data != nullptr) dh_steps_ = dh;
+}
 
 // dh = dy + R^T dq of the row after, at a sequence's end + dL/d(final h), of the columns in some panels.
 template <class Real>
@@ -73,9 +106,12 @@ void BackwardScan<Real>::finish_projected(Range sequences) {
   cut_dc(sequences);
 }
 
-#define RNNFAST_INSTANTIATE(Real)                                             \
-  template void BackwardScan<Real>::gather_dh(Index, Index, Range, Scratch&); \
-  template void BackwardScan<Real>::unproject(Index, Index, Range, Scratch&); \
+#define RNNFAST_INSTANTIATE(Real)                                              \
+  template void ForwardScan<Real>::place_out(Index);                           \
+  template void ForwardScan<Real>::project_out(Index, Index, Range, Scratch&); \
+  template void BackwardScan<Real>::place_dh(Index, const Saved<Real>&);       \
+  template void BackwardScan<Real>::gather_dh(Index, Index, Range, Scratch&);  \
+  template void BackwardScan<Real>::unproject(Index, Index, Range, Scratch&);  \
   template void BackwardScan<Real>::finish_projected(Range);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)

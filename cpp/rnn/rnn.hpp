@@ -48,14 +48,19 @@ class Zones {
   std::array<double, 2> p_;
 };
 
-// What the backward pass needs of one direction of a layer.
+// What the backward pass needs of one direction of a layer. Instead of gates and aux there may be starts, from which
+// the backward pass computes them again, chunk by chunk.
 template <class Real>
 struct Saved {
-  Buffer<Real> gates;  // [rows, G H]; becomes du
-  Buffer<Real> aux;    // [rows, H]
-  Buffer<Real> out;    // [rows, H] what is projected, where it is
-  Buffer<Real> y;      // [rows, D P], with the first direction of all layers but the last, whose y is the user's
+  Buffer<Real> gates;   // [rows, G H]; becomes du
+  Buffer<Real> aux;     // [rows, H]
+  Buffer<Real> out;     // [rows, H] what is projected, where it is
+  Buffer<Real> y;       // [rows, D P], with the first direction of all layers but the last, whose y is the user's
+  Buffer<Real> starts;  // [chunks - 1, N, H] c as it enters each chunk but the first, where the cell has one
+  Index chunk = 0;      // rows from one start to the next, as in the schedule; 0: gates and aux are kept
 };
+
+enum class Keep { kNothing, kStarts, kAll, kAgain };  // kAgain: what kAll keeps, in rows that rebuild() is given
 
 // D directions: 1, or 2, whose outputs stand side by side. x, y: views of (N, T, .) arrays. States [L D, N, P] and [L
 // D, N, H]; h0, c0 may be null for zeros. Outputs may not overlap inputs.
@@ -69,7 +74,8 @@ struct ForwardCall {
   View<Real> y;
   const Real *h0, *c0;
   Real *hn, *cn;
-  std::vector<Saved<Real>>* saved;  // null: inference
+  Keep keep;
+  std::vector<Saved<Real>>* saved;  // null: kNothing
   Dropout dropout;
   int threads;
 };
@@ -101,6 +107,7 @@ struct BackwardCall {
   const std::vector<LayerGradients<Real>>& gradients;  // as the layers
   Dropout dropout;
   int threads;
+  double* norms;  // [L D, N, T] of zeros; out: |dL/dh| of every step; null: not wanted
 };
 
 template <class Real>

@@ -16,13 +16,17 @@ class ForwardScan {
   // index: of the weights and states. y: of this direction.
   ForwardScan(const ForwardCall<Real>& call, Index index, const Schedule& schedule, View<const Real> x, View<Real> y);
   void run(const Member& member, Interrupt& interrupt, const Link& link = {});
+  // Of a call that kept starts, whose h is y: chunk i again, gates and aux into these rows, of which aux has room for
+  // the step before, too. All members wait for each other at the end.
+  void rebuild(Index i, const View<const Real>& y, const View<Real>& gates, const View<Real>& aux,
+               const Member& member);
 
  private:
   struct Scratch {
     std::vector<const Real*> x;
     std::vector<Real*> u;
     Buffer<Real> gates;    // input products of a chunk, where they are not saved
-    Buffer<Real> dropped;  // inputs of a chunk under the dropout mask
+    Buffer<Real> dropped;  // its inputs under the dropout mask
     Buffer<Real> zones;    // of a chunk, where they are random
   };
 
@@ -30,12 +34,18 @@ class ForwardScan {
     View<Real> u, zones;
   };
 
+  void run_chunk(Index s0, Index s1, const Member& member);
+  Real* start_of(Index i, Index n) const { return saved_->starts.data() + ((i - 1) * N_ + n) * H_; }
+  void keep_start(Index i, const Member& member) const;
+  void return_to(Index i, const View<const Real>& y);
   void run_batch_chunk(Index s0, Index s1, Index part);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
   void gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u);
   void project(Index count, Scratch& scratch);
   void make_random(const Slot& slot, const ChunkViews& views) const;
+  void place_out(Index rows);
   void project_out(Index s, Index part, Range panels, Scratch& scratch);
+  void feed_initial();
   void feed(Index s, Index part, Range units);
   ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const ChunkViews& views) const;
   ChunkViews views_of(Index s0, Scratch& scratch);
@@ -53,14 +63,14 @@ class ForwardScan {
   const Parts parts_;
   const Chunks chunks_;
   const View<const Real> x_;
-  const View<Real> y_;
-  View<Real> out_, aux_{};  // out: what the cell writes, y unless it is projected
+  View<Real> y_, gates_{}, aux_{};
+  View<Real> out_{};  // what is projected
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *hn_, *cn_;
   const Zones<Real> zones_;
   const std::uint64_t noise_stream_;
-  Buffer<Real> zeros_, aux_buffer_, out_buffer_;
-  Buffer<Real> masks_, fed_;  // [N, P] each: h under the mask, of the latest step
+  Buffer<Real> zeros_, aux_buffer_, y_buffer_, out_buffer_;
+  Buffer<Real> masks_, fed_;  // [N, P] each, or none: h under the mask, of the latest step
   std::vector<Scratch> scratch_;
   Saved<Real>* saved_ = nullptr;
   bool stop_ = false;  // of a team that waits for each other: what its first member has seen
@@ -73,7 +83,7 @@ struct Surroundings {
   View<Real> dx;
 };
 
-//   1. the steps against time, a chunk at a time; du and dq replace the saved gates
+//   1. the steps against time, a chunk at a time; du and dq replace the gates, saved or computed again
 //   2. behind each chunk, while it is in cache: dW += du^T x, dR += dq^T h_prev, db += du, dq by blocks of rows, and
 //   dx = du W, unless that is a sum over two directions
 //   3. the gradient of the initial state
@@ -96,14 +106,17 @@ class BackwardScan {
     Buffer<Real> dh, out, end;  // [rows, P], [N, H], zeros [N, H]
   };
   bool all_rows_read_again() const;
-  void slide_window(Index s1, Index blocks);
+  Index lowest_row(Index s0) const;
+  void slide_windows(Index s1, Index blocks);
   void run_steps(Index s0, Index s1, const Member& member);
   void draw_zones(Range rows);
+  void place_dh(Index rows, const Saved<Real>& saved);
   void gather_dh(Index s, Index part, Range panels, Scratch& scratch);
   void unproject(Index s, Index part, Range panels, Scratch& scratch);
   void finish(const Member& member);
   void finish_projected(Range sequences);
   void cut_dc(Range sequences);
+  void write_norms(Range rows) const;
   BackwardArgs<Real> stage_args(int stage, const Walk& walk) const;
 
   const BackwardCall<Real>& call_;
@@ -117,14 +130,19 @@ class BackwardScan {
   const Chunks chunks_;
   const View<const Real> x_, y_, dy_;
   const View<Real> dx_;
-  View<Real> u_{}, aux_{};
+  View<Real> u_{}, aux_{}, dh_steps_{};
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *dh_, *dc_, *running_ = dh_;  // running: dh as the kernels see it
+  const View<double> norms_;
   const Zones<Real> zones_;
-  Buffer<Real> zeros_, masks_, zone_rows_;  // zone_rows: of a chunk, from first_zone_row_ on
+  Buffer<Real> zeros_, masks_;
+  Buffer<Real> dh_buffer_;  // dh of a chunk, where norms are wanted
+  Buffer<Real> zone_rows_;  // of a chunk, from first_zone_row_ on
   Index first_zone_row_ = 0;
   std::optional<Unprojected> unprojected_;
-  Window<Real> window_;  // of u, where the gates were not saved
+  Window<Real> window_, aux_window_;             // of u and aux, where they were not saved
+  std::optional<ForwardCall<Real>> again_call_;  // where gates are computed again
+  std::optional<ForwardScan<Real>> again_;
   std::optional<BlockGradients<Real>> gradients_;
   std::vector<Scratch> scratch_;
   std::vector<Index> firsts_;

@@ -4,15 +4,15 @@
 
 namespace rnnfast {
 
-// du of a layer that saves no gates: the rows of the chunk in work and, above them, those that the step before or an
-// unfinished block of rows still reads. Memory for several chunks, so that what is above rarely moves.
+// du, or aux, of a layer that saved no gates: the rows of the chunk in work and, above them, those that the step before
+// or an unfinished block of rows still reads.
 template <class Real>
 class Window {
  public:
   Window() = default;
-  // chunk_rows: of the largest chunk, hence no fewer than a step's.
-  Window(Index rows, Index chunk_rows, Index width)
-      : rows_(smaller(rows, kChunks * chunk_rows + kRowBlock)),
+  // room: for the largest chunk and a step, or several so that what is above moves more rarely.
+  Window(Index rows, Index room, Index width)
+      : rows_(smaller(rows, room + kRowBlock)),
         width_(width),
         row0_(rows - rows_),
         buffer_(checked_product(rows_, width)) {}
@@ -28,7 +28,6 @@ class Window {
   }
 
  private:
-  static constexpr Index kChunks = 5;
   Index rows_ = 0, width_ = 0, row0_ = 0;  // it holds [row0, row0 + rows)
   Buffer<Real> buffer_;
 };

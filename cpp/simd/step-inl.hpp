@@ -106,6 +106,7 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
     m.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
     m.H = H, m.options = args.options, m.cut = after == kCut;
     const Real* dy = at(args.dy, ref.row, ref.n, ref.t) + unit;
+    Real* dh_step = args.dh_steps.data != nullptr ? at(args.dh_steps, ref.row, ref.n, ref.t) + unit : nullptr;
     // dh holds a part of the gradient at a sequence's end, and between steps where something bypasses R.
     const bool bypass = Cell::kBypass || (Cell::kMask && m.zones != nullptr);
     const bool running = after == kEnd || (bypass && after >= 0);
@@ -120,10 +121,13 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
         Stage::apply(product, m);
       } else {
         const Vec<Real> state = (running ? m.load_dh() : Vec<Real>{}) + product;
-        if constexpr (kFinish)
+        if constexpr (kFinish) {
           m.set_dh(state);
-        else
-          Stage::apply(state + load_first(dy, m.n), m);
+        } else {
+          const Vec<Real> dh = state + load_first(dy, m.n);
+          if (dh_step != nullptr) store_first(dh_step + block * kLanes<Real>, dh, m.n);
+          Stage::apply(dh, m);
+        }
       }
       m.u += kLanes<Real>, m.aux += kLanes<Real>, m.h += kLanes<Real>, m.h_prev += kLanes<Real>,
           m.aux_prev += kLanes<Real>;

@@ -46,11 +46,14 @@ def forward(
     lengths: Array | None,
     resets: Array | None,
     time_major: bool,
-    save: bool,
+    save: str,
     dropout: tuple[float, float, float, float, float],
     seed: int,
     call: int,
 ) -> tuple[Array, Array, Array | None, Tape | None]: ...
+
+# of every layer h (None: the last one's, which is y), c or None, gates; all (N, T, D*H)
+def trace(tape: Tape) -> list[tuple[Array | None, Array | None, list[Array]]]: ...
 
 # prepare: makes an x that step cannot read into one that it can; table (V, C), head (K, H), head_bias (K,)
 class Stream:
@@ -68,10 +71,17 @@ class Stream:
     def _read_state(self) -> tuple[Array, Array | None]: ...
     def _write_state(self, h: Array | None, c: Array | None) -> None: ...
 
-# dy (N, T, D*P); dh (L*D, N, P), dc (L*D, N, H); adds into gradients (dW, dR, db_w, db_r, dP, dHr)
+# dy (N, T, D*P); dh (L*D, N, P), dc (L*D, N, H); adds into gradients (dW, dR, db_w, db_r, dP, dHr);
+# writes into norms, zeros (L*D, N, T)
 #   ->  dx (N, T, C), dh0, dc0
 def backward(
-    tape: Tape, dy: Array | None, dh: Array | None, dc: Array | None, gradients: list[Gradients], need_dx: bool
+    tape: Tape,
+    dy: Array | None,
+    dh: Array | None,
+    dc: Array | None,
+    gradients: list[Gradients],
+    need_dx: bool,
+    norms: Array | None,
 ) -> tuple[Array | None, Array, Array | None]: ...
 
 # x, dx (M, K); W, dW (N, K); b, db (N,); y, dy (M, N); ids int64 (M,); E, dE (V, D)

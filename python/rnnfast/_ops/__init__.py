@@ -38,6 +38,7 @@ from rnnfast._ops.recurrent import rnn_forward as rnn_forward
 from rnnfast._ops.recurrent import sequences as sequences
 from rnnfast._ops.recurrent import state_array as state_array
 from rnnfast._ops.recurrent import step_array as step_array
+from rnnfast._ops.recurrent import trace as trace
 from rnnfast._ops.updates import adam_step as adam_step
 from rnnfast._ops.updates import rmsprop_step as rmsprop_step
 from rnnfast._ops.updates import scale_ as scale_

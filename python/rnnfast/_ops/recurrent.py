@@ -194,14 +194,14 @@ def rnn_forward(
     *,
     directions: int,
     time_major: bool,
-    save: bool,
+    save: str,
     resets: Array | None = None,
     random: Random = NOTHING_RANDOM,
 ) -> tuple[Array, Array, Array | None, CoreTape | None]:
     """Run a stack over x (N, T, C). Returns y (N, T, D*P), h, c, tape.
 
-    ``weights`` are those of layer*D + direction; ``random`` is ((dropout, recurrent dropout, noise,
-    zoneout of h, of c), seed, call).
+    ``weights`` are those of layer*D + direction; ``save`` is "nothing", "all" or "recompute"; ``random`` is ((dropout,
+    recurrent dropout, noise, zoneout of h, of c), seed, call).
     """
     return _core.forward(weights, directions, x, h0, c0, lengths, resets, time_major, save, *random)
 
@@ -214,6 +214,18 @@ def rnn_backward(
     gradients: list[Gradients],
     *,
     need_dx: bool = True,
+    norms: Array | None = None,
 ) -> tuple[Array | None, Array, Array | None]:
-    """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r, dP, dHr), as ``weights``: dx, dh0, dc0."""
-    return _core.backward(tape, dy, dh, dc, gradients, need_dx)
+    """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r, dP, dHr), as ``weights``: dx, dh0, dc0.
+
+    ``norms``, float64 zeros (L*D, N, T), receive |dL/dh| of every step.
+    """
+    return _core.backward(tape, dy, dh, dc, gradients, need_dx, norms)
+
+
+def trace(tape: CoreTape) -> list[tuple[Array | None, Array | None, list[Array]]]:
+    """Return (N, T, D*H) arrays of every layer: h (None for the last one's, which is y), c or None, the gates.
+
+    Of a projected h (N, T, D*P).
+    """
+    return _core.trace(tape)

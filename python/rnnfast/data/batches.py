@@ -24,7 +24,7 @@ class Batch:
     weights : ndarray (M,) or None
         Weight of each target element.
     rows : int64 (M,) or None
-        Which of the N*T outputs have a target, ``n*T + t``; None means all of them.
+        Which of the N*T outputs have a target, ``n*T + t``, or which of N; None means all of them.
     context : ndarray (N, K) or None
     resets : bool (N, T) or None
         Steps before which the state becomes zero.
@@ -52,12 +52,16 @@ class VectorData:
     targets : ndarray (N,) class ids or (N, K)
     weights : ndarray (N,) or None
     batch_size : int
+    tbptt : int or None
+        The gradient goes back over so many steps, the last ones of each sequence; those before only move the state on,
+        so many at once.
     """
 
     inputs: Sequences
     targets: Array
     weights: Array | None = None
     batch_size: int
+    tbptt: int | None = None
 
     def __post_init__(self) -> None:
         """Check the batch size."""
@@ -65,19 +69,37 @@ class VectorData:
             raise ValueError(f"batch_size: at least 1 required, got {self.batch_size}")
 
     def __len__(self) -> int:
-        """Return the number of batches."""
-        return -(-len(self.inputs) // self.batch_size)
+        """Return the number of batches, pieces counted, in an epoch without shuffling."""
+        groups = batch_indices(self.inputs.lengths, self.batch_size)
+        return sum(1 + len(self._starts(self._lead(index))) for index in groups)
 
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
-        """Yield the batches of one epoch, shuffled by ``rng``."""
+        """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""
         for index in batch_indices(self.inputs.lengths, self.batch_size, rng):
-            yield self.batch(index)
+            lead = self._lead(index)
+            every = np.arange(len(index), dtype=np.int64)
+            begin = Sequences(self.inputs.values, self.inputs.offsets[index], lead, ragged=True)
+            for start in self._starts(lead):
+                inputs, lengths = begin.take(every, start, start + (self.tbptt or 0))
+                nothing = self.targets[:0]
+                yield Batch(inputs=inputs, lengths=lengths, targets=nothing, rows=every[:0], continues=start > 0)
+            yield self.batch(index, lead)
 
-    def batch(self, index: Int64) -> Batch:
-        """Return the sequences numbered by ``index`` as one batch."""
-        inputs, lengths = self.inputs.take(index)
+    def batch(self, index: Int64, lead: Int64 | None = None) -> Batch:
+        """Return the sequences numbered by ``index`` as one batch, without the first ``lead`` steps of each."""
+        own = self.inputs.select(index).without(lead if lead is not None else np.zeros_like(index))
+        inputs, lengths = own.take(np.arange(len(index), dtype=np.int64))
         weights = None if self.weights is None else self.weights[index]
-        return Batch(inputs=inputs, lengths=lengths, targets=self.targets[index], weights=weights)
+        continues = lead is not None and bool(lead.any())
+        return Batch(inputs=inputs, lengths=lengths, targets=self.targets[index], weights=weights, continues=continues)
+
+    def _lead(self, index: Int64) -> Int64:
+        """Return the steps of each sequence over which no gradient goes back."""
+        lengths = self.inputs.lengths[index]
+        return np.zeros_like(lengths) if self.tbptt is None else np.maximum(lengths - self.tbptt, 0)
+
+    def _starts(self, lead: Int64) -> range:
+        return range(0, int(lead.max(initial=0)), self.tbptt or 1)
 
     def select(self, index: Int64) -> VectorData:
         """Return the data of the sequences numbered by ``index``."""

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 DType = np.dtype[Any]
 
 
@@ -56,10 +55,13 @@ class Sequences:
         """Return every sequence without its last element."""
         return Sequences(self.values, self.offsets, np.maximum(self.lengths - 1, 0), ragged=self.ragged)
 
+    def without(self, counts: Int64) -> Sequences:
+        """Return every sequence without its first ``counts`` (N,) elements, of which it has as many."""
+        return Sequences(self.values, self.offsets + counts, self.lengths - counts, ragged=self.ragged)
+
     def without_first(self) -> Sequences:
         """Return every sequence without its first element."""
-        lengths = np.maximum(self.lengths - 1, 0)
-        return Sequences(self.values, self.offsets + 1, lengths, ragged=self.ragged)
+        return self.without(np.minimum(self.lengths, 1))
 
     def cut(self, index: Int64, start: int = 0, stop: int | None = None) -> tuple[Int64, npt.NDArray[np.bool_]]:
         """Return where steps ``start..stop`` of some sequences lie in ``values``, and which of them exist.

@@ -7,3 +7,4 @@ from rnnfast.layers.recurrent import Recurrent as Recurrent
 from rnnfast.layers.stream import Stream as Stream
 from rnnfast.layers.stream import Surroundings as Surroundings
 from rnnfast.layers.tape import Tape as Tape
+from rnnfast.layers.trace import Trace as Trace

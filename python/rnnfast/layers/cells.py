@@ -171,6 +171,8 @@ class GRU(Recurrent):
     ((2, 7, 5), (2, 2, 5))
     """
 
+    gate_names = ("r", "z", "n")
+
     def __init__(
         self,
         input_size: int,

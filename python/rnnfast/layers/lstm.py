@@ -105,8 +105,7 @@ class LSTM(Recurrent):
         zoneout: float | tuple[float, float] = 0.0,
         learn_initial_state: bool = False,
     ) -> None:
-        self.peephole, self.coupled = bool(peephole), bool(coupled)
-        self.proj_size = _projection(proj_size, hidden_size)
+        self.peephole, self.coupled, self.proj_size = bool(peephole), bool(coupled), _projection(proj_size, hidden_size)
         zones = _zones(zoneout, projected=self.proj_size > 0, peephole=self.peephole)
         known = known_activations(activations, _ACTIVATIONS)
         chosen = clip is not None or peephole or recurrent_dropout or any(zones)
@@ -118,6 +117,7 @@ class LSTM(Recurrent):
             clip=known_clip(clip),
             zoneout=zones if any(zones) else (),
         )
+        self.gate_names = ("i", "g", "o") if coupled else ("i", "f", "g", "o")
         super().__init__(
             cell,
             input_size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,17 +12,18 @@ import numpy.typing as npt
 from rnnfast import _ops
 from rnnfast.init import stack_shapes, stack_suffix, uniform
 from rnnfast.layers.call import Inputs, Sequences, read_inputs
-from rnnfast.layers.checks import require_later, require_positive
+from rnnfast.layers.checks import require_float, require_positive
 from rnnfast.layers.randomness import Randomness
-from rnnfast.layers.states import STARTS, State, StateLike, first_states, split_state, started
+from rnnfast.layers.states import State, StateLike, add_to_learned, first_states, split_state, started
 from rnnfast.layers.stream import Stream
 from rnnfast.layers.tape import LAYER_PARTS, PackCache, Tape, gradients_of
-from rnnfast.params import Module, Parameter
+from rnnfast.layers.trace import Traceable
+from rnnfast.params import Parameter
 
 Array = npt.NDArray[Any]
 
 
-class Recurrent(Module):
+class Recurrent(Traceable):
     """Base of RNN, LSTM and GRU: a stack of ``num_layers`` layers of one cell, in D = ``directions``, 1 or 2."""
 
     has_cell_state: ClassVar[bool] = False
@@ -45,9 +47,7 @@ class Recurrent(Module):
         self.input_size = require_positive("input_size", input_size)
         self.hidden_size = require_positive("hidden_size", hidden_size)
         self.num_layers = require_positive("num_layers", num_layers)
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise TypeError(f"dtype: float32 or float64 is required, got {self.dtype}")
+        self.dtype = require_float(dtype)
         self.dropout, self._random = float(random.dropout), random.numbers(self.num_layers)
         self.time_major = bool(time_major)
         self.bidirectional, self.directions = bool(bidirectional), 2 if bidirectional else 1
@@ -56,10 +56,8 @@ class Recurrent(Module):
             cell.gates, self.input_size, self.hidden_size, self.num_layers,
             bias=bias, directions=self.directions, peepholes=cell.peepholes, projection=proj_size,
         )  # fmt: skip
-        bound = 1 / math.sqrt(hidden_size)
-        self._parameters = {
-            name: Parameter(uniform(shape, bound, rng=rng, dtype=self.dtype)) for name, shape in shapes.items()
-        }
+        first = partial(uniform, bound=1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype)
+        self._parameters = {name: Parameter(first(shape)) for name, shape in shapes.items()}
         self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
         self._packs = PackCache(cell)
         self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: 1 + self.has_cell_state]
@@ -86,15 +84,12 @@ class Recurrent(Module):
         """Return the shape (L*D, N, H) of each state of N sequences; of a projected h (L*D, N, P)."""
         return tuple([(self.num_layers * self.directions, sequences, size) for size in self.state_sizes])
 
-    def _split_state(self, name: str, state: StateLike, sequences: int) -> tuple[Array | None, Array | None]:
-        return split_state(name, state, self.state_shapes(sequences), self.dtype)
-
     def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
         return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
 
-    def _run(self, given: Inputs, state: StateLike, *, save: bool, training: bool) -> tuple[Array, State, Tape | None]:
-        N, T = given.x.shape[:2]
-        (h0, c0), learned = started(self._split_state("state", state, N), self.learned_state, N)
+    def _run(self, given: Inputs, state: StateLike, *, save: str, training: bool) -> tuple[Array, State, Tape | None]:
+        initial = split_state("state", state, self.state_shapes(len(given.x)), self.dtype)
+        (h0, c0), learned = started(initial, self.learned_state, len(given.x))
         random = _ops.NOTHING_RANDOM
         if training and any(self._random):
             self._calls += 1
@@ -103,7 +98,7 @@ class Recurrent(Module):
             self.packed(), given.x, h0, c0, given.lengths, resets=given.resets, directions=self.directions,
             time_major=self.time_major, save=save, random=random,
         )  # fmt: skip
-        tape = None if core is None else Tape(self, core, self._versions(), N, T, learned)
+        tape = None if core is None else Tape(self, core, self._versions(), len(y), y.shape[1], learned)
         return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
 
     def __call__(
@@ -143,7 +138,7 @@ class Recurrent(Module):
         TypeError
             On another dtype than the layer's, or resets that are not bool.
         """
-        y, final, _ = self._run(self._read(x, lengths, resets), state, save=False, training=False)
+        y, final, _ = self._run(self._read(x, lengths, resets), state, save="nothing", training=False)
         return y, final
 
     def forward(
@@ -164,7 +159,9 @@ class Recurrent(Module):
             As for ``__call__``. x and the returned y must not be modified until ``backward``.
         training : bool
             Whether dropout and noise act.
-        save : "all"
+        save : "all" or "recompute"
+            Keep the gates; or compute them again in ``backward``, a piece of time at once, from y and, of an LSTM, c at
+            a few steps: the same bits, less memory, a third more time.
 
         Returns
         -------
@@ -174,14 +171,19 @@ class Recurrent(Module):
             To be passed to ``backward``, once.
         """
         if save not in ("all", "recompute"):
-            raise ValueError(f"save: 'all' is required, got {save!r}")
-        require_later(save=None if save == "all" else save)
-        y, final, tape = self._run(self._read(x, lengths, resets), state, save=True, training=training)
+            raise ValueError(f"save: 'all' or 'recompute' is required, got {save!r}")
+        y, final, tape = self._run(self._read(x, lengths, resets), state, save=save, training=training)
         assert tape is not None
         return y, final, tape
 
     def backward(
-        self, tape: Tape, dy: npt.ArrayLike | None, dstate: StateLike = None, *, need_dx: bool = True
+        self,
+        tape: Tape,
+        dy: npt.ArrayLike | None,
+        dstate: StateLike = None,
+        *,
+        need_dx: bool = True,
+        gradient_norms: bool = False,
     ) -> tuple[Array, State]:
         """Go back through time: add dL/dp to the ``grad`` of every parameter, and return the gradients of x and state.
 
@@ -195,6 +197,8 @@ class Recurrent(Module):
             dL/d(final state); zeros by default, also for an entry of the tuple that is ``None``.
         need_dx : bool
             False saves the time for dx where nobody wants it; dx is then empty, (N, T, 0).
+        gradient_norms : bool
+            Whether ``tape.gradient_norms`` receives |dL/dh(t)| of every layer, direction and sequence.
 
         Returns
         -------
@@ -215,14 +219,13 @@ class Recurrent(Module):
             raise TypeError(f"tape: what forward returned is required, got {type(tape).__name__}")
         tape.require(self, self._versions())
         grad_y = tape.read_gradient(dy, self.output_size, self.dtype, time_major=self.time_major)
-        dh, dc = self._split_state("dstate", dstate, tape.sequences)
-        scans = range(self.num_layers * self.directions)
-        gradients = [gradients_of(self._scan_parameters(index)) for index in scans]
+        dh, dc = split_state("dstate", dstate, self.state_shapes(tape.sequences), self.dtype)
+        scans = self.num_layers * self.directions
+        gradients = [gradients_of(self._scan_parameters(index)) for index in range(scans)]
         tape.used = True
-        dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx)
-        for name, d in zip(STARTS, (dh0, dc0), strict=True):
-            if name in tape.learned and d is not None:
-                self.learned_state[name].grad += d.sum(axis=1, keepdims=True)
+        tape.gradient_norms = norms = np.zeros((scans, tape.sequences, tape.steps)) if gradient_norms else None
+        dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)
+        add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
         if dx is None:
             dx = np.empty((tape.sequences, tape.steps, 0), self.dtype)
         return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
@@ -239,11 +242,7 @@ class Recurrent(Module):
         """
         return Stream(self, batch_size, state)
 
-    def trace(self, x: Sequences, state: StateLike = None, *, lengths: npt.ArrayLike | None = None) -> Any:
-        """Not available yet; raises NotImplementedError."""
-        raise NotImplementedError("trace: this method is not available yet")
-
     def __repr__(self) -> str:
-        sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}"
         both = ", bidirectional=True" if self.bidirectional else ""
-        return f"{type(self).__name__}({sizes}{both}, dtype={self.dtype})"
+        sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{both}"
+        return f"{type(self).__name__}({sizes}, dtype={self.dtype})"

@@ -55,3 +55,10 @@ def started(given: Parts, learned: Mapping[str, Parameter], sequences: int) -> t
         for name, part in zip(STARTS, given, strict=True)
     )
     return (h, c), names
+
+
+def add_to_learned(learned: Mapping[str, Parameter], names: tuple[str, ...], gradients: Parts) -> None:
+    """Add gradients of initial states to those of the learned ones, of ``names``, that they started from."""
+    for name, d in zip(STARTS, gradients, strict=True):
+        if name in names and d is not None:
+            learned[name].grad += d.sum(axis=1, keepdims=True)

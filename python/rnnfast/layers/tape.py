@@ -12,6 +12,8 @@ import numpy.typing as npt
 from rnnfast import _ops
 from rnnfast.params import Parameter
 
+Array = npt.NDArray[Any]
+
 
 @dataclass(eq=False)
 class Tape:
@@ -19,6 +21,14 @@ class Tape:
 
     It refers to the call's x and y, which must not be modified meanwhile. ``learned``: the parameters the call
     started from.
+
+    Attributes
+    ----------
+    gradient_norms : float64 array (L*D, N, T) or None
+        After a backward call that was asked for them: the Euclidean norm of dL/dh(t), the whole gradient with respect
+        to a layer's h, what comes from the layer above or dy as well as what comes from the step after; of index
+        layer*D + direction, zero past the lengths. Where it shrinks or grows by a factor a step on the way back, the
+        gradient vanishes or explodes (Bengio et al. 1994).
     """
 
     layer: object
@@ -28,6 +38,7 @@ class Tape:
     steps: int
     learned: tuple[str, ...] = ()
     used: bool = False
+    gradient_norms: Array | None = None
 
     @property
     def nbytes(self) -> int:
@@ -60,7 +71,7 @@ LAYER_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph", "wei
 
 
 def gradients_of(parameters: Sequence[Parameter | None]) -> _ops.Gradients:
-    """Return the gradients that ``backward`` adds to, of one layer and direction."""
+    """Return the gradients of one layer and direction, in the order of ``LAYER_PARTS``, for the engine to add to."""
     w, r, *others = (None if p is None else p.grad for p in parameters)
     assert w is not None
     assert r is not None

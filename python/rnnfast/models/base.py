@@ -104,10 +104,6 @@ class Model(Module):
         last = f"{total:,} parameters, {total * self.dtype.itemsize:,} bytes"
         return "\n".join([first, *lines, last])
 
-    def trace(self, x: Any, **options: Any) -> Any:
-        """Return all states and gates; not available yet."""
-        raise NotImplementedError("trace: not available yet")
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters, configuration and metadata to a safetensors file, completely or not at all."""
         config = {"class": type(self).__name__, "config": self.config, "metadata": self.metadata}

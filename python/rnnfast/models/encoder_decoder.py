@@ -14,14 +14,13 @@ from rnnfast.models.config import checked
 from rnnfast.models.parts import as_size, as_weights
 from rnnfast.models.stem import rnn_sizes
 from rnnfast.models.streaming import DecoderStreaming
-from rnnfast.models.supervised import SupervisedModel
 from rnnfast.models.transducer import Transducer
 from rnnfast.sampling import WritingOptions
 
 Array = npt.NDArray[Any]
 
 
-class EncoderDecoder(DecoderStreaming, SupervisedModel):
+class EncoderDecoder(DecoderStreaming):
     """A sequence in, another of its own length out: one stack of layers reads, a second one writes.
 
     The states in which the encoder ends are those in which the decoder begins (Sutskever et al. 2014). At every step

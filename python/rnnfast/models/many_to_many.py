@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rnnfast.data import AlignedData, Sequences, as_one, step_count, step_values
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
-from rnnfast.models.parts import StepHead, as_weights
+from rnnfast.models.parts import StepHead, as_pieces, as_weights
 from rnnfast.models.stem import stem_sizes
 from rnnfast.models.stepwise import StepwiseModel
 from rnnfast.models.supervised import ReadingModel
@@ -66,7 +66,7 @@ class ManyToMany(StepwiseModel, ReadingModel):
     True
     """
 
-    takes_resets = True
+    takes = ("resets", "tbptt", "burn_in")
 
     def __init__(
         self,
@@ -105,7 +105,10 @@ class ManyToMany(StepwiseModel, ReadingModel):
         sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         resets: Any = None,
+        tbptt: int | None = None,
+        burn_in: int = 0,
     ) -> AlignedData:
+        tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=self.config["bidirectional"])
         inputs, size = self._sequences(x, lengths, context), self.config["output_size"]
         steps = step_count(x, inputs)
         width = None if self.task.name == "classification" else size
@@ -116,6 +119,8 @@ class ManyToMany(StepwiseModel, ReadingModel):
             weights=self._weights(sample_weight, inputs, steps),
             resets=_resets(resets, inputs, steps),
             batch_size=batch_size,
+            tbptt=tbptt,
+            burn_in=burn_in,
         )
 
     def _weights(self, weights: Any, inputs: Sequences, steps: int) -> Array | Sequences | None:

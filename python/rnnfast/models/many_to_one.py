@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rnnfast.data import Batch, Sequences, VectorData
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
-from rnnfast.models.parts import Affine, as_weights
+from rnnfast.models.parts import Affine, as_pieces, as_weights
 from rnnfast.models.stem import stem_sizes
 from rnnfast.models.streaming import Streaming
 from rnnfast.models.supervised import ReadingModel
@@ -67,6 +67,8 @@ class ManyToOne(Streaming, ReadingModel):
     True
     """
 
+    takes = ("tbptt",)
+
     def __init__(
         self,
         input_size: int,
@@ -103,13 +105,15 @@ class ManyToOne(Streaming, ReadingModel):
         lengths: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
         context: npt.ArrayLike | None = None,
+        tbptt: int | None = None,
     ) -> VectorData:
+        steps, _ = as_pieces(tbptt, 0, bidirectional=self.config["bidirectional"])
         inputs = self._sequences(x, lengths, context)
         targets = self.task.targets(y, self.config["output_size"], self.dtype)
         if len(targets) != len(inputs):
             raise ValueError(f"y: one target a sequence required (N = {len(inputs)}), got {len(targets)}")
         weights = as_weights(sample_weight, len(inputs), self.dtype)
-        return VectorData(inputs=inputs, targets=targets, weights=weights, batch_size=batch_size)
+        return VectorData(inputs=inputs, targets=targets, weights=weights, batch_size=batch_size, tbptt=steps)
 
     def _unlabelled(
         self,
@@ -136,6 +140,7 @@ class ManyToOne(Streaming, ReadingModel):
         else:
             (_, last), tape = self.stem.infer(batch.inputs, state, batch.lengths), None
         h = self.stem.last_h(last)
+        h = h if batch.rows is None else h[batch.rows]
         return self.head.forward(h), last, (tape, h)
 
     def _backward(self, tape: Any, doutputs: Array) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rnnfast.data import AlignedData, Sequences, as_one, as_streams, check_fraction
 from rnnfast.losses import Task
-from rnnfast.models.parts import as_size, as_weights
+from rnnfast.models.parts import as_pieces, as_weights
 from rnnfast.models.state_map import as_context
 from rnnfast.models.stem import Stem
 
@@ -72,10 +72,7 @@ class NextElements:
 
         A single long sequence is cut into ``streams`` and, without ``tbptt``, into pieces of ``steps``.
         """
-        if tbptt is not None:
-            as_size("tbptt", tbptt)
-        if burn_in < 0:
-            raise ValueError(f"burn_in: a number >= 0 required, got {burn_in}")
+        tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=False)
         whole, single = self.read(sequences, lengths, "sequences")
         if single:
             whole, tbptt = as_streams(whole, streams, "sequences"), tbptt or steps

@@ -18,14 +18,13 @@ from rnnfast.models.parts import StepHead
 from rnnfast.models.self_supervised import SelfSupervisedModel
 from rnnfast.models.state_map import StateMap, as_context
 from rnnfast.models.stem import stem_sizes
-from rnnfast.models.stepwise import StepwiseModel
 from rnnfast.models.streaming import stream_of
 from rnnfast.sampling import WritingOptions
 
 Array = npt.NDArray[Any]
 
 
-class OneToMany(StepwiseModel, SelfSupervisedModel):
+class OneToMany(SelfSupervisedModel):
     """A seed in, a sequence out: predict the next element, append it, repeat.
 
     ``outputs(t) = W_head h(t) + b_head`` say what x(t+1) is; a context vector v starts the latent state,

@@ -188,6 +188,16 @@ def as_size(name: str, value: Any) -> int:
     return size
 
 
+def as_pieces(tbptt: Any, burn_in: Any, *, bidirectional: bool) -> tuple[int | None, int]:
+    """Return the steps of a piece, None for whole sequences, and those at the start without a loss, checked."""
+    steps, cold = None if tbptt is None else as_size("tbptt", tbptt), as_int("burn_in", burn_in)
+    if cold < 0:
+        raise ValueError(f"burn_in: a number >= 0 required, got {burn_in}")
+    if steps is not None and bidirectional:
+        raise ValueError(f"tbptt: None required for a bidirectional model, which reads from the end too; got {tbptt}")
+    return steps, cold
+
+
 def as_weights(weights: npt.ArrayLike | None, count: int, dtype: DType) -> Array | None:
     """Return sample weights (N,) in the model's dtype after checking them."""
     if weights is None:

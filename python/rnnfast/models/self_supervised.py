@@ -11,15 +11,16 @@ import numpy.typing as npt
 from rnnfast import train
 from rnnfast.callbacks import Callback
 from rnnfast.data import AlignedData, hold_out
-from rnnfast.models.base import Model
+from rnnfast.layers import Trace
 from rnnfast.models.next_element import EVALUATE_STEPS, TRAIN_STEPS, NextElements
+from rnnfast.models.stepwise import StepwiseModel
 from rnnfast.optim import Optimizer
 from rnnfast.train import History
 
 Array = npt.NDArray[Any]
 
 
-class SelfSupervisedModel(Model):
+class SelfSupervisedModel(StepwiseModel):
     """``fit``, ``predict``, ``evaluate`` and ``loss`` in terms of sequences.
 
     Attributes
@@ -99,6 +100,15 @@ class SelfSupervisedModel(Model):
     def predict_proba(self, x: Any, **options: Any) -> Any:
         """Return the probabilities (N, T, K) of the next element at every step; arguments as of ``predict``."""
         return self._stepwise(self.task.probabilities, x, **options)
+
+    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, context: npt.ArrayLike | None = None) -> Trace:
+        """Return all states and gates of the layers over x, arrays (N, T, H), N = 1 for a single sequence.
+
+        T is the longest sequence's, past a length there are zeros.
+        """
+        data, _ = self.reader.inputs_only(x, batch_size=1, lengths=lengths, context=context)
+        batch = data.batch(np.arange(len(data.inputs), dtype=np.int64))
+        return self.stem.trace(batch.inputs, self._initial(batch), batch.lengths)
 
     def _split(
         self, sequences: Any, own: dict[str, Any], given: Any, fraction: float, batch_size: int

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.layers import GRU, LSTM, RNN
+from rnnfast.layers import GRU, LSTM, RNN, Trace
 from rnnfast.models.parts import Embedding, InputPart, OneHot, Vectors, as_size
 from rnnfast.params import Module, Parameter
 
@@ -100,6 +100,11 @@ class Stem(Module):
         dx, dinitial = self.rnn.backward(rnn_tape, dy, dstate, need_dx=bool(self.input.parameters()))
         self.input.backward(x, dx)
         return dinitial
+
+    def trace(self, x: Array, state: Any, lengths: Array | None, resets: Array | None = None) -> Trace:
+        """Return all states and gates of the layers."""
+        found: Trace = self.rnn.trace(self.input.forward(x), state, lengths=lengths, resets=resets)
+        return found
 
     def last_h(self, state: Any) -> Array:
         """Return the top layer's h of a final state, (N, D*H)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import partial
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.layers import Stream, Surroundings
+from rnnfast.layers import Stream, Surroundings, Trace
 from rnnfast.models.base import Model
 from rnnfast.models.parts import Affine
 from rnnfast.models.stem import Stem
+from rnnfast.models.supervised import SupervisedModel
 from rnnfast.models.transducer import Transducer
 
 Array = npt.NDArray[Any]
@@ -58,10 +60,28 @@ class Streaming(Model):
         return stream_of(self.stem, self.head, batch_size, state)
 
 
-class DecoderStreaming(Model):
-    """What an encoder-decoder adds: ``stream()`` of its decoder."""
+class DecoderStreaming(SupervisedModel):
+    """What an encoder-decoder adds: ``stream()`` of its decoder, and ``trace()`` of both parts."""
 
     net: Transducer
+
+    @abstractmethod
+    def predict(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Any:
+        """Return what belongs to each source."""
+
+    def trace(self, x: Any, y: Any = None, *, lengths: npt.ArrayLike | None = None) -> dict[str, Trace]:
+        """Return all states and gates under "encoder", arrays (N, S, D*H), and "decoder", (N, T, H).
+
+        Parameters
+        ----------
+        x, lengths
+            As of ``predict``.
+        y : as of ``fit``, optional
+            What the decoder reads, after a start; by default the model's own greedy prediction. T is one above the
+            longest; past a length there are zeros.
+        """
+        read = self.predict(x, lengths=lengths) if y is None else y
+        return self.net.trace(self._one_batch(x, read, {"lengths": lengths}))
 
     @property
     def start_id(self) -> int | None:

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from rnnfast import train
 from rnnfast.callbacks import Callback
 from rnnfast.data import hold_out
+from rnnfast.layers import Trace
 from rnnfast.models.base import Model
+from rnnfast.models.stem import Stem
 from rnnfast.optim import Optimizer
 from rnnfast.train import History
 
@@ -22,7 +24,7 @@ Array = npt.NDArray[Any]
 class SupervisedModel(Model):
     """``fit``, ``evaluate`` and ``loss`` in terms of x and y; a subclass says what its data are (``_data``)."""
 
-    takes_resets: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = ()  # of the options that not every model has
 
     @abstractmethod
     def _data(
@@ -53,6 +55,8 @@ class SupervisedModel(Model):
         sample_weight: npt.ArrayLike | None = None,
         context: npt.ArrayLike | None = None,
         resets: Any = None,
+        tbptt: int | None = None,
+        burn_in: int = 0,
         callbacks: Sequence[Callback] = (),
         progress: bool = True,
         shuffle: bool = True,
@@ -80,6 +84,13 @@ class SupervisedModel(Model):
             Weights of the sequences; of a model with an output at every step also (N, T), of the steps.
         resets : bool (N, T), list of (T_i,) or None
             Of ``ManyToMany``: before which steps the state becomes zero.
+        tbptt : int or None
+            Truncated back-propagation (Williams and Peng 1990), in memory that does not grow with T. ``ManyToMany``
+            cuts sequences into pieces of so many steps: the state passes on, the gradient does not, and each piece is
+            a step of the optimiser. In ``ManyToOne`` the gradient goes back over so many steps, the last ones of each
+            sequence; those before them are run without dropout. Not of bidirectional models.
+        burn_in : int
+            Of ``ManyToMany``: so many steps at the start of a sequence, where the state is cold, get no loss.
         callbacks : sequence of Callback
         progress : bool
             Show a bar.
@@ -101,14 +112,12 @@ class SupervisedModel(Model):
             The loss is not finite; the parameters are those before that step.
         """
         options = {"lengths": lengths, "sample_weight": sample_weight, "context": context}
-        if self.takes_resets:
-            options["resets"] = resets
-        elif resets is not None:
-            raise ValueError(f"resets: None required, {type(self).__name__} has no resets; got some")
+        options |= self._taken(resets=resets, tbptt=tbptt, burn_in=burn_in or None)
         data = self._data(x, y, batch_size=batch_size, **options)
         validation = None
         if validation_data is not None:
-            validation = self._data(**_named(validation_data), batch_size=batch_size)
+            pieces = self._taken(tbptt=tbptt)
+            validation = self._data(**{**pieces, **_named(validation_data)}, batch_size=batch_size)
         elif validation_split:
             data, validation = hold_out(data, validation_split)
         return train.fit(
@@ -128,10 +137,22 @@ class SupervisedModel(Model):
         return self.batch_loss(self._one_batch(x, y, options), gradient=True).loss
 
     def evaluate(self, x: Any, y: Any, *, batch_size: int = 256, **options: Any) -> dict[str, float]:
-        """Return the loss and the task's metrics: accuracy, or the mean absolute error (mae)."""
+        """Return the loss and the task's metrics: accuracy, or the mean absolute error (mae).
+
+        Options are those of ``loss``, and ``tbptt`` where ``fit`` has it: the same in little memory.
+        """
         return train.evaluate(self, self._data(x, y, batch_size=batch_size, **options))
 
+    def _taken(self, **options: Any) -> dict[str, Any]:
+        """Return the options that are given; ValueError for one that this model has not."""
+        given = {name: value for name, value in options.items() if value is not None}
+        for name in given.keys() - set(self.takes):
+            raise ValueError(f"{name}: None required, {type(self).__name__} has no {name}; got {given[name]!r:.40}")
+        return given
+
     def _one_batch(self, x: Any, y: Any, options: dict[str, Any]) -> Any:
+        if options.get("tbptt") is not None:
+            raise ValueError(f"tbptt: None required, a single batch is not cut; got {options['tbptt']}")
         data = self._data(x, y, batch_size=1, **options)
         return data.batch(np.arange(len(data.inputs), dtype=np.int64))
 
@@ -142,6 +163,8 @@ class ReadingModel(SupervisedModel):
     A subclass says what data without targets are (``_unlabelled``), and what arrays its outputs become
     (``_arranged``).
     """
+
+    stem: Stem
 
     @abstractmethod
     def _unlabelled(
@@ -167,6 +190,15 @@ class ReadingModel(SupervisedModel):
         """Return the probabilities of the K classes or labels; ValueError for a regression."""
         data = self._unlabelled(x, batch_size=batch_size, **options)
         return self._arranged(data, self.task.probabilities(self._all_outputs(data)))
+
+    def trace(self, x: Any, **options: Any) -> Trace:
+        """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
+
+        Options are those of ``predict`` but the batch size; T is the longest sequence's, past a length there are zeros.
+        """
+        data = self._unlabelled(x, batch_size=1, **options)
+        batch = data.batch(np.arange(len(data.inputs), dtype=np.int64))
+        return self.stem.trace(batch.inputs, None, batch.lengths, batch.resets)
 
 
 def _named(validation_data: tuple[Any, Any] | Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.data import PairBatch, PairData, Sequences, batch_indices
+from rnnfast.layers import Trace
 from rnnfast.losses import Task
 from rnnfast.models.attention import Attention
 from rnnfast.models.bridge import Bridge
@@ -104,6 +105,12 @@ class Transducer:
             h, attention_tape = self.attention.forward(h, memory, batch.lengths, batch.source_lengths)
         outputs, read = self.head.read(h, batch.rows)
         return outputs, (encoder_tape, last, decoder_tape, attention_tape, read, batch.rows, h.shape)
+
+    def trace(self, batch: PairBatch) -> dict[str, Trace]:
+        """Return all states and gates of both stacks."""
+        encoder = self.encoder.trace(batch.sources, None, batch.source_lengths)
+        start = encoder.state if self.bridge is None else self.bridge.start(encoder.state)
+        return {"encoder": encoder, "decoder": self.decoder.trace(batch.inputs, start, batch.lengths)}
 
     def backward(self, tape: Any, doutputs: Array) -> None:
         """Add the gradients of all parameters."""
