@@ -53,23 +53,36 @@ def gru_before_step(w: Any, state: Any, u: Any) -> Any:
 STEPS = {"rnn": rnn_step, "lstm": lstm_step, "gru": gru_step, "gru_before": gru_before_step}
 
 
-def forward(cell: str, layers: Any, x: Any, states: Any) -> Any:
-    """``y (T, B, H)`` and the final states of all layers."""
+def scan(cell: str, w: Any, x: Any, state: Any, valid: Any, reverse: bool) -> Any:
+    """The final state and ``y (T, B, H)`` of one direction; ``valid (T, B, 1)``, or None where all steps are."""
+
+    def body(carry: Any, given: Any) -> Any:
+        u, here = given
+        after = STEPS[cell](w, carry, u)
+        if here is None:
+            return after, after[0]
+        after = tuple(jnp.where(here, new, old) for new, old in zip(after, carry, strict=True))
+        return after, jnp.where(here, after[0], 0)
+
+    return lax.scan(body, state, (x @ w["weight_ih"].T + w["bias_ih"], valid), reverse=reverse)
+
+
+def forward(cell: str, directions: int, valid: Any, layers: Any, x: Any, states: Any) -> Any:
+    """``y (T, B, D H)`` and the final states, of index layer * D + direction."""
     last = []
-    for w, state in zip(layers, states, strict=True):
-
-        def body(carry: Any, u: Any, w: Any = w) -> Any:
-            carry = STEPS[cell](w, carry, u)
-            return carry, carry[0]
-
-        state, x = lax.scan(body, state, x @ w["weight_ih"].T + w["bias_ih"])
-        last.append(state)
+    for first in range(0, len(layers), directions):
+        outputs = []
+        for d in range(directions):
+            state, y = scan(cell, layers[first + d], x, states[first + d], valid, d == 1)
+            last.append(state)
+            outputs.append(y)
+        x = outputs[0] if directions == 1 else jnp.concatenate(outputs, axis=-1)
     return x, last
 
 
-def loss(cell: str, layers: Any, x: Any, states: Any, dy: Any, dh: Any) -> Any:
+def loss(cell: str, directions: int, valid: Any, layers: Any, x: Any, states: Any, dy: Any, dh: Any) -> Any:
     """A number whose gradient sends ``dy`` into y, ``dh`` into the final h."""
-    y, last = forward(cell, layers, x, states)
+    y, last = forward(cell, directions, valid, layers, x, states)
     total = sum(jnp.vdot(h, d) for (h, *_), d in zip(last, dh, strict=True)) if dh is not None else 0.0
     return total if dy is None else total + jnp.vdot(y, dy), (y, last)
 
@@ -84,18 +97,22 @@ class JaxPeer:
     def load(self, problem: Problem) -> dict[str, Any]:
         """Compile the function of the case."""
         self.problem, case = problem, problem.case
-        self.layers = [
-            {name: jnp.asarray(problem.weights[f"{name}_l{layer}"]) for name in NAMES} for layer in range(case.row.L)
-        ]
+        self.suffixes = [f"_l{k}{side}" for k in range(case.row.L) for side in ("", "_reverse")[: case.row.D]]
+        self.layers = [{name: jnp.asarray(problem.weights[name + s]) for name in NAMES} for s in self.suffixes]
         self.x = jnp.asarray(np.ascontiguousarray(problem.x.transpose(1, 0, 2)))
         self.start()
-        self.forward = jax.jit(partial(forward, case.cell))
+        valid = None
+        if problem.lengths is not None:
+            valid = jnp.asarray(np.arange(case.row.T)[:, None, None] < problem.lengths[:, None])
+        self.forward = jax.jit(partial(forward, case.cell, case.row.D, valid))
         self.arguments: tuple[Any, ...]
         if case.mode == "train":
             dy = None if problem.dy is None else jnp.asarray(problem.dy.transpose(1, 0, 2))
             dh = None if problem.dh is None else jnp.asarray(problem.dh)
             self.arguments = (self.layers, self.x, self.state, dy, dh)
-            self.function: Any = jax.jit(jax.value_and_grad(partial(loss, case.cell), (0, 1, 2), has_aux=True))
+            self.function: Any = jax.jit(
+                jax.value_and_grad(partial(loss, case.cell, case.row.D, valid), (0, 1, 2), has_aux=True)
+            )
         else:
             x = self.x[:1] if case.mode == "stream" else self.x
             self.arguments, self.function = (self.layers, x, self.state), self.forward
@@ -106,8 +123,8 @@ class JaxPeer:
         """Make the initial state, zeros where the problem gives none."""
         row, problem = self.problem.case.row, self.problem
         given = [problem.h0, problem.c0] if self.problem.case.cell == "lstm" else [problem.h0]
-        arrays = [np.zeros((row.L, row.B, row.H), np.float32) if a is None else a for a in given]
-        self.state = [tuple(jnp.asarray(array[layer]) for array in arrays) for layer in range(row.L)]
+        arrays = [np.zeros((row.L * row.D, row.B, row.H), np.float32) if a is None else a for a in given]
+        self.state = [tuple(jnp.asarray(array[k]) for array in arrays) for k in range(row.L * row.D)]
 
     def infer(self) -> None:
         """The compiled function, until its results are there."""
@@ -132,7 +149,8 @@ class JaxPeer:
         (_, (y, self.state)), (layers, dx, dstate) = self.outputs
         results = {"y": np.asarray(y).transpose(1, 0, 2), "dx": np.asarray(dx).transpose(1, 0, 2)} | self.states()
         results |= {name: np.stack([np.asarray(part) for part in parts]) for name, parts in self._by_kind(dstate, "d")}
-        return results | {f"{name}_l{k}": np.asarray(w[name]) for k, w in enumerate(layers) for name in NAMES}
+        pairs = zip(self.suffixes, layers, strict=True)
+        return results | {name + suffix: np.asarray(w[name]) for suffix, w in pairs for name in NAMES}
 
     @staticmethod
     def _by_kind(state: Any, prefix: str) -> list[tuple[str, Any]]:

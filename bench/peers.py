@@ -77,9 +77,9 @@ BASELINE = "rnnfast"
 PEERS: dict[str, Entry] = {
     BASELINE: Entry("bench.peer_rnnfast:RnnfastPeer", modes=EVERYTHING, plain=False),
     "torch": Entry("bench.peer_torch:TorchPeer", cells=STANDARD, modes=EVERYTHING, plain=False),
-    "onnxruntime": Entry("bench.peer_onnxruntime:OnnxRuntimePeer", modes=("infer", "stream")),
-    "openvino": Entry("bench.peer_openvino:OpenvinoPeer", modes=("infer", "stream")),
-    "jax": Entry("bench.peer_jax:JaxPeer", modes=EVERYTHING),
+    "onnxruntime": Entry("bench.peer_onnxruntime:OnnxRuntimePeer", modes=("infer", "stream"), plain=False),
+    "openvino": Entry("bench.peer_openvino:OpenvinoPeer", modes=("infer", "stream"), plain=False),
+    "jax": Entry("bench.peer_jax:JaxPeer", modes=EVERYTHING, plain=False),
     "numpy": Entry("bench.twin:NumpyPeer"),
     "numpy-plain": Entry("bench.twin:PlainNumpyPeer"),
     "blas": Entry("bench.blas:BlasPeer", yardstick=True),

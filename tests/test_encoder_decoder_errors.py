@@ -25,7 +25,7 @@ def numbers(**options: Any) -> Any:
 CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: rf.EncoderDecoder(0, 5), ValueError, r"source_size: at least 1 required, got 0"),
     (lambda: rf.EncoderDecoder(3, 2.0), TypeError, r"target_size: an integer required, got float"),
-    (lambda: model(cell="elman"), ValueError, r"cell: one of rnn, lstm, gru required, got 'elman'"),
+    (lambda: model(cell="elman"), ValueError, r"cell: one of rnn, lstm, gru or a CustomCell required, got 'elman'"),
     (lambda: model(task="ranking"), ValueError, r"task: one of classification, .* required, got 'ranking'"),
     (lambda: model(dtype="float16"), TypeError, r"dtype: float32 or float64 required, got float16"),
     (lambda: model(source_embedding=0), ValueError, r"source_embedding: at least 1 required, got 0"),

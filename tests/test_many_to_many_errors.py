@@ -26,7 +26,7 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     # construction
     (lambda: rf.ManyToMany(0, 2), ValueError, r"input_size: at least 1 required, got 0"),
     (lambda: rf.ManyToMany(3, 2.5), TypeError, r"output_size: an integer required, got float"),
-    (lambda: tagger(cell="elman"), ValueError, r"cell: one of rnn, lstm, gru required, got 'elman'"),
+    (lambda: tagger(cell="elman"), ValueError, r"cell: one of rnn, lstm, gru or a CustomCell required, got 'elman'"),
     (lambda: tagger(task="ranking"), ValueError, r"task: one of classification, .* required, got 'ranking'"),
     (lambda: tagger(dtype="float16"), TypeError, r"dtype: float32 or float64 required, got float16"),
     # x and lengths

@@ -25,7 +25,11 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     # construction
     (lambda: rf.ManyToOne(0, 2), ValueError, r"input_size: at least 1 required, got 0"),
     (lambda: rf.ManyToOne(3, 2.5), TypeError, r"output_size: an integer required, got float"),
-    (lambda: classifier(cell="elman"), ValueError, r"cell: one of rnn, lstm, gru required, got 'elman'"),
+    (
+        lambda: classifier(cell="elman"),
+        ValueError,
+        r"cell: one of rnn, lstm, gru or a CustomCell .* got 'elman'",
+    ),
     (lambda: classifier(task="ranking"), ValueError, r"task: one of classification, .* required, got 'ranking'"),
     (lambda: classifier(dtype="float16"), TypeError, r"dtype: float32 or float64 required, got float16"),
     (lambda: classifier(embedding=0), ValueError, r"embedding: at least 1 required, got 0"),

@@ -9,7 +9,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import CELLS, KINDS, Problem, build_layer, bundle, make_problem, tolerance, unbundle
+from tests.comparison import CELLS, KINDS, VARIANTS, Problem, build_layer, bundle, make_problem, tolerance, unbundle
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 9, "H": 9, "L": 2},
@@ -116,7 +116,7 @@ def expected_norms(problem: Problem) -> np.ndarray:
 
     Layer by layer and sequence by sequence, by the reference.
     """
-    kind, choice = CELLS[problem.cell]
+    kind, choice = KINDS[problem.cell]
     norms = np.zeros((problem.layers, *problem.x.shape[:2]))
     for n in range(len(problem.x)):
         steps = problem.x.shape[1] if problem.lengths is None else int(problem.lengths[n])
@@ -163,6 +163,11 @@ def test_gradient_norms(cell: str, isa: str, dtype: str, shape: str) -> None:
     again = layer.forward(x, state, **options)[2]
     np.testing.assert_array_equal(layer.backward(again, problem.dy.astype(dtype), dstate)[0], dx)
     assert again.gradient_norms is None
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gradient_norms_of_variants(variant: str, dtype: str) -> None:
+    test_gradient_norms(variant, "", dtype, "ragged")
 
 
 def test_gradient_norms_of_both_ways(cell: str, dtype: str) -> None:

@@ -15,6 +15,8 @@ from rnnfast.config import threads as threads
 from rnnfast.layers import GRU as GRU
 from rnnfast.layers import LSTM as LSTM
 from rnnfast.layers import RNN as RNN
+from rnnfast.layers import CustomCell as CustomCell
+from rnnfast.layers import CustomLayer as CustomLayer
 from rnnfast.models import EncoderDecoder as EncoderDecoder
 from rnnfast.models import ManyToMany as ManyToMany
 from rnnfast.models import ManyToOne as ManyToOne

@@ -6,12 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from rnnfast.callbacks import Callback
 from rnnfast.demo.results import Curve
-from rnnfast.layers import GRU
 from rnnfast.optim import Adam, clip_grad_norm
 from rnnfast.train import Run
 
@@ -105,11 +103,6 @@ def check_twin(ours: float, twins: float) -> None:
 
 
 def hidden_states(model: Any, ids: Array) -> Array:
-    """Return h (T, H) of a model of one GRU layer that reads ``ids`` (T,)."""
-    tensors = model.state_dict()
-    own = {name.removeprefix("rnn."): value for name, value in tensors.items() if name.startswith("rnn.")}
-    x = np.ascontiguousarray(tensors["embedding.weight"][ids][None])
-    layer = GRU(x.shape[2], own["weight_hh_l0"].shape[1])
-    layer.load_state_dict(own)
-    y: Array = layer(x)[0][0]
-    return y
+    """Return h (T, H) of a model of one layer that reads ``ids`` (T,)."""
+    h: Array = model.trace([ids]).h[0][0]
+    return h

@@ -2,6 +2,8 @@
 
 from rnnfast.layers.cells import GRU as GRU
 from rnnfast.layers.cells import RNN as RNN
+from rnnfast.layers.custom import CustomLayer as CustomLayer
+from rnnfast.layers.custom_cell import CustomCell as CustomCell
 from rnnfast.layers.lstm import LSTM as LSTM
 from rnnfast.layers.recurrent import Recurrent as Recurrent
 from rnnfast.layers.stream import Stream as Stream

@@ -32,7 +32,7 @@ class Tape:
     """
 
     layer: object
-    core: _ops.CoreTape
+    core: Any
     versions: tuple[int, ...]
     sequences: int
     steps: int
@@ -43,7 +43,7 @@ class Tape:
     @property
     def nbytes(self) -> int:
         """Bytes kept beside x and y."""
-        return self.core.nbytes
+        return int(self.core.nbytes)
 
     def require(self, layer: object, versions: tuple[int, ...]) -> None:
         """Raise RuntimeError unless the tape is unused, of this layer, and of parameters in these versions."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.models.parts import Affine, as_int, as_size
-from rnnfast.models.stem import Stem
+from rnnfast.models.stem import Stem, cell_name
 
 DType = np.dtype[Any]
 Config = dict[str, Any]
@@ -34,6 +34,7 @@ def checked(config: Mapping[str, Any]) -> Config:
     if not isinstance(known["bidirectional"], bool | np.bool_):
         raise TypeError(f"bidirectional: True or False required, got {known['bidirectional']!r}")
     known["bidirectional"] = bool(known["bidirectional"])
+    known["cell"] = cell_name(known["cell"])
     known["dropout"] = float(known["dropout"])
     known["dtype"] = as_dtype(known["dtype"]).name
     known["seed"] = None if known["seed"] is None else operator.index(known["seed"])

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.data import PairBatch, PairData, Sequences
+from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import checked
 from rnnfast.models.parts import as_size, as_weights
-from rnnfast.models.stem import rnn_sizes
+from rnnfast.models.stem import CELLS, rnn_sizes
 from rnnfast.models.streaming import DecoderStreaming
 from rnnfast.models.transducer import Transducer
 from rnnfast.sampling import WritingOptions
@@ -80,7 +81,7 @@ class EncoderDecoder(DecoderStreaming):
         source_size: int,
         target_size: int,
         *,
-        cell: str = "lstm",
+        cell: str | type[CustomCell] = "lstm",
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = False,
@@ -233,6 +234,8 @@ class EncoderDecoder(DecoderStreaming):
 
     @classmethod
     def _sizes_in(cls, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
+        if config["cell"] not in CELLS:  # only the cell knows the shapes of its parameters
+            return {"hidden_size": tensors["head.weight"].shape[1]}
         sizes = rnn_sizes(tensors, "encoder", 2 if config["bidirectional"] else 1)
         sizes["source_size"] = tensors["encoder.weight_ih_l0"].shape[1]
         sizes["target_size"] = tensors["head.weight"].shape[0]

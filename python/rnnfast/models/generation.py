@@ -12,6 +12,7 @@ from rnnfast.data import as_one
 from rnnfast.losses import Task
 from rnnfast.models.parts import Affine
 from rnnfast.models.stem import Stem
+from rnnfast.models.stepping import write_by_steps
 from rnnfast.sampling import WritingOptions
 
 Array = npt.NDArray[Any]
@@ -28,7 +29,7 @@ def write_on(
     state: Any,
     options: WritingOptions,
     prefix: Int64 | None = None,
-    attention: _ops.WriterAttention | None = None,
+    attention: Any = None,
 ) -> tuple[Array, Int64, Float64]:
     """Let a model run on its own elements from the states that prompts have left.
 
@@ -41,8 +42,8 @@ def write_on(
     options : WritingOptions
     prefix : int64 (R, P) or None
         Ids forced at the start; below 0 they are free.
-    attention : WriterAttention or None
-        What stands between h and the head.
+    attention : WriterAttention, function or None
+        What stands between h and the head; of a custom cell a function of h (R, 1, H).
 
     Returns
     -------
@@ -52,6 +53,8 @@ def write_on(
     log_p : float64 (R, length)
         Of ids: the model's own, before temperature and restrictions.
     """
+    if stem.custom:
+        return write_by_steps(stem, head, task, state, options, prefix, attention)
     writer = _ops.Writer(
         layers=stem.rnn.packed(), table=stem.input.table, head=head.weight.value, bias=head.bias.value,
         attention=attention,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.data import AlignedData, Sequences, as_one, step_count, step_values
+from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
 from rnnfast.models.parts import StepHead, as_pieces, as_weights
@@ -73,7 +74,7 @@ class ManyToMany(StepwiseModel, ReadingModel):
         input_size: int,
         output_size: int,
         *,
-        cell: str = "lstm",
+        cell: str | type[CustomCell] = "lstm",
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = False,

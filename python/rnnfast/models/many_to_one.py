@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.data import Batch, Sequences, VectorData
+from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
 from rnnfast.models.parts import Affine, as_pieces, as_weights
@@ -31,7 +32,7 @@ class ManyToOne(Streaming, ReadingModel):
         Features C of a step; with ``embedding``, the size of the vocabulary.
     output_size : int
         Classes, numbers or labels K.
-    cell : "lstm", "gru" or "rnn"
+    cell : "lstm", "gru", "rnn", or a CustomCell by its class or name
     hidden_size, num_layers : int
     bidirectional : bool
     dropout : float
@@ -74,7 +75,7 @@ class ManyToOne(Streaming, ReadingModel):
         input_size: int,
         output_size: int,
         *,
-        cell: str = "lstm",
+        cell: str | type[CustomCell] = "lstm",
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = False,

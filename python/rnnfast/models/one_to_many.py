@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.data import Batch
-from rnnfast.layers import Stream
+from rnnfast.layers import CustomCell, Stream
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
 from rnnfast.models.generation import as_prefix, repeat_state, write_on
@@ -66,7 +66,7 @@ class OneToMany(SelfSupervisedModel):
         input_size: int,
         output_size: int | None = None,
         *,
-        cell: str = "lstm",
+        cell: str | type[CustomCell] = "lstm",
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = False,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.layers import GRU, LSTM, RNN, Trace
+from rnnfast.layers import GRU, LSTM, RNN, CustomCell, CustomLayer, Trace
 from rnnfast.models.parts import Embedding, InputPart, OneHot, Vectors, as_size
 from rnnfast.params import Module, Parameter
 
@@ -26,7 +26,7 @@ class Stem(Module):
     ----------
     input_size : int
         Features of x, or the size of the vocabulary.
-    cell : "lstm", "gru" or "rnn"
+    cell : "lstm", "gru", "rnn" or the name of a custom cell
     hidden_size, num_layers, bidirectional, dropout
         As of the layer.
     cell_options : dict or None
@@ -55,26 +55,26 @@ class Stem(Module):
         rng: np.random.Generator,
         named: str = "input_size",
     ) -> None:
-        if cell not in CELLS:
-            raise ValueError(f"cell: one of {', '.join(CELLS)} required, got {cell!r}")
         self.dtype = dtype
         self.input: InputPart
         if embedding is not None:
             self.input = Embedding(input_size, as_size("embedding", embedding), dtype, rng, named)
         else:
             self.input = (OneHot if one_hot else Vectors)(input_size, dtype, named)
-        self.rnn: Any = CELLS[cell](
-            self.input.size,
-            hidden_size,
+        self.custom = cell in CustomCell.known
+        self.rnn: Any = make_layer(
+            cell,
+            cell_options or {},
+            input_size=self.input.size,
+            hidden_size=hidden_size,
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,
             dtype=dtype.name,
             seed=int(rng.integers(LARGEST_SEED)),
-            **(cell_options or {}),
         )
         self.directions = 2 if bidirectional else 1
-        self.states = 2 if cell == "lstm" else 1
+        self.states = self.rnn.cell.states if self.custom else 2 if cell == "lstm" else 1
         self.size: int = self.rnn.output_size
 
     def parameters(self) -> dict[str, Parameter]:
@@ -108,7 +108,7 @@ class Stem(Module):
 
     def last_h(self, state: Any) -> Array:
         """Return the top layer's h of a final state, (N, D*H)."""
-        h = state[0] if self.states == 2 else state
+        h = state if self.states == 1 else state[0]
         top = h[-self.directions :].transpose(1, 0, 2)
         return np.ascontiguousarray(top).reshape(h.shape[1], self.size)
 
@@ -118,13 +118,31 @@ class Stem(Module):
         full = np.zeros((layers, len(dh), self.size // self.directions), dh.dtype)
         parts = dh.reshape(len(dh), self.directions, -1)
         full[-self.directions :] = parts.transpose(1, 0, 2)
-        return (full, None) if self.states == 2 else full
+        return full if self.states == 1 else (full, *[None] * (self.states - 1))
+
+
+def cell_name(cell: str | type[CustomCell]) -> str:
+    """Return the name under which a model's configuration knows a cell; ValueError where nothing has it."""
+    name = cell.name if isinstance(cell, type) and issubclass(cell, CustomCell) else cell
+    if name not in CELLS and name not in CustomCell.known:
+        raise ValueError(f"cell: one of {', '.join(CELLS)} or a CustomCell required, got {cell!r}")
+    return str(name)
+
+
+def make_layer(cell: str, options: Mapping[str, Any], **sizes: Any) -> Any:
+    """Return the layer of a cell; ``options`` are those of a built-in layer, or of a custom cell's constructor."""
+    if cell in CELLS:
+        return CELLS[cell](**sizes, **options)
+    return CustomLayer(CustomCell.known[cell](**options), **sizes)
 
 
 def stem_sizes(tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
     """Read a model's sizes from its tensors, to compare them with its configuration before building it."""
-    sizes = rnn_sizes(tensors, "rnn", 2 if config["bidirectional"] else 1)
-    sizes["output_size"] = tensors["head.weight"].shape[0]
+    directions, head = 2 if config["bidirectional"] else 1, tensors["head.weight"]
+    if config["cell"] not in CELLS:  # only the cell knows the shapes of its parameters
+        return {"output_size": head.shape[0], "hidden_size": head.shape[1] // directions}
+    sizes = rnn_sizes(tensors, "rnn", directions)
+    sizes["output_size"] = head.shape[0]
     sizes["input_size"] = tensors["rnn.weight_ih_l0"].shape[1]
     if config["embedding"] is not None:
         sizes["embedding"] = sizes["input_size"]

@@ -146,6 +146,8 @@ class DecoderStreaming(SupervisedModel):
 
 def stream_of(stem: Stem, head: Affine, batch_size: int, state: Any, start: Any = None) -> Stream:
     """Return a stream of layers and a head that begins with ``state``, or with ``start`` and there after a reset."""
+    if stem.custom:
+        raise ValueError("stream: a built-in cell required, a custom one has no stream")
     part = stem.input
     table = None if part.table is None else np.array(part.table)
     step = partial(_step, batch=batch_size, width=part.size, dtype=stem.dtype)

@@ -133,13 +133,19 @@ class Transducer:
         for index in _groups(limits, batch_size, alike=options.beams is not None):
             x, lengths = sources.take(index)
             memory, state = self.read(x, lengths)
-            attention = None if self.attention is None else self.attention.parts(memory, lengths)
+            attention = None if self.attention is None else self._attention(self.attention, memory, lengths)
             _, state = self.decoder.infer(self.targets.first(len(index)), state, None)
             own = replace(options, length=int(limits[index].max()))
             elements, counts, _ = write_on(self.decoder, self.head, self.task, state, own, attention=attention)
             for n, row, count in zip(index, elements, np.minimum(counts, limits[index]), strict=True):
                 found[n] = row[:count].astype(self.targets.kind, copy=False)
         return [found[n] for n in range(len(sources))]
+
+    def _attention(self, part: Attention, memory: Array, lengths: Int64 | None) -> Any:
+        """Return what attends while elements are written: the engine's form, or of a custom cell a function of h."""
+        if not self.decoder.custom:
+            return part.parts(memory, lengths)
+        return lambda h: part.infer(h, memory, None, lengths)[0]
 
     def again(self, sources: Sequences, found: list[Array], batch_size: int) -> PairData:
         """Return data with which the decoder reads what it has written; the targets are that, without a stop."""

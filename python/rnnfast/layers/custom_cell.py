@@ -1,0 +1,159 @@
+"""Cells that users write in NumPy."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast.init import uniform
+
+Array = npt.NDArray[Any]
+States = tuple[Array, ...]
+Shapes = dict[str, tuple[int, ...]]
+
+OWN = ("rnn", "lstm", "gru")
+
+
+class CustomCell(ABC):
+    """One time step of a recurrence, and its derivative: what a cell of one's own has to say.
+
+    ``state(t) = f(x(t), state(t-1); p)``, where the first state is h, what the layer puts out. Layers, directions,
+    ragged batches, resets, back-propagation through time, models, training and files are then those of the other cells;
+    the speed is NumPy's.
+
+    A subclass gives itself a name, ``class Mine(CustomCell, name="mine")``, by which models and their files know it:
+    ``rf.ManyToOne(..., cell="mine")`` or ``cell=Mine``, with ``cell_options`` for its constructor. ``rf.load`` needs
+    the class to be defined before. A later class of the same name takes its place. ``states``, beside the name, is the
+    number of states: 1 by default. Models of such a cell can do all but ``stream`` and search with ``beams``.
+
+    References
+    ----------
+    J. Collins, J. Sohl-Dickstein, D. Sussillo, "Capacity and trainability in recurrent neural networks", ICLR (2017):
+    the update-gate cell below.
+
+    Examples
+    --------
+    ``g = sigmoid(W_g x + R_g h_prev + b_g)``, ``n = tanh(W_n x + R_n h_prev + b_n)``, ``h = g h_prev + (1 - g) n``:
+
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> class UpdateGate(rf.CustomCell, name="update_gate"):
+    ...     def shapes(self, inputs, hidden):
+    ...         return {"W": (2 * hidden, inputs), "R": (2 * hidden, hidden), "b": (2 * hidden,)}
+    ...
+    ...     def forward(self, p, x, state):
+    ...         (h_prev,) = state
+    ...         a, b = np.split(x @ p["W"].T + h_prev @ p["R"].T + p["b"], 2, axis=1)
+    ...         g, n = 1 / (1 + np.exp(-a)), np.tanh(b)
+    ...         return (g * h_prev + (1 - g) * n,), (x, h_prev, g, n)
+    ...
+    ...     def backward(self, p, saved, dstate):
+    ...         (x, h_prev, g, n), (dh,) = saved, dstate
+    ...         dg, dn = dh * (h_prev - n) * g * (1 - g), dh * (1 - g) * (1 - n**2)
+    ...         da = np.concatenate([dg, dn], axis=1)
+    ...         dp = {"W": da.T @ x, "R": da.T @ h_prev, "b": da.sum(axis=0)}
+    ...         return da @ p["W"], (dh * g + da @ p["R"],), dp
+    >>> UpdateGate().gradient_error() < 1e-7
+    True
+    >>> layer = rf.CustomLayer(UpdateGate(), 3, 5, num_layers=2, bidirectional=True, seed=0)
+    >>> y, h = layer(np.zeros((4, 7, 3), np.float32), lengths=[7, 2, 0, 5])
+    >>> y.shape, h.shape, sorted(layer.parameters())[:3]
+    ((4, 7, 10), (4, 4, 5), ['R_l0', 'R_l0_reverse', 'R_l1'])
+
+    Is the sum of a sequence positive?
+
+    >>> rng = np.random.default_rng(0)
+    >>> x = [rng.normal(size=(length, 1)) for length in rng.integers(1, 9, 200)]
+    >>> positive = np.array([int(s.sum() > 0) for s in x])
+    >>> model = rf.ManyToOne(1, 2, cell=UpdateGate, hidden_size=8, seed=0)
+    >>> history = model.fit(x, positive, epochs=20, lr=0.03, progress=False, seed=0)
+    >>> model.evaluate(x, positive)["accuracy"] > 0.9
+    True
+    """
+
+    name: ClassVar[str]
+    states: ClassVar[int]
+    known: ClassVar[dict[str, type[CustomCell]]] = {}
+
+    def __init_subclass__(cls, *, name: str, states: int = 1, **options: Any) -> None:
+        """Enter the class under its name; ValueError for a name that a built-in cell has."""
+        super().__init_subclass__(**options)
+        if name in OWN:
+            raise ValueError(f"name: another one than {', '.join(OWN)} is required, got {name!r}")
+        if states < 1:
+            raise ValueError(f"states: at least 1 is required, got {states}")
+        cls.name, cls.states = name, states
+        CustomCell.known[name] = cls
+
+    @abstractmethod
+    def shapes(self, inputs: int, hidden: int) -> Shapes:
+        """Return names and shapes of the parameters of a layer that reads C = ``inputs`` numbers and has H units."""
+
+    def first_value(self, shape: tuple[int, ...], hidden: int, rng: np.random.Generator, *, name: str) -> Array:
+        """Return the first value of a parameter, by default from U(-1/sqrt(H), 1/sqrt(H))."""
+        return uniform(shape, 1 / math.sqrt(hidden), rng=rng, dtype="float64")
+
+    @abstractmethod
+    def forward(self, p: Mapping[str, Array], x: Array, state: States) -> tuple[States, Any]:
+        """Compute one step of N sequences.
+
+        Parameters
+        ----------
+        p : dict of arrays
+            The parameters' values.
+        x : array (N, C)
+        state : tuple of arrays (N, H)
+            What the step before has left; not to be modified.
+
+        Returns
+        -------
+        state : tuple of arrays (N, H)
+        saved
+            What ``backward`` needs.
+        """
+
+    @abstractmethod
+    def backward(self, p: Mapping[str, Array], saved: Any, dstate: States) -> tuple[Array, States, dict[str, Array]]:
+        """Return the gradients of x, of the state before, and of every parameter, summed over the sequences.
+
+        ``dstate``, arrays (N, H), is dL/d(state), the first of it with what came from y.
+        """
+
+    def gradient_error(self, inputs: int = 3, hidden: int = 4, *, sequences: int = 2, seed: int = 0) -> float:
+        """Compare ``backward`` with central differences of ``forward``, in float64 at random numbers.
+
+        Returns
+        -------
+        float
+            The largest difference, in units of the largest gradient of the same array or, if that is below 1, of 1:
+            some 1e-9 where both belong together.
+        """
+        rng = np.random.default_rng(seed)
+        p = {name: rng.normal(size=shape) for name, shape in self.shapes(inputs, hidden).items()}
+        x = rng.normal(size=(sequences, inputs))
+        state, dstate = (
+            tuple(rng.normal(size=(sequences, hidden)) for _ in range(self.states)) for _ in ("state", "dstate")
+        )
+
+        def loss() -> float:
+            return float(sum((new * d).sum() for new, d in zip(self.forward(p, x, state)[0], dstate, strict=True)))
+
+        dx, dbefore, dp = self.backward(p, self.forward(p, x, state)[1], dstate)
+        pairs = [(x, dx), *zip(state, dbefore, strict=True), *((p[name], dp[name]) for name in p)]
+        return max(_distance(array, np.asarray(gradient), loss) for array, gradient in pairs)
+
+
+def _distance(array: Array, gradient: Array, loss: Any) -> float:
+    step, expected = 1e-5, np.zeros_like(array)
+    for index in np.ndindex(array.shape):
+        value = array[index]
+        for sign in (1, -1):
+            array[index] = value + sign * step
+            expected[index] += sign * loss() / (2 * step)
+        array[index] = value
+    return float(np.abs(gradient - expected).max(initial=0) / max(1.0, np.abs(expected).max(initial=0)))
