@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import chart, gemm, machine, panels, report
+from bench import chart, gemm, machine, panels, report, variants
 from bench.peers import RIVALS
 from bench.process import PeerMissing, Worker
 from bench.run import Record, Settings, run
@@ -17,7 +17,7 @@ from bench.shapes import CELLS, GROUPS, MODES, Case, cases
 
 QUICK = Settings(rounds=3, seconds=0.04, attempts=2)
 PYTHON_VARIABLE = "RNNFAST_BENCH_PYTHON"
-ALL_GROUPS = (*GROUPS, "gemm")
+ALL_GROUPS = (*GROUPS, "gemm", "variants")
 DEFAULT_RIVALS = ("torch", "onnxruntime", "openvino", "jax", "numpy")
 
 
@@ -128,6 +128,17 @@ def measure_products(threads: Sequence[int], settings: Settings, *, quick: bool)
     return records
 
 
+def measure_variants(threads: Sequence[int], settings: Settings, *, quick: bool) -> None:
+    """Run and print the table of variants."""
+    print(variants.header(), flush=True)
+    records: list[variants.VariantRecord] = []
+    for count in threads:
+        for record in variants.run(threads=count, rounds=settings.rounds, quick=quick):
+            records.append(record)
+            print(variants.line(record), flush=True)
+    print(variants.closing(records))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     options = parser().parse_args(arguments)
@@ -148,6 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser().error(str(error))
     gemms = "gemm" in options.groups and options.shapes is None
     products = measure_products(options.threads, settings, quick=options.quick) if gemms else []
+    if "variants" in options.groups and options.shapes is None:
+        measure_variants(options.threads, settings, quick=options.quick)
     document = report.document(records, products, settings, facts)
     if options.json:
         options.json.write_text(json.dumps(document, indent=1) + "\n")

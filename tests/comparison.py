@@ -33,6 +33,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn-leaky-softplus": ("rnn", {"activation": "softplus", "leak": 0.75, "clip": 0.5}),
     "lstm-peephole": ("lstm", {}),
     "lstm-coupled": ("lstm", {"coupled": True}),
+    "lstm-projected": ("lstm", {}),
+    "lstm-coupled-peephole-projected": ("lstm", {"coupled": True, "clip": 0.9}),
     "lstm-coupled-peephole": ("lstm", {"coupled": True, "activations": (_OTHER, "tanh", "identity")}),
     "lstm-activations": ("lstm", {"activations": (_OTHER, ("scaled_tanh", 1.2, 0.8), "softsign"), "clip": 0.9}),
     "gru-activations": ("gru", {"activations": (_OTHER, "softsign"), "clip": 0.6}),
@@ -64,7 +66,7 @@ class Problem:
 
     @property
     def hidden(self) -> int:
-        return self.params["weight_hh_l0"].shape[1]
+        return len(self.params["weight_hh_l0"]) // gates_of(self.cell)
 
     @cached_property
     def expected(self) -> Result:
@@ -83,14 +85,21 @@ def gates_of(cell: str) -> int:
     return {"rnn": 1, "lstm": 3 if choice.get("coupled") else 4, "gru": 3}[kind]
 
 
+def outputs_of(cell: str, H: int) -> int:
+    """Numbers of h."""
+    return max(H // 2, 1) if "projected" in cell and H > 1 else H
+
+
 def shapes_of(cell: str, C: int, H: int, bias: bool) -> dict[str, tuple[int, ...]]:
     """Of the parameters of one layer and direction that reads C numbers."""
-    rows = gates_of(cell) * H
-    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, C), "weight_hh": (rows, H)}
+    rows, P = gates_of(cell) * H, outputs_of(cell, H)
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, C), "weight_hh": (rows, P)}
     if bias:
         shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
     if "peephole" in cell:
         shapes["weight_ph"] = (gates_of(cell) - 1, H)
+    if P < H:
+        shapes["weight_hr"] = (P, H)
     return shapes
 
 
@@ -111,22 +120,22 @@ def make_problem(
 ) -> Problem:
     """A random problem; the same arguments give the same one. Weights have PyTorch's scale U(+-1/sqrt(H))."""
     rng = np.random.default_rng([zlib.crc32(cell.encode()), N, T, C, H, L, ragged])
-    D = 1 + bidirectional
+    D, P = 1 + bidirectional, outputs_of(cell, H)
     params = {}
     for layer in range(L):
         for suffix in (f"_l{layer}", f"_l{layer}_reverse")[:D]:
-            shapes = shapes_of(cell, C if layer == 0 else D * H, H, bias)
+            shapes = shapes_of(cell, C if layer == 0 else D * P, H, bias)
             params |= {name + suffix: _exact(rng.uniform(-1, 1, s) / np.sqrt(H)) for name, s in shapes.items()}
     lengths = rng.permutation(np.r_[0, T, rng.integers(1, T + 1, max(N - 2, 0))][:N]) if ragged else None
-    states = 2 if KINDS[cell][0] == "lstm" else 1
+    states = (P, H) if KINDS[cell][0] == "lstm" else (H,)
     problem = Problem(
         cell,
         params,
         _exact(rng.normal(size=(N, T, C))),
-        tuple(_exact(rng.uniform(-1, 1, (L * D, N, H))) for _ in range(states)) if start else None,
+        tuple(_exact(rng.uniform(-1, 1, (L * D, N, size))) for size in states) if start else None,
         lengths,
-        _exact(rng.normal(size=(N, T, D * H))),
-        tuple(_exact(rng.normal(size=(L * D, N, H))) for _ in range(states)),
+        _exact(rng.normal(size=(N, T, D * P))),
+        tuple(_exact(rng.normal(size=(L * D, N, size))) for size in states),
         bidirectional,
         rng.random((N, T)) < 0.3 if resets else None,
     )
@@ -141,6 +150,8 @@ def build_layer(problem: Problem, dtype: str, **options: Any) -> Any:
     bias = "bias_ih_l0" in problem.params
     if "weight_ph_l0" in problem.params:
         options["peephole"] = True
+    if "weight_hr_l0" in problem.params:
+        options["proj_size"] = len(problem.params["weight_hr_l0"])
     if "h0" in problem.params:
         options["learn_initial_state"] = True
     make = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[kind]

@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import chart, gemm, markdown, report
+from bench import chart, gemm, markdown, report, variants
 from bench.__main__ import PYTHON_VARIABLE, available, parser, settings_of
 from bench.blas import Products
 from bench.limits import Constants, least_seconds, measure_constants, typical
@@ -271,6 +272,15 @@ def test_products_are_checked_and_timed() -> None:
     record = gemm.measure((13, 70, 5), threads=2, rounds=2)
     assert record.best >= record.typical > 0.0
     assert record.of_fma > 0.0
+
+
+@pytest.mark.parametrize("variant", variants.VARIANTS, ids=lambda v: f"{v.layer} {v.name}")
+def test_variants_are_timed_beside_their_plain_cells(variant: variants.Variant) -> None:
+    record = variants.measure(variant, (2, 5, 3, 8), threads=1, rounds=1)
+    assert min(record.infer, record.train) > 0
+    assert variant.name in variants.line(record)
+    assert "1 of 1 take" in variants.closing([replace(record, infer=1.0, train=1.5)])
+    assert "0 of 1 take" in variants.closing([replace(record, infer=1.0, train=1.6)])
 
 
 def test_quick_is_short_and_rounds_are_what_was_asked() -> None:

@@ -303,18 +303,6 @@ def test_several_tapes_live_side_by_side(make: Any) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("proj_size", 2)],
-)
-def test_options_of_later_are_named(make: Any, option: str, value: Any) -> None:
-    if make is not rf.LSTM:
-        pytest.skip(f"{option} is an option of the LSTM")
-    with pytest.raises(NotImplementedError, match=option):
-        make(3, 5, **{option: value})
-
-
-@every_kind
 def test_options_are_keyword_only(make: Any) -> None:
     with pytest.raises(TypeError):
         make(3, 5, 2)

@@ -88,6 +88,29 @@ def test_a_step_of_training(cell: str, dtype: str, layers: int) -> None:
     assert_within(measured, SIZE[dtype] * numbers)
 
 
+def test_a_step_of_training_with_a_projection() -> None:
+    """y and its gradient have P numbers; what is projected is kept beside gates and c."""
+    measured = bytes_per_row(f"""
+        layer = rf.LSTM({C}, {H}, proj_size={H // 2}, num_layers=2, seed=0)
+        x = np.ones(({N}, T, {C}), np.float32)
+        y, _, tape = layer.forward(x)
+        dx, _ = layer.backward(tape, y)
+        """)
+    P = H // 2
+    assert_within(measured, 4 * (2 * C + 2 * (2 * P + 6 * H) + P))
+
+
+def test_a_step_with_zoneout() -> None:
+    """Nothing of it is kept."""
+    measured = bytes_per_row(f"""
+        layer = rf.LSTM({C}, {H}, zoneout=(0.1, 0.1), seed=0)
+        x = np.ones(({N}, T, {C}), np.float32)
+        y, _, tape = layer.forward(x)
+        dx, _ = layer.backward(tape, y)
+        """)
+    assert_within(measured, 4 * (2 * C + 6 * H))
+
+
 @every_cell
 def test_a_step_of_training_that_computes_gates_again(cell: str) -> None:
     """The tape leaves a start, of an LSTM, for every eighth step or fewer."""

@@ -29,6 +29,7 @@ CHANCES = [
     *((kind, "dropout") for kind in [*MASKED, "gru-before"]),
     *((kind, "recurrent_dropout") for kind in MASKED),
     *((kind, "noise") for kind in MASKED[:2]),
+    *((kind, "zoneout") for kind in ["rnn-tanh", "lstm", "lstm-coupled", "gru", "gru-before"]),
 ]
 every_shape = pytest.mark.parametrize("shape", SHAPES)
 

@@ -1,6 +1,6 @@
 // Dimensions, used with these letters everywhere:
-//   N sequences   T steps   C input features   H hidden units   L layers   D directions   G gates   K inner dimension
-//   of a product
+//   N sequences   T steps   C input features   H hidden units   P numbers of h, H unless projected   L layers
+//   D directions   G gates   K inner dimension of a product
 // A "row" is one valid (sequence, step); rows are numbered step by step, within a step by sequence.
 #pragma once
 #include <cstdint>

@@ -8,10 +8,11 @@ namespace rnnfast {
 
 namespace {
 
-// A fresh [L, N, H]: a copy of the given gradient, or zeros.
+// A fresh array: a copy of the given gradient, or zeros.
 template <class Real>
-py::array_t<Real> state_gradient(const std::string& name, const py::object& given, const Shape& shape) {
-  const Real* from = optional_contiguous<Real>(name, given, "(L*D, N, H)", shape);
+py::array_t<Real> state_gradient(const std::string& name, const py::object& given, const std::string& formula,
+                                 const Shape& shape) {
+  const Real* from = optional_contiguous<Real>(name, given, formula, shape);
   py::array_t<Real> result(shape);
   const auto size = static_cast<std::size_t>(result.size());
   if (from != nullptr)
@@ -33,11 +34,14 @@ std::vector<LayerGradients<Real>> gradients_of(const Stack<Real>& layers,
       const py::object& given = arrays.at(l).at(i);
       return given.is_none() ? nullptr : contiguous_writable<Real>(name, given.cast<py::array>(), formula, shape);
     };
-    gradients.push_back({writable(0, "dW", "(G*H, C)", {rows, a.C}), writable(1, "dR", "(G*H, H)", {rows, a.H}),
+    gradients.push_back({writable(0, "dW", "(G*H, C)", {rows, a.C}), writable(1, "dR", "(G*H, P)", {rows, a.P}),
                          writable(2, "db_w", "(G*H,)", {rows}), writable(3, "db_r", "(G*H,)", {rows}),
-                         writable(4, "dP", "(peepholes, H)", {layers[l]->spec().peepholes, a.H})});
+                         writable(4, "dP", "(peepholes, H)", {layers[l]->spec().peepholes, a.H}),
+                         writable(5, "dHr", "(P, H)", {a.P, a.H})});
     if (gradients.back().dW == nullptr || gradients.back().dR == nullptr)
       throw py::value_error("gradients: dW and dR are required");
+    if (layers[l]->projected() != (gradients.back().dHr != nullptr))
+      throw py::value_error("gradients: dHr is required of layers with a projection, and of no other");
   }
   return gradients;
 }
@@ -47,15 +51,15 @@ py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::objec
                          const std::vector<std::vector<py::object>>& arrays, bool need_dx, const py::object& norms) {
   const Index N = tape.y_shape[0], T = tape.y_shape[1];
   const bool has_c = tape.layers[0]->spec().states > 1;
-  py::array_t<Real> dh0 = state_gradient<Real>("dh", dh, tape.state);
+  py::array_t<Real> dh0 = state_gradient<Real>("dh", dh, "(L*D, N, P)", tape.h_shape);
   std::optional<py::array_t<Real>> dc0;
-  if (has_c) dc0 = state_gradient<Real>("dc", dc, tape.state);
+  if (has_c) dc0 = state_gradient<Real>("dc", dc, "(L*D, N, H)", tape.c_shape);
   const std::vector<Real> zeros(static_cast<std::size_t>(tape.y_shape[2]), Real(0));
   View<const Real> dy_view{zeros.data(), 0, 0, 0, 0};
-  if (!dy.is_none()) dy_view = sequence_view<Real>("dy", dy.cast<py::array>(), "(N, T, D*H)", tape.y_shape);
+  if (!dy.is_none()) dy_view = sequence_view<Real>("dy", dy.cast<py::array>(), "(N, T, D*P)", tape.y_shape);
   double* norms_data = nullptr;
   if (!norms.is_none())
-    norms_data = contiguous_writable<double>("norms", norms.cast<py::array>(), "(L*D, N, T)", {tape.state[0], N, T});
+    norms_data = contiguous_writable<double>("norms", norms.cast<py::array>(), "(L*D, N, T)", {tape.h_shape[0], N, T});
   const auto gradients = gradients_of<Real>(tape.layers, arrays);
   py::object dx = py::none();
   View<Real> dx_view{};

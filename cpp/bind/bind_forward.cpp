@@ -25,18 +25,20 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
                         const py::object& h0, const py::object& c0, const BatchArrays& batch, bool time_major,
                         Keep keep, const Dropout& dropout) {
   Stack<Real> layers = stack_of<Real>(bound);
-  const Index LD = static_cast<Index>(layers.size()), C = layers[0]->arrays.C, H = layers[0]->arrays.H;
+  const Index LD = static_cast<Index>(layers.size()), C = layers[0]->arrays.C, H = layers[0]->arrays.H,
+              P = layers[0]->arrays.P;
   if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
   const Index N = x.shape(0), T = x.shape(1);
   const bool has_c = layers[0]->spec().states > 1;
-  Tape<Real> tape{std::move(layers), D,          make_plan(N, T, batch), {}, dropout, {}, {}, nullptr, nullptr, C,
-                  time_major,        {LD, N, H}, {N, T, D * H}};
+  Tape<Real> tape{
+      std::move(layers), D,          make_plan(N, T, batch), {}, dropout, {}, {}, nullptr, nullptr, C, time_major,
+      {LD, N, P},        {LD, N, H}, {N, T, D * P}};
   tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, C});
-  tape.h0 = optional_contiguous<Real>("h0", h0, "(L*D, N, H)", tape.state);
-  tape.c0 = optional_contiguous<Real>("c0", c0, "(L*D, N, H)", tape.state);
-  py::array y = new_sequences<Real>(N, T, D * H, time_major);
-  py::array hn = py::array_t<Real>(tape.state);
-  py::object cn = has_c ? py::object(py::array_t<Real>(tape.state)) : py::none();
+  tape.h0 = optional_contiguous<Real>("h0", h0, "(L*D, N, P)", tape.h_shape);
+  tape.c0 = optional_contiguous<Real>("c0", c0, "(L*D, N, H)", tape.c_shape);
+  py::array y = new_sequences<Real>(N, T, D * P, time_major);
+  py::array hn = py::array_t<Real>(tape.h_shape);
+  py::object cn = has_c ? py::object(py::array_t<Real>(tape.c_shape)) : py::none();
   const View<Real> y_view = view_of<Real>(y);
   tape.y = {y_view.data, 0, 0, y_view.by_n, y_view.by_t};
   const bool save = keep != Keep::kNothing;
@@ -76,14 +78,20 @@ Keep keep_named(const std::string& name) {
 
 py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index directions, const py::array& x,
                         const py::object& h0, const py::object& c0, const py::object& lengths, const py::object& resets,
-                        bool time_major, const std::string& save, const std::tuple<double, double, double>& dropout,
-                        std::uint64_t seed, std::uint64_t call) {
+                        bool time_major, const std::string& save,
+                        const std::tuple<double, double, double, double, double>& dropout, std::uint64_t seed,
+                        std::uint64_t call) {
   if (layers.empty() || directions < 1 || directions > 2 || static_cast<Index>(layers.size()) % directions != 0)
     throw py::value_error("layers: one or two directions of at least one are required");
   const BatchArrays batch{lengths, resets};
   const auto run = layers[0]->value.index() == 0 ? &forward_typed<float> : &forward_typed<double>;
   return run(layers, directions, x, h0, c0, batch, time_major, keep_named(save),
-             {std::get<0>(dropout), std::get<1>(dropout), std::get<2>(dropout), seed, call});
+             {std::get<0>(dropout),
+              std::get<1>(dropout),
+              std::get<2>(dropout),
+              {std::get<3>(dropout), std::get<4>(dropout)},
+              seed,
+              call});
 }
 
 }  // namespace

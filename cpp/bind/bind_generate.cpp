@@ -68,7 +68,8 @@ struct Parts {
   explicit Parts(const Given& given)
       : layers(stack_of<Real>(given.layers)), table(nullptr), V(0), K(given.head.shape(0)) {
     const Index C = layers.front()->arrays.C, L = static_cast<Index>(layers.size());
-    H = layers.back()->arrays.H;
+    const Index units = layers.back()->arrays.H;
+    H = layers.back()->arrays.P;
     head = panels_of_transpose(contiguous<Real>("head", given.head, "(K, H)", {K, H}), K, H);
     head_bias = optional_contiguous<Real>("head bias", given.bias, "(K,)", {K});
     if (!given.table.is_none()) {
@@ -78,7 +79,7 @@ struct Parts {
     const py::array states = given.h0.cast<py::array>();
     R = states.shape(1);
     h0 = contiguous<Real>("h0", states, "(L, R, H)", {L, R, H});
-    c0 = optional_contiguous<Real>("c0", given.c0, "(L, R, H)", {L, R, H});
+    c0 = optional_contiguous<Real>("c0", given.c0, "(L, R, H)", {L, R, units});
     if ((c0 != nullptr) != (layers.front()->spec().states > 1))
       throw py::value_error("c0: one is required by LSTM, and by no other");
     if (!given.attention.is_none())

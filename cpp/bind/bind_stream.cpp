@@ -80,8 +80,8 @@ PyObject* process(PyObject* self, PyObject* const* args, Py_ssize_t count) {
 }
 
 template <class Real>
-Shape state_shape(TypedStream<Real>& stream) {
-  return {stream.core.layers(), stream.core.batch(), stream.core.units()};
+Shape state_shape(TypedStream<Real>& stream, Index width) {
+  return {stream.core.layers(), stream.core.batch(), width};
 }
 
 // _read_state() -> copies of h and c, or None
@@ -89,11 +89,11 @@ PyObject* read_state(PyObject* self, PyObject*) {
   return with_stream(self, [](BoundStream& bound) {
     const Use use(bound);
     const auto copies = bound.visit([](auto& stream) {
-      const auto copy = [&](const auto* from) {
+      const auto copy = [&](const auto* from, Index width) {
         using Real = std::decay_t<decltype(*from)>;
-        return from != nullptr ? py::object(py::array_t<Real>(state_shape(stream), from)) : py::none();
+        return from != nullptr ? py::object(py::array_t<Real>(state_shape(stream, width), from)) : py::none();
       };
-      return py::make_tuple(copy(stream.core.h()), copy(stream.core.c()));
+      return py::make_tuple(copy(stream.core.h(), stream.core.outputs()), copy(stream.core.c(), stream.core.units()));
     });
     return py::object(copies).release().ptr();
   });
@@ -101,19 +101,19 @@ PyObject* read_state(PyObject* self, PyObject*) {
 
 template <class Real>
 void write_state_typed(TypedStream<Real>& stream, const py::object& h, const py::object& c) {
-  const Shape shape = state_shape(stream);
-  const Real* from_h = optional_contiguous<Real>("h", h, "(L, N, H)", shape);
-  const Real* from_c = optional_contiguous<Real>("c", c, "(L, N, H)", shape);
-  const Index size = shape[0] * shape[1] * shape[2];
-  const auto write = [&](const Real* from, Real* to) {
+  const Shape h_shape = state_shape(stream, stream.core.outputs()), c_shape = state_shape(stream, stream.core.units());
+  const Real* from_h = optional_contiguous<Real>("h", h, "(L, N, P)", h_shape);
+  const Real* from_c = optional_contiguous<Real>("c", c, "(L, N, H)", c_shape);
+  const auto write = [&](const Real* from, Real* to, const Shape& shape) {
+    const Index size = shape[0] * shape[1] * shape[2];
     if (to == nullptr) return;
     if (from != nullptr)
       std::copy_n(from, size, to);
     else
       std::fill_n(to, size, Real(0));
   };
-  write(from_h, stream.core.h());
-  write(from_c, stream.core.c());
+  write(from_h, stream.core.h(), h_shape);
+  write(from_c, stream.core.c(), c_shape);
 }
 
 // _write_state(h, c): arrays, or None for zeros
@@ -134,14 +134,14 @@ template <class Real>
 std::unique_ptr<TypedStream<Real>> build(const std::vector<const BoundWeights*>& layers, Index batch,
                                          const py::object& table, const py::object& W, const py::object& b) {
   Stack<Real> stack = stack_of<Real>(layers);
-  const Index H = stack.back()->arrays.H, C = stack.front()->arrays.C;
+  const Index P = stack.back()->arrays.P, C = stack.front()->arrays.C;
   StreamHead<Real> head;
   if (!W.is_none()) {
     const py::array weights = W.cast<py::array>();
     const Index K = weights.ndim() == 2 ? weights.shape(0) : 0;
-    const Real* data = contiguous<Real>("head", weights, "(K, H)", {K, H});
+    const Real* data = contiguous<Real>("head", weights, "(K, P)", {K, P});
     const Real* bias = optional_contiguous<Real>("head bias", b, "(K,)", {K});
-    head = {panels_of_transpose(data, K, H), Buffer<Real>(bias != nullptr ? K : 0), K};
+    head = {panels_of_transpose(data, K, P), Buffer<Real>(bias != nullptr ? K : 0), K};
     if (bias != nullptr) std::copy_n(bias, K, head.bias.data());
   }
   auto typed = std::make_unique<TypedStream<Real>>(std::move(stack), batch, std::move(head));

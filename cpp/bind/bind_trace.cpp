@@ -23,13 +23,15 @@ struct Columns {
 // Of every layer: h, None for the last one's, which is y; c or None; the gates, as many as the cell saves.
 template <class Real>
 py::list trace_typed(const Tape<Real>& tape) {
-  const Index D = tape.directions, H = tape.state[2], N = tape.y_shape[0], T = tape.y_shape[1];
+  const Index D = tape.directions, P = tape.h_shape[2], H = tape.layers[0]->arrays.H, N = tape.y_shape[0],
+              T = tape.y_shape[1];
   const CellSpec& spec = tape.layers[0]->spec();
   const auto array_of = [&](std::size_t first_scan, bool both, const auto& columns_of) {
-    const py::array array = new_sequences<Real>(N, T, D * H, tape.time_major);
+    const Index width = both ? D * P : D * H;
+    const py::array array = new_sequences<Real>(N, T, width, tape.time_major);
     const View<Real> view = view_of<Real>(array);
     const py::gil_scoped_release nogil;
-    zero_padding(tape.plan, view, T, D * H, {0, N});
+    zero_padding(tape.plan, view, T, width, {0, N});
     for (Index d = 0; d < (both ? 1 : D); ++d)
       columns_of(tape.saved[first_scan + static_cast<std::size_t>(d)]).copy(tape.plan, columns(view, d * H));
     return array;
@@ -40,7 +42,7 @@ py::list trace_typed(const Tape<Real>& tape) {
     py::object h = py::none(), c = py::none();
     py::list gates;
     if (first + static_cast<std::size_t>(D) < tape.saved.size())
-      h = array_of(first, true, [&](const Kept& kept) { return Columns<Real>{kept.y, D * H, 0, D * H}; });
+      h = array_of(first, true, [&](const Kept& kept) { return Columns<Real>{kept.y, D * P, 0, D * P}; });
     if (spec.states > 1) c = array_of(first, false, [&](const Kept& kept) { return Columns<Real>{kept.aux, H, 0, H}; });
     for (Index g = 0; spec.saves_gates && g < spec.gates; ++g)
       gates.append(array_of(first, false,

@@ -20,7 +20,7 @@ Activation activation_named(const std::string& name);
 struct CellChoice {
   std::vector<std::tuple<std::string, double, double>> activations;
   double clip, leak;
-  py::object peepholes;
+  py::object peepholes, zoneout;
 
   template <class Real>
   CellOptions<Real> options(const CellSpec& spec, Index H) const {
@@ -32,8 +32,12 @@ struct CellChoice {
           activation_named(name), static_cast<Real>(alpha), static_cast<Real>(beta), static_cast<Real>(bound), 0, 0};
     };
     const double unbounded = std::numeric_limits<double>::infinity();
-    return {function(0, clip), function(1, clip), function(2, unbounded), static_cast<Real>(leak),
-            optional_contiguous<Real>("peepholes", peepholes, "(peepholes, H)", {spec.peepholes, H})};
+    return {function(0, clip),
+            function(1, clip),
+            function(2, unbounded),
+            static_cast<Real>(leak),
+            optional_contiguous<Real>("peepholes", peepholes, "(peepholes, H)", {spec.peepholes, H}),
+            optional_contiguous<Real>("zoneout", zoneout, "(states, H)", {spec.states, H})};
   }
 };
 
@@ -43,25 +47,30 @@ struct BoundWeights {
   std::vector<py::object> arrays;
 
   BoundWeights(const std::string& cell, const CellChoice& choice, const py::array& w, const py::array& r,
-               const py::object& b_w, const py::object& b_r)
-      : arrays{w, r, b_w, b_r, choice.peepholes} {
+               const py::object& b_w, const py::object& b_r, const py::object& projection)
+      : arrays{w, r, b_w, b_r, projection, choice.peepholes} {
     if (py::isinstance<py::array_t<double>>(w))
-      value = build<double>(cell, choice, w, r, b_w, b_r);
+      value = build<double>(cell, choice, w, r, b_w, b_r, projection);
     else
-      value = build<float>(cell, choice, w, r, b_w, b_r);
+      value = build<float>(cell, choice, w, r, b_w, b_r, projection);
   }
 
   template <class Real>
   static std::shared_ptr<const Weights<Real>> build(const std::string& cell, const CellChoice& choice,
                                                     const py::array& w, const py::array& r, const py::object& b_w,
-                                                    const py::object& b_r) {
+                                                    const py::object& b_r, const py::object& projection) {
     if (w.ndim() != 2 || r.ndim() != 2) throw py::value_error("w, r: two dimensions are required");
     const CellKind kind = cell_named(cell);
-    const Index G = spec_of(kind).gates, H = r.shape(1), C = w.shape(1);
+    const Index G = spec_of(kind).gates, H = w.shape(0) / G, P = r.shape(1), C = w.shape(1);
+    if (!projection.is_none() && spec_of(kind).states < 2)
+      throw py::value_error("projection: a cell with a cell state is required");
+    if (projection.is_none() && P != H)
+      throw py::value_error("projection: one is required where h has other than H numbers");
     return std::make_shared<const Weights<Real>>(WeightArrays<Real>{
-        kind, C, H, contiguous<Real>("w", w, "(G*H, C)", {G * H, C}), contiguous<Real>("r", r, "(G*H, H)", {G * H, H}),
-        optional_contiguous<Real>("b_w", b_w, "(G*H,)", {G * H}),
-        optional_contiguous<Real>("b_r", b_r, "(G*H,)", {G * H}), choice.options<Real>(spec_of(kind), H)});
+        kind, C, H, P, contiguous<Real>("w", w, "(G*H, C)", {G * H, C}),
+        contiguous<Real>("r", r, "(G*H, P)", {G * H, P}), optional_contiguous<Real>("b_w", b_w, "(G*H,)", {G * H}),
+        optional_contiguous<Real>("b_r", b_r, "(G*H,)", {G * H}),
+        optional_contiguous<Real>("projection", projection, "(P, H)", {P, H}), choice.options<Real>(spec_of(kind), H)});
   }
 };
 
@@ -88,7 +97,7 @@ struct Tape {
   const Real *h0, *c0;
   Index C;
   bool time_major;
-  Shape state, y_shape;
+  Shape h_shape, c_shape, y_shape;
 };
 
 // Everything a backward call needs; single-use. Keeps the arrays it points into alive.
@@ -107,7 +116,7 @@ struct BoundTape {
         [](const auto& tape) {
           Index numbers = 0;
           for (const auto& saved : tape.saved)
-            numbers += saved.gates.size() + saved.aux.size() + saved.y.size() + saved.starts.size();
+            numbers += saved.gates.size() + saved.aux.size() + saved.out.size() + saved.y.size() + saved.starts.size();
           return numbers * static_cast<Index>(sizeof(*tape.h0));
         },
         value);

@@ -48,33 +48,35 @@ struct CellOptions {
   ActivationFn<Real> f, g, h;  // of the gates (of an RNN: the one), of the candidate, of c on its way to h
   Real leak;                   // share of the new state in h
   const Real* peepholes;       // [CellSpec::peepholes, H], or null for none
+  const Real* zoneout;         // [states, H] shares of the states before in the new ones, outside training; or null
 };
 
 template <class Real>
 struct ForwardArgs {
   Walk walk;
-  Index s0, s1;          // steps, in the walk's direction
-  Index panel0, panel1;  // panels of units
-  Index H;
-  const Real* packed;    // [panel][K][blocks * gates][lanes], the stage's rows of R
-  const Real* bias;      // [panel][blocks * gates][lanes] of b_hh
-  View<Real> u;          // in: W x + b_ih [G H]; out: the gates
-  View<Real> y;          // h; read one step back
-  View<const Real> fed;  // what R reads one step back: h, or h under a mask
-  const Real* fed0;      // the same of h0
-  View<Real> aux;        // c, q_n or r h_prev [H]; read one step back
-  const Real* h0;        // [N, H]
-  const Real* c0;        // [N, H]; LSTM only
-  const Real* zero;      // [H] zeros
-  bool save;             // keep gates and aux for the backward pass
-  bool one_way;          // panels from the first to the last in every step, not up and down by turns
+  Index s0, s1;           // steps, in the walk's direction
+  Index panel0, panel1;   // panels of units
+  Index H, P;             // P: numbers that R reads
+  const Real* packed;     // [panel][P][blocks * gates][lanes], the stage's rows of R
+  const Real* bias;       // [panel][blocks * gates][lanes] of b_hh
+  View<Real> u;           // in: W x + b_ih [G H]; out: the gates
+  View<Real> y;           // h; read one step back
+  View<const Real> fed;   // what R reads one step back [P]: h, or h under a mask, or projected
+  const Real* fed0;       // the same of h0
+  View<Real> aux;         // c, q_n or r h_prev [H]; read one step back
+  const Real* h0;         // [N, H]
+  const Real* c0;         // [N, H]; LSTM only
+  View<const Real> zone;  // [states H] shares of the states before in the new ones; data null: none
+  const Real* zero;       // [H] zeros
+  bool save;              // keep gates and aux for the backward pass
+  bool one_way;           // panels from the first to the last in every step, not up and down by turns
   const CellOptions<Real>* options;
 };
 
 // One step of a layer's stage, input product included, on the panels [panel0, panel1) of units.
 template <class Real>
 struct LiveArgs {
-  Index rows, C, H, G;
+  Index rows, C, H, P, G;
   Index panel0, panel1;
   bool descending;  // panels from the last to the first
   const Real* x;    // [rows] of C numbers, ldx apart
@@ -82,8 +84,8 @@ struct LiveArgs {
   const Real* const* x_rows;  // [rows] pointers to them instead, or null
   const Real* const* u_rows;  // [rows] pointers to G H numbers W x + b_ih instead of any x, or null
   const Real *w, *b_w;        // [panel][C][blocks * gates][lanes] of W, and of b_ih
-  const Real *r, *b_r;        // the same of R [H], and of b_hh
-  const Real* h_prev;         // [rows, H]
+  const Real *r, *b_r;        // the same of R [P], and of b_hh
+  const Real* h_prev;         // [rows, P]
   Real* h;                    // [rows, H]
   Real* aux;                  // [rows, H] c, updated in place; or r h_prev between two stages
   Real* gates;                // [rows, G H] between two stages
@@ -96,18 +98,19 @@ struct BackwardArgs {
   Index s0, s1;  // steps, run against the walk's direction
   Index panel0, panel1;
   Index H;
-  const Real* packed;  // [panel][K][blocks][lanes], the stage's rows of R as they are
+  const Real* packed;  // [panel][K][blocks][lanes], the stage's rows of R as they are; null: dy is all there is
   View<Real> u;        // in: the gates; out: du
   View<Real> aux;      // in: as saved; GRU out: dq_n
   View<const Real> y, dy;
   View<Real> dh_steps;  // out: dL/dh of every step; data null: not wanted
   const Real* h0;
   const Real* c0;
-  const Real* zero;  // [G H] zeros
-  const Real* mask;  // [N, H] of what R has read; null: none, and for cells that know no mask
-  Real* dh;          // [N, H] in: dL/dh after the last step; running: what bypasses R
-  Real* dc;          // [N, H] the same of c; LSTM only
-  bool one_way;      // as in forward
+  const Real* zero;       // [G H] zeros
+  const Real* mask;       // [N, H] of what R has read; null: none, and for cells that know no mask
+  View<const Real> zone;  // as in forward
+  Real* dh;               // [N, H] in: dL/dh after the last step; running: what bypasses R
+  Real* dc;               // [N, H] the same of c; LSTM only
+  bool one_way;           // as in forward
   const CellOptions<Real>* options;
   const Index* firsts;  // `finish`, of unequal sequences: the place at which the walk enters each of them
   Index first_count;

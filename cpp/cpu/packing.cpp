@@ -82,6 +82,19 @@ void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* con
 }
 
 template <class Real>
+void multiply_panels(const Panels<Real>& b, Range panels, Index rows, const Real* const* a, Real* const* c) {
+  for (Index r = 0; r < rows && panels.begin < panels.end; r += kGemmRows)
+    kernels<Real>().gemm({smaller(kGemmRows, rows - r), b.inner, b.cols, panels.begin, panels.end, a + r, c + r,
+                          b.data.data(), nullptr, false});
+}
+
+template <class Real>
+Range columns_of(const Panels<Real>& b, Range panels) {
+  const Index width = panel_width<Real>();
+  return {smaller(panels.begin * width, b.cols), smaller(panels.end * width, b.cols)};
+}
+
+template <class Real>
 void multiply_add(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c) {
   for (Index r = 0; r < rows; r += kGemmRows)
     kernels<Real>().gemm(
@@ -132,6 +145,8 @@ void add_column_dots(Index rows, const Real* const* a, const Real* const* b, Ran
   template Panels<Real> panels_of_transpose(const Real*, Index, Index);                               \
   template Panels<Real> panels_of(const Real*, Index, Index);                                         \
   template void multiply(const Panels<Real>&, Index, const Real* const*, Real* const*, const Real*);  \
+  template void multiply_panels(const Panels<Real>&, Range, Index, const Real* const*, Real* const*); \
+  template Range columns_of(const Panels<Real>&, Range);                                              \
   template void multiply_add(const Panels<Real>&, Index, const Real* const*, Real* const*);           \
   template Index outer_scratch<Real>(Index);                                                          \
   template void add_outer(Index, const Real* const*, Range, const Real* const*, Index, Real*, Real*); \

@@ -31,6 +31,14 @@ Panels<Real> panels_of(const Real* W, Index inner, Index cols);
 template <class Real>
 void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start);
 
+// The same of the columns in panels [panels.begin, panels.end) only, from zeros.
+template <class Real>
+void multiply_panels(const Panels<Real>& b, Range panels, Index rows, const Real* const* a, Real* const* c);
+
+// The columns of those panels.
+template <class Real>
+Range columns_of(const Panels<Real>& b, Range panels);
+
 // c[r] += a[r] B, each chain going on from c.
 template <class Real>
 void multiply_add(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c);

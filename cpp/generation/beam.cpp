@@ -57,10 +57,10 @@ Beam<Real>::Beam(const BeamCall<Real>& call, const Entries<Real>& entries, Range
 template <class Real>
 void Beam<Real>::start(Index n) {
   for (Index layer = 0; layer < static_cast<Index>(call_.layers.size()); ++layer) {
-    const Index H = call_.layers[at(layer)]->arrays.H, offset = (layer * call_.R + n) * H;
+    const Index H = call_.layers[at(layer)]->arrays.H, P = call_.layers[at(layer)]->arrays.P, row = layer * call_.R + n;
     for (Index i = 0; i < call_.beams; ++i) {
-      std::copy_n(call_.h0 + offset, H, stepper_.h(layer) + i * H);
-      if (call_.c0 != nullptr) std::copy_n(call_.c0 + offset, H, stepper_.c(layer) + i * H);
+      std::copy_n(call_.h0 + row * P, P, stepper_.h(layer) + i * P);
+      if (call_.c0 != nullptr) std::copy_n(call_.c0 + row * H, H, stepper_.c(layer) + i * H);
     }
   }
   source_.assign(at(call_.beams), n);
@@ -74,8 +74,8 @@ void Beam<Real>::start(Index n) {
 // on.
 template <class Real>
 void Beam<Real>::expand() {
-  const Index K = call_.writer.head.K, H = call_.layers.back()->arrays.H, live = static_cast<Index>(alive_.size());
-  for (Index i = 0; i < live; ++i) rows_[at(i)] = stepper_.last_h() + i * H;
+  const Index K = call_.writer.head.K, P = call_.layers.back()->arrays.P, live = static_cast<Index>(alive_.size());
+  for (Index i = 0; i < live; ++i) rows_[at(i)] = stepper_.last_h() + i * P;
   readout_.run(live, rows_.data(), source_.data(), output_rows_.data());
   kernels<Real>().nn.log_softmax(live, K, outputs_.data(), outputs_.data());
   candidates_.clear();

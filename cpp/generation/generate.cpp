@@ -49,9 +49,10 @@ Scribe<Real>::Scribe(const GenerateCall<Real>& call, const Entries<Real>& entrie
       outputs_(checked_product(sequences.end - sequences.begin, call.writer.head.K)) {
   const Index R = sequences.end - sequences.begin;
   for (Index layer = 0; layer < static_cast<Index>(call.layers.size()); ++layer) {
-    const Index H = call.layers[at(layer)]->arrays.H, offset = (layer * call.R + sequences.begin) * H;
-    std::copy_n(call.h0 + offset, R * H, stepper_.h(layer));
-    if (call.c0 != nullptr) std::copy_n(call.c0 + offset, R * H, stepper_.c(layer));
+    const Index H = call.layers[at(layer)]->arrays.H, P = call.layers[at(layer)]->arrays.P;
+    const Index first = layer * call.R + sequences.begin;
+    std::copy_n(call.h0 + first * P, R * P, stepper_.h(layer));
+    if (call.c0 != nullptr) std::copy_n(call.c0 + first * H, R * H, stepper_.c(layer));
   }
   h_rows_.resize(at(R)), x_rows_.resize(at(R));
   for (Index i = 0; i < R; ++i) {
@@ -122,13 +123,13 @@ void Scribe<Real>::choose_all(Index t) {
 
 template <class Real>
 void Scribe<Real>::run(bool polls, Interrupt& interrupt) {
-  const Index H = call_.layers.back()->arrays.H;
+  const Index P = call_.layers.back()->arrays.P;
   for (const Index n : live_) call_.counts[n] = 0;
   for (Index t = 0; t < call_.length && !live_.empty(); ++t) {
     if (polls) interrupt.check();
     if (interrupt.stopped()) return;
     const Index rows = static_cast<Index>(live_.size());
-    for (Index i = 0; i < rows; ++i) h_rows_[at(i)] = stepper_.last_h() + i * H;
+    for (Index i = 0; i < rows; ++i) h_rows_[at(i)] = stepper_.last_h() + i * P;
     readout_.run(rows, h_rows_.data(), live_.data(), output_rows_.data());
     choose_all(t);
     if (t + 1 == call_.length) return;
@@ -142,9 +143,9 @@ constexpr double kFlopsPerNs = 30, kNsPerTeam = 5000;
 
 template <class Real>
 double sequence_ns(const GenerateCall<Real>& call) {
-  double flops = 2.0 * static_cast<double>(call.writer.head.K * call.layers.back()->arrays.H);
+  double flops = 2.0 * static_cast<double>(call.writer.head.K * call.layers.back()->arrays.P);
   for (const auto& layer : call.layers)
-    flops += 2.0 * layer->spec().gates * static_cast<double>(layer->arrays.H * (layer->arrays.H + layer->arrays.C));
+    flops += 2.0 * layer->spec().gates * static_cast<double>(layer->arrays.H * (layer->arrays.P + layer->arrays.C));
   return flops / kFlopsPerNs * static_cast<double>(call.length);
 }
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 
 #include "scans.hpp"
 
@@ -29,6 +28,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       panels_(weights_.backward()),
       spec_(weights_.spec()),
       H_(weights_.arrays.H),
+      P_(weights_.arrays.P),
       C_(weights_.arrays.C),
       N_(call.plan.sequences()),
       dt_(time_step(direction_)),
@@ -36,19 +36,20 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       parts_(call.plan, schedule_.split == Split::kBatch ? schedule_.threads : 1),
       chunks_(call.plan, schedule_.chunk),
       x_(views.x),
-      y_(columns(views.y, direction_ * H_)),
-      dy_(columns(views.dy, direction_ * H_)),
+      y_(columns(views.y, direction_ * P_)),
+      dy_(columns(views.dy, direction_ * P_)),
       dx_(views.dx),
-      dh_(call.dh + index * N_ * H_),
+      dh_(call.dh + index * N_ * P_),
       dc_(spec_.states > 1 ? call.dc + index * N_ * H_ : nullptr),
       norms_{call.norms != nullptr ? call.norms + index * N_ * call.T : nullptr, 0, 0, call.T, 1},
+      zones_(call.dropout, index, weights_),
       zeros_(Buffer<Real>::zeros(std::max<Index>(spec_.gates, N_) * H_)),
-      masks_(recurrent_masks<Real>(call.dropout, index, N_, H_)) {
-  h0_ = call.h0 != nullptr ? call.h0 + index * N_ * H_ : zeros_.data();
+      masks_(recurrent_masks<Real>(call.dropout, index, N_, P_)) {
+  h0_ = call.h0 != nullptr ? call.h0 + index * N_ * P_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
   if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
   const Index chunk_rows = std::max(kRowBlock, chunks_.largest());
-  if (norms_.data != nullptr) dh_buffer_ = Buffer<Real>(checked_product(chunk_rows, H_));
+  if (norms_.data != nullptr && !weights_.projected()) dh_buffer_ = Buffer<Real>(checked_product(chunk_rows, H_));
   const Index rows = call.plan.rows(), width = spec_.gates * H_;
   Saved<Real>& saved = call.saved[at(index)];
   const bool again = saved.chunk > 0, all = all_rows_read_again();
@@ -77,9 +78,11 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   }
   u_ = again || !spec_.saves_gates ? window_.view() : rows_view(saved.gates.data(), width);
   aux_ = again ? aux_window_.view() : rows_view(saved.aux.data(), H_);
-  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, dt_, x_, read_only(u_),
-                                          read_only(aux_), y_, h0_, c0_, zeros_.data(), masks_.data(), layer_,
-                                          layer_ > 0 ? call.dropout : Dropout{}});
+  if (zones_.random()) zone_rows_ = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
+  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, P_, dt_, x_,
+                                          read_only(u_), read_only(aux_), y_, h0_, c0_, zeros_.data(), masks_.data(),
+                                          layer_, layer_ > 0 ? call.dropout : Dropout{}});
+  if (weights_.projected()) place_dh(rows, saved);
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.du.resize(at(chunk_rows));
@@ -126,8 +129,14 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
   args.packed = panels_.r[at(stage)].data();
   args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_, args.dh_steps = dh_steps_;
   args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
-  args.mask = masks_.data(), args.dh = dh_, args.dc = dc_, args.one_way = one_way_panels(),
+  args.mask = masks_.data(), args.dh = running_, args.dc = dc_, args.one_way = one_way_panels(),
   args.options = &weights_.options;
+  args.zone =
+      zones_.random() ? rows_view<const Real>(zone_rows_.data(), zones_.width(), first_zone_row_) : zones_.expected();
+  if (unprojected_) {
+    args.dh_steps = {}, args.packed = args.mask = nullptr, args.h0 = zeros_.data();
+    args.dy = {unprojected_->out.data(), 0, 0, H_, 0};
+  }
   return args;
 }
 
@@ -141,11 +150,15 @@ void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
   if (schedule_.split == Split::kBatch) {
     for (Index part = member.rank; part < parts_.count(); part += member.size) {
       const Walk walk = parts_.walk(part, dt_);
-      if (spec_.stages == 1) {
+      if (spec_.stages == 1 && !unprojected_) {
         step(s0, s1, 0, stage_args(0, walk));
         continue;
       }
       for_steps(s0, s1, -dt_, [&](Index s) {
+        if (unprojected_) {
+          gather_dh(s, part, {0, panels_.fed.count}, scratch_[at(member.rank)]);
+          unproject(s, part, {0, panels_.projection.count}, scratch_[at(member.rank)]);
+        }
         for (int stage = 0; stage < spec_.stages; ++stage) step(s, s + 1, stage, stage_args(stage, walk));
       });
     }
@@ -153,6 +166,12 @@ void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
   }
   const Range panels = share(weights_.backward_panels(), member.size, member.rank);
   for_steps(s0, s1, -dt_, [&](Index s) {
+    if (unprojected_) {
+      gather_dh(s, 0, share(panels_.fed.count, member.size, member.rank), scratch_[at(member.rank)]);
+      member.wait();
+      unproject(s, 0, share(panels_.projection.count, member.size, member.rank), scratch_[at(member.rank)]);
+      member.wait();
+    }
     for (int stage = 0; stage < spec_.stages; ++stage) {
       BackwardArgs<Real> args = stage_args(stage, parts_.walk(0, dt_));
       args.panel0 = panels.begin, args.panel1 = panels.end;
@@ -160,47 +179,6 @@ void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
       member.wait();
     }
   });
-}
-
-template <class Real>
-void BackwardScan<Real>::write_norms(Range rows) const {
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
-    const Real* dh = row_of(dh_steps_, row, slot.n, slot.t);
-    *row_of(norms_, row, slot.n, slot.t) = std::sqrt(weights_.table.nn.squared_norm(H_, dh));
-  });
-}
-
-template <class Real>
-void BackwardScan<Real>::add_dx(Range rows, Index rank) {
-  Scratch& scratch = scratch_[at(rank)];
-  Index count = 0;
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
-    scratch.du[at(count)] = row_of(u_, row, slot.n, slot.t);
-    scratch.dx[at(count++)] = row_of(dx_, row, slot.n, slot.t);
-  });
-  if (direction_ == 0)
-    multiply<Real>(panels_.w, count, scratch.du.data(), scratch.dx.data(), nullptr);
-  else
-    multiply_add<Real>(panels_.w, count, scratch.du.data(), scratch.dx.data());
-  if (layer_ == 0 || call_.dropout.p == 0 || direction_ + 1 < call_.directions) return;
-  const Real scale = static_cast<Real>(1 / (1 - call_.dropout.p));
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
-    Real* dx = row_of(dx_, row, slot.n, slot.t);
-    weights_.table.dropout(C_, dx, dx, dropout_key(call_.dropout, layer_, slot), scale);
-  });
-}
-
-template <class Real>
-void BackwardScan<Real>::finish(const Member& member) {
-  const auto& kernel = weights_.table.finish[static_cast<int>(weights_.arrays.cell)];
-  const Range panels = share(weights_.backward_panels(), member.size, member.rank);
-  BackwardArgs<Real> args = stage_args(0, call_.plan.walk(dt_));
-  args.panel0 = panels.begin, args.panel1 = panels.end;
-  if (!call_.plan.even()) args.firsts = firsts_.data(), args.first_count = static_cast<Index>(firsts_.size());
-  kernel(args);
-  const Range mine = share(N_, member.size, member.rank);
-  for (Index n = mine.begin; n < mine.end; ++n)
-    if (dt_ > 0 && dc_ != nullptr && call_.plan.resets_at_start(n)) std::fill_n(dc_ + n * H_, H_, Real(0));
 }
 
 template <class Real>
@@ -216,13 +194,19 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
     if (slides || norms_.data != nullptr) member.wait();
     if (member.rank == 0) {
       if (slides) slide_windows(s1, blocks - done);
-      if (norms_.data != nullptr) dh_steps_ = rows_view(dh_buffer_.data(), H_, begin);
+      if (dh_buffer_.size() > 0) dh_steps_ = rows_view(dh_buffer_.data(), H_, begin);
       interrupt.check();
       stop_ = interrupt.stopped();
+      first_zone_row_ = begin;
     }
     member.wait();
     if (stop_) return link.publish(1);  // wakes who waits
     if (again_) again_->rebuild(chunks_.count() - 1 - i, y_, u_, aux_, member);
+    if (zones_.random()) {
+      const Range mine = share(end - begin, member.size, member.rank);
+      draw_zones({begin + mine.begin, begin + mine.end});
+      member.wait();
+    }
     run_steps(s0, s1, member);
     member.wait();
     const Range part = share(end - begin, member.size, member.rank), mine = {begin + part.begin, begin + part.end};

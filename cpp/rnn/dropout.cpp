@@ -7,12 +7,15 @@ namespace rnnfast {
 
 namespace {
 
-enum class Purpose : std::uint64_t { kDropout, kNoise, kRecurrent };
+enum class Purpose : std::uint64_t { kDropout, kNoise, kRecurrent, kZoneH, kZoneC };
 
-DropoutKey key_of(const Dropout& dropout, Purpose purpose, double p, Index index, Index n, Index t) {
+std::uint64_t stream_of(const Dropout& dropout, Purpose purpose, Index index) {
   const std::uint64_t what = static_cast<std::uint64_t>(purpose) << 32 ^ static_cast<std::uint64_t>(index);
-  std::uint64_t key = mix(dropout.seed ^ mix(dropout.call ^ mix(what)));
-  key = mix(mix(key ^ static_cast<std::uint64_t>(n)) ^ static_cast<std::uint64_t>(t));
+  return mix(dropout.seed ^ mix(dropout.call ^ mix(what)));
+}
+
+DropoutKey key_of(std::uint64_t stream, double p, Index n, Index t) {
+  const std::uint64_t key = mix(mix(stream ^ static_cast<std::uint64_t>(n)) ^ static_cast<std::uint64_t>(t));
   return {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)},
           static_cast<std::uint32_t>(std::min(p * 4294967296.0, 4294967295.0))};
 }
@@ -20,21 +23,22 @@ DropoutKey key_of(const Dropout& dropout, Purpose purpose, double p, Index index
 }  // namespace
 
 DropoutKey dropout_key(const Dropout& dropout, Index layer, const Slot& slot) {
-  return key_of(dropout, Purpose::kDropout, dropout.p, layer, slot.n, slot.t);
+  return key_of(stream_of(dropout, Purpose::kDropout, layer), dropout.p, slot.n, slot.t);
 }
 
-DropoutKey noise_key(const Dropout& dropout, Index index, const Slot& slot) {
-  return key_of(dropout, Purpose::kNoise, 0, index, slot.n, slot.t);
-}
+std::uint64_t noise_stream(const Dropout& dropout, Index index) { return stream_of(dropout, Purpose::kNoise, index); }
+
+DropoutKey noise_key(std::uint64_t stream, const Slot& slot) { return key_of(stream, 0, slot.n, slot.t); }
 
 template <class Real>
-Buffer<Real> recurrent_masks(const Dropout& dropout, Index index, Index N, Index H) {
+Buffer<Real> recurrent_masks(const Dropout& dropout, Index index, Index N, Index P) {
   if (dropout.recurrent == 0) return {};
-  Buffer<Real> masks(checked_product(N, H));
+  Buffer<Real> masks(checked_product(N, P));
   std::fill_n(masks.data(), masks.size(), Real(1));
+  const std::uint64_t stream = stream_of(dropout, Purpose::kRecurrent, index);
   for (Index n = 0; n < N; ++n) {
-    Real* mask = masks.data() + n * H;
-    kernels<Real>().dropout(H, mask, mask, key_of(dropout, Purpose::kRecurrent, dropout.recurrent, index, n, 0),
+    Real* mask = masks.data() + n * P;
+    kernels<Real>().dropout(P, mask, mask, key_of(stream, dropout.recurrent, n, 0),
                             static_cast<Real>(1 / (1 - dropout.recurrent)));
   }
   return masks;
@@ -42,5 +46,26 @@ Buffer<Real> recurrent_masks(const Dropout& dropout, Index index, Index N, Index
 
 template Buffer<float> recurrent_masks(const Dropout&, Index, Index, Index);
 template Buffer<double> recurrent_masks(const Dropout&, Index, Index, Index);
+
+template <class Real>
+Zones<Real>::Zones(const Dropout& dropout, Index index, const Weights<Real>& weights)
+    : random_(dropout.zoneout[0] > 0 || dropout.zoneout[1] > 0),
+      states_(weights.spec().states),
+      H_(weights.arrays.H),
+      expected_(weights.options.zoneout),
+      stream_{stream_of(dropout, Purpose::kZoneH, index), stream_of(dropout, Purpose::kZoneC, index)},
+      p_(dropout.zoneout) {}
+
+template <class Real>
+void Zones<Real>::draw(const Slot& slot, Real* zones) const {
+  for (std::size_t state = 0; state < static_cast<std::size_t>(states_); ++state, zones += H_) {
+    std::fill_n(zones, H_, p_[state] > 0 ? Real(1) : Real(0));
+    if (p_[state] > 0)
+      kernels<Real>().dropout(H_, zones, zones, key_of(stream_[state], 1 - p_[state], slot.n, slot.t), Real(1));
+  }
+}
+
+template class Zones<float>;
+template class Zones<double>;
 
 }  // namespace rnnfast

@@ -29,6 +29,7 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
       weights_(*call.layers[at(index)]),
       spec_(weights_.spec()),
       H_(weights_.arrays.H),
+      P_(weights_.arrays.P),
       C_(weights_.arrays.C),
       N_(call.plan.sequences()),
       schedule_(call.keep == Keep::kStarts ? sparse(schedule, call.plan) : schedule),
@@ -36,11 +37,13 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
       chunks_(call.plan, schedule_.chunk),
       x_(x),
       y_(y),
-      hn_(call.hn + index * N_ * H_),
+      hn_(call.hn + index * N_ * P_),
       cn_(spec_.states > 1 ? call.cn + index * N_ * H_ : nullptr),
+      zones_(call.dropout, index, weights_),
+      noise_stream_(noise_stream(call.dropout, index)),
       zeros_(Buffer<Real>::zeros(std::max<Index>(1, N_) * H_)),
-      masks_(recurrent_masks<Real>(call.dropout, index, N_, H_)) {
-  h0_ = call.h0 != nullptr ? call.h0 + index * N_ * H_ : zeros_.data();
+      masks_(recurrent_masks<Real>(call.dropout, index, N_, P_)) {
+  h0_ = call.h0 != nullptr ? call.h0 + index * N_ * P_ : zeros_.data();
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
   const Index rows = call.plan.rows(), G = spec_.gates;
   if (call.saved != nullptr) saved_ = &(*call.saved)[at(index)];
@@ -49,18 +52,19 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
     saved_->aux = Buffer<Real>(checked_product(rows, spec_.aux * H_));
     gates_ = rows_view(saved_->gates.data(), G * H_), aux_ = rows_view(saved_->aux.data(), H_);
   } else if (call.keep == Keep::kAgain) {
-    y_buffer_ = Buffer<Real>(checked_product(chunks_.largest() + N_, H_));
+    y_buffer_ = Buffer<Real>(checked_product(chunks_.largest() + N_, P_));
   } else {
     // Without a backward pass one row a sequence is enough; a cell state is then updated where it is returned.
     if (spec_.states == 1 && spec_.aux > 0) aux_buffer_ = Buffer<Real>(N_ * H_);
     aux_ = {spec_.states > 1 ? cn_ : aux_buffer_.data(), 0, 0, H_, 0};
   }
+  if (weights_.projected()) place_out(rows);
   if (call.keep == Keep::kStarts && spec_.saves_gates) {
     saved_->chunk = schedule_.chunk;
     const Index starts = spec_.states > 1 && chunks_.count() > 0 ? chunks_.count() - 1 : 0;
     saved_->starts = Buffer<Real>(checked_product(starts, N_ * H_));
   }
-  if (masks_.size() > 0) fed_ = Buffer<Real>(N_ * H_);
+  if (masks_.size() > 0) fed_ = Buffer<Real>(N_ * P_);
   feed_initial();
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
@@ -69,15 +73,18 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
     const bool own_gates = &scratch - scratch_.data() < parts_.count();
     if (own_gates && gates_.data == nullptr && call.keep != Keep::kAgain)
       scratch.gates = Buffer<Real>(checked_product(chunks_.largest(), G * H_));
+    if (own_gates && zones_.random()) scratch.zones = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
     if (layer_ > 0 && call.dropout.p > 0) scratch.dropped = Buffer<Real>(checked_product(chunks_.largest(), C_));
   }
 }
 
 template <class Real>
-View<Real> ForwardScan<Real>::gates_view(Index s0, Scratch& scratch) {
-  if (scratch.gates.data() != nullptr)
-    return rows_view(scratch.gates.data(), spec_.gates * H_, call_.plan.first_row(s0));
-  return gates_;
+typename ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index s0, Scratch& scratch) {
+  const Index row0 = call_.plan.first_row(s0), width = spec_.gates * H_;
+  ChunkViews views{};
+  views.u = scratch.gates.data() != nullptr ? rows_view(scratch.gates.data(), width, row0) : gates_;
+  if (zones_.random()) views.zones = rows_view(scratch.zones.data(), zones_.width(), row0);
+  return views;
 }
 
 // Pointer i of the scratch's: the slot's x, under the dropout mask where there is one, and u.
@@ -100,39 +107,36 @@ void ForwardScan<Real>::project(Index count, Scratch& scratch) {
   multiply(weights_.w, count, scratch.x.data(), scratch.u.data(), weights_.input_bias());
 }
 
+// What is random of a row, before the steps.
 template <class Real>
-void ForwardScan<Real>::add_noise(const Slot& slot, const View<Real>& u) const {
-  if (call_.dropout.noise == 0) return;
-  weights_.table.add_noise(spec_.gates * H_, row_of(u, slot.row, slot.n, slot.t),
-                           noise_key(call_.dropout, index_, slot), static_cast<Real>(call_.dropout.noise));
-}
-
-// What R reads of the initial state.
-template <class Real>
-void ForwardScan<Real>::feed_initial() {
-  for (Index i = 0; i < fed_.size(); ++i) fed_.data()[i] = h0_[i] * masks_.data()[i];
+void ForwardScan<Real>::make_random(const Slot& slot, const ChunkViews& views) const {
+  if (call_.dropout.noise > 0)
+    weights_.table.add_noise(spec_.gates * H_, row_of(views.u, slot.row, slot.n, slot.t),
+                             noise_key(noise_stream_, slot), static_cast<Real>(call_.dropout.noise));
+  if (zones_.random()) zones_.draw(slot, row_of(views.zones, slot.row, slot.n, slot.t));
 }
 
 // What R reads after step s, of the part's sequences.
 template <class Real>
 void ForwardScan<Real>::feed(Index s, Index part, Range units) {
   parts_.for_rows(s, part, [&](const Slot& slot) {
-    const Real *h = row_of(y_, slot.row, slot.n, slot.t), *mask = masks_.data() + slot.n * H_;
-    for (Index i = units.begin; i < units.end; ++i) fed_.data()[slot.n * H_ + i] = h[i] * mask[i];
+    const Real *h = row_of(y_, slot.row, slot.n, slot.t), *mask = masks_.data() + slot.n * P_;
+    for (Index i = units.begin; i < units.end; ++i) fed_.data()[slot.n * P_ + i] = h[i] * mask[i];
   });
 }
 
 template <class Real>
 ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, const Walk& walk,
-                                                const View<Real>& u) const {
+                                                const ChunkViews& views) const {
   ForwardArgs<Real> args{};
   args.walk = walk, args.s0 = s0, args.s1 = s1;
-  args.panel0 = 0, args.panel1 = weights_.forward_panels(stage), args.H = H_;
+  args.panel0 = 0, args.panel1 = weights_.forward_panels(stage), args.H = H_, args.P = P_;
   args.packed = weights_.r[at(stage)].data(), args.bias = weights_.bias[at(stage)].data();
-  args.u = u, args.y = y_, args.aux = aux_;
+  args.u = views.u, args.y = weights_.projected() ? out_ : y_, args.aux = aux_;
+  args.zone = zones_.random() ? read_only(views.zones) : zones_.expected();
   args.fed = read_only(y_), args.fed0 = h0_;
-  if (masks_.size() > 0) args.fed = {fed_.data(), 0, 0, H_, 0}, args.fed0 = fed_.data();
-  args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
+  if (masks_.size() > 0) args.fed = {fed_.data(), 0, 0, P_, 0}, args.fed0 = fed_.data();
+  args.h0 = weights_.projected() ? zeros_.data() : h0_, args.c0 = c0_, args.zero = zeros_.data();
   args.save = call_.keep == Keep::kAll || call_.keep == Keep::kAgain;
   args.one_way = one_way_panels(), args.options = &weights_.options;
   return args;
@@ -141,46 +145,53 @@ ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, c
 template <class Real>
 void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   Scratch& scratch = scratch_[at(part)];
-  const View<Real> u = gates_view(s0, scratch);
+  const ChunkViews views = views_of(s0, scratch);
   const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
   Index count = 0;
   for (Index s = s0; s < s1; ++s)
-    parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, u); });
+    parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, views.u); });
   project(count, scratch);
-  for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Slot& slot) { add_noise(slot, u); });
+  if (random())
+    for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Slot& slot) { make_random(slot, views); });
   const Walk walk = parts_.walk(part, dt_);
-  if (spec_.stages == 1 && masks_.size() == 0) return kernel[0](stage_args(s0, s1, 0, walk, u));
+  if (spec_.stages == 1 && !between_steps()) return kernel[0](stage_args(s0, s1, 0, walk, views));
   for_steps(s0, s1, dt_, [&](Index s) {
-    for (int stage = 0; stage < spec_.stages; ++stage) kernel[stage](stage_args(s, s + 1, stage, walk, u));
-    if (masks_.size() > 0) feed(s, part, {0, H_});
+    for (int stage = 0; stage < spec_.stages; ++stage) kernel[stage](stage_args(s, s + 1, stage, walk, views));
+    if (weights_.projected()) project_out(s, part, {0, weights_.projection.count}, scratch);
+    if (masks_.size() > 0) feed(s, part, {0, P_});
   });
 }
 
 template <class Real>
 void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& member) {
   Scratch& scratch = scratch_[at(member.rank)];
-  const View<Real> u = gates_view(s0, scratch_.front());
+  const ChunkViews views = views_of(s0, scratch_.front());
   const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
   const Range rows = {call_.plan.first_row(s0), call_.plan.first_row(s1)};
   const Range mine = share(rows.end - rows.begin, member.size, member.rank);
   Index count = 0;
   for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end},
-           [&](Index, const Slot& slot) { gather(slot, count++, scratch, u); });
+           [&](Index, const Slot& slot) { gather(slot, count++, scratch, views.u); });
   project(count, scratch);
-  for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end},
-           [&](Index, const Slot& slot) { add_noise(slot, u); });
+  if (random())
+    for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end},
+             [&](Index, const Slot& slot) { make_random(slot, views); });
   member.wait();
   const Walk walk = parts_.walk(0, dt_);
   for_steps(s0, s1, dt_, [&](Index s) {
     for (int stage = 0; stage < spec_.stages; ++stage) {
-      ForwardArgs<Real> args = stage_args(s, s + 1, stage, walk, u);
+      ForwardArgs<Real> args = stage_args(s, s + 1, stage, walk, views);
       const Range panels = share(args.panel1, member.size, member.rank);
       args.panel0 = panels.begin, args.panel1 = panels.end;
       kernel[stage](args);
       member.wait();
     }
+    if (weights_.projected()) {
+      project_out(s, 0, share(weights_.projection.count, member.size, member.rank), scratch);
+      member.wait();
+    }
     if (masks_.size() == 0) return;
-    feed(s, 0, share(H_, member.size, member.rank));
+    feed(s, 0, share(P_, member.size, member.rank));
     member.wait();
   });
 }
@@ -195,17 +206,17 @@ void ForwardScan<Real>::run_chunk(Index s0, Index s1, const Member& member) {
 
 template <class Real>
 void ForwardScan<Real>::copy_states(Range sequences) const {
-  const auto copy = [&](Index n, const View<const Real>& view, const Real* initial, Real* out) {
+  const auto copy = [&](Index n, Index width, const View<const Real>& view, const Real* initial, Real* out) {
     const Index length = call_.plan.length(n);
-    const Real* from = initial + n * H_;
+    const Real* from = initial + n * width;
     if (length > 0)
       from = dt_ > 0 ? row_of(view, call_.plan.last_row(n), n, length - 1)
                      : row_of(view, call_.plan.first_row_of(n), n, 0);
-    if (from != out + n * H_) std::copy_n(from, H_, out + n * H_);
+    if (from != out + n * width) std::copy_n(from, width, out + n * width);
   };
   for (Index n = sequences.begin; n < sequences.end; ++n) {
-    copy(n, read_only(y_), h0_, hn_);
-    if (cn_ != nullptr) copy(n, read_only(aux_), c0_, cn_);
+    copy(n, P_, read_only(y_), h0_, hn_);
+    if (cn_ != nullptr) copy(n, H_, read_only(aux_), c0_, cn_);
   }
 }
 

@@ -14,7 +14,7 @@ template <class Real>
 GradientScratch<Real> BlockGradients<Real>::new_scratch() const {
   return {std::vector<const Real*>(at(kRowBlock)), std::vector<const Real*>(at(kRowBlock)),
           Buffer<Real>(outer_scratch<Real>(std::max(C, H))), Buffer<Real>(dropout.p > 0 ? kRowBlock * C : 0),
-          Buffer<Real>(masks != nullptr ? kRowBlock * H : 0)};
+          Buffer<Real>(masks != nullptr ? kRowBlock * P : 0)};
 }
 
 // x as the layer saw it.
@@ -41,6 +41,7 @@ void BlockGradients<Real>::add(Index block, Index part, Index parts, GradientScr
   if (out.db_w != nullptr) add_column_sums(count, scratch.a.data(), columns, out.db_w);
   for (int i = 0; i < spec.segments; ++i) add_segment(rows, spec.segment[i], part, parts, scratch);
   for (int i = 0; i < spec.peepholes && out.dP != nullptr; ++i) add_peephole(rows, i, part, parts, scratch);
+  if (out.dHr != nullptr) add_projection(rows, part, parts, scratch);
 }
 
 template <class Real>
@@ -51,18 +52,28 @@ void BlockGradients<Real>::add_segment(Range rows, const SegmentSpec& segment, I
   for_rows(plan, rows, [&](Index row, const Slot& slot) {
     scratch.a[at(count)] = row_of(dq, row, slot.n, slot.t) + segment.dq_gate * H;
     const Real* operand =
-        segment.operand == Operand::kAux ? row_of(aux, row, slot.n, slot.t) : row_before(y, slot, dt, h0, H, zero);
+        segment.operand == Operand::kAux ? row_of(aux, row, slot.n, slot.t) : row_before(y, slot, dt, h0, P, zero);
     if (masks != nullptr) {
-      Real* masked = scratch.masked.data() + count * H;
-      for (Index i = 0; i < H; ++i) masked[i] = operand[i] * masks[slot.n * H + i];
+      Real* masked = scratch.masked.data() + count * P;
+      for (Index i = 0; i < P; ++i) masked[i] = operand[i] * masks[slot.n * P + i];
       operand = masked;
     }
     scratch.b[at(count++)] = operand;
   });
   const Range columns = share(segment.gates * H, parts, part);
-  Real* dR = out.dR + segment.first_gate * H * H;
-  add_outer(count, scratch.a.data(), columns, scratch.b.data(), H, dR, scratch.panels.data());
+  Real* dR = out.dR + segment.first_gate * H * P;
+  add_outer(count, scratch.a.data(), columns, scratch.b.data(), P, dR, scratch.panels.data());
   if (out.db_r != nullptr) add_column_sums(count, scratch.a.data(), columns, out.db_r + segment.first_gate * H);
+}
+
+template <class Real>
+void BlockGradients<Real>::add_projection(Range rows, Index part, Index parts, GradientScratch<Real>& scratch) const {
+  Index count = 0;
+  for_rows(plan, rows, [&](Index row, const Slot& slot) {
+    scratch.a[at(count)] = row_of(dh, row, slot.n, slot.t);
+    scratch.b[at(count++)] = row_of(out_rows, row, slot.n, slot.t);
+  });
+  add_outer(count, scratch.a.data(), share(P, parts, part), scratch.b.data(), H, out.dHr, scratch.panels.data());
 }
 
 template <class Real>

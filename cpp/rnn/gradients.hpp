@@ -10,22 +10,24 @@ struct GradientScratch {
   std::vector<const Real*> a, b;  // [kRowBlock] rows of the two factors
   Buffer<Real> panels;            // a block of the second factor, packed
   Buffer<Real> dropped;           // [kRowBlock, C] inputs under the dropout mask
-  Buffer<Real> masked;            // [kRowBlock, H] what R has read
+  Buffer<Real> masked;            // [kRowBlock, P] what R has read
 };
 
-// dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq, dP += sum du c over the rows of a block.
+// dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq, dP += sum du c, dHr += dh^T out over the rows of a
+// block.
 // Blocks are of kRowBlock rows and must be added in one order; a part takes its share of the rows of dW and dR.
 template <class Real>
 struct BlockGradients {
   const Plan& plan;
   const CellSpec& spec;
   const LayerGradients<Real>& out;
-  Index C, H, dt;
+  Index C, H, P, dt;
   View<const Real> x, u, aux, y;
   const Real *h0, *c0, *zero;
-  const Real* masks;  // [N, H] of what R has read, or null
+  const Real* masks;  // [N, P] of what R has read, or null
   Index layer;
   Dropout dropout;
+  View<const Real> out_rows = {}, dh = {};  // of a projected layer: what was projected, and dL/dh
 
   GradientScratch<Real> new_scratch() const;
   void add(Index block, Index part, Index parts, GradientScratch<Real>& scratch) const;
@@ -34,6 +36,7 @@ struct BlockGradients {
   const Real* input(Index row, const Slot& slot, Index i, GradientScratch<Real>& scratch) const;
   void add_segment(Range rows, const SegmentSpec& segment, Index part, Index parts,
                    GradientScratch<Real>& scratch) const;
+  void add_projection(Range rows, Index part, Index parts, GradientScratch<Real>& scratch) const;
   void add_peephole(Range rows, int peephole, Index part, Index parts, GradientScratch<Real>& scratch) const;
 };
 

@@ -48,22 +48,22 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   int threads = wave.threads();
   for (Index layer = 0; layer < L; ++layer) {
     const Weights<Real>& weights = *call.layers[at(layer * D)];
-    const Index C = weights.arrays.C, H = weights.arrays.H;
+    const Index C = weights.arrays.C, H = weights.arrays.H, P = weights.arrays.P;
     View<Real> y = call.y;
     if (layer + 1 < L) {
       Buffer<Real>& buffer = training ? (*call.saved)[at(layer * D)].y : between[at(layer) % between.size()];
-      if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), D * H));
-      y = rows_view(buffer.data(), D * H);
+      if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), D * P));
+      y = rows_view(buffer.data(), D * P);
     }
     const int each = wave.threads() > 1 ? 1 : call.threads;
     layers.emplace_back(D, call.plan, weights.spec(), C, H, sizeof(Real), each, training);
     if (wave.threads() > 1) layers.back().limit_chunk(wave.chunk());
     threads = std::max(threads, layers.back().threads());
     for (Index direction = 0; direction < D; ++direction)
-      scans.emplace_back(call, layer * D + direction, layers.back().schedule(direction), x, columns(y, direction * H));
+      scans.emplace_back(call, layer * D + direction, layers.back().schedule(direction), x, columns(y, direction * P));
     x = read_only(y);
   }
-  const Index width = D * call.layers.back()->arrays.H;
+  const Index width = D * call.layers.back()->arrays.P;
   run_team(threads, [&](const Member& member) {
     zero_padding(call.plan, call.y, call.T, width, share(call.plan.sequences(), member.size, member.rank));
     if (wave.threads() > 1)

@@ -1,5 +1,6 @@
 // A stack of recurrent layers over a batch of sequences: forward, and back through time.
 #pragma once
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -14,16 +15,38 @@ using Stack = std::vector<std::shared_ptr<const Weights<Real>>>;  // by layer an
 // What is random in a training call: functions of these numbers and (layer and direction, sequence, step, unit), which
 // are never stored.
 struct Dropout {
-  double p = 0;          // of what a layer reads of the one below, anew at every step
-  double recurrent = 0;  // of what R reads, the same at every step of a sequence
-  double noise = 0;      // standard deviation of what is added to u
+  double p = 0;                        // of what a layer reads of the one below, anew at every step
+  double recurrent = 0;                // of what R reads, the same at every step of a sequence
+  double noise = 0;                    // standard deviation of what is added to u
+  std::array<double, 2> zoneout = {};  // of a unit of h, of c: keeping what it was, anew at every step
   std::uint64_t seed = 0, call = 0;
 };
 DropoutKey dropout_key(const Dropout& dropout, Index layer, const Slot& slot);
-DropoutKey noise_key(const Dropout& dropout, Index index, const Slot& slot);
-// [N, H], each 0 or 1 / (1 - recurrent); empty without recurrent dropout.
+// What noise_key needs of a layer and direction.
+std::uint64_t noise_stream(const Dropout& dropout, Index index);
+DropoutKey noise_key(std::uint64_t stream, const Slot& slot);
+// [N, P], each 0 or 1 / (1 - recurrent); empty without recurrent dropout.
 template <class Real>
-Buffer<Real> recurrent_masks(const Dropout& dropout, Index index, Index N, Index H);
+Buffer<Real> recurrent_masks(const Dropout& dropout, Index index, Index N, Index P);
+
+// Shares of the states before in the new ones, as the kernels read them: of one row at a time in training, where each
+// is 0 or 1, else the same for all.
+template <class Real>
+class Zones {
+ public:
+  Zones(const Dropout& dropout, Index index, const Weights<Real>& weights);
+  bool random() const { return random_; }
+  Index width() const { return states_ * H_; }
+  void draw(const Slot& slot, Real* zones) const;
+  View<const Real> expected() const { return {expected_, 0, 0, 0, 0}; }
+
+ private:
+  bool random_;
+  Index states_, H_;
+  const Real* expected_;
+  std::array<std::uint64_t, 2> stream_;
+  std::array<double, 2> p_;
+};
 
 // What the backward pass needs of one direction of a layer. Instead of gates and aux there may be starts, from which
 // the backward pass computes them again, chunk by chunk.
@@ -31,15 +54,16 @@ template <class Real>
 struct Saved {
   Buffer<Real> gates;   // [rows, G H]; becomes du
   Buffer<Real> aux;     // [rows, H]
-  Buffer<Real> y;       // [rows, D H], with the first direction of all layers but the last, whose y is the user's
+  Buffer<Real> out;     // [rows, H] what is projected, where it is
+  Buffer<Real> y;       // [rows, D P], with the first direction of all layers but the last, whose y is the user's
   Buffer<Real> starts;  // [chunks - 1, N, H] c as it enters each chunk but the first, where the cell has one
   Index chunk = 0;      // rows from one start to the next, as in the schedule; 0: gates and aux are kept
 };
 
 enum class Keep { kNothing, kStarts, kAll, kAgain };  // kAgain: what kAll keeps, in rows that rebuild() is given
 
-// D directions: 1, or 2, whose outputs stand side by side. x, y: views of (N, T, .) arrays. States [L D, N, H]; h0, c0
-// may be null for zeros. Outputs may not overlap inputs.
+// D directions: 1, or 2, whose outputs stand side by side. x, y: views of (N, T, .) arrays. States [L D, N, P] and [L
+// D, N, H]; h0, c0 may be null for zeros. Outputs may not overlap inputs.
 template <class Real>
 struct ForwardCall {
   const Stack<Real>& layers;
@@ -60,15 +84,15 @@ struct ForwardCall {
 template <class Real>
 bool forward(const ForwardCall<Real>& call, Interrupt& interrupt);
 
-// Of one direction of a layer. Gradients are added to; db and dP may be null.
+// Of one direction of a layer. Gradients are added to; db, dP and dHr may be null.
 template <class Real>
 struct LayerGradients {
-  Real *dW, *dR, *db_w, *db_r, *dP;
+  Real *dW, *dR, *db_w, *db_r, *dP, *dHr;
 };
 
 // x, y, h0, c0, saved: of the forward call; saved is used up. dy: view of zeros where y has no gradient.
-// dh, dc [L D, N, H]: in, the gradient of the final states; out, of the initial states. dx.data null: not wanted; else
-// zero where the batch has no rows.
+// dh [L D, N, P], dc [L D, N, H]: in, the gradient of the final states; out, of the initial states. dx.data null: not
+// wanted; else zero where the batch has no rows.
 template <class Real>
 struct BackwardCall {
   const Stack<Real>& layers;

@@ -27,6 +27,11 @@ class ForwardScan {
     std::vector<Real*> u;
     Buffer<Real> gates;    // input products of a chunk, where they are not saved
     Buffer<Real> dropped;  // its inputs under the dropout mask
+    Buffer<Real> zones;    // of a chunk, where they are random
+  };
+
+  struct ChunkViews {
+    View<Real> u, zones;
   };
 
   void run_chunk(Index s0, Index s1, const Member& member);
@@ -37,27 +42,35 @@ class ForwardScan {
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
   void gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u);
   void project(Index count, Scratch& scratch);
-  void add_noise(const Slot& slot, const View<Real>& u) const;
+  void make_random(const Slot& slot, const ChunkViews& views) const;
+  void place_out(Index rows);
+  void project_out(Index s, Index part, Range panels, Scratch& scratch);
   void feed_initial();
   void feed(Index s, Index part, Range units);
-  ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const View<Real>& u) const;
-  View<Real> gates_view(Index s0, Scratch& scratch);
+  ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const ChunkViews& views) const;
+  ChunkViews views_of(Index s0, Scratch& scratch);
+  bool random() const { return call_.dropout.noise > 0 || zones_.random(); }
+  // Whether more than the cell's stages happens between two steps.
+  bool between_steps() const { return masks_.size() > 0 || weights_.projected(); }
   void copy_states(Range sequences) const;
 
   const ForwardCall<Real>& call_;
   const Index index_, layer_, dt_;
   const Weights<Real>& weights_;
   const CellSpec& spec_;
-  const Index H_, C_, N_;
+  const Index H_, P_, C_, N_;
   const Schedule schedule_;
   const Parts parts_;
   const Chunks chunks_;
   const View<const Real> x_;
   View<Real> y_, gates_{}, aux_{};
+  View<Real> out_{};  // what is projected
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *hn_, *cn_;
-  Buffer<Real> zeros_, aux_buffer_, y_buffer_;
-  Buffer<Real> masks_, fed_;  // [N, H] each, or none: h under the mask, of the latest step
+  const Zones<Real> zones_;
+  const std::uint64_t noise_stream_;
+  Buffer<Real> zeros_, aux_buffer_, y_buffer_, out_buffer_;
+  Buffer<Real> masks_, fed_;  // [N, P] each, or none: h under the mask, of the latest step
   std::vector<Scratch> scratch_;
   Saved<Real>* saved_ = nullptr;
   bool stop_ = false;  // of a team that waits for each other: what its first member has seen
@@ -88,11 +101,21 @@ class BackwardScan {
     std::vector<Real*> dx;
     GradientScratch<Real> gradients;
   };
+  // dL/dh of a projected layer, all rows, and dL/dout of a step.
+  struct Unprojected {
+    Buffer<Real> dh, out, end;  // [rows, P], [N, H], zeros [N, H]
+  };
   bool all_rows_read_again() const;
   Index lowest_row(Index s0) const;
   void slide_windows(Index s1, Index blocks);
   void run_steps(Index s0, Index s1, const Member& member);
+  void draw_zones(Range rows);
+  void place_dh(Index rows, const Saved<Real>& saved);
+  void gather_dh(Index s, Index part, Range panels, Scratch& scratch);
+  void unproject(Index s, Index part, Range panels, Scratch& scratch);
   void finish(const Member& member);
+  void finish_projected(Range sequences);
+  void cut_dc(Range sequences);
   void write_norms(Range rows) const;
   BackwardArgs<Real> stage_args(int stage, const Walk& walk) const;
 
@@ -101,7 +124,7 @@ class BackwardScan {
   const Weights<Real>& weights_;
   const typename Weights<Real>::Backward& panels_;
   const CellSpec& spec_;
-  const Index H_, C_, N_, dt_;
+  const Index H_, P_, C_, N_, dt_;
   const Schedule schedule_;
   const Parts parts_;
   const Chunks chunks_;
@@ -109,9 +132,14 @@ class BackwardScan {
   const View<Real> dx_;
   View<Real> u_{}, aux_{}, dh_steps_{};
   const Real *h0_ = nullptr, *c0_ = nullptr;
-  Real *dh_, *dc_;
+  Real *dh_, *dc_, *running_ = dh_;  // running: dh as the kernels see it
   const View<double> norms_;
-  Buffer<Real> zeros_, masks_, dh_buffer_;       // the last of a chunk, where norms are wanted
+  const Zones<Real> zones_;
+  Buffer<Real> zeros_, masks_;
+  Buffer<Real> dh_buffer_;  // dh of a chunk, where norms are wanted
+  Buffer<Real> zone_rows_;  // of a chunk, from first_zone_row_ on
+  Index first_zone_row_ = 0;
+  std::optional<Unprojected> unprojected_;
   Window<Real> window_, aux_window_;             // of u and aux, where they were not saved
   std::optional<ForwardCall<Real>> again_call_;  // where gates are computed again
   std::optional<ForwardScan<Real>> again_;

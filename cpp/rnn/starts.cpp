@@ -18,20 +18,26 @@ void ForwardScan<Real>::rebuild(Index i, const View<const Real>& y, const View<R
   member.wait();
 }
 
+// What R reads of the initial state.
+template <class Real>
+void ForwardScan<Real>::feed_initial() {
+  for (Index i = 0; i < fed_.size(); ++i) fed_.data()[i] = h0_[i] * masks_.data()[i];
+}
+
 // What the first step of chunk i reads of the one before: h, also under its mask, and c.
 template <class Real>
 void ForwardScan<Real>::return_to(Index i, const View<const Real>& y) {
   const auto [s0, s1] = chunks_.steps(i, dt_);
   const Index before = dt_ > 0 ? s0 - 1 : s1;
-  y_ = rows_view(y_buffer_.data(), H_, call_.plan.first_row(i > 0 ? smaller(s0, before) : s0));
+  y_ = rows_view(y_buffer_.data(), P_, call_.plan.first_row(i > 0 ? smaller(s0, before) : s0));
   feed_initial();
   if (i == 0) return;
   for (Index part = 0; part < parts_.count(); ++part) {
     parts_.for_rows(before, part, [&](const Slot& slot) {
-      std::copy_n(row_of(y, slot.row, slot.n, slot.t), H_, row_of(y_, slot.row, slot.n, slot.t));
+      std::copy_n(row_of(y, slot.row, slot.n, slot.t), P_, row_of(y_, slot.row, slot.n, slot.t));
       if (spec_.states > 1) std::copy_n(start_of(i, slot.n), H_, row_of(aux_, slot.row, slot.n, slot.t));
     });
-    if (masks_.size() > 0) feed(before, part, {0, H_});
+    if (masks_.size() > 0) feed(before, part, {0, P_});
   }
 }
 
@@ -50,6 +56,8 @@ template void ForwardScan<float>::rebuild(Index, const View<const float>&, const
                                           const Member&);
 template void ForwardScan<double>::rebuild(Index, const View<const double>&, const View<double>&, const View<double>&,
                                            const Member&);
+template void ForwardScan<float>::feed_initial();
+template void ForwardScan<double>::feed_initial();
 template void ForwardScan<float>::keep_start(Index, const Member&) const;
 template void ForwardScan<double>::keep_start(Index, const Member&) const;
 

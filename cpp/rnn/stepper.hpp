@@ -33,8 +33,8 @@ class Stepper {
   void advance();
   const Real* next_h() const { return h_next_.data() + last_layer(); }
 
-  // States of all layers, [batch, H] each, one behind the other; c is null for cells without one.
-  Real* h(Index layer = 0) { return h_.data() + layer * batch_ * H_; }
+  // States of all layers, [batch, P] and [batch, H] each, one behind the other; c is null for cells without one.
+  Real* h(Index layer = 0) { return h_.data() + layer * batch_ * P_; }
   Real* c(Index layer = 0) { return c_.size() > 0 ? c_.data() + layer * batch_ * H_ : nullptr; }
   const Real* last_h() const { return h_.data() + last_layer(); }
 
@@ -51,12 +51,18 @@ class Stepper {
     void (*kernel)(const LiveArgs<Real>&);
     LiveArgs<Real> args;
     Index layer;
+    const Panels<Real>* projection;  // of what the stage has written, or null
   };
-  Index last_layer() const { return (layers_ - 1) * batch_ * H_; }
+  Index last_layer() const { return (layers_ - 1) * batch_ * P_; }
+  void project(const Stage& stage, Range rows, Range panels);
+  void swap_h();
 
-  const Index batch_, layers_, H_;
+  const Index batch_, layers_, H_, P_;
   Buffer<Real> h_, h_next_, c_, c_next_, between_;  // between_: rows from one stage to the next, aux and gates
-  std::vector<Stage> stages_;                       // of all layers, in order
+  Buffer<Real> out_;                                // [batch, H], what is projected
+  std::vector<const Real*> out_rows_;
+  std::vector<Real*> h_rows_, h_next_rows_;  // of all layers
+  std::vector<Stage> stages_;                // of all layers, in order
   bool descending_ = false;
 };
 

@@ -51,13 +51,13 @@ Schedule Stream<Real>::schedule() {
 // The outputs of some rows, given all rows' h.
 template <class Real>
 void Stream<Real>::emit(Range rows, const Real* h, Real* out) {
-  const Index H = units(), count = rows.end - rows.begin;
+  const Index P = outputs(), count = rows.end - rows.begin;
   if (head_.K == 0) {
-    std::copy_n(h + rows.begin * H, count * H, out + rows.begin * H);
+    std::copy_n(h + rows.begin * P, count * P, out + rows.begin * P);
     return;
   }
   for (Index n = rows.begin; n < rows.end; ++n) {
-    h_rows_[static_cast<std::size_t>(n)] = h + n * H;
+    h_rows_[static_cast<std::size_t>(n)] = h + n * P;
     out_rows_[static_cast<std::size_t>(n)] = out + n * head_.K;
   }
   multiply(head_.weights, count, h_rows_.data() + rows.begin, out_rows_.data() + rows.begin, head_.bias.data());
@@ -77,12 +77,12 @@ void Stream<Real>::step(const StepInput<Real>& x, Real* out) {
 
 template <class Real>
 void Stream<Real>::read_heads(Range rows, Index T, const Real* h, const View<Real>& y) const {
-  const Index H = units();
+  const Index P = outputs();
   std::vector<const Real*> from(static_cast<std::size_t>(rows.end - rows.begin));
   std::vector<Real*> to(from.size());
   for (Index row = rows.begin; row < rows.end; ++row) {
     const auto i = static_cast<std::size_t>(row - rows.begin);
-    from[i] = h + row * H;
+    from[i] = h + row * P;
     to[i] = row_of(y, 0, row / T, row % T);
   }
   multiply(head_.weights, rows.end - rows.begin, from.data(), to.data(), head_.bias.data());
@@ -91,12 +91,12 @@ void Stream<Real>::read_heads(Range rows, Index T, const Real* h, const View<Rea
 template <class Real>
 bool Stream<Real>::process(const View<const Real>& x, const View<Real>& y, Index T, Interrupt& interrupt) {
   const Plan plan({batch_, T, nullptr, nullptr});
-  const Index H = units();
+  const Index P = outputs();
   Buffer<Real> h;
   View<Real> top = y;
   if (head_.K > 0) {
-    h = Buffer<Real>(checked_product(plan.rows(), H));
-    top = {h.data(), 0, 0, T * H, H};
+    h = Buffer<Real>(checked_product(plan.rows(), P));
+    top = {h.data(), 0, 0, T * P, P};
   }
   const ForwardCall<Real> call{layers_,
                                1,
@@ -118,7 +118,7 @@ bool Stream<Real>::process(const View<const Real>& x, const View<Real>& y, Index
       const Range rows = share(plan.rows(), member.size, member.rank);
       if (rows.begin < rows.end) read_heads(rows, T, h.data(), y);
     };
-    run_team(plan.rows() * H * head_.K > kSharedHead ? num_threads() : 1, std::cref(run));
+    run_team(plan.rows() * P * head_.K > kSharedHead ? num_threads() : 1, std::cref(run));
   }
   stepper_.replace_states();
   return true;

@@ -31,7 +31,8 @@ class Stream {
   Index layers() const { return static_cast<Index>(layers_.size()); }
   Index inputs() const { return layers_.front()->arrays.C; }
   Index units() const { return layers_.front()->arrays.H; }
-  Index width() const { return head_.K > 0 ? head_.K : units(); }
+  Index outputs() const { return layers_.front()->arrays.P; }  // numbers of h
+  Index width() const { return head_.K > 0 ? head_.K : outputs(); }
   Real* h() { return stepper_.h(); }
   Real* c() { return stepper_.c(); }
 

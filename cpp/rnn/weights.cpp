@@ -78,8 +78,13 @@ Weights<Real>::Weights(const WeightArrays<Real>& given)
     peepholes_ = copy_of(options.peepholes, spec().peepholes * given.H);
     options.peepholes = peepholes_.data();
   }
+  if (options.zoneout != nullptr) {
+    zoneout_ = copy_of(options.zoneout, spec().states * given.H);
+    options.zoneout = zoneout_.data();
+  }
+  if (projected()) projection = panels_of_transpose(given.projection, given.P, given.H);
   for (int stage = 0; stage < spec().stages; ++stage)
-    pack_stage(*this, stage, given.r, given.H, given.b_r, r[at(stage)], bias[at(stage)]);
+    pack_stage(*this, stage, given.r, given.P, given.b_r, r[at(stage)], bias[at(stage)]);
   if (given.b_w != nullptr) input_bias_ = copy_of(given.b_w, spec().gates * given.H);
 }
 
@@ -96,6 +101,11 @@ template <class Real>
 const typename Weights<Real>::Backward& Weights<Real>::backward() const {
   std::call_once(backward_once_, [this] {
     backward_.w = panels_of(arrays.w, spec().gates * arrays.H, arrays.C);
+    if (projected()) {
+      backward_.fed = panels_of(arrays.r, spec().gates * arrays.H, arrays.P);
+      backward_.projection = panels_of(arrays.projection, arrays.P, arrays.H);
+      return;
+    }
     for (int stage = 0; stage < spec().stages; ++stage) pack_transposed_stage(*this, stage, backward_.r[at(stage)]);
   });
   return backward_;

@@ -42,16 +42,16 @@ struct Leaky {
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
       const V s = Act::f(*m.options, m.gate(0) + q[0]), h_prev = m.load_h_prev();
-      m.set_h(fma(splat(m.options->leak), s - h_prev, h_prev));
+      m.set_h(zoned<Real, Act>(m, 0, fma(splat(m.options->leak), s - h_prev, h_prev), h_prev));
       if (m.save) m.set_gate(0, s);
     }
   };
   struct Backward {
     static constexpr DqRange kDq{0, 1, 0, false};
     RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) {
-      const V leak = splat(m.options->leak);
+      const V leak = splat(m.options->leak), past = passed_by<Real, Act>(m, 0, dh);
       m.set_du(0, dh * leak * Act::df(*m.options, m.gate(0)));
-      m.set_dh(dh * (splat(Real(1)) - leak));
+      m.set_dh(fma(dh, splat(Real(1)) - leak, past));
     }
   };
 };
@@ -59,7 +59,7 @@ struct Leaky {
 // Hochreiter, Schmidhuber (1997); forget gate: Gers et al. (2000). Gates i, f, g, o:
 //   c = f c_prev + i g   h = o h(c)
 // Coupled (Greff et al. 2017): no f gate, f = 1 - i. With peepholes (Gers, Schmidhuber 2000) i and f see p c_prev,
-// o sees p c.
+// o sees p c. Under zoneout what is kept is mixed with c_prev, h is made of c itself.
 template <class Real, class Act, bool kCoupled>
 struct Lstm {
   using V = Vec<Real>;
@@ -76,6 +76,17 @@ struct Lstm {
       if (m.options->peepholes != nullptr) return fma(m.peephole(peephole), c, a);
     }
     return a;
+  }
+
+  // c before it was mixed; what was saved is mixed.
+  RNNFAST_INLINE V new_state(const BackwardUnit<Real>& m, V i, V g, V c_prev) {
+    if constexpr (Act::kChosen) {
+      if (m.zoned()) {
+        if constexpr (kCoupled) return fma(i, g - c_prev, c_prev);
+        return fma(m.gate(kF), c_prev, i * g);
+      }
+    }
+    return m.load_aux();
   }
 
   struct Forward {
@@ -96,8 +107,12 @@ struct Lstm {
         c = fma(f, c_prev, i * g);
       }
       const V o = Act::f(options, seen(m, kToO, c, m.gate(kO) + q[kO]));
-      m.set_aux(c);
-      m.set_h(o * Act::h(options, c));
+      const V h = o * Act::h(options, c);
+      m.set_aux(zoned<Real, Act>(m, 1, c, c_prev));
+      if constexpr (Act::kChosen)
+        m.set_h(m.zoned() ? zoned<Real, Act>(m, 0, h, m.load_h_prev()) : h);
+      else
+        m.set_h(h);
       if (!m.save) return;
       m.set_gate(kI, i), m.set_gate(kG, g), m.set_gate(kO, o);
       if constexpr (!kCoupled) m.set_gate(kF, f);
@@ -108,16 +123,21 @@ struct Lstm {
     RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) {
       const auto& options = *m.options;
       const V i = m.gate(kI), g = m.gate(kG), o = m.gate(kO), c_prev = m.load_aux_prev();
-      const V out = Act::h(options, m.load_aux());
+      if constexpr (Act::kChosen) {
+        if (m.zoned()) m.set_dh(passed_by<Real, Act>(m, 0, dh));
+      }
+      const V out = Act::h(options, new_state(m, i, g, c_prev));
       const V da_o = dh * out * Act::df(options, o);
-      const V dc = seen(m, kToO, da_o, fma(dh * o, Act::dh(options, out), m.load_dc()));
+      V dkept = m.load_dc();
+      const V past = passed_by<Real, Act>(m, 1, dkept);
+      const V dc = seen(m, kToO, da_o, fma(dh * o, Act::dh(options, out), dkept));
       const V da_i = dc * (kCoupled ? g - c_prev : g) * Act::df(options, i);
       V dc_prev;
       if constexpr (kCoupled) {
-        dc_prev = seen(m, kToI, da_i, dc * (splat(Real(1)) - i));
+        dc_prev = seen(m, kToI, da_i, fma(dc, splat(Real(1)) - i, past));
       } else {
         const V f = m.gate(kF), da_f = dc * c_prev * Act::df(options, f);
-        dc_prev = seen(m, kToF, da_f, seen(m, kToI, da_i, dc * f));
+        dc_prev = seen(m, kToF, da_f, seen(m, kToI, da_i, fma(dc, f, past)));
         m.set_du(kF, da_f);
       }
       m.set_du(kI, da_i);
@@ -145,20 +165,21 @@ struct Gru {
       const auto& options = *m.options;
       const V r = Act::f(options, m.gate(kR) + q[kR]), z = Act::f(options, m.gate(kZ) + q[kZ]);
       const V n = Act::g(options, fma(r, q[kN], m.gate(kN)));
-      m.set_h(fma(z, m.load_h_prev() - n, n));
+      const V h_prev = m.load_h_prev();
+      m.set_h(zoned<Real, Act>(m, 0, fma(z, h_prev - n, n), h_prev));
       if (m.save) m.set_gate(kR, r), m.set_gate(kZ, z), m.set_gate(kN, n), m.set_aux(q[kN]);
     }
   };
   struct Backward {
     static constexpr DqRange kDq{0, 2, 1, false};
     RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) {
-      const V r = m.gate(kR), z = m.gate(kZ), n = m.gate(kN);
+      const V r = m.gate(kR), z = m.gate(kZ), n = m.gate(kN), past = passed_by<Real, Act>(m, 0, dh);
       const V dn = dh * (splat(Real(1)) - z) * Act::dg(*m.options, n);
       m.set_du(kR, dn * m.load_aux() * Act::df(*m.options, r));
       m.set_du(kZ, dh * (m.load_h_prev() - n) * Act::df(*m.options, z));
       m.set_du(kN, dn);
       m.set_aux(dn * r);
-      m.set_dh(dh * z);
+      m.set_dh(fma(dh, z, past));
     }
   };
 };
@@ -187,18 +208,18 @@ struct GruBefore {
     static constexpr Operand kOperand = Operand::kAux;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
-      const V n = Act::g(*m.options, m.gate(kN) + q[0]);
-      m.set_h(fma(m.gate(kZ), m.load_h_prev() - n, n));
+      const V n = Act::g(*m.options, m.gate(kN) + q[0]), h_prev = m.load_h_prev();
+      m.set_h(zoned<Real, Act>(m, 0, fma(m.gate(kZ), h_prev - n, n), h_prev));
       if (m.save) m.set_gate(kN, n);
     }
   };
   struct Backward {
     static constexpr DqRange kDq{0, 2, 0, false};
     RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) {
-      const V z = m.gate(kZ), n = m.gate(kN);
+      const V z = m.gate(kZ), n = m.gate(kN), past = passed_by<Real, Act>(m, 0, dh);
       m.set_du(kZ, dh * (m.load_h_prev() - n) * Act::df(*m.options, z));
       m.set_du(kN, dh * (splat(Real(1)) - z) * Act::dg(*m.options, n));
-      m.set_dh(dh * z);
+      m.set_dh(fma(dh, z, past));
     }
   };
   struct BackwardReset {

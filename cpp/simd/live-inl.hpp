@@ -27,20 +27,23 @@ struct LiveUnit {
   RNNFAST_INLINE_MEMBER Vec<Real> load_h_prev() const { return load_first(h_prev, n); }
   RNNFAST_INLINE_MEMBER Vec<Real> load_aux_prev() const { return load_first(aux, n); }
   RNNFAST_INLINE_MEMBER Vec<Real> peephole(int k) const { return load_first(options->peepholes + (k + 1) * H - n, n); }
+  RNNFAST_INLINE_MEMBER bool zoned() const { return options->zoneout != nullptr; }
+  RNNFAST_INLINE_MEMBER Vec<Real> zone(int k) const { return load_first(options->zoneout + (k + 1) * H - n, n); }
 };
 
 template <class Real, class Stage>
 RNNFAST_INLINE void live_unit(const LiveArgs<Real>& args, Index row, Index unit, const Vec<Real>* u,
                               const Vec<Real> (&q)[Stage::kGates]) {
-  const Index H = args.H, at = row * H + unit;
+  const Index H = args.H, at = row * H + unit, before = row * args.P + unit;
   const LiveUnit<Real, Stage> m = {
-      u, args.gates + row * args.G * H + unit, args.h + at, args.aux + at, args.h_prev + at, H, H - unit, args.options};
+      u,           args.gates + row * args.G * H + unit, args.h + at, args.aux + at, args.h_prev + before, H, H - unit,
+      args.options};
   Stage::apply(q, m);
 }
 
 template <class Real, class Stage>
 RNNFAST_INLINE const Real* live_operand(const LiveArgs<Real>& args, Index row) {
-  return (Stage::kOperand == Operand::kAux ? args.aux : args.h_prev) + row * args.H;
+  return Stage::kOperand == Operand::kAux ? args.aux + row * args.H : args.h_prev + row * args.P;
 }
 
 template <class Real>
@@ -73,7 +76,7 @@ RNNFAST_INLINE void live_row(const LiveArgs<Real>& args, const LivePanel<Real>& 
   constexpr int G = Stage::kGates, NV = kBlocks * G, kWidth = NV * kLanes<Real>;
   const Real *x = live_input(args, 0), *h = live_operand<Real, Stage>(args, 0);
   const bool ready = args.u_rows != nullptr;
-  const Index C = ready ? 0 : args.C, H = args.H, both = C < H ? C : H;
+  const Index C = ready ? 0 : args.C, P = args.P, both = C < P ? C : P;
   Vec<Real> u[NV], q[NV];
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) {
@@ -86,7 +89,7 @@ RNNFAST_INLINE void live_row(const LiveArgs<Real>& args, const LivePanel<Real>& 
     chain<Real, NV>(q, h[k], panel.r + k * kWidth);
   }
   for (Index k = both; k < C; ++k) chain<Real, NV>(u, x[k], panel.w + k * kWidth);
-  for (Index k = both; k < H; ++k) chain<Real, NV>(q, h[k], panel.r + k * kWidth);
+  for (Index k = both; k < P; ++k) chain<Real, NV>(q, h[k], panel.r + k * kWidth);
 #pragma GCC unroll 4
   for (int block = 0; block < kBlocks; ++block) {
     Vec<Real> own[G];
@@ -107,7 +110,7 @@ RNNFAST_INLINE void live_rows(const LiveArgs<Real>& args, const LivePanel<Real>&
     for (Index r = 0; r < m && !ready; ++r) x[r] = live_input(args, row + r);
     Tile<Real> tile_u, tile_q;
     if (!ready) multiply<Real, NV, true>(m, x, args.C, panel.w, panel.b_w, tile_u);
-    multiply<Real, NV, true>(m, h, args.H, panel.r, panel.b_r, tile_q);
+    multiply<Real, NV, true>(m, h, args.P, panel.r, panel.b_r, tile_q);
     for (Index i = 0; i < m * kBlocks; ++i) {
       const Index n = row + i / kBlocks, first = unit + i % kBlocks * kLanes<Real>;
       Vec<Real> u[G], q[G];
@@ -126,7 +129,7 @@ template <class Real, class Stage, int kBlocks>
 static void live_panel(const LiveArgs<Real>& args, Index index) {
   constexpr int kFull = kMaxVectors / Stage::kGates;  // blocks of every panel but the last
   constexpr Index kWidth = kFull * Stage::kGates * kLanes<Real>;
-  const LivePanel<Real> panel = {args.w + index * args.C * kWidth, args.r + index * args.H * kWidth,
+  const LivePanel<Real> panel = {args.w + index * args.C * kWidth, args.r + index * args.P * kWidth,
                                  args.b_w + index * kWidth, args.b_r + index * kWidth};
   const Index unit = index * kFull * kLanes<Real>;
   if (args.rows == 1)

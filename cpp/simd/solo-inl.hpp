@@ -15,6 +15,7 @@ RNNFAST_INLINE ForwardUnit<Real> forward_row(const ForwardArgs<Real>& args, cons
   m.h_prev = before(args.y, args.walk, ref, args.h0, args.H, args.zero);
   m.aux = at(args.aux, ref.row, ref.n, ref.t);
   m.aux_prev = before(args.aux, args.walk, ref, args.c0, args.H, args.zero);
+  m.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
   m.H = args.H, m.n = args.H, m.save = args.save, m.options = args.options;
   return m;
 }
@@ -28,7 +29,7 @@ RNNFAST_INLINE ForwardUnit<Real> units_from(ForwardUnit<Real> m, Index unit) {
 template <class Real, class Stage>
 RNNFAST_INLINE const Real* forward_operand(const ForwardArgs<Real>& args, const RowRef& ref) {
   if constexpr (Stage::kOperand == Operand::kAux) return at(args.aux, ref.row, ref.n, ref.t);
-  return before(args.fed, args.walk, ref, args.fed0, args.H, args.zero);
+  return before(args.fed, args.walk, ref, args.fed0, args.P, args.zero);
 }
 
 template <class Real, class Stage, int kPanels, int kBlocks>
@@ -36,7 +37,7 @@ RNNFAST_NOINLINE void solo_panels(const ForwardArgs<Real>& args, const Real* ope
                                   Index panel) {
   constexpr int G = Stage::kGates, NV = kBlocks * G, kFull = kMaxVectors / G;
   constexpr Index kWidth = kFull * G * kLanes<Real>;
-  const Index inner = args.H, stride = inner * kWidth;
+  const Index inner = args.P, stride = inner * kWidth;
   const Real *packed = args.packed + panel * stride, *bias = args.bias + panel * kWidth;
   Vec<Real> q[kPanels][NV];
 #pragma GCC unroll 2

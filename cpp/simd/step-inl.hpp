@@ -29,7 +29,7 @@ template <class Real, class Stage, int kBlocks>
 static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel) {
   constexpr int NV = kBlocks * Stage::kGates;
   constexpr int kFull = kMaxVectors / Stage::kGates;  // blocks of every panel but the last
-  const Real* packed = args.packed + panel * args.H * kFull * Stage::kGates * kLanes<Real>;
+  const Real* packed = args.packed + panel * args.P * kFull * Stage::kGates * kLanes<Real>;
   const Real* bias = args.bias + panel * kFull * Stage::kGates * kLanes<Real>;
   const Index end = last_row(args.walk, s);
   for (Index row = first_row(args.walk, s); row < end;) {
@@ -41,7 +41,7 @@ static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel) {
       operand[r] = forward_operand<Real, Stage>(args, refs[r]);
     }
     Tile<Real> tile;
-    multiply<Real, NV, true>(m, operand, args.H, packed, bias, tile);
+    multiply<Real, NV, true>(m, operand, args.P, packed, bias, tile);
     forward_units<Real, Stage>(args, refs, m, panel * kFull * kLanes<Real>, kBlocks, tile);
     row += m;
   }
@@ -103,11 +103,13 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
     m.h_prev = before(args.y, args.walk, ref, args.h0, H, args.zero) + unit;
     m.aux_prev = before(args.aux, args.walk, ref, args.c0, H, args.zero) + unit;
     m.dh = args.dh + ref.n * H + unit, m.dc = args.dc + ref.n * H + unit;
+    m.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
     m.H = H, m.options = args.options, m.cut = after == kCut;
     const Real* dy = at(args.dy, ref.row, ref.n, ref.t) + unit;
     Real* dh_step = args.dh_steps.data != nullptr ? at(args.dh_steps, ref.row, ref.n, ref.t) + unit : nullptr;
     // dh holds a part of the gradient at a sequence's end, and between steps where something bypasses R.
-    const bool running = after == kEnd || (Cell::kBypass && after >= 0);
+    const bool bypass = Cell::kBypass || (Cell::kMask && m.zones != nullptr);
+    const bool running = after == kEnd || (bypass && after >= 0);
     for (int block = 0; block < blocks; ++block) {
       m.n = H - unit - block * kLanes<Real>;
       if constexpr (!kFinish) fetch_step_before<Real, Cell>(args, ref, unit + block * kLanes<Real>);
@@ -137,7 +139,7 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
 template <class Real, class Cell, class Stage, bool kFinish, int kBlocks>
 static void backward_panel(const BackwardArgs<Real>& args, Index s, Index panel) {
   constexpr DqRange kDq = Stage::kDq;
-  const Index H = args.H, inner = kDq.gates * H, inner_aux = kDq.aux_gates * H;
+  const Index H = args.H, inner = args.packed != nullptr ? kDq.gates * H : 0, inner_aux = kDq.aux_gates * H;
   const Real* packed = args.packed + panel * (inner + inner_aux) * kMaxVectors * kLanes<Real>;
   const bool listed = kFinish && args.firsts != nullptr;
   const Index end = listed ? args.first_count : last_row(args.walk, s);

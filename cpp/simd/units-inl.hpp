@@ -11,6 +11,7 @@ struct ForwardUnit {
   Real* u;  // [G][H] gates, H apart
   Real *h, *aux;
   const Real *h_prev, *aux_prev;
+  const Real* zones;  // of all units, or null
   Index H, n;
   bool save;
   const CellOptions<Real>* options;
@@ -22,12 +23,15 @@ struct ForwardUnit {
   RNNFAST_INLINE_MEMBER Vec<Real> load_h_prev() const { return load_first(h_prev, n); }
   RNNFAST_INLINE_MEMBER Vec<Real> load_aux_prev() const { return load_first(aux_prev, n); }
   RNNFAST_INLINE_MEMBER Vec<Real> peephole(int k) const { return load_first(options->peepholes + (k + 1) * H - n, n); }
+  RNNFAST_INLINE_MEMBER bool zoned() const { return zones != nullptr; }
+  RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(zones + (state + 1) * H - n, n); }
 };
 
 template <class Real>
 struct BackwardUnit {
   Real *u, *aux, *dh, *dc;
   const Real *h, *h_prev, *aux_prev;
+  const Real* zones;  // of all units, or null
   Index H, n;
   bool cut;  // no gradient comes back from the step after
   const CellOptions<Real>* options;
@@ -44,7 +48,35 @@ struct BackwardUnit {
   RNNFAST_INLINE_MEMBER Vec<Real> load_dh() const { return load_first(dh, n); }
   RNNFAST_INLINE_MEMBER void set_dh(Vec<Real> v) const { store_first(dh, v, n); }
   RNNFAST_INLINE_MEMBER Vec<Real> peephole(int k) const { return load_first(options->peepholes + (k + 1) * H - n, n); }
+  RNNFAST_INLINE_MEMBER bool zoned() const { return zones != nullptr; }
+  RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(zones + (state + 1) * H - n, n); }
 };
+
+// Zoneout (Krueger et al. 2017) by cells whose activations are chosen: a state keeps the share z of the one before.
+template <class Real, class Act, class Unit>
+RNNFAST_INLINE Vec<Real> zoned(const Unit& m, int state, Vec<Real> now, Vec<Real> before) {
+  if constexpr (Act::kChosen) {
+    if (m.zoned()) {
+      const Vec<Real> z = m.zone(state);
+      return fma(z, before, (splat(Real(1)) - z) * now);
+    }
+  }
+  return now;
+}
+
+// What of a state's gradient goes by the cell to the state before; d becomes the rest.
+template <class Real, class Act, class Unit>
+RNNFAST_INLINE Vec<Real> passed_by(const Unit& m, int state, Vec<Real>& d) {
+  Vec<Real> past{};
+  if constexpr (Act::kChosen) {
+    if (m.zoned()) {
+      const Vec<Real> z = m.zone(state);
+      past = z * d;
+      d *= splat(Real(1)) - z;
+    }
+  }
+  return past;
+}
 
 // What the product of a backward stage reads: a range of gates of the row after (or of this row), then gates kept in
 // aux.

@@ -176,6 +176,26 @@ RNNFAST_INLINE Vd min(Vd a, Vd b) { return a > b ? b : a; }
 RNNFAST_INLINE Vf max(Vf a, Vf b) { return a < b ? b : a; }
 RNNFAST_INLINE Vd max(Vd a, Vd b) { return a < b ? b : a; }
 #endif
+// Whether any lane of a comparison's result is set.
+#if defined(__AVX512F__)
+template <class Mask>
+RNNFAST_INLINE bool any(Mask m) {
+  return _mm512_test_epi32_mask(reinterpret_cast<__m512i>(m), reinterpret_cast<__m512i>(m)) != 0;
+}
+#elif defined(__AVX2__)
+template <class Mask>
+RNNFAST_INLINE bool any(Mask m) {
+  return _mm256_testz_si256(reinterpret_cast<__m256i>(m), reinterpret_cast<__m256i>(m)) == 0;
+}
+#else
+template <class Mask>
+RNNFAST_INLINE bool any(Mask m) {
+  int64_t words[sizeof(Mask) / sizeof(int64_t)], all = 0;
+  memcpy(words, &m, sizeof(m));
+  for (const int64_t word : words) all |= word;
+  return all != 0;
+}
+#endif
 RNNFAST_INLINE Vf abs(Vf v) { return real(bits(v) & INT32_MAX); }
 RNNFAST_INLINE Vd abs(Vd v) { return real(bits(v) & INT64_MAX); }
 RNNFAST_INLINE Vf with_sign(Vf y, Vf x) { return real(bits(y) | (bits(x) & INT32_MIN)); }

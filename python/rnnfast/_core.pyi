@@ -4,7 +4,7 @@ from typing import Any
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Gradients = tuple[Array, Array, Array | None, Array | None, Array | None]
+Gradients = tuple[Array, Array, Array | None, Array | None, Array | None, Array | None]
 
 __version__: str
 
@@ -26,6 +26,8 @@ class Weights:
         b_w: Array | None,
         b_r: Array | None,
         peepholes: Array | None,
+        projection: Array | None,
+        zoneout: Array | None,
     ) -> None: ...
 
 class Tape:
@@ -34,7 +36,7 @@ class Tape:
     @property
     def used(self) -> bool: ...
 
-# x (N, T, C); h0, c0 (L*D, N, H); lengths int64 (N,); resets uint8 (N, T)  ->  y (N, T, D*H), hn, cn, tape
+# x (N, T, C); h0 (L*D, N, P), c0 (L*D, N, H); lengths int64 (N,); resets uint8 (N, T)  ->  y (N, T, D*P), hn, cn, tape
 def forward(
     layers: list[Weights],
     directions: int,
@@ -45,7 +47,7 @@ def forward(
     resets: Array | None,
     time_major: bool,
     save: str,
-    dropout: tuple[float, float, float],
+    dropout: tuple[float, float, float, float, float],
     seed: int,
     call: int,
 ) -> tuple[Array, Array, Array | None, Tape | None]: ...
@@ -69,7 +71,8 @@ class Stream:
     def _read_state(self) -> tuple[Array, Array | None]: ...
     def _write_state(self, h: Array | None, c: Array | None) -> None: ...
 
-# dy (N, T, D*H); dh, dc (L*D, N, H); adds into gradients (dW, dR, db_w, db_r); writes into norms, zeros (L*D, N, T)
+# dy (N, T, D*P); dh (L*D, N, P), dc (L*D, N, H); adds into gradients (dW, dR, db_w, db_r, dP, dHr);
+# writes into norms, zeros (L*D, N, T)
 #   ->  dx (N, T, C), dh0, dc0
 def backward(
     tape: Tape,

@@ -49,6 +49,7 @@ def stack_shapes(
     bias: bool,
     directions: int = 1,
     peepholes: int = 0,
+    projection: int = 0,
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a stack's parameters under PyTorch's names, in PyTorch's order.
 
@@ -57,16 +58,18 @@ def stack_shapes(
     >>> stack_shapes(4, 3, 5, 1, bias=False)
     {'weight_ih_l0': (20, 3), 'weight_hh_l0': (20, 5)}
     """
-    rows = gates * hidden_size
+    rows, outputs = gates * hidden_size, projection or hidden_size
     shapes: dict[str, tuple[int, ...]] = {}
     for index in range(num_layers * directions):
         suffix = stack_suffix(index, directions)
-        shapes[f"weight_ih{suffix}"] = (rows, input_size if index < directions else directions * hidden_size)
-        shapes[f"weight_hh{suffix}"] = (rows, hidden_size)
+        shapes[f"weight_ih{suffix}"] = (rows, input_size if index < directions else directions * outputs)
+        shapes[f"weight_hh{suffix}"] = (rows, outputs)
         if bias:
             shapes[f"bias_ih{suffix}"] = shapes[f"bias_hh{suffix}"] = (rows,)
         if peepholes:
             shapes[f"weight_ph{suffix}"] = (peepholes, hidden_size)
+        if projection:
+            shapes[f"weight_hr{suffix}"] = (projection, hidden_size)
     return shapes
 
 

@@ -16,15 +16,20 @@ Array = npt.NDArray[Any]
 Weights = _core.Weights
 CoreTape = _core.Tape
 StreamCore = _core.Stream
-Random = tuple[tuple[float, float, float], int, int]
-NOTHING_RANDOM: Random = ((0.0, 0.0, 0.0), 0, 0)
+Gradients = tuple[Array, Array, Array | None, Array | None, Array | None, Array | None]
+Random = tuple[tuple[float, float, float, float, float], int, int]
+NOTHING_RANDOM: Random = ((0.0, 0.0, 0.0, 0.0, 0.0), 0, 0)
+
 
 _TANH = ("tanh", 0.0, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A cell of the engine's registry and what it chooses; activations are (name, alpha, beta) of f, g and h."""
+    """A cell of the engine's registry and what it chooses; activations are (name, alpha, beta) of f, g and h.
+
+    ``zoneout``: the probability of keeping a unit, for each state, or empty.
+    """
 
     name: str
     gates: int
@@ -32,13 +37,23 @@ class Cell:
     activations: tuple[tuple[str, float, float], ...] = (_TANH, _TANH, _TANH)
     clip: float = math.inf
     leak: float = 1.0
+    zoneout: tuple[float, ...] = ()
 
 
 def pack(
-    cell: Cell, w: Array, r: Array, b_w: Array | None = None, b_r: Array | None = None, peepholes: Array | None = None
+    cell: Cell,
+    w: Array,
+    r: Array,
+    b_w: Array | None = None,
+    b_r: Array | None = None,
+    peepholes: Array | None = None,
+    projection: Array | None = None,
 ) -> Weights:
     """Pack one layer's weights for the current instruction set; the arrays must not change while in use."""
-    return _core.Weights(cell.name, cell.activations, cell.clip, cell.leak, w, r, b_w, b_r, peepholes)
+    zones = np.repeat(np.array(cell.zoneout, w.dtype)[:, None], len(w) // cell.gates, axis=1) if cell.zoneout else None
+    return _core.Weights(
+        cell.name, cell.activations, cell.clip, cell.leak, w, r, b_w, b_r, peepholes, projection, zones
+    )
 
 
 def isa() -> str:
@@ -107,7 +122,7 @@ def step_array(array: npt.ArrayLike, *, sequences: int, width: int, dtype: np.dt
 
 
 def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
-    """Check a state (L*D, N, H); ``None`` stays ``None``."""
+    """Check a state (L*D, N, H), or (L*D, N, P) of a projected h; ``None`` stays ``None``."""
     if array is None:
         return None
     a = np.asarray(array)
@@ -183,10 +198,10 @@ def rnn_forward(
     resets: Array | None = None,
     random: Random = NOTHING_RANDOM,
 ) -> tuple[Array, Array, Array | None, CoreTape | None]:
-    """Run a stack over x (N, T, C). Returns y (N, T, D*H), h, c, tape.
+    """Run a stack over x (N, T, C). Returns y (N, T, D*P), h, c, tape.
 
     ``weights`` are those of layer*D + direction; ``save`` is "nothing", "all" or "recompute"; ``random`` is ((dropout,
-    recurrent dropout, noise), seed, call).
+    recurrent dropout, noise, zoneout of h, of c), seed, call).
     """
     return _core.forward(weights, directions, x, h0, c0, lengths, resets, time_major, save, *random)
 
@@ -196,12 +211,12 @@ def rnn_backward(
     dy: Array | None,
     dh: Array | None,
     dc: Array | None,
-    gradients: list[_core.Gradients],
+    gradients: list[Gradients],
     *,
     need_dx: bool = True,
     norms: Array | None = None,
 ) -> tuple[Array | None, Array, Array | None]:
-    """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r, dP), as ``weights``. Returns dx, dh0, dc0.
+    """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r, dP, dHr), as ``weights``: dx, dh0, dc0.
 
     ``norms``, float64 zeros (L*D, N, T), receive |dL/dh| of every step.
     """
@@ -209,5 +224,8 @@ def rnn_backward(
 
 
 def trace(tape: CoreTape) -> list[tuple[Array | None, Array | None, list[Array]]]:
-    """Return (N, T, D*H) arrays of every layer: h (None for the last one's, which is y), c or None, the gates."""
+    """Return (N, T, D*H) arrays of every layer: h (None for the last one's, which is y), c or None, the gates.
+
+    Of a projected h (N, T, D*P).
+    """
     return _core.trace(tape)

@@ -54,6 +54,9 @@ class RNN(Recurrent):
     recurrent_dropout : float
         Probability of a unit's h being dropped on its way to ``weight_hh``, in training; one mask for all steps of a
         sequence (Gal and Ghahramani 2016), the others scaled by 1 / (1 - p).
+    zoneout : float
+        Probability of a unit's h staying what it was, in training, anew at every step; elsewhere the expectation,
+        ``h_t = p h_(t-1) + (1 - p) h`` with h as above (Krueger et al. 2017).
     learn_initial_state : bool
         Whether sequences without a given state start from a parameter ``h0`` (L*D, 1, H), zeros at first, instead of
         zeros.
@@ -71,6 +74,7 @@ class RNN(Recurrent):
     H. Jaeger et al., "Optimization and applications of echo state networks with leaky-integrator neurons", Neural
     Networks 20 (2007);
     Y. Gal, Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", NIPS (2016);
+    D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR (2017);
     M. Schuster, K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45
     (1997).
 
@@ -101,6 +105,7 @@ class RNN(Recurrent):
         leak: float = 1.0,
         noise: float = 0.0,
         recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
         learn_initial_state: bool = False,
     ) -> None:
         known = known_activation("activation", activation)
@@ -108,14 +113,15 @@ class RNN(Recurrent):
             raise ValueError(f"leak: dt / tau within (0, 1] is required, got {leak}")
         self.activation = activation
         self.leak = float(leak)
-        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, noise=noise)
+        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, noise=noise, zoneout=(float(zoneout), 0.0))
         plain = known[0] in _PLAIN and clip is None and not recurrent_dropout
         cell = _ops.Cell(
-            name="leaky_rnn" if leak < 1 else "rnn" if plain else "any_rnn",
+            name="leaky_rnn" if leak < 1 or zoneout else "rnn" if plain else "any_rnn",
             gates=1,
             activations=(known, known, known),
             clip=known_clip(clip),
             leak=self.leak,
+            zoneout=(float(zoneout),) if zoneout else (),
         )
         super().__init__(
             cell,
@@ -149,7 +155,7 @@ class GRU(Recurrent):
         The form of PyTorch, cuDNN and Keras's default; False is that of the paper.
     activations : sequence of two
         f of the gates r and z, in place of the sigmoid above, and g of n, in place of tanh; as RNN's ``activation``.
-    clip, recurrent_dropout, learn_initial_state
+    clip, recurrent_dropout, zoneout, learn_initial_state
         As of ``RNN``; recurrent dropout with ``reset_after`` only.
 
     References
@@ -183,6 +189,7 @@ class GRU(Recurrent):
         activations: Sequence[Activation] = _GRU,
         clip: float | None = None,
         recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
         learn_initial_state: bool = False,
     ) -> None:
         self.reset_after = bool(reset_after)
@@ -190,9 +197,15 @@ class GRU(Recurrent):
         name = "gru" if reset_after else "gru_before"
         if recurrent_dropout and not reset_after:
             raise ValueError(f"recurrent_dropout: reset_after=True is required, got {recurrent_dropout} without it")
-        random = Randomness(dropout=dropout, recurrent=recurrent_dropout)
-        plain = (f[0], g[0]) == _GRU and clip is None and not recurrent_dropout
-        cell = _ops.Cell(name=name if plain else f"any_{name}", gates=3, activations=(f, g, g), clip=known_clip(clip))
+        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=(float(zoneout), 0.0))
+        plain = (f[0], g[0]) == _GRU and clip is None and not recurrent_dropout and not zoneout
+        cell = _ops.Cell(
+            name=name if plain else f"any_{name}",
+            gates=3,
+            activations=(f, g, g),
+            clip=known_clip(clip),
+            zoneout=(float(zoneout),) if zoneout else (),
+        )
         super().__init__(
             cell,
             input_size,

@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
-
-def require_later(**options: Any) -> None:
-    """Raise NotImplementedError for the first option that is set."""
-    for name, value in options.items():
-        if value is not None and (not np.isscalar(value) or value):
-            raise NotImplementedError(f"{name}: this option is not available yet, got {value!r}")
+import numpy.typing as npt
 
 
 def require_positive(name: str, value: int) -> int:
@@ -21,3 +15,11 @@ def require_positive(name: str, value: int) -> int:
     if value < 1:
         raise ValueError(f"{name}: at least 1 is required, got {value}")
     return int(value)
+
+
+def require_float(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Return float32 or float64 as a dtype."""
+    found: np.dtype[Any] = np.dtype(dtype)
+    if found not in (np.float32, np.float64):
+        raise TypeError(f"dtype: float32 or float64 is required, got {found}")
+    return found

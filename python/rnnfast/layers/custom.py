@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rnnfast import _ops
 from rnnfast.init import stack_suffix
 from rnnfast.layers.call import Sequences, read_inputs
-from rnnfast.layers.checks import require_positive
+from rnnfast.layers.checks import require_float, require_positive
 from rnnfast.layers.custom_cell import CustomCell
 from rnnfast.layers.custom_scan import Kept, Scan, steps_of
 from rnnfast.layers.randomness import Randomness
@@ -76,9 +76,9 @@ class CustomLayer(Module):
         self.directions = 2 if bidirectional else 1
         self.dropout = Randomness(dropout=dropout).numbers(self.num_layers)[0]
         self.time_major = bool(time_major)
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise TypeError(f"dtype: float32 or float64 is required, got {self.dtype}")
+        self.dtype = require_float(dtype)
+        self.state_sizes = (self.hidden_size,) * cell.states
+        self.output_size = self.directions * self.hidden_size
         rng = np.random.default_rng(seed)
         self._scan_parameters: list[dict[str, Parameter]] = []
         for index in range(self.num_layers * self.directions):

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.layers.activations import Activation, known_activations, known_clip
-from rnnfast.layers.checks import require_later
+from rnnfast.layers.activations import Activation, Known, known_activations, known_clip
+from rnnfast.layers.checks import require_positive
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.recurrent import Recurrent
 
@@ -28,8 +28,10 @@ class LSTM(Recurrent):
         C and H.
     num_layers, bidirectional, bias, dropout, time_major, dtype, seed
         As of ``RNN``.
-    proj_size
-        Not available yet.
+    proj_size : int
+        P, where h is a projection: ``h_t = W_hr (o tanh(c_t))`` of P numbers, P < H, which is what y, the state, the
+        next layer and ``weight_hh_l0`` (4*H, P) see; parameters ``weight_hr_l0`` (P, H), ... (Sak et al. 2014). y is
+        then (N, T, D*P), h (L*D, N, P) and c (L*D, N, H). 0: no projection.
     peephole : bool
         Whether the gates see the cell state: the rows of ``weight_ph_l0`` (3, H), ... add ``P_i c_(t-1)`` and ``P_f
         c_(t-1)`` to what enters i and f, and ``P_o c_t`` to what enters o, unit by unit (ONNX has them in the order i,
@@ -45,6 +47,9 @@ class LSTM(Recurrent):
         What enters f and g is bounded to [-clip, clip].
     recurrent_dropout : float
         As of ``RNN``: of h, not of c.
+    zoneout : float or tuple of two
+        As of ``RNN``: of h alone, or probabilities of h and of c, ``c_t = p c_(t-1) + (1 - p) c``; h is made of the new
+        c (Krueger et al. 2017). Not beside a projection, that of c not beside peepholes.
     learn_initial_state : bool
         Whether sequences without a given state start from parameters ``h0`` and ``c0`` (L*D, 1, H), zeros at first,
         instead of zeros.
@@ -61,7 +66,10 @@ class LSTM(Recurrent):
     S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997);
     F. A. Gers, J. Schmidhuber, F. Cummins, "Learning to forget", Neural Computation 12 (2000);
     F. A. Gers, J. Schmidhuber, "Recurrent nets that time and count", IJCNN (2000);
-    K. Greff et al., "LSTM: a search space odyssey", IEEE Trans. Neural Networks and Learning Systems 28 (2017).
+    K. Greff et al., "LSTM: a search space odyssey", IEEE Trans. Neural Networks and Learning Systems 28 (2017);
+    D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR (2017);
+    H. Sak, A. Senior, F. Beaufays, "Long short-term memory recurrent neural network architectures for large scale
+    acoustic modeling", Interspeech (2014).
 
     Examples
     --------
@@ -94,19 +102,20 @@ class LSTM(Recurrent):
         activations: Sequence[Activation] = _ACTIVATIONS,
         clip: float | None = None,
         recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
         learn_initial_state: bool = False,
     ) -> None:
-        require_later(proj_size=proj_size)
-        self.peephole, self.coupled = bool(peephole), bool(coupled)
+        self.peephole, self.coupled, self.proj_size = bool(peephole), bool(coupled), _projection(proj_size, hidden_size)
+        zones = _zones(zoneout, projected=self.proj_size > 0, peephole=self.peephole)
         known = known_activations(activations, _ACTIVATIONS)
-        papers = tuple(name for name, *_ in known) == _ACTIVATIONS
-        plain = papers and clip is None and not peephole and not recurrent_dropout
+        chosen = clip is not None or peephole or recurrent_dropout or any(zones)
         cell = _ops.Cell(
-            name="coupled_lstm" if coupled else "lstm" if plain else "any_lstm",
+            name="coupled_lstm" if coupled else "any_lstm" if chosen or _others(known) else "lstm",
             gates=4 - self.coupled,
             peepholes=3 - self.coupled if peephole else 0,
             activations=known,
             clip=known_clip(clip),
+            zoneout=zones if any(zones) else (),
         )
         self.gate_names = ("i", "g", "o") if coupled else ("i", "f", "g", "o")
         super().__init__(
@@ -116,16 +125,18 @@ class LSTM(Recurrent):
             num_layers=num_layers,
             bidirectional=bidirectional,
             bias=bias,
-            random=Randomness(dropout=dropout, recurrent=recurrent_dropout),
+            random=Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=zones),
             learn_initial_state=learn_initial_state,
             time_major=time_major,
             dtype=dtype,
             seed=seed,
+            proj_size=self.proj_size,
         )
-        if forget_bias is not None:
-            self._open_forget_gates(forget_bias)
+        self._open_forget_gates(forget_bias)
 
-    def _open_forget_gates(self, bias: float) -> None:
+    def _open_forget_gates(self, bias: float | None) -> None:
+        if bias is None:
+            return
         if "bias_ih_l0" not in self._parameters:
             raise ValueError(f"forget_bias: bias=True is required, got forget_bias={bias} without biases")
         if self.coupled:
@@ -134,3 +145,27 @@ class LSTM(Recurrent):
         for name, p in self._parameters.items():
             if name.startswith("bias_"):
                 p[forget] = bias if name.startswith("bias_ih") else 0.0
+
+
+def _others(known: tuple[Known, ...]) -> bool:
+    return tuple(name for name, *_ in known) != _ACTIVATIONS
+
+
+def _projection(size: int, hidden_size: int) -> int:
+    if type(size) is int and size == 0:
+        return 0
+    require_positive("proj_size", size)
+    if size >= hidden_size:
+        raise ValueError(f"proj_size: a size below hidden_size = {hidden_size}, or 0, is required, got {size}")
+    return int(size)
+
+
+def _zones(given: float | tuple[float, float], *, projected: bool, peephole: bool) -> tuple[float, float]:
+    of_h, *of_c = given if isinstance(given, tuple) else (given, 0.0)
+    if len(of_c) != 1:
+        raise ValueError(f"zoneout: a probability, or two, of h and of c, is required, got {given}")
+    if projected and (of_h or of_c[0]):
+        raise ValueError(f"zoneout: proj_size=0 is required, got zoneout={given} beside a projection")
+    if peephole and of_c[0]:
+        raise ValueError(f"zoneout: peephole=False is required where c has one, got zoneout={given}")
+    return float(of_h), float(of_c[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from rnnfast import _ops
 from rnnfast.init import stack_shapes, stack_suffix, uniform
 from rnnfast.layers.call import Inputs, Sequences, read_inputs
-from rnnfast.layers.checks import require_positive
+from rnnfast.layers.checks import require_float, require_positive
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.states import State, StateLike, add_to_learned, first_states, split_state, started
 from rnnfast.layers.stream import Stream
@@ -41,29 +42,27 @@ class Recurrent(Traceable):
         time_major: bool,
         dtype: npt.DTypeLike,
         seed: int | None,
+        proj_size: int = 0,
     ) -> None:
         self.input_size = require_positive("input_size", input_size)
         self.hidden_size = require_positive("hidden_size", hidden_size)
         self.num_layers = require_positive("num_layers", num_layers)
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise TypeError(f"dtype: float32 or float64 is required, got {self.dtype}")
+        self.dtype = require_float(dtype)
         self.dropout, self._random = float(random.dropout), random.numbers(self.num_layers)
         self.time_major = bool(time_major)
         self.bidirectional, self.directions = bool(bidirectional), 2 if bidirectional else 1
         rng = np.random.default_rng(seed)
         shapes = stack_shapes(
             cell.gates, self.input_size, self.hidden_size, self.num_layers,
-            bias=bias, directions=self.directions, peepholes=cell.peepholes,
+            bias=bias, directions=self.directions, peepholes=cell.peepholes, projection=proj_size,
         )  # fmt: skip
-        bound = 1 / math.sqrt(hidden_size)
-        self._parameters = {
-            name: Parameter(uniform(shape, bound, rng=rng, dtype=self.dtype)) for name, shape in shapes.items()
-        }
+        first = partial(uniform, bound=1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype)
+        self._parameters = {name: Parameter(first(shape)) for name, shape in shapes.items()}
         self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
         self._packs = PackCache(cell)
-        first = np.zeros((self.num_layers * self.directions, 1, self.hidden_size), self.dtype)
-        self.learned_state = first_states(first, pair=self.has_cell_state) if learn_initial_state else {}
+        self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: 1 + self.has_cell_state]
+        self.output_size = self.directions * self.state_sizes[0]
+        self.learned_state = first_states(self.state_shapes(1), self.dtype) if learn_initial_state else {}
         self._parameters |= self.learned_state
 
     def parameters(self) -> dict[str, Parameter]:
@@ -81,16 +80,16 @@ class Recurrent(Traceable):
     def _versions(self) -> tuple[int, ...]:
         return tuple([p.version for p in self._parameters.values()])
 
-    def _split_state(self, name: str, state: StateLike, sequences: int) -> tuple[Array | None, Array | None]:
-        shape = (self.num_layers * self.directions, sequences, self.hidden_size)
-        return split_state(name, state, shape, self.dtype, pair=self.has_cell_state)
+    def state_shapes(self, sequences: int) -> tuple[tuple[int, int, int], ...]:
+        """Return the shape (L*D, N, H) of each state of N sequences; of a projected h (L*D, N, P)."""
+        return tuple([(self.num_layers * self.directions, sequences, size) for size in self.state_sizes])
 
     def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
         return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
 
     def _run(self, given: Inputs, state: StateLike, *, save: str, training: bool) -> tuple[Array, State, Tape | None]:
-        N, T = given.x.shape[:2]
-        (h0, c0), learned = started(self._split_state("state", state, N), self.learned_state, N)
+        initial = split_state("state", state, self.state_shapes(len(given.x)), self.dtype)
+        (h0, c0), learned = started(initial, self.learned_state, len(given.x))
         random = _ops.NOTHING_RANDOM
         if training and any(self._random):
             self._calls += 1
@@ -99,7 +98,7 @@ class Recurrent(Traceable):
             self.packed(), given.x, h0, c0, given.lengths, resets=given.resets, directions=self.directions,
             time_major=self.time_major, save=save, random=random,
         )  # fmt: skip
-        tape = None if core is None else Tape(self, core, self._versions(), N, T, learned)
+        tape = None if core is None else Tape(self, core, self._versions(), len(y), y.shape[1], learned)
         return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
 
     def __call__(
@@ -128,7 +127,7 @@ class Recurrent(Traceable):
         Returns
         -------
         y : array (N, T, D*H)
-            The last layer's h at every step, of both directions side by side.
+            The last layer's h at every step, of both directions side by side; (N, T, D*P) where h is projected.
         state : array (L*D, N, H), for LSTM a tuple (h, c) of them
             Every layer's state after the last valid step, of the reverse direction after the first step.
 
@@ -219,9 +218,8 @@ class Recurrent(Traceable):
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {type(tape).__name__}")
         tape.require(self, self._versions())
-        width = self.directions * self.hidden_size
-        grad_y = tape.read_gradient(dy, width, self.dtype, time_major=self.time_major)
-        dh, dc = self._split_state("dstate", dstate, tape.sequences)
+        grad_y = tape.read_gradient(dy, self.output_size, self.dtype, time_major=self.time_major)
+        dh, dc = split_state("dstate", dstate, self.state_shapes(tape.sequences), self.dtype)
         scans = self.num_layers * self.directions
         gradients = [gradients_of(self._scan_parameters(index)) for index in range(scans)]
         tape.used = True

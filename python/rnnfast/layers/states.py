@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ Parts = tuple[Array | None, Array | None]
 StateLike = npt.ArrayLike | tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None
 
 
-def split_state(name: str, state: StateLike, shape: tuple[int, int, int], dtype: np.dtype[Any], *, pair: bool) -> Parts:
-    """Return h and c of the shape (L*D, N, H), None where none is given; c only of cells with a ``pair`` of states.
+def split_state(name: str, state: StateLike, shapes: Sequence[tuple[int, int, int]], dtype: np.dtype[Any]) -> Parts:
+    """Return h and c of the shapes (L*D, N, H), None where none is given; c only where there are two ``shapes``.
 
     Raises
     ------
@@ -30,19 +30,19 @@ def split_state(name: str, state: StateLike, shape: tuple[int, int, int], dtype:
     """
     if state is None:
         return None, None
-    if not pair:
+    if len(shapes) == 1:
         if isinstance(state, tuple):
             raise TypeError(f"{name}: one array h is required, got a tuple")
-        return _ops.state_array(name, state, shape, dtype), None
+        return _ops.state_array(name, state, shapes[0], dtype), None
     if not isinstance(state, tuple) or len(state) != 2:
         raise TypeError(f"{name}: a tuple (h, c) is required, got {type(state).__name__}")
     h, c = state
-    return _ops.state_array(f"{name}[0]", h, shape, dtype), _ops.state_array(f"{name}[1]", c, shape, dtype)
+    return _ops.state_array(f"{name}[0]", h, shapes[0], dtype), _ops.state_array(f"{name}[1]", c, shapes[1], dtype)
 
 
-def first_states(value: Array, *, pair: bool) -> dict[str, Parameter]:
-    """Return parameters h0 and, of cells with a ``pair`` of states, c0; each starts as ``value`` (L*D, 1, H)."""
-    return {name: Parameter(value) for name in STARTS[: 1 + pair]}
+def first_states(shapes: Sequence[tuple[int, int, int]], dtype: np.dtype[Any]) -> dict[str, Parameter]:
+    """Return parameters h0 and, where there are two ``shapes`` (L*D, 1, H), c0; zeros."""
+    return {name: Parameter(np.zeros(shape, dtype)) for name, shape in zip(STARTS, shapes, strict=False)}
 
 
 def started(given: Parts, learned: Mapping[str, Parameter], sequences: int) -> tuple[Parts, tuple[str, ...]]:

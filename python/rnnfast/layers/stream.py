@@ -77,7 +77,7 @@ class Stream(_ops.StreamCore):
     True
     """
 
-    __slots__ = ("_block", "_dtype", "_learned", "_pair", "_shape", "_start", "_time_major", "batch_size")
+    __slots__ = ("_block", "_dtype", "_learned", "_shapes", "_start", "_time_major", "batch_size")
 
     def __init__(
         self,
@@ -93,9 +93,8 @@ class Stream(_ops.StreamCore):
         self.batch_size = require_positive("batch_size", batch_size)
         weights = layer.packed()
         around = _alone(layer, self.batch_size) if surroundings is None else surroundings
-        self._shape = (layer.num_layers, self.batch_size, layer.hidden_size)
+        self._shapes = layer.state_shapes(self.batch_size)
         self._dtype = layer.dtype
-        self._pair = layer.has_cell_state
         self._time_major = layer.time_major
         self._block = around.block
         self._learned, _ = started((None, None), layer.learned_state, self.batch_size)
@@ -105,7 +104,7 @@ class Stream(_ops.StreamCore):
         self._write_state(*initial)
 
     def _split(self, name: str, state: StateLike) -> Parts:
-        return split_state(name, state, self._shape, self._dtype, pair=self._pair)
+        return split_state(name, state, self._shapes, self._dtype)
 
     def _from_learned(self, given: Parts) -> Parts:
         h, c = (a if a is not None else b for a, b in zip(given, self._learned, strict=True))
@@ -173,7 +172,7 @@ class Stream(_ops.StreamCore):
         self._write_state(*now)
 
     def __repr__(self) -> str:
-        layers, sequences, units = self._shape
+        layers, sequences, units = self._shapes[-1]
         return f"Stream(num_layers={layers}, batch_size={sequences}, hidden_size={units}, dtype={self._dtype})"
 
 

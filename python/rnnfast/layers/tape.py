@@ -67,17 +67,16 @@ class Tape:
         return given
 
 
-LAYER_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
+LAYER_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph", "weight_hr")
 
 
-def gradients_of(
-    parameters: Sequence[Parameter | None],
-) -> tuple[Array, Array, Array | None, Array | None, Array | None]:
+def gradients_of(parameters: Sequence[Parameter | None]) -> _ops.Gradients:
     """Return the gradients of one layer and direction, in the order of ``LAYER_PARTS``, for the engine to add to."""
-    w, r, b_w, b_r, peepholes = (None if p is None else p.grad for p in parameters)
+    w, r, *others = (None if p is None else p.grad for p in parameters)
     assert w is not None
     assert r is not None
-    return w, r, b_w, b_r, peepholes
+    b_w, b_r, peepholes, projection = others
+    return w, r, b_w, b_r, peepholes, projection
 
 
 class PackCache:
@@ -92,7 +91,8 @@ class PackCache:
     def weights(self, parameters: Callable[[int], Sequence[Parameter | None]], layers: int) -> list[_ops.Weights]:
         """Return the packed weights, given what gives the parameters of one of ``layers``.
 
-        Each direction of a layer counts as one, with (weight_ih, weight_hh, and or None bias_ih, bias_hh, weight_ph).
+        Each direction of a layer counts as one, with (weight_ih, weight_hh, and or None bias_ih, bias_hh, weight_ph,
+        weight_hr).
         """
         now = (Parameter.writes, _ops.isa())
         if now != self._checked:
@@ -108,7 +108,7 @@ class PackCache:
         versions, isa = tuple(p.version for p in parameters if p is not None), _ops.isa()
         if old is not None and old[:2] == (versions, isa):
             return old
-        w, r, b_w, b_r, peepholes = (None if p is None else p.value for p in parameters)
+        w, r, *others = (None if p is None else p.value for p in parameters)
         assert w is not None
         assert r is not None
-        return versions, isa, _ops.pack(self._cell, w, r, b_w, b_r, peepholes)
+        return versions, isa, _ops.pack(self._cell, w, r, *others)

@@ -22,7 +22,7 @@ class Trace:
     """What every unit of every layer did at every step; arrays (N, T, D*H), (T, N, D*H) with ``time_major``.
 
     Of two directions, the columns of the reverse one stand behind those of the first. Past a sequence's length there
-    are zeros.
+    are zeros. Of a projected h there are D*P numbers.
 
     Attributes
     ----------

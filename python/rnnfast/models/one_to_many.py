@@ -92,8 +92,8 @@ class OneToMany(SelfSupervisedModel):
         parts: dict[str, Any] = {"": self.stem, "head": self.head}
         self.context: StateMap | None = None
         if context_size is not None:
-            layers, hidden = config["num_layers"], config["hidden_size"]
-            self.context = StateMap(context_size, self.stem.states, layers, hidden, self.stem.dtype, rng)
+            rnn = self.stem.rnn
+            self.context = StateMap(context_size, rnn.num_layers, rnn.state_sizes, self.stem.dtype, rng)
             parts["context"] = self.context
         self.reader = NextElements(self.stem, found, config["output_size"], config["context_size"])
         super().__init__(config, parts, found, self.stem.dtype)

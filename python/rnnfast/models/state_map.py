@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,27 +18,30 @@ class StateMap(Affine):
     """``state = W v + b`` of vectors v (N, K): all initial states of a stack of layers, learned.
 
     Parameters ``weight (S*L*H, K)``, ``bias (S*L*H,)``; rows are ordered by state (h, then c for an LSTM),
-    layer, unit.
+    layer, unit. ``sizes``: the H of each state; that of a projected h is P.
     """
 
     def __init__(
-        self, features: int, states: int, layers: int, hidden: int, dtype: DType, rng: np.random.Generator
+        self, features: int, layers: int, sizes: Sequence[int], dtype: DType, rng: np.random.Generator
     ) -> None:
-        super().__init__(features, states * layers * hidden, dtype, rng)
-        self.shape = (states, layers, hidden)
+        super().__init__(features, layers * sum(sizes), dtype, rng)
+        self.layers, self.sizes = layers, tuple(sizes)
 
     def start(self, v: Array) -> Any:
         """Return h (L, N, H), or the tuple (h, c)."""
-        states, layers, hidden = self.shape
-        rows = self.forward(v).reshape(len(v), states, layers, hidden)
-        parts = np.ascontiguousarray(rows.transpose(1, 2, 0, 3))
-        return parts[0] if states == 1 else tuple(parts)
+        ends = np.cumsum(self.sizes)[:-1] * self.layers
+        columns = np.split(self.forward(v), ends, axis=1)
+        parts = [
+            np.ascontiguousarray(each.reshape(len(v), self.layers, size).transpose(1, 0, 2))
+            for each, size in zip(columns, self.sizes, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else tuple(parts)
 
     def pull(self, dstate: Any, v: Array) -> None:
         """Add the gradients of weight and bias, given that of the states."""
-        parts = np.stack(dstate) if isinstance(dstate, tuple) else dstate[None]
-        rows = np.ascontiguousarray(parts.transpose(2, 0, 1, 3)).reshape(len(v), self.weight.shape[0])
-        self.backward(rows, v)
+        parts = dstate if isinstance(dstate, tuple) else (dstate,)
+        rows = [part.transpose(1, 0, 2).reshape(len(v), -1) for part in parts]
+        self.backward(np.concatenate(rows, axis=1), v)
 
 
 def as_context(context: npt.ArrayLike | None, size: int | None, count: int, dtype: DType) -> npt.NDArray[Any] | None:

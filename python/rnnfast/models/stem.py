@@ -75,7 +75,7 @@ class Stem(Module):
         )
         self.directions = 2 if bidirectional else 1
         self.states = self.rnn.cell.states if self.custom else 2 if cell == "lstm" else 1
-        self.size = self.directions * hidden_size
+        self.size: int = self.rnn.output_size
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters of both parts under their names."""
@@ -153,4 +153,5 @@ def stem_sizes(tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[
 def rnn_sizes(tensors: Mapping[str, Array], part: str, directions: int) -> dict[str, int]:
     """Read the sizes of the stack of layers whose tensors are called ``part.*``."""
     layers = sum(name.startswith(f"{part}.weight_hh_l") for name in tensors)
-    return {"hidden_size": tensors[f"{part}.weight_hh_l0"].shape[1], "num_layers": layers // directions}
+    units = tensors.get(f"{part}.weight_hr_l0", tensors[f"{part}.weight_hh_l0"]).shape[1]
+    return {"hidden_size": units, "num_layers": layers // directions}

@@ -61,6 +61,8 @@ class Transducer:
         )  # fmt: skip
         self.bridge: Bridge | None = None
         if config["bidirectional"]:
+            if len(set(self.decoder.rnn.state_sizes)) > 1:
+                raise ValueError("cell_options: proj_size=0 is required beside bidirectional=True, got another")
             self.bridge = Bridge(self.encoder.states, config["num_layers"], config["hidden_size"], dtype, rng)
         self.attention: Attention | None = None
         if config["attention"] is not None:

@@ -24,6 +24,7 @@ class Weights:
 
     ``W (G*H, C)``, ``R (G*H, H)``, ``b_ih (G*H,)``, ``b_hh (G*H,)``, and the peepholes ``P`` of an LSTM that has
     them, one row ``(H,)`` for each gate that sees the cell state; by default none.
+    ``S (K, H)``: what an LSTM's h is projected by, by default nothing; R is then ``(G*H, K)``.
     ``mask (N, H)`` multiplies what R reads of the h before (recurrent dropout).
     """
 
@@ -32,13 +33,17 @@ class Weights:
     b_ih: Array
     b_hh: Array
     P: Array = field(default_factory=lambda: np.zeros((0, 1)))
+    S: Array = field(default_factory=lambda: np.zeros((0, 1)))
     mask: Array | float = 1.0
 
     def __add__(self, other: Weights) -> Weights:
         """Sum, tensor by tensor: gradients of several steps add up."""
-        return Weights(
-            self.W + other.W, self.R + other.R, self.b_ih + other.b_ih, self.b_hh + other.b_hh, self.P + other.P
-        )
+        tensors = zip(self.tensors(), other.tensors(), strict=True)
+        return Weights(*(one + another for one, another in tensors))
+
+    def tensors(self) -> State:
+        """``W, R, b_ih, b_hh, P, S``."""
+        return self.W, self.R, self.b_ih, self.b_hh, self.P, self.S
 
 
 Forward = Callable[[Weights, Array, State], tuple[State, State]]
@@ -66,5 +71,5 @@ def inputs(w: Weights, x: Array, h_prev: Array) -> tuple[Array, Array]:
 
 def through_weights(w: Weights, x: Array, h_prev: Array, du: Array, dq: Array) -> tuple[Array, Array, Weights]:
     """Derivative of :func:`inputs`: ``dx``, ``dh_prev`` and the gradients of the weights, summed over N."""
-    grads = Weights(du.T @ x, dq.T @ (h_prev * w.mask), du.sum(0), dq.sum(0), np.zeros_like(w.P))
+    grads = Weights(du.T @ x, dq.T @ (h_prev * w.mask), du.sum(0), dq.sum(0), np.zeros_like(w.P), np.zeros_like(w.S))
     return du @ w.W, (dq @ w.R) * w.mask, grads

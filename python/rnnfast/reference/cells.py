@@ -100,7 +100,7 @@ def gru_before_step_backward(
     da = np.concatenate([da_rz, da_n], axis=1)
     dR = np.concatenate([da_rz.T @ h_prev, da_n.T @ (r * h_prev)])
     dh_prev = dh * z + drh * r + da_rz @ R_rz
-    return da @ w.W, (dh_prev,), Weights(da.T @ x, dR, da.sum(0), da.sum(0), np.zeros_like(w.P))
+    return da @ w.W, (dh_prev,), Weights(da.T @ x, dR, da.sum(0), da.sum(0), np.zeros_like(w.P), np.zeros_like(w.S))
 
 
 DEFAULTS: dict[str, tuple[Spec, ...]] = {"lstm": ("sigmoid", "tanh", "tanh"), "gru": ("sigmoid", "tanh")}

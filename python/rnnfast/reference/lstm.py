@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from rnnfast.reference.activations import Activation
@@ -16,7 +18,7 @@ def lstm_step(
     ``i, f, o = f(u + q)``, ``g = g(u_g + q_g)``, ``c = f c_prev + i g``, ``h = o h(c)``; f is the sigmoid, g and h
     are tanh; G = 4, in the order i, f, g, o. Coupled (Greff et al. 2017): no gate f of its own, ``f = 1 - i``;
     G = 3. With peepholes (Gers and Schmidhuber 2000) the pre-activations of i and f contain ``P_i c_prev`` and
-    ``P_f c_prev``, that of o contains ``P_o c``, unit by unit.
+    ``P_f c_prev``, that of o contains ``P_o c``, unit by unit. With a projection (Sak et al. 2014) ``h = S (o h(c))``.
     """
     h_prev, c_prev = state
     u, q = inputs(w, x, h_prev)
@@ -31,7 +33,8 @@ def lstm_step(
     c = forget * c_prev + i * g(a_g)
     if len(w.P):
         a_o = a_o + w.P[-1] * c
-    return (f(a_o) * h(c), c), (x, h_prev, c_prev, a_i, a_f, a_g, a_o, c)
+    out = f(a_o) * h(c)
+    return (out @ w.S.T if len(w.S) else out, c), (x, h_prev, c_prev, a_i, a_f, a_g, a_o, c)
 
 
 def lstm_step_backward(
@@ -41,6 +44,9 @@ def lstm_step_backward(
     x, h_prev, c_prev, a_i, a_f, a_g, a_o, c = saved
     dh, dc_next = dstate
     i, candidate = f(a_i), g(a_g)
+    dS = dh.T @ (f(a_o) * h(c)) if len(w.S) else np.zeros_like(w.S)
+    if len(w.S):
+        dh = dh @ w.S
     da_o = dh * h(c) * f.derivative(a_o)
     dc = dc_next + dh * f(a_o) * h.derivative(c)
     if len(w.P):
@@ -60,6 +66,5 @@ def lstm_step_backward(
     if len(w.P):
         for (own, _), p in zip(seen[:-1], w.P[:-1], strict=True):
             dc_prev = dc_prev + p * own
-        dP = np.stack([(own * what).sum(0) for own, what in seen])
-        grads = Weights(grads.W, grads.R, grads.b_ih, grads.b_hh, dP)
-    return dx, (dh_prev, dc_prev), grads
+    dP = np.stack([(own * what).sum(0) for own, what in seen]) if len(w.P) else grads.P
+    return dx, (dh_prev, dc_prev), replace(grads, P=dP, S=dS)

@@ -7,33 +7,17 @@ Legend: N sequences, T steps, C inputs, H units, L layers, D directions. Arrays 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast.reference.base import Array, Cell, State, Weights
 from rnnfast.reference.cells import make_cell
+from rnnfast.reference.scan import Bool, Scan, scan_backward, scan_forward
 
-Bool = npt.NDArray[np.bool_]
-PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph")
+PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph", "weight_hr")
 STARTS = ("h0", "c0")
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One direction of one layer: its weights, the order of its steps, and what each step saved.
-
-    ``valid (N, T)``: the step exists. ``cut (N, T)``: the state that enters the step is zero.
-    """
-
-    suffix: str
-    weights: Weights
-    order: Sequence[int]
-    valid: Bool
-    cut: Bool
-    saved: dict[int, State]
 
 
 @dataclass(frozen=True)
@@ -62,6 +46,7 @@ def forward(
     resets: Array | None = None,
     masks: Sequence[Array] | None = None,
     recurrent_masks: Sequence[Array] | None = None,
+    zones: Sequence[Sequence[Array | float]] | None = None,
     **options: Any,
 ) -> tuple[Array, Array | tuple[Array, ...], Tape]:
     """Run a network over ``x``: at every step ``state = f(x(t), state)`` and ``y(t) = h``.
@@ -71,7 +56,9 @@ def forward(
     cell : "rnn", "lstm" or "gru".
     params : PyTorch's names and shapes; ``weight_ih_l{k}[_reverse] (G*H, C or D*H)``, ``weight_hh_... (G*H,
         H)`` and, where there are any, ``bias_ih_... (G*H,)``, ``bias_hh_... (G*H,)``, peepholes ``weight_ph_... (3
-        or 2, H)`` and first states ``h0``, ``c0 (L*D, 1, H)``. They say how many layers and directions there are.
+        or 2, H)``, projections ``weight_hr_... (K, H)``, whose K numbers then take H's place in y, h and
+        ``weight_hh_... (G*H, K)``, and first states ``h0``, ``c0 (L*D, 1, H)``. They say how many layers and
+        directions there are.
     x : (N, T, C).
     state : (L*D, N, H), for the LSTM the pair (h, c); by default h0 and c0, or zero.
     lengths : (N,) integers in 0..T. Past a sequence's length y is zero and the state stays as it is; the
@@ -80,6 +67,8 @@ def forward(
         direction, becomes zero.
     masks : L-1 arrays (N, T, D*H) that multiply the input of the layers 1..L-1 (dropout).
     recurrent_masks : L*D arrays (N, H) that multiply what R reads of h, at every step.
+    zones : L*D tuples, of one entry a state: shares (N, T, H), or one number p, that the state before has in the
+        new one, ``state = zone state_prev + (1 - zone) state`` (zoneout, Krueger et al. 2017; p is its expectation).
     options : what the cell may choose, see :func:`make_cell`.
 
     Returns
@@ -102,7 +91,9 @@ def forward(
     if starts:
         given = tuple(np.repeat(params[name], x.shape[0], axis=1) for name in STARTS[: policy.states])
     dtype = np.result_type(np.float32, x, *given, *params.values())
-    states = _initial(policy, given, (layers * directions, x.shape[0], params["weight_hh_l0"].shape[1]), dtype)
+    hidden = params["weight_hr_l0" if "weight_hr_l0" in params else "weight_hh_l0"].shape[1]
+    sizes = (params["weight_hh_l0"].shape[1], hidden)[: policy.states]
+    states = _initial(policy, given, [(layers * directions, x.shape[0], size) for size in sizes], dtype)
     final: list[State] = []
     scans: list[Scan] = []
     y = np.where(valid[..., None], x, 0).astype(dtype)
@@ -113,7 +104,8 @@ def forward(
         for direction in range(directions):
             mask = 1.0 if recurrent_masks is None else recurrent_masks[len(scans)].astype(dtype)
             scan = _make_scan(params, layer, direction, valid, resets, mask, dtype)
-            out, last = _scan_forward(policy, scan, y, tuple(s[len(scans)] for s in states))
+            scan = scan if zones is None else replace(scan, zones=zones[len(scans)])
+            out, last = scan_forward(policy, scan, y, tuple(s[len(scans)] for s in states))
             scans.append(scan)
             outputs.append(out)
             final.append(last)
@@ -152,10 +144,14 @@ def backward(
     """
     count, last = len(tape.scans), tape.scans[-1]
     hidden, (rows, steps) = last.weights.R.shape[1], last.valid.shape
+    sizes = (hidden, len(last.weights.W) // tape.cell.gates)
     dtype = last.weights.W.dtype
     given = (dstate,) if dstate is None or isinstance(dstate, np.ndarray) else dstate
     given = given + (None,) * (tape.cell.states - len(given))
-    dstates = [np.zeros((count, rows, hidden), dtype) if d is None else np.array(d, dtype) for d in given]
+    dstates = [
+        np.zeros((count, rows, size), dtype) if d is None else np.array(d, dtype)
+        for d, size in zip(given, sizes, strict=False)
+    ]
     if dy is None:
         dy = np.zeros((rows, steps, tape.directions * hidden), dtype)
     dy = np.where(last.valid[..., None], dy, 0)
@@ -166,12 +162,11 @@ def backward(
             index = layer * tape.directions + direction
             scan = tape.scans[index]
             own = dy[..., direction * hidden : (direction + 1) * hidden]
-            dx, first, total = _scan_backward(tape.cell, scan, own, tuple(d[index] for d in dstates))
+            dx, first, total = scan_backward(tape.cell, scan, own, tuple(d[index] for d in dstates))
             parts.append(dx)
             for d, value in zip(dstates, first, strict=True):
                 d[index] = value
-            values = (total.W, total.R, total.b_ih, total.b_hh, total.P)
-            grads |= {name + scan.suffix: value for name, value in zip(PARTS, values, strict=True)}
+            grads |= {name + scan.suffix: value for name, value in zip(PARTS, total.tensors(), strict=True)}
         dy = sum(parts[1:], parts[0])
         if layer and tape.masks is not None:
             dy = dy * tape.masks[layer - 1]
@@ -179,32 +174,6 @@ def backward(
         used = index in tape.starts
         grads[name] = (dstates[index] if used else 0 * dstates[index]).sum(axis=1, keepdims=True)
     return dy, dstates[0] if tape.single_state else tuple(dstates), {name: grads[name] for name in tape.names}
-
-
-def _scan_forward(cell: Cell, scan: Scan, x: Array, state: State) -> tuple[Array, State]:
-    y = np.zeros((*x.shape[:2], scan.weights.R.shape[1]), x.dtype)
-    for t in scan.order:
-        valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
-        entering = tuple(np.where(cut, 0, s) for s in state)
-        result, scan.saved[t] = cell.step(scan.weights, x[:, t], entering)
-        state = tuple(np.where(valid, new, old) for new, old in zip(result, state, strict=True))
-        y[:, t] = np.where(valid, result[0], 0)
-    return y, state
-
-
-def _scan_backward(cell: Cell, scan: Scan, dy: Array, dstate: State) -> tuple[Array, State, Weights]:
-    w = scan.weights
-    dx = np.zeros((*dy.shape[:2], w.W.shape[1]), dy.dtype)
-    total = Weights(*(np.zeros_like(part) for part in (w.W, w.R, w.b_ih, w.b_hh, w.P)))
-    for t in reversed(scan.order):
-        valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
-        dresult = tuple(np.where(valid, d, 0) for d in dstate)
-        dresult = (dresult[0] + dy[:, t], *dresult[1:])
-        dx[:, t], dentering, grads = cell.step_backward(w, scan.saved[t], dresult)
-        before = tuple(np.where(cut, 0, d) for d in dentering)
-        dstate = tuple(np.where(valid, new, old) for new, old in zip(before, dstate, strict=True))
-        total = total + grads
-    return dx, dstate, total
 
 
 def _valid(lengths: Sequence[int] | Array | None, rows: int, steps: int) -> Bool:
@@ -222,12 +191,12 @@ def _structure(params: Mapping[str, Array]) -> tuple[int, int]:
     return layers, 2 if "weight_hh_l0_reverse" in params else 1
 
 
-def _initial(cell: Cell, given: State, shape: tuple[int, ...], dtype: np.dtype[Any]) -> State:
+def _initial(cell: Cell, given: State, shapes: list[tuple[int, ...]], dtype: np.dtype[Any]) -> State:
     if not given:
-        return tuple(np.zeros(shape, dtype) for _ in range(cell.states))
-    if len(given) != cell.states or any(np.shape(part) != shape for part in given):
+        return tuple(np.zeros(shape, dtype) for shape in shapes)
+    if len(given) != cell.states or [np.shape(part) for part in given] != shapes:
         got = [np.shape(part) for part in given]
-        raise ValueError(f"state: {cell.states} of shape {shape} (L*D, N, H) required, got {got}")
+        raise ValueError(f"state: {cell.states} of shape {shapes[-1]} (L*D, N, H) required, got {got}")
     return tuple(np.asarray(part, dtype) for part in given)
 
 
@@ -242,8 +211,10 @@ def _make_scan(
 ) -> Scan:
     suffix = f"_l{layer}" + ("_reverse" if direction else "")
     W, R = (params[name + suffix].astype(dtype) for name in PARTS[:2])
-    none = (np.zeros(len(W)), np.zeros(len(W)), np.zeros((0, R.shape[1])))
-    b_ih, b_hh, P = (params.get(name + suffix, zero).astype(dtype) for name, zero in zip(PARTS[2:], none, strict=True))
+    none = (np.zeros(len(W)), np.zeros(len(W)), np.zeros((0, 1)), np.zeros((0, 1)))
+    b_ih, b_hh, P, S = (
+        params.get(name + suffix, zero).astype(dtype) for name, zero in zip(PARTS[2:], none, strict=True)
+    )
     steps = range(valid.shape[1])
     cut = np.pad(resets[:, 1:], ((0, 0), (0, 1))) if direction else resets
-    return Scan(suffix, Weights(W, R, b_ih, b_hh, P, mask), steps[::-1] if direction else steps, valid, cut, {})
+    return Scan(suffix, Weights(W, R, b_ih, b_hh, P, S, mask), steps[::-1] if direction else steps, valid, cut, {})

@@ -1,0 +1,74 @@
+"""One direction of one layer over all steps, and its derivative.
+
+Legend: N sequences, T steps, C inputs, H units. Arrays are ``(N, T, C)``, states ``(N, H)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast.reference.base import Array, Cell, State, Weights
+
+Bool = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One direction of one layer: its weights, the order of its steps, and what each step saved.
+
+    ``valid (N, T)``: the step exists. ``cut (N, T)``: the state that enters the step is zero. ``zones``: the shares (N,
+    T, H) or numbers that the states before have in the new ones.
+    """
+
+    suffix: str
+    weights: Weights
+    order: Sequence[int]
+    valid: Bool
+    cut: Bool
+    saved: dict[int, State]
+    zones: Sequence[Array | float] = ()
+
+    def zone(self, t: int, state: int) -> Array | float:
+        """The share of one state at step t, (N, H) or a number."""
+        share = self.zones[state]
+        return share[:, t] if isinstance(share, np.ndarray) else share
+
+
+def scan_forward(cell: Cell, scan: Scan, x: Array, state: State) -> tuple[Array, State]:
+    """Take all steps: y and the last state."""
+    y = np.zeros((*x.shape[:2], scan.weights.R.shape[1]), x.dtype)
+    for t in scan.order:
+        valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
+        entering = tuple(np.where(cut, 0, s) for s in state)
+        result, scan.saved[t] = cell.step(scan.weights, x[:, t], entering)
+        if scan.zones:
+            mixed = [(scan.zone(t, i), new, old) for i, (new, old) in enumerate(zip(result, entering, strict=True))]
+            result = tuple(z * old + (1 - z) * new for z, new, old in mixed)
+        state = tuple(np.where(valid, new, old) for new, old in zip(result, state, strict=True))
+        y[:, t] = np.where(valid, result[0], 0)
+    return y, state
+
+
+def scan_backward(cell: Cell, scan: Scan, dy: Array, dstate: State) -> tuple[Array, State, Weights]:
+    """Go back through all steps: dx, the gradient of the first state, and the sum of the weights'."""
+    w = scan.weights
+    dx = np.zeros((*dy.shape[:2], w.W.shape[1]), dy.dtype)
+    total = Weights(*(np.zeros_like(part) for part in w.tensors()))
+    for t in reversed(scan.order):
+        valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
+        dresult = tuple(np.where(valid, d, 0) for d in dstate)
+        dresult = (dresult[0] + dy[:, t], *dresult[1:])
+        dnew = tuple((1 - scan.zone(t, i)) * d for i, d in enumerate(dresult)) if scan.zones else dresult
+        dx[:, t], dentering, grads = cell.step_backward(w, scan.saved[t], dnew)
+        if scan.zones:
+            dentering = tuple(
+                d + scan.zone(t, i) * own for i, (d, own) in enumerate(zip(dentering, dresult, strict=True))
+            )
+        before = tuple(np.where(cut, 0, d) for d in dentering)
+        dstate = tuple(np.where(valid, new, old) for new, old in zip(before, dstate, strict=True))
+        total = total + grads
+    return dx, dstate, total
