@@ -1,7 +1,7 @@
 """What the compiler made of the kernels: the inner loops of the products stay in registers, and nothing calls libm.
 
 The loops looked at are the innermost ones with packed multiply-adds in the functions named in PRODUCTS, but for those
-that divide or call: there an activation runs.
+that divide, call or branch: there an activation runs. A product knows neither.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def product_loops(listing: str) -> Iterator[tuple[str, list[str]]]:
     for name, body in functions(listing):
         if kernel_name(name) in PRODUCTS | LIVE:
             for loop in inner_loops(body):
-                activation = any(text.startswith(("vdiv", "call")) for text in loop)
+                branches = sum(text.startswith("j") for text in loop) > 1
+                activation = branches or any(text.startswith(("vdiv", "call")) for text in loop)
                 if not activation and any(PACKED_FMA.match(text) for text in loop):
                     yield name, loop
 
