@@ -64,6 +64,7 @@ constexpr std::int64_t kPollEveryMs = 50;
 // Calls that slept away so much of their time at barriers, taken together, lacked a core: the next ones do without a
 // team for a while. Judged are a few calls at least, later ones more than earlier ones.
 constexpr double kContention = 0.3;
+constexpr double kNsToWake = 200000;  // a member that was asleep when the call came is not one without a core
 constexpr int kFewestCalls = 3, kManyCalls = 50;
 constexpr double kMemory = 0.9;
 constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{100};
@@ -141,7 +142,8 @@ class Pool {
   void look_back(std::int64_t slept_ns, std::int64_t lasted_ns) {
     static const int processors = available_processors();
     if (pausing_) pausing_ = false, judged_ = 0, slept_ = lasted_ = 0;
-    slept_ = kMemory * slept_ + static_cast<double>(slept_ns);
+    const double allowed = kNsToWake * (size_ - 1);
+    slept_ = kMemory * slept_ + std::max(0.0, static_cast<double>(slept_ns) - allowed);
     lasted_ = kMemory * lasted_ + static_cast<double>(size_ - 1) * static_cast<double>(lasted_ns);
     if (++judged_ < kFewestCalls || size_ > processors) return;
     if (slept_ > kContention * lasted_) {
