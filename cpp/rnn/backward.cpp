@@ -200,7 +200,7 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
       first_zone_row_ = begin;
     }
     member.wait();
-    if (stop_) return link.publish(1);  // wakes who waits
+    if (stop_) return link.give_up();
     if (again_) again_->rebuild(chunks_.count() - 1 - i, y_, u_, aux_, member);
     if (zones_.random()) {
       const Range mine = share(end - begin, member.size, member.rank);

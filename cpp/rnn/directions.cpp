@@ -7,7 +7,6 @@ namespace rnnfast {
 namespace {
 
 constexpr double kNsPerPart = 1000;  // waiting for each other
-constexpr double kWorthATeam = 0.9;
 
 }  // namespace
 

@@ -198,7 +198,7 @@ void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& membe
 
 template <class Real>
 void ForwardScan<Real>::run_chunk(Index s0, Index s1, const Member& member) {
-  if (schedule_.split == Split::kHidden && schedule_.threads > 1)
+  if (shares_units())
     run_hidden_chunk(s0, s1, member);
   else
     for (Index part = member.rank; part < parts_.count(); part += member.size) run_batch_chunk(s0, s1, part);
@@ -222,7 +222,7 @@ void ForwardScan<Real>::copy_states(Range sequences) const {
 
 template <class Real>
 void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Link& link) {
-  const bool hidden = schedule_.split == Split::kHidden && schedule_.threads > 1;
+  const bool hidden = shares_units();
   for (Index i = 0; i < chunks_.count(); ++i) {
     const auto [s0, s1] = chunks_.steps(i, dt_);
     link.await(s1, interrupt);
@@ -232,7 +232,7 @@ void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Li
     }
     if (hidden) member.wait();
     if (hidden ? stop_ : interrupt.stopped()) {
-      link.publish(1);  // wakes who waits
+      link.give_up();
       break;
     }
     run_chunk(s0, s1, member);

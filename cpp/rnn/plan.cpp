@@ -142,7 +142,6 @@ constexpr double kBytesPerNsL1 = 190, kBytesPerNsL2 = 115, kBytesPerNsL3 = 40;  
 constexpr double kL1Bytes = 24 << 10, kL2Bytes = 1 << 20;
 constexpr double kNsPerGate = 0.35;    // activation of one unit of one row
 constexpr double kNsPerBarrier = 200;  // and the state travels to the other cores
-constexpr double kNsPerRegion = 3000;  // of many steps
 constexpr double kNsPerCall = 600;     // a region of one step, by a team that is awake
 constexpr double kNsPerWake = 100000;  // by one that is asleep, on a machine with other work
 constexpr double kNsPerStage = 25;
@@ -177,7 +176,7 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   const double hidden =
       kNsPerRegion + steps * (input / p + step_ns(rows, units, h, cell, size) + cell.stages * kNsPerBarrier);
   Schedule schedule{Split::kBatch, 1, 1, serial};
-  if (threads > 1 && std::min(batch, hidden) < 0.9 * serial)
+  if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
   const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
   schedule.chunk = std::max(training ? kRowBlock : kChunkRows, by_bytes);
@@ -201,7 +200,7 @@ void StepCost::add(const CellSpec& cell, Index C, Index H) {
 }
 
 Schedule StepCost::schedule(bool awake) const {
-  if (threads_ > 1 && std::min(batch_, hidden_) + (awake ? kNsPerCall : kNsPerWake) < 0.9 * alone_)
+  if (threads_ > 1 && std::min(batch_, hidden_) + (awake ? kNsPerCall : kNsPerWake) < kWorthATeam * alone_)
     return {hidden_ < batch_ ? Split::kHidden : Split::kBatch, threads_, 1};
   return {Split::kBatch, 1, 1};
 }

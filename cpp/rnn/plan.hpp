@@ -92,6 +92,9 @@ class Chunks {
 
 // How a layer's steps are shared: parts of the batch without barriers, or parts of the hidden units with one a stage.
 enum class Split { kBatch, kHidden };
+// A team must save this much to be worth its while, and takes so long to begin and end.
+constexpr double kWorthATeam = 0.9, kNsPerRegion = 3000;
+
 struct Schedule {
   Split split;
   int threads;

@@ -33,6 +33,17 @@ Wavefront wavefront_of(const Stack<Real>& stack, Index D, const Plan& plan, int 
   return {sizes, plan, sizeof(Real), threads, training};
 }
 
+// The next layer in the order of computation: by a thread of its own in a wavefront, else by the whole team.
+template <class Real>
+Directions& add_layer(std::deque<Directions>& layers, const Wavefront& wave, Index D, const Plan& plan,
+                      const Weights<Real>& weights, int threads, bool training) {
+  const bool at_once = wave.threads() > 1;
+  layers.emplace_back(D, plan, weights.spec(), weights.arrays.C, weights.arrays.H, sizeof(Real), at_once ? 1 : threads,
+                      training);
+  if (at_once) layers.back().limit_chunk(wave.chunk());
+  return layers.back();
+}
+
 }  // namespace
 
 template <class Real>
@@ -48,19 +59,17 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   int threads = wave.threads();
   for (Index layer = 0; layer < L; ++layer) {
     const Weights<Real>& weights = *call.layers[at(layer * D)];
-    const Index C = weights.arrays.C, H = weights.arrays.H, P = weights.arrays.P;
+    const Index P = weights.arrays.P;
     View<Real> y = call.y;
     if (layer + 1 < L) {
       Buffer<Real>& buffer = training ? (*call.saved)[at(layer * D)].y : between[at(layer) % between.size()];
       if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), D * P));
       y = rows_view(buffer.data(), D * P);
     }
-    const int each = wave.threads() > 1 ? 1 : call.threads;
-    layers.emplace_back(D, call.plan, weights.spec(), C, H, sizeof(Real), each, training);
-    if (wave.threads() > 1) layers.back().limit_chunk(wave.chunk());
-    threads = std::max(threads, layers.back().threads());
+    const Directions& shared = add_layer(layers, wave, D, call.plan, weights, call.threads, training);
+    threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
-      scans.emplace_back(call, layer * D + direction, layers.back().schedule(direction), x, columns(y, direction * P));
+      scans.emplace_back(call, layer * D + direction, shared.schedule(direction), x, columns(y, direction * P));
     x = read_only(y);
   }
   const Index width = D * call.layers.back()->arrays.P;
@@ -91,7 +100,7 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
   int threads = wave.threads();
   for (Index layer = L - 1; layer >= 0; --layer) {
     const Weights<Real>& weights = *call.layers[at(layer * D)];
-    const Index C = weights.arrays.C, H = weights.arrays.H;
+    const Index C = weights.arrays.C;
     if (layer + 1 < L) views.y = views.x, views.dy = read_only(views.dx);
     views.x = layer > 0 ? rows_view<const Real>(call.saved[at((layer - 1) * D)].y.data(), C) : call.x;
     views.dx = call.dx;
@@ -100,11 +109,10 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
       if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), C));
       views.dx = rows_view(buffer.data(), C);
     }
-    layers.emplace_back(D, call.plan, weights.spec(), C, H, sizeof(Real), wave.threads() > 1 ? 1 : call.threads, true);
-    if (wave.threads() > 1) layers.back().limit_chunk(wave.chunk());
-    threads = std::max(threads, layers.back().threads());
+    const Directions& shared = add_layer(layers, wave, D, call.plan, weights, call.threads, true);
+    threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
-      scans.emplace_back(call, layer * D + direction, layers.back().schedule(direction), views);
+      scans.emplace_back(call, layer * D + direction, shared.schedule(direction), views);
   }
   run_team(threads, [&](const Member& member) {
     if (call.dx.data != nullptr)

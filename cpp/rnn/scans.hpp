@@ -34,6 +34,7 @@ class ForwardScan {
     View<Real> u, zones;
   };
 
+  bool shares_units() const { return schedule_.split == Split::kHidden && schedule_.threads > 1; }
   void run_chunk(Index s0, Index s1, const Member& member);
   Real* start_of(Index i, Index n) const { return saved_->starts.data() + ((i - 1) * N_ + n) * H_; }
   void keep_start(Index i, const Member& member) const;

@@ -9,8 +9,6 @@ namespace {
 constexpr Index kFewestRows = 16;  // of a chunk: with fewer, input products would read W more often than they use it
 constexpr Index kMostRows = 96;    // those who wait need not fall asleep
 constexpr Index kChunks = 16;      // the last layer begins so much later than the first one
-constexpr double kWorthATeam = 0.9;
-constexpr double kNsPerRegion = 3000;
 
 }  // namespace
 
@@ -33,17 +31,18 @@ Wavefront::Wavefront(const std::vector<LayerSize>& layers, const Plan& plan, Ind
   if (members < 2 || plan.rows() == 0) return;
   chunk_ = std::min(std::max(plan.rows() / kChunks, kFewestRows), kMostRows);
   std::vector<double> load(static_cast<std::size_t>(members));
-  double in_turn = 0, first = 0;
+  double in_turn = 0, before_last = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto ns = [&](int own) {
       return make_schedule(plan, *layers[i].cell, layers[i].C, layers[i].H, bytes, own, training).ns;
     };
+    const double alone = ns(1);
     in_turn += ns(threads);
-    load[i % load.size()] += ns(1);
-    if (i + 1 < layers.size()) first += ns(1);
+    load[i % load.size()] += alone;
+    if (i + 1 < layers.size()) before_last += alone;
   }
   const double chunks = std::max(1.0, static_cast<double>(plan.rows()) / static_cast<double>(chunk_));
-  const double at_once = *std::max_element(load.begin(), load.end()) + first / chunks + kNsPerRegion;
+  const double at_once = *std::max_element(load.begin(), load.end()) + before_last / chunks + kNsPerRegion;
   if (at_once >= kWorthATeam * in_turn) return;
   threads_ = members;
   done_ = std::make_unique<Phase[]>(layers.size());

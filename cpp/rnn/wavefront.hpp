@@ -15,7 +15,8 @@ struct Link {
 
   // Returns when the source has finished so many steps, or the call was stopped.
   void await(Index steps, const Interrupt& interrupt) const;
-  void publish(Index steps) const;  // so many more
+  void publish(Index steps) const;      // so many more
+  void give_up() const { publish(1); }  // the call was stopped: wakes who waits
 };
 
 struct LayerSize {

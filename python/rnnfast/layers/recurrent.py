@@ -88,8 +88,8 @@ class Recurrent(Traceable):
         return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
 
     def _run(self, given: Inputs, state: StateLike, *, save: str, training: bool) -> tuple[Array, State, Tape | None]:
-        initial = split_state("state", state, self.state_shapes(len(given.x)), self.dtype)
-        (h0, c0), learned = started(initial, self.learned_state, len(given.x))
+        shapes = () if state is None else self.state_shapes(len(given.x))
+        (h0, c0), learned = started(split_state("state", state, shapes, self.dtype), self.learned_state, len(given.x))
         random = _ops.NOTHING_RANDOM
         if training and any(self._random):
             self._calls += 1
