@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import chart, gemm, machine, panels, report, variants
+from bench import chart, gemm, machine, panels, report, structure, variants
 from bench.peers import RIVALS
 from bench.process import PeerMissing, Worker
 from bench.run import Record, Settings, run
@@ -17,7 +17,7 @@ from bench.shapes import CELLS, GROUPS, MODES, Case, cases
 
 QUICK = Settings(rounds=3, seconds=0.04, attempts=2)
 PYTHON_VARIABLE = "RNNFAST_BENCH_PYTHON"
-ALL_GROUPS = (*GROUPS, "gemm", "variants")
+ALL_GROUPS = (*GROUPS, "gemm", "variants", "structure")
 DEFAULT_RIVALS = ("torch", "onnxruntime", "openvino", "jax", "numpy")
 
 
@@ -139,6 +139,14 @@ def measure_variants(threads: Sequence[int], settings: Settings, *, quick: bool)
     print(variants.closing(records))
 
 
+def measure_structure(threads: Sequence[int], settings: Settings) -> None:
+    """Run and print the table of ragged, reset, parallel and computed-again sequences."""
+    print(structure.header(), flush=True)
+    for count in threads:
+        for record in structure.run(threads=count, rounds=settings.rounds, seconds=settings.seconds):
+            print(structure.line(record), flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     options = parser().parse_args(arguments)
@@ -161,6 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     products = measure_products(options.threads, settings, quick=options.quick) if gemms else []
     if "variants" in options.groups and options.shapes is None:
         measure_variants(options.threads, settings, quick=options.quick)
+    if "structure" in options.groups and options.shapes is None and not options.quick:
+        measure_structure(options.threads, settings)
     document = report.document(records, products, settings, facts)
     if options.json:
         options.json.write_text(json.dumps(document, indent=1) + "\n")

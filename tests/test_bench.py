@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import chart, gemm, markdown, report, variants
+import rnnfast as rf
+from bench import chart, gemm, markdown, report, structure, variants
 from bench.__main__ import PYTHON_VARIABLE, available, parser, settings_of
 from bench.blas import Products
 from bench.limits import Constants, least_seconds, measure_constants, typical
@@ -272,6 +273,14 @@ def test_products_are_checked_and_timed() -> None:
     record = gemm.measure((13, 70, 5), threads=2, rounds=2)
     assert record.best >= record.typical > 0.0
     assert record.of_fma > 0.0
+
+
+def test_structure_is_timed_in_both_modes() -> None:
+    layer, x = rf.RNN(2, 3), np.zeros((1, 4, 2), np.float32)
+    sides = structure.Side(layer, x, 2, {"lengths": np.array([3])}), structure.Side(layer, x, 1, {})
+    assert all(structure.ratio(sides, mode, rounds=1, seconds=0) > 0 for mode in ("infer", "train"))
+    names = {name for name, *_ in structure.comparisons(2)} - {name for name, *_ in structure.comparisons(1)}
+    assert names == {"both directions, 2 threads / 1", "two layers, 2 threads / 1"}
 
 
 @pytest.mark.parametrize("variant", variants.VARIANTS, ids=lambda v: f"{v.layer} {v.name}")

@@ -1,5 +1,9 @@
 #include "probe.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 
 namespace rnnfast {
@@ -43,7 +47,64 @@ double team_rate(int threads, const Measure& measure) {
   return sum;
 }
 
+constexpr int kTries = 6, kMostIsas = 8;
+constexpr Index kFewRounds = 256, kL2Numbers = 48 << 10;
+// Between the slowest and the fastest core in use: beyond them the measurement is wrong, not the core.
+constexpr double kLeastRate = 8, kMostRate = 512;
+constexpr double kL1Bytes = 32 << 10, kL2Bytes = 1 << 20;  // where the system does not say
+
+// The most of `work` units that one of a few calls did in a nanosecond.
+template <class Call>
+double best_rate(double work, const Call& call) {
+  double best = 0;
+  for (int i = 0; i < kTries; ++i) {
+    const double start = now();
+    call();
+    best = std::max(best, work / (1e9 * std::max(1e-9, now() - start)));
+  }
+  return best;
+}
+
+double measure_flops() {
+  const Probes<float>& probes = kernels<float>().probes;
+  volatile float sink = 0;
+  const double work = static_cast<double>(kFewRounds * probes.fma_flops);
+  return std::clamp(best_rate(work, [&] { sink = probes.fma(kFewRounds); }), kLeastRate, kMostRate);
+}
+
+double measure_l2() {
+  const Probes<float>& probes = kernels<float>().probes;
+  volatile float sink = 0;
+  const Index n = kL2Numbers / probes.read_grain * probes.read_grain;
+  const Buffer<float> block = Buffer<float>::zeros(n);
+  const double work = static_cast<double>(n) * sizeof(float);
+  return std::clamp(best_rate(work, [&] { sink = probes.read(block.data(), n); }), kLeastRate, kMostRate);
+}
+
+#if defined(_SC_LEVEL1_DCACHE_SIZE)
+double cache_bytes(int name, double otherwise) {
+  const long bytes = sysconf(name);
+  return bytes > 0 ? static_cast<double>(bytes) : otherwise;
+}
+#endif
+
 }  // namespace
+
+Core this_core() {
+  // Two threads may measure at the same time; a lock could be held while a child is forked.
+  static std::atomic<double> flops[kMostIsas], l2_rate[kMostIsas];
+#if defined(_SC_LEVEL1_DCACHE_SIZE)
+  static const double l1 = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, kL1Bytes),
+                      l2 = cache_bytes(_SC_LEVEL2_CACHE_SIZE, kL2Bytes);
+#else
+  static const double l1 = kL1Bytes, l2 = kL2Bytes;
+#endif
+  std::size_t isa = 0;
+  while (isa_registry()[isa].table != &kernel_table()) ++isa;
+  if (flops[isa].load() == 0) flops[isa] = measure_flops();
+  if (l2_rate[isa].load() == 0) l2_rate[isa] = measure_l2();
+  return {flops[isa], l2_rate[isa], l1, l2};
+}
 
 double measure_clock(double seconds) {
   std::uint64_t sum = 0, one = 1;

@@ -6,6 +6,15 @@
 
 namespace rnnfast {
 
+// One core: float32 operations of multiply-adds and bytes read from L2 in a nanosecond, and its caches' bytes.
+struct Core {
+  double flops, l2_rate, l1_bytes, l2_bytes;
+};
+
+// Rates are measured when first asked for, in some 0.2 ms, once for a process and instruction set: the best of a few
+// tries, so that a core taken away meanwhile changes nothing.
+Core this_core();
+
 // Hertz of the calling thread's core, from a chain of additions that take a cycle each.
 double measure_clock(double seconds);
 

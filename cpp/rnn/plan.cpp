@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "../cpu/probe.hpp"
+
 namespace rnnfast {
 
 namespace {
@@ -136,29 +138,38 @@ Chunks::Chunks(const Plan& plan, Index rows) : bounds_{0} {
 
 namespace {
 
-// Rough constants of today's cores; only their ratios decide, and only near a draw.
-constexpr double kFlopsPerNs = 110;                                             // one core
-constexpr double kBytesPerNsL1 = 190, kBytesPerNsL2 = 115, kBytesPerNsL3 = 40;  // weights read once a step
-constexpr double kL1Bytes = 24 << 10, kL2Bytes = 1 << 20;
-constexpr double kNsPerGate = 0.35;    // activation of one unit of one row
-constexpr double kNsPerBarrier = 200;  // and the state travels to the other cores
-constexpr double kNsPerCall = 600;     // a region of one step, by a team that is awake
-constexpr double kNsPerWake = 100000;  // by one that is asleep, on a machine with other work
+// Beside what is known of a core, ratios that hold roughly on all of them; they decide only near a draw.
+constexpr double kL1OverL2 = 1.8, kL3OverL2 = 0.4;  // bytes a ns
+constexpr double kUsable = 0.75;                    // of a cache, for weights read once a step
+constexpr double kFlopsPerGate = 45;                // the activation of one unit of one row takes as long as these
+constexpr double kNsPerVector = 5;                  // what a cell does beside, for a vector of a row's units
+constexpr double kNsPerBarrier = 200;               // and the state travels to the other cores
+constexpr double kNsPerCall = 600;                  // a region of one step, by a team that is awake
+constexpr double kNsPerWake = 100000;               // by one that is asleep, on a machine with other work
 constexpr double kNsPerStage = 25;
 constexpr Index kChunkBytes = 1 << 18;  // of a thread's input products: they stay in L2 until they are used
 constexpr Index kChunkRows = 96;        // below this, streaming W costs more than computing with it
 
+constexpr double kVectorBytes = 64;
+
+// Operations of multiply-adds a ns; of doubles half as many.
+double flops_per_ns(const Core& core, double bytes) { return core.flops * sizeof(float) / bytes; }
+
 // K: inner dimension of the products, H, or C + H where the input's is made in the step.
 double step_ns(double rows, double units, double K, const CellSpec& cell, double bytes) {
-  const double weights = bytes * cell.gates * K * units;
-  const double compute = 2 * cell.gates * K * units * rows / kFlopsPerNs;
-  const double rate = weights > kL2Bytes ? kBytesPerNsL3 : weights > kL1Bytes ? kBytesPerNsL2 : kBytesPerNsL1;
-  return std::max(compute, weights / rate) + kNsPerGate * cell.gates * units * rows + kNsPerStage;
+  const Core core = this_core();
+  const double flops = flops_per_ns(core, bytes), vectors = std::ceil(units * bytes / kVectorBytes);
+  const double columns = cell.gates * vectors * kVectorBytes / bytes, weights = bytes * K * columns;
+  const double nearer = weights > kUsable * core.l2_bytes   ? kL3OverL2
+                        : weights > kUsable * core.l1_bytes ? 1
+                                                            : kL1OverL2;
+  const double products = std::max(2 * K * columns * rows / flops, weights / (nearer * core.l2_rate));
+  return products + kFlopsPerGate / flops * columns * rows + kNsPerVector * vectors * rows + kNsPerStage;
 }
 
 // Units of the thread that has most, where panels of 64 bytes are shared out.
 double largest_share(double units, double threads, double bytes) {
-  const double panel = 64 / bytes;
+  const double panel = kVectorBytes / bytes;
   return std::min(units, panel * std::ceil(std::ceil(units / panel) / threads));
 }
 
@@ -168,8 +179,8 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
                        bool training) {
   const double steps = static_cast<double>(std::max<Index>(plan.steps(), 1));
   const double rows = static_cast<double>(plan.rows()) / steps, h = static_cast<double>(H), p = threads;
-  const double input = 2.0 * cell.gates * static_cast<double>(C) * h * rows / kFlopsPerNs;
   const double size = static_cast<double>(bytes);
+  const double input = 2.0 * cell.gates * static_cast<double>(C) * h * rows / flops_per_ns(this_core(), size);
   const double serial = steps * (input + step_ns(rows, h, h, cell, size));
   const double batch = kNsPerRegion + steps * (input / p + step_ns(std::ceil(rows / p), h, h, cell, size));
   const double units = largest_share(h, p, size);
