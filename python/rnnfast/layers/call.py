@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,8 @@ Array = npt.NDArray[Any]
 Sequences = npt.ArrayLike | list[Any] | tuple[Any, ...]
 
 
-class Inputs(NamedTuple):
-    """x (N, T, C), lengths int64 (N,) and resets uint8 (N, T), the latter two None where there are none."""
-
-    x: Array
-    lengths: Array | None
-    resets: Array | None
+Inputs: TypeAlias = tuple[Array, Array | None, Array | None]
+"""x (N, T, C), lengths int64 (N,) and resets uint8 (N, T), the latter two None where there are none."""
 
 
 def read_inputs(
@@ -44,10 +40,10 @@ def read_inputs(
             raise ValueError("lengths: none are accepted beside a list of arrays, which has its own")
         batch, own = _ops.pad(x, width, dtype)
         N, T = batch.shape[:2]
-        return Inputs(batch, own, _ops.resets_array(resets, N, T, own=own, time_major=False))
+        return batch, own, _ops.resets_array(resets, N, T, own=own, time_major=False)
     batch = _ops.sequences("x", x, width, dtype, time_major=time_major)
     if lengths is None and resets is None:
-        return Inputs(batch, None, None)
+        return batch, None, None
     N, T = batch.shape[:2]
     starts = _ops.resets_array(resets, N, T, own=None, time_major=time_major)
-    return Inputs(batch, _ops.lengths_array(lengths, N, T), starts)
+    return batch, _ops.lengths_array(lengths, N, T), starts

@@ -164,8 +164,8 @@ class CustomLayer(Module):
         self, x: Sequences, state: Any, lengths: Any, resets: Any, *, keep: bool, dropping: bool
     ) -> tuple[list[Array], list[Array], Tape]:
         given = read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
-        N, T = given.x.shape[:2]
-        states, kept, found = self._states("state", state, N), Kept([], []), [given.x]
+        N, T = given[0].shape[:2]
+        states, kept, found = self._states("state", state, N), Kept([], []), [given[0]]
         steps = [list(steps_of(given, direction)) for direction in range(self.directions)]
         for layer in range(self.num_layers):
             below = found[-1]

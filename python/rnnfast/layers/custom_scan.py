@@ -100,9 +100,10 @@ class Kept:
 
 def steps_of(given: Inputs, direction: int) -> Iterator[tuple[int, Array, Array]]:
     """Yield the steps that exist, in the order of the direction."""
-    N, T = given.x.shape[:2]
-    lengths = np.full(N, T) if given.lengths is None else given.lengths
-    resets = np.zeros((N, T), bool) if given.resets is None else given.resets.astype(bool)
+    x, lengths, resets = given
+    N, T = x.shape[:2]
+    lengths = np.full(N, T) if lengths is None else lengths
+    resets = np.zeros((N, T), bool) if resets is None else resets.astype(bool)
     if direction:
         resets = np.pad(resets[:, 1:], ((0, 0), (0, 1))) & (np.arange(T) + 1 < lengths[:, None])
     for t in reversed(range(T)) if direction else range(T):

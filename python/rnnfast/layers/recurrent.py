@@ -88,14 +88,18 @@ class Recurrent(Traceable):
         return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
 
     def _run(self, given: Inputs, state: StateLike, *, save: str, training: bool) -> tuple[Array, State, Tape | None]:
-        shapes = () if state is None else self.state_shapes(len(given.x))
-        (h0, c0), learned = started(split_state("state", state, shapes, self.dtype), self.learned_state, len(given.x))
+        x, lengths, resets = given
+        shapes = () if state is None else self.state_shapes(len(x))
+        h0, c0 = split_state("state", state, shapes, self.dtype)
+        learned: tuple[str, ...] = ()
+        if self.learned_state:
+            (h0, c0), learned = started((h0, c0), self.learned_state, len(x))
         random = _ops.NOTHING_RANDOM
         if training and any(self._random):
             self._calls += 1
             random = (self._random, self._dropout_seed, self._calls)
         y, h, c, core = _ops.rnn_forward(
-            self.packed(), given.x, h0, c0, given.lengths, resets=given.resets, directions=self.directions,
+            self.packed(), x, h0, c0, lengths, resets=resets, directions=self.directions,
             time_major=self.time_major, save=save, random=random,
         )  # fmt: skip
         tape = None if core is None else Tape(self, core, self._versions(), len(y), y.shape[1], learned)

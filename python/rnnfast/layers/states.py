@@ -46,9 +46,7 @@ def first_states(shapes: Sequence[tuple[int, int, int]], dtype: np.dtype[Any]) -
 
 
 def started(given: Parts, learned: Mapping[str, Parameter], sequences: int) -> tuple[Parts, tuple[str, ...]]:
-    """Replace what is not given by the learned h0 and c0 (L*D, 1, H), where there are any; return their names too."""
-    if not learned:
-        return given, ()
+    """Replace what is not given by the learned h0 and c0 (L*D, 1, H); return their names too."""
     names = tuple([name for name, part in zip(STARTS, given, strict=True) if part is None and name in learned])
     h, c = (
         np.repeat(learned[name].value, sequences, axis=1) if name in names else part

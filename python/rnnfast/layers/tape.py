@@ -84,7 +84,7 @@ class PackCache:
 
     def __init__(self, cell: _ops.Cell) -> None:
         self._cell = cell
-        self._checked: tuple[int, str] | None = None
+        self._checked, self._isa = -1, ""
         self._layers: list[tuple[tuple[int, ...], str, _ops.Weights]] = []
         self._weights: list[_ops.Weights] = []
 
@@ -94,12 +94,12 @@ class PackCache:
         Each direction of a layer counts as one, with (weight_ih, weight_hh, and or None bias_ih, bias_hh, weight_ph,
         weight_hr).
         """
-        now = (Parameter.writes, _ops.isa())
-        if now != self._checked:
+        writes, isa = Parameter.writes, _ops.isa()
+        if writes != self._checked or isa != self._isa:
             old = [*self._layers, *[None] * (layers - len(self._layers))]
             self._layers = [self._pack(parameters(k), old[k]) for k in range(layers)]
             self._weights = [weights for _, _, weights in self._layers]
-            self._checked = now
+            self._checked, self._isa = writes, isa
         return self._weights
 
     def _pack(
