@@ -37,11 +37,13 @@ void bind_rnn(py::module_& m) {
       .def(py::init([](const std::string& cell, const std::vector<std::tuple<std::string, double, double>>& activations,
                        double clip, double leak, const py::array& w, const py::array& r, const py::object& b_w,
                        const py::object& b_r, const py::object& peepholes, const py::object& projection,
-                       const py::object& zoneout) {
-             return BoundWeights(cell, {activations, clip, leak, peepholes, zoneout}, w, r, b_w, b_r, projection);
+                       const py::object& zoneout, const py::object& norm, double eps) {
+             return BoundWeights(cell, {activations, clip, leak, peepholes, zoneout, norm, eps}, w, r, b_w, b_r,
+                                 projection);
            }),
            py::arg("cell"), py::arg("activations"), py::arg("clip"), py::arg("leak"), py::arg("w"), py::arg("r"),
-           py::arg("b_w"), py::arg("b_r"), py::arg("peepholes"), py::arg("projection"), py::arg("zoneout"));
+           py::arg("b_w"), py::arg("b_r"), py::arg("peepholes"), py::arg("projection"), py::arg("zoneout"),
+           py::arg("norm"), py::arg("eps"));
   py::class_<BoundTape>(m, "Tape")
       .def_property_readonly("nbytes", &BoundTape::nbytes)
       .def_readonly("used", &BoundTape::used);

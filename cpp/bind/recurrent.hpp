@@ -1,6 +1,7 @@
 // What the bindings of forward and backward share: packed weights, the tape, views of (N, T, .) arrays.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <memory>
 #include <string>
@@ -21,6 +22,8 @@ struct CellChoice {
   std::vector<std::tuple<std::string, double, double>> activations;
   double clip, leak;
   py::object peepholes, zoneout;
+  py::object norm;  // (gamma_ih, gamma_hh, gamma_c, beta_c), or none
+  double eps;
 
   template <class Real>
   CellOptions<Real> options(const CellSpec& spec, Index H) const {
@@ -37,7 +40,23 @@ struct CellChoice {
             function(2, unbounded),
             static_cast<Real>(leak),
             optional_contiguous<Real>("peepholes", peepholes, "(peepholes, H)", {spec.peepholes, H}),
-            optional_contiguous<Real>("zoneout", zoneout, "(states, H)", {spec.states, H})};
+            optional_contiguous<Real>("zoneout", zoneout, "(states, H)", {spec.states, H}),
+            false};
+  }
+
+  template <class Real>
+  NormArrays<Real> norms(const CellSpec& spec, Index H) const {
+    if (norm.is_none()) return {};
+    const auto given = norm.cast<std::array<py::object, 4>>();
+    const Index rows = spec.gates * H;
+    const NormArrays<Real> norms = {optional_contiguous<Real>("gamma_ih", given[0], "(G*H,)", {rows}),
+                                    optional_contiguous<Real>("gamma_hh", given[1], "(G*H,)", {rows}),
+                                    optional_contiguous<Real>("gamma_c", given[2], "(H,)", {H}),
+                                    optional_contiguous<Real>("beta_c", given[3], "(H,)", {H}), static_cast<Real>(eps)};
+    if (norms.gamma_ih == nullptr || norms.gamma_hh == nullptr || (spec.states > 1) != (norms.gamma_c != nullptr))
+      throw py::value_error("norm: gammas of W x and R h and, of a cell with a cell state, of c are required");
+    if (!(eps > 0)) throw py::value_error("eps: a number above zero is required, got " + std::to_string(eps));
+    return norms;
   }
 };
 
@@ -48,7 +67,7 @@ struct BoundWeights {
 
   BoundWeights(const std::string& cell, const CellChoice& choice, const py::array& w, const py::array& r,
                const py::object& b_w, const py::object& b_r, const py::object& projection)
-      : arrays{w, r, b_w, b_r, projection, choice.peepholes} {
+      : arrays{w, r, b_w, b_r, projection} {
     if (py::isinstance<py::array_t<double>>(w))
       value = build<double>(cell, choice, w, r, b_w, b_r, projection);
     else
@@ -66,11 +85,14 @@ struct BoundWeights {
       throw py::value_error("projection: a cell with a cell state is required");
     if (projection.is_none() && P != H)
       throw py::value_error("projection: one is required where h has other than H numbers");
+    if (!choice.norm.is_none() && (!projection.is_none() || !choice.peepholes.is_none() || !choice.zoneout.is_none()))
+      throw py::value_error("norm: a layer without projection, peepholes and zoneout is required");
     return std::make_shared<const Weights<Real>>(WeightArrays<Real>{
         kind, C, H, P, contiguous<Real>("w", w, "(G*H, C)", {G * H, C}),
         contiguous<Real>("r", r, "(G*H, P)", {G * H, P}), optional_contiguous<Real>("b_w", b_w, "(G*H,)", {G * H}),
         optional_contiguous<Real>("b_r", b_r, "(G*H,)", {G * H}),
-        optional_contiguous<Real>("projection", projection, "(P, H)", {P, H}), choice.options<Real>(spec_of(kind), H)});
+        optional_contiguous<Real>("projection", projection, "(P, H)", {P, H}), choice.options<Real>(spec_of(kind), H),
+        choice.norms<Real>(spec_of(kind), H)});
   }
 };
 
@@ -116,7 +138,8 @@ struct BoundTape {
         [](const auto& tape) {
           Index numbers = 0;
           for (const auto& saved : tape.saved)
-            numbers += saved.gates.size() + saved.aux.size() + saved.out.size() + saved.y.size() + saved.starts.size();
+            numbers += saved.gates.size() + saved.aux.size() + saved.out.size() + saved.raw.size() + saved.y.size() +
+                       saved.starts.size();
           return numbers * static_cast<Index>(sizeof(*tape.h0));
         },
         value);

@@ -49,6 +49,35 @@ struct CellOptions {
   Real leak;                   // share of the new state in h
   const Real* peepholes;       // [CellSpec::peepholes, H], or null for none
   const Real* zoneout;         // [states, H] shares of the states before in the new ones, outside training; or null
+  bool normed_output;  // LSTM: h is made outside, of o, which stands in its place; so is dL/do, in that of dL/dh
+};
+
+// y = gamma x^ + beta, x^ = (x - mean x) / sqrt(var x + eps), of n numbers.
+template <class Real>
+struct Norm {
+  Index n;
+  Real eps;
+  const Real* gamma;  // [n], or null for ones
+  const Real* beta;   // [n], or null for zeros
+};
+
+// h = o f(norm(c)), f being the activation of c.
+template <class Real>
+struct NormedOutput {
+  Norm<Real> norm;
+  const CellOptions<Real>* options;
+  const Real* c;
+  Real* h;  // in: o
+};
+
+// Of dL/dh: dL/do, dL/d norm(c), and dL/dc, added to dc or, where the step after is cut off, in its place.
+template <class Real>
+struct NormedOutputBack {
+  Norm<Real> norm;
+  const CellOptions<Real>* options;
+  const Real *c, *o, *dh;
+  Real *d_o, *d_normed, *dc;
+  bool cut;
 };
 
 template <class Real>
@@ -67,6 +96,7 @@ struct ForwardArgs {
   const Real* h0;         // [N, H]
   const Real* c0;         // [N, H]; LSTM only
   View<const Real> zone;  // [states H] shares of the states before in the new ones; data null: none
+  View<const Real> q;     // [G H] ready instead of a product; data null: none
   const Real* zero;       // [H] zeros
   bool save;              // keep gates and aux for the backward pass
   bool one_way;           // panels from the first to the last in every step, not up and down by turns
@@ -178,7 +208,11 @@ struct Kernels {
   // dst [K][valid rounded up to whole vectors]: `valid` numbers at rows[k] + offset, then zeros
   void (*pack_rows)(Index K, Index valid, const Real* const* rows, Index offset, Real* dst);
   void (*dropout)(Index n, const Real* x, Real* y, DropoutKey key, Real scale);  // x and y may be the same
-  void (*add_noise)(Index n, Real* y, DropoutKey key, Real scale);  // y += scale times normally distributed numbers
+  void (*add_noise)(Index n, Real* y, DropoutKey key, Real scale);    // y += scale times normally distributed numbers
+  void (*normalize)(const Norm<Real>& norm, const Real* x, Real* y);  // x and y may be the same
+  void (*normalize_back)(const Norm<Real>& norm, Real* x, const Real* dy, Real* dx);  // x becomes x^; dx may be dy
+  void (*normed_output)(const NormedOutput<Real>&);
+  void (*normed_output_back)(const NormedOutputBack<Real>&);
   void (*unary)(Unary kind, Index n, const Real* x, Real* y);
   void (*activate)(const ActivationFn<Real>& fn, Index n, const Real* x, Real* y);
   NnKernels<Real> nn;

@@ -49,15 +49,24 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
   if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
   const Index chunk_rows = std::max(kRowBlock, chunks_.largest());
-  if (norms_.data != nullptr && !weights_.projected()) dh_buffer_ = Buffer<Real>(checked_product(chunk_rows, H_));
+  if (norms_.data != nullptr && !weights_.output_outside()) dh_buffer_ = Buffer<Real>(checked_product(chunk_rows, H_));
   const Index rows = call.plan.rows(), width = spec_.gates * H_;
   Saved<Real>& saved = call.saved[at(index)];
   const bool again = saved.chunk > 0, all = all_rows_read_again();
+  // Of a chunk that is computed again the step before it and the step after, too: moving these costs little beside it.
+  const Index held = all ? rows : again ? chunk_rows + 2 * N_ : kWindowChunks * chunk_rows;
+  if (again || !spec_.saves_gates)
+    add_window(rows, held, width, u_);
+  else
+    u_ = rows_view(saved.gates.data(), width);
+  aux_ = rows_view(saved.aux.data(), H_);
+  if (weights_.normed()) {
+    add_window(rows, held, 2 * width + (spec_.states - 1) * H_, d_);
+    raw_ = rows_view(saved.raw.data(), 2 * width);
+  }
   if (again) {
-    // One chunk, the step before it and the step after: moving these costs little beside computing a chunk again.
-    const Index held = all ? rows : chunk_rows + 2 * N_;
-    window_ = Window<Real>(rows, held, width);
-    aux_window_ = Window<Real>(rows, held, H_);
+    add_window(rows, held, H_, aux_);
+    if (weights_.normed()) add_window(rows, held, 2 * width, raw_);
     again_call_.emplace(ForwardCall<Real>{call.layers,
                                           call.directions,
                                           call.plan,
@@ -73,16 +82,28 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
                                           call.dropout,
                                           call.threads});
     again_.emplace(*again_call_, index, schedule_, x_, View<Real>{});
-  } else if (!spec_.saves_gates) {
-    window_ = Window<Real>(rows, all ? rows : kWindowChunks * chunk_rows, width);
   }
-  u_ = again || !spec_.saves_gates ? window_.view() : rows_view(saved.gates.data(), width);
-  aux_ = again ? aux_window_.view() : rows_view(saved.aux.data(), H_);
   if (zones_.random()) zone_rows_ = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
-  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, P_, dt_, x_,
-                                          read_only(u_), read_only(aux_), y_, h0_, c0_, zeros_.data(), masks_.data(),
-                                          layer_, layer_ > 0 ? call.dropout : Dropout{}});
-  if (weights_.projected()) place_dh(rows, saved);
+  gradients_.emplace(BlockGradients<Real>{call.plan,
+                                          spec_,
+                                          call.gradients[at(index)],
+                                          C_,
+                                          H_,
+                                          P_,
+                                          dt_,
+                                          x_,
+                                          {},
+                                          {},
+                                          y_,
+                                          h0_,
+                                          c0_,
+                                          zeros_.data(),
+                                          masks_.data(),
+                                          layer_,
+                                          layer_ > 0 ? call.dropout : Dropout{}});
+  gradients_->eps = weights_.arrays.norm.eps;
+  show_rows();
+  if (weights_.projected() || weights_.normed()) place_dh(rows, saved);
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.du.resize(at(chunk_rows));
@@ -106,19 +127,29 @@ Index BackwardScan<Real>::lowest_row(Index s0) const {
   return call_.plan.first_row(again_ && s0 > 0 ? s0 - 1 : s0);
 }
 
+template <class Real>
+void BackwardScan<Real>::add_window(Index rows, Index held, Index width, View<Real>& view) {
+  windows_.push_back({Window<Real>(rows, held, width), &view});
+  view = windows_.back().window.view();
+}
+
 // Makes room for the steps below s1. Of the rows above, those of the step s1 and of the first `blocks` blocks stay.
 template <class Real>
 void BackwardScan<Real>::slide_windows(Index s1, Index blocks) {
   const Plan& plan = call_.plan;
   const Index above = plan.first_row(smaller(s1 + 1, plan.steps()));
   const Index begin = plan.first_row(s1), end = std::max(above, smaller(blocks * kRowBlock, plan.rows()));
-  window_.slide(begin, end);
-  u_ = window_.view();
-  gradients_->u = read_only(u_);
-  if (!again_) return;
-  aux_window_.slide(begin, end);
-  aux_ = aux_window_.view();
-  gradients_->aux = read_only(aux_);
+  for (Sliding& sliding : windows_) {
+    sliding.window.slide(begin, end);
+    *sliding.view = sliding.window.view();
+  }
+  show_rows();
+}
+
+template <class Real>
+void BackwardScan<Real>::show_rows() {
+  gradients_->u = read_only(u_), gradients_->aux = read_only(aux_);
+  gradients_->raw = read_only(raw_), gradients_->d = read_only(d_);
 }
 
 template <class Real>
@@ -133,52 +164,61 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
   args.options = &weights_.options;
   args.zone =
       zones_.random() ? rows_view<const Real>(zone_rows_.data(), zones_.width(), first_zone_row_) : zones_.expected();
-  if (unprojected_) {
-    args.dh_steps = {}, args.packed = args.mask = nullptr, args.h0 = zeros_.data();
-    args.dy = {unprojected_->out.data(), 0, 0, H_, 0};
+  if (outside_) {
+    args.packed = args.mask = nullptr;
+    args.dy = read_only(dh_rows_);
+    if (weights_.output_outside() || stage > 0) args.dy = {outside_->given.data(), 0, 0, H_, 0};
+    if (weights_.output_outside()) args.dh_steps = {};
+    if (weights_.projected()) args.h0 = zeros_.data();
   }
   return args;
 }
 
+// A step of a part's sequences, by members that share its units.
+template <class Real>
+void BackwardScan<Real>::run_step(Index s, Index part, const Walk& walk, Scratch& scratch, const Member& member) {
+  const auto& kernel = weights_.table.backward[static_cast<int>(weights_.arrays.cell)];
+  const auto mine = [&](Index panels) { return share(panels, member.size, member.rank); };
+  if (outside_) {
+    gather_dh(s, part, mine(panels_.fed[0].count), scratch);
+    member.wait();
+    if (weights_.projected()) {
+      unproject(s, part, mine(panels_.projection.count), scratch);
+      member.wait();
+    }
+    if (weights_.options.normed_output) through_output(s, part, member);
+  }
+  for (int stage = 0; stage < spec_.stages; ++stage) {
+    if (outside_ && stage > 0) {
+      through_stage(s, part, stage, mine(panels_.fed[at(stage)].count), scratch);
+      member.wait();
+    }
+    BackwardArgs<Real> args = stage_args(stage, walk);
+    const Range panels = mine(args.panel1);
+    args.s0 = s, args.s1 = s + 1, args.panel0 = panels.begin, args.panel1 = panels.end;
+    kernel[stage](args);
+    member.wait();
+    if (weights_.normed()) through_norms(s, part, stage, member);
+  }
+}
+
 template <class Real>
 void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
-  const auto& kernel = weights_.table.backward[static_cast<int>(weights_.arrays.cell)];
-  const auto step = [&](Index from, Index to, int stage, BackwardArgs<Real> args) {
-    args.s0 = from, args.s1 = to;
-    kernel[stage](args);
-  };
-  if (schedule_.split == Split::kBatch) {
-    for (Index part = member.rank; part < parts_.count(); part += member.size) {
-      const Walk walk = parts_.walk(part, dt_);
-      if (spec_.stages == 1 && !unprojected_) {
-        step(s0, s1, 0, stage_args(0, walk));
-        continue;
-      }
-      for_steps(s0, s1, -dt_, [&](Index s) {
-        if (unprojected_) {
-          gather_dh(s, part, {0, panels_.fed.count}, scratch_[at(member.rank)]);
-          unproject(s, part, {0, panels_.projection.count}, scratch_[at(member.rank)]);
-        }
-        for (int stage = 0; stage < spec_.stages; ++stage) step(s, s + 1, stage, stage_args(stage, walk));
-      });
-    }
-    return;
+  Scratch& scratch = scratch_[at(member.rank)];
+  if (schedule_.split == Split::kHidden) {
+    const Walk walk = parts_.walk(0, dt_);
+    return for_steps(s0, s1, -dt_, [&](Index s) { run_step(s, 0, walk, scratch, member); });
   }
-  const Range panels = share(weights_.backward_panels(), member.size, member.rank);
-  for_steps(s0, s1, -dt_, [&](Index s) {
-    if (unprojected_) {
-      gather_dh(s, 0, share(panels_.fed.count, member.size, member.rank), scratch_[at(member.rank)]);
-      member.wait();
-      unproject(s, 0, share(panels_.projection.count, member.size, member.rank), scratch_[at(member.rank)]);
-      member.wait();
+  for (Index part = member.rank; part < parts_.count(); part += member.size) {
+    const Walk walk = parts_.walk(part, dt_);
+    if (spec_.stages == 1 && !outside_) {
+      BackwardArgs<Real> args = stage_args(0, walk);
+      args.s0 = s0, args.s1 = s1;
+      weights_.table.backward[static_cast<int>(weights_.arrays.cell)][0](args);
+    } else {
+      for_steps(s0, s1, -dt_, [&](Index s) { run_step(s, part, walk, scratch, {0, 1, nullptr}); });
     }
-    for (int stage = 0; stage < spec_.stages; ++stage) {
-      BackwardArgs<Real> args = stage_args(stage, parts_.walk(0, dt_));
-      args.panel0 = panels.begin, args.panel1 = panels.end;
-      step(s, s + 1, stage, args);
-      member.wait();
-    }
-  });
+  }
 }
 
 template <class Real>
@@ -189,7 +229,7 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
   for (Index i = 0; i < chunks_.count(); ++i) {
     const auto [s0, s1] = chunks_.steps(i, -dt_);
     const Index begin = plan.first_row(s0), end = plan.first_row(s1);
-    const bool slides = lowest_row(s0) < u_.row0;
+    const bool slides = !windows_.empty() && lowest_row(s0) < windows_.front().view->row0;
     link.await(plan.steps() - s0, interrupt);
     if (slides || norms_.data != nullptr) member.wait();
     if (member.rank == 0) {
@@ -201,7 +241,7 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
     }
     member.wait();
     if (stop_) return link.give_up();
-    if (again_) again_->rebuild(chunks_.count() - 1 - i, y_, u_, aux_, member);
+    if (again_) again_->rebuild(chunks_.count() - 1 - i, y_, u_, aux_, raw_, member);
     if (zones_.random()) {
       const Range mine = share(end - begin, member.size, member.rank);
       draw_zones({begin + mine.begin, begin + mine.end});

@@ -33,7 +33,7 @@ void BackwardScan<Real>::add_dx(Range rows, Index rank) {
   Scratch& scratch = scratch_[at(rank)];
   Index count = 0;
   for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
-    scratch.du[at(count)] = row_of(u_, row, slot.n, slot.t);
+    scratch.du[at(count)] = row_of(weights_.normed() ? d_ : u_, row, slot.n, slot.t);
     scratch.dx[at(count++)] = row_of(dx_, row, slot.n, slot.t);
   });
   if (direction_ == 0)
@@ -57,7 +57,7 @@ void BackwardScan<Real>::cut_dc(Range sequences) {
 
 template <class Real>
 void BackwardScan<Real>::finish(const Member& member) {
-  if (unprojected_) return finish_projected(share(N_, member.size, member.rank));
+  if (outside_) return finish_outside(share(N_, member.size, member.rank));
   const auto& kernel = weights_.table.finish[static_cast<int>(weights_.arrays.cell)];
   const Range panels = share(weights_.backward_panels(), member.size, member.rank);
   BackwardArgs<Real> args = stage_args(0, call_.plan.walk(dt_));

@@ -59,6 +59,7 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
     aux_ = {spec_.states > 1 ? cn_ : aux_buffer_.data(), 0, 0, H_, 0};
   }
   if (weights_.projected()) place_out(rows);
+  if (weights_.normed()) place_norms(rows);
   if (call.keep == Keep::kStarts && spec_.saves_gates) {
     saved_->chunk = schedule_.chunk;
     const Index starts = spec_.states > 1 && chunks_.count() > 0 ? chunks_.count() - 1 : 0;
@@ -70,6 +71,7 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
   for (Scratch& scratch : scratch_) {
     scratch.x.resize(at(chunks_.largest()));
     scratch.u.resize(at(chunks_.largest()));
+    if (weights_.normed()) scratch.raw.resize(at(chunks_.largest()));
     const bool own_gates = &scratch - scratch_.data() < parts_.count();
     if (own_gates && gates_.data == nullptr && call.keep != Keep::kAgain)
       scratch.gates = Buffer<Real>(checked_product(chunks_.largest(), G * H_));
@@ -99,12 +101,8 @@ void ForwardScan<Real>::gather(const Slot& slot, Index i, Scratch& scratch, cons
   }
   scratch.x[at(i)] = x;
   scratch.u[at(i)] = row_of(u, slot.row, slot.n, slot.t);
-}
-
-// u = W x + b_ih for the gathered rows.
-template <class Real>
-void ForwardScan<Real>::project(Index count, Scratch& scratch) {
-  multiply(weights_.w, count, scratch.x.data(), scratch.u.data(), weights_.input_bias());
+  if (weights_.normed())
+    scratch.raw[at(i)] = raw_.data != nullptr ? row_of(raw_, slot.row, slot.n, slot.t) : scratch.u[at(i)];
 }
 
 // What is random of a row, before the steps.
@@ -134,66 +132,70 @@ ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, c
   args.packed = weights_.r[at(stage)].data(), args.bias = weights_.bias[at(stage)].data();
   args.u = views.u, args.y = weights_.projected() ? out_ : y_, args.aux = aux_;
   args.zone = zones_.random() ? read_only(views.zones) : zones_.expected();
-  args.fed = read_only(y_), args.fed0 = h0_;
-  if (masks_.size() > 0) args.fed = {fed_.data(), 0, 0, P_, 0}, args.fed0 = fed_.data();
+  args.fed = fed_view(), args.fed0 = initially_fed(), args.q = read_only(q_);
   args.h0 = weights_.projected() ? zeros_.data() : h0_, args.c0 = c0_, args.zero = zeros_.data();
   args.save = call_.keep == Keep::kAll || call_.keep == Keep::kAgain;
   args.one_way = one_way_panels(), args.options = &weights_.options;
   return args;
 }
 
+// A step of a part's sequences, by members that share its units.
+template <class Real>
+void ForwardScan<Real>::run_step(Index s, Index part, const Walk& walk, const ChunkViews& views, Scratch& scratch,
+                                 const Member& member) {
+  const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
+  for (int stage = 0; stage < spec_.stages; ++stage) {
+    if (weights_.normed()) make_q(s, part, stage, scratch, member);
+    ForwardArgs<Real> args = stage_args(s, s + 1, stage, walk, views);
+    const Range panels = share(args.panel1, member.size, member.rank);
+    args.panel0 = panels.begin, args.panel1 = panels.end;
+    kernel[stage](args);
+    member.wait();
+  }
+  if (weights_.options.normed_output) make_h(s, part, member);
+  if (weights_.projected()) {
+    project_out(s, part, share(weights_.projection.count, member.size, member.rank), scratch);
+    member.wait();
+  }
+  if (masks_.size() == 0) return;
+  feed(s, part, share(P_, member.size, member.rank));
+  member.wait();
+}
+
 template <class Real>
 void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   Scratch& scratch = scratch_[at(part)];
   const ChunkViews views = views_of(s0, scratch);
-  const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
   Index count = 0;
   for (Index s = s0; s < s1; ++s)
     parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, views.u); });
-  project(count, scratch);
+  weights_.project_input(count, scratch.x.data(), scratch.raw.data(), scratch.u.data());
   if (random())
     for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Slot& slot) { make_random(slot, views); });
   const Walk walk = parts_.walk(part, dt_);
-  if (spec_.stages == 1 && !between_steps()) return kernel[0](stage_args(s0, s1, 0, walk, views));
-  for_steps(s0, s1, dt_, [&](Index s) {
-    for (int stage = 0; stage < spec_.stages; ++stage) kernel[stage](stage_args(s, s + 1, stage, walk, views));
-    if (weights_.projected()) project_out(s, part, {0, weights_.projection.count}, scratch);
-    if (masks_.size() > 0) feed(s, part, {0, P_});
-  });
+  if (spec_.stages == 1 && !between_steps()) {
+    const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
+    return kernel[0](stage_args(s0, s1, 0, walk, views));
+  }
+  for_steps(s0, s1, dt_, [&](Index s) { run_step(s, part, walk, views, scratch, {0, 1, nullptr}); });
 }
 
 template <class Real>
 void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& member) {
   Scratch& scratch = scratch_[at(member.rank)];
   const ChunkViews views = views_of(s0, scratch_.front());
-  const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
   const Range rows = {call_.plan.first_row(s0), call_.plan.first_row(s1)};
   const Range mine = share(rows.end - rows.begin, member.size, member.rank);
   Index count = 0;
   for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end},
            [&](Index, const Slot& slot) { gather(slot, count++, scratch, views.u); });
-  project(count, scratch);
+  weights_.project_input(count, scratch.x.data(), scratch.raw.data(), scratch.u.data());
   if (random())
     for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end},
              [&](Index, const Slot& slot) { make_random(slot, views); });
   member.wait();
   const Walk walk = parts_.walk(0, dt_);
-  for_steps(s0, s1, dt_, [&](Index s) {
-    for (int stage = 0; stage < spec_.stages; ++stage) {
-      ForwardArgs<Real> args = stage_args(s, s + 1, stage, walk, views);
-      const Range panels = share(args.panel1, member.size, member.rank);
-      args.panel0 = panels.begin, args.panel1 = panels.end;
-      kernel[stage](args);
-      member.wait();
-    }
-    if (weights_.projected()) {
-      project_out(s, 0, share(weights_.projection.count, member.size, member.rank), scratch);
-      member.wait();
-    }
-    if (masks_.size() == 0) return;
-    feed(s, 0, share(P_, member.size, member.rank));
-    member.wait();
-  });
+  for_steps(s0, s1, dt_, [&](Index s) { run_step(s, 0, walk, views, scratch, member); });
 }
 
 template <class Real>

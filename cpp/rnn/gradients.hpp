@@ -11,10 +11,11 @@ struct GradientScratch {
   Buffer<Real> panels;            // a block of the second factor, packed
   Buffer<Real> dropped;           // [kRowBlock, C] inputs under the dropout mask
   Buffer<Real> masked;            // [kRowBlock, P] what R has read
+  Buffer<Real> normed;            // [kRowBlock, H] x^ of c
 };
 
 // dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq, dP += sum du c, dHr += dh^T out over the rows of a
-// block.
+// block. Of a normalised layer u and q, whose gradients are in u and aux, are not the products, whose are in d.
 // Blocks are of kRowBlock rows and must be added in one order; a part takes its share of the rows of dW and dR.
 template <class Real>
 struct BlockGradients {
@@ -28,6 +29,8 @@ struct BlockGradients {
   Index layer;
   Dropout dropout;
   View<const Real> out_rows = {}, dh = {};  // of a projected layer: what was projected, and dL/dh
+  View<const Real> raw = {}, d = {};        // of a normalised layer: x^ of W x and R h, and du, dq, d norm(c)
+  Real eps = 0;                             // of its norms
 
   GradientScratch<Real> new_scratch() const;
   void add(Index block, Index part, Index parts, GradientScratch<Real>& scratch) const;
@@ -37,6 +40,7 @@ struct BlockGradients {
   void add_segment(Range rows, const SegmentSpec& segment, Index part, Index parts,
                    GradientScratch<Real>& scratch) const;
   void add_projection(Range rows, Index part, Index parts, GradientScratch<Real>& scratch) const;
+  void add_norms(Range rows, Index part, Index parts, GradientScratch<Real>& scratch) const;
   void add_peephole(Range rows, int peephole, Index part, Index parts, GradientScratch<Real>& scratch) const;
 };
 

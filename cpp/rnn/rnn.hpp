@@ -55,6 +55,7 @@ struct Saved {
   Buffer<Real> gates;   // [rows, G H]; becomes du
   Buffer<Real> aux;     // [rows, H]
   Buffer<Real> out;     // [rows, H] what is projected, where it is
+  Buffer<Real> raw;     // [rows, 2 G H] W x and R h before they are normalised, where they are
   Buffer<Real> y;       // [rows, D P], with the first direction of all layers but the last, whose y is the user's
   Buffer<Real> starts;  // [chunks - 1, N, H] c as it enters each chunk but the first, where the cell has one
   Index chunk = 0;      // rows from one start to the next, as in the schedule; 0: gates and aux are kept
@@ -84,10 +85,11 @@ struct ForwardCall {
 template <class Real>
 bool forward(const ForwardCall<Real>& call, Interrupt& interrupt);
 
-// Of one direction of a layer. Gradients are added to; db, dP and dHr may be null.
+// Of one direction of a layer. Gradients are added to; those of what it has not, and of biases, may be null.
 template <class Real>
 struct LayerGradients {
   Real *dW, *dR, *db_w, *db_r, *dP, *dHr;
+  Real *dgamma_ih, *dgamma_hh, *dgamma_c, *dbeta_c;
 };
 
 // x, y, h0, c0, saved: of the forward call; saved is used up. dy: view of zeros where y has no gradient.

@@ -52,6 +52,12 @@ void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width
     for (Index t = plan.length(n); t < T; ++t) std::fill_n(view.data + n * view.by_n + t * view.by_t, width, Real(0));
 }
 
+// The row one step after `slot` in the direction of time, or kEnd or kCut.
+inline Index row_after(const Slot& slot, Index dt) {
+  if (dt > 0) return slot.next;
+  return slot.t > 0 ? slot.prev : kEnd;
+}
+
 // The row one step before `slot`: of the view itself, of the initial state [N, H], or zeros.
 template <class Real>
 const Real* row_before(const View<const Real>& view, const Slot& slot, Index dt, const Real* initial, Index H,

@@ -16,15 +16,15 @@ class ForwardScan {
   // index: of the weights and states. y: of this direction.
   ForwardScan(const ForwardCall<Real>& call, Index index, const Schedule& schedule, View<const Real> x, View<Real> y);
   void run(const Member& member, Interrupt& interrupt, const Link& link = {});
-  // Of a call that kept starts, whose h is y: chunk i again, gates and aux into these rows, of which aux has room for
-  // the step before, too. All members wait for each other at the end.
+  // Of a call that kept starts, whose h is y: chunk i again, gates, aux and raw into these rows, of which aux has room
+  // for the step before, too. All members wait for each other at the end.
   void rebuild(Index i, const View<const Real>& y, const View<Real>& gates, const View<Real>& aux,
-               const Member& member);
+               const View<Real>& raw, const Member& member);
 
  private:
   struct Scratch {
     std::vector<const Real*> x;
-    std::vector<Real*> u;
+    std::vector<Real*> u, raw;
     Buffer<Real> gates;    // input products of a chunk, where they are not saved
     Buffer<Real> dropped;  // its inputs under the dropout mask
     Buffer<Real> zones;    // of a chunk, where they are random
@@ -39,20 +39,27 @@ class ForwardScan {
   Real* start_of(Index i, Index n) const { return saved_->starts.data() + ((i - 1) * N_ + n) * H_; }
   void keep_start(Index i, const Member& member) const;
   void return_to(Index i, const View<const Real>& y);
+  void run_step(Index s, Index part, const Walk& walk, const ChunkViews& views, Scratch& scratch, const Member& member);
   void run_batch_chunk(Index s0, Index s1, Index part);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
   void gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u);
-  void project(Index count, Scratch& scratch);
   void make_random(const Slot& slot, const ChunkViews& views) const;
   void place_out(Index rows);
   void project_out(Index s, Index part, Range panels, Scratch& scratch);
+  void place_norms(Index rows);
+  void make_q(Index s, Index part, int stage, Scratch& scratch, const Member& member);
+  void make_h(Index s, Index part, const Member& member);
+  View<const Real> fed_view() const {
+    return masks_.size() > 0 ? View<const Real>{fed_.data(), 0, 0, P_, 0} : read_only(y_);
+  }
+  const Real* initially_fed() const { return masks_.size() > 0 ? fed_.data() : h0_; }
   void feed_initial();
   void feed(Index s, Index part, Range units);
   ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const ChunkViews& views) const;
   ChunkViews views_of(Index s0, Scratch& scratch);
   bool random() const { return call_.dropout.noise > 0 || zones_.random(); }
   // Whether more than the cell's stages happens between two steps.
-  bool between_steps() const { return masks_.size() > 0 || weights_.projected(); }
+  bool between_steps() const { return masks_.size() > 0 || weights_.projected() || weights_.normed(); }
   void copy_states(Range sequences) const;
 
   const ForwardCall<Real>& call_;
@@ -65,12 +72,13 @@ class ForwardScan {
   const Chunks chunks_;
   const View<const Real> x_;
   View<Real> y_, gates_{}, aux_{};
-  View<Real> out_{};  // what is projected
+  View<Real> out_{};        // what is projected
+  View<Real> raw_{}, q_{};  // of a normalised layer: W x and R h, where they are kept; a step's q
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *hn_, *cn_;
   const Zones<Real> zones_;
   const std::uint64_t noise_stream_;
-  Buffer<Real> zeros_, aux_buffer_, y_buffer_, out_buffer_;
+  Buffer<Real> zeros_, aux_buffer_, y_buffer_, out_buffer_, q_buffer_;
   Buffer<Real> masks_, fed_;  // [N, P] each, or none: h under the mask, of the latest step
   std::vector<Scratch> scratch_;
   Saved<Real>* saved_ = nullptr;
@@ -102,20 +110,33 @@ class BackwardScan {
     std::vector<Real*> dx;
     GradientScratch<Real> gradients;
   };
-  // dL/dh of a projected layer, all rows, and dL/dout of a step.
-  struct Unprojected {
-    Buffer<Real> dh, out, end;  // [rows, P], [N, H], zeros [N, H]
+  // Where dL/dh is made outside the cell, of a projected or normalised layer: dL/dh [rows or N, P], what a stage gets
+  // [N, H], and dh as the cell sees it [N, H], zeros at first.
+  struct Outside {
+    Buffer<Real> dh, given, running;
+  };
+  // A window and its view, which moves with it.
+  struct Sliding {
+    Window<Real> window;
+    View<Real>* view;
   };
   bool all_rows_read_again() const;
   Index lowest_row(Index s0) const;
+  void add_window(Index rows, Index held, Index width, View<Real>& view);
   void slide_windows(Index s1, Index blocks);
+  void show_rows();
+  void run_step(Index s, Index part, const Walk& walk, Scratch& scratch, const Member& member);
   void run_steps(Index s0, Index s1, const Member& member);
   void draw_zones(Range rows);
   void place_dh(Index rows, const Saved<Real>& saved);
   void gather_dh(Index s, Index part, Range panels, Scratch& scratch);
   void unproject(Index s, Index part, Range panels, Scratch& scratch);
+  void through_output(Index s, Index part, const Member& member);
+  void through_stage(Index s, Index part, int stage, Range panels, Scratch& scratch);
+  void through_norms(Index s, Index part, int stage, const Member& member);
+  const Real* dq_of(int stage, Index row, Index n, Index t) const;
   void finish(const Member& member);
-  void finish_projected(Range sequences);
+  void finish_outside(Range sequences);
   void cut_dc(Range sequences);
   void write_norms(Range rows) const;
   BackwardArgs<Real> stage_args(int stage, const Walk& walk) const;
@@ -132,6 +153,8 @@ class BackwardScan {
   const View<const Real> x_, y_, dy_;
   const View<Real> dx_;
   View<Real> u_{}, aux_{}, dh_steps_{};
+  View<Real> dh_rows_{};    // dL/dh made outside the cell
+  View<Real> raw_{}, d_{};  // of a normalised layer [2 G H]: W x and R h, then both as x^; du, dq, then d norm(c)
   const Real *h0_ = nullptr, *c0_ = nullptr;
   Real *dh_, *dc_, *running_ = dh_;  // running: dh as the kernels see it
   const View<double> norms_;
@@ -140,8 +163,8 @@ class BackwardScan {
   Buffer<Real> dh_buffer_;  // dh of a chunk, where norms are wanted
   Buffer<Real> zone_rows_;  // of a chunk, from first_zone_row_ on
   Index first_zone_row_ = 0;
-  std::optional<Unprojected> unprojected_;
-  Window<Real> window_, aux_window_;             // of u and aux, where they were not saved
+  std::optional<Outside> outside_;
+  std::vector<Sliding> windows_;                 // of what was not saved
   std::optional<ForwardCall<Real>> again_call_;  // where gates are computed again
   std::optional<ForwardScan<Real>> again_;
   std::optional<BlockGradients<Real>> gradients_;

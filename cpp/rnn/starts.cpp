@@ -7,9 +7,9 @@ namespace rnnfast {
 
 template <class Real>
 void ForwardScan<Real>::rebuild(Index i, const View<const Real>& y, const View<Real>& gates, const View<Real>& aux,
-                                const Member& member) {
+                                const View<Real>& raw, const Member& member) {
   if (member.rank == 0) {
-    gates_ = gates, aux_ = aux;
+    gates_ = gates, aux_ = aux, raw_ = raw;
     return_to(i, y);
   }
   member.wait();
@@ -53,9 +53,9 @@ void ForwardScan<Real>::keep_start(Index i, const Member& member) const {
 }
 
 template void ForwardScan<float>::rebuild(Index, const View<const float>&, const View<float>&, const View<float>&,
-                                          const Member&);
+                                          const View<float>&, const Member&);
 template void ForwardScan<double>::rebuild(Index, const View<const double>&, const View<double>&, const View<double>&,
-                                           const Member&);
+                                           const View<double>&, const Member&);
 template void ForwardScan<float>::feed_initial();
 template void ForwardScan<double>::feed_initial();
 template void ForwardScan<float>::keep_start(Index, const Member&) const;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "rows.hpp"
+
 namespace rnnfast {
 
 template <class Real>
@@ -28,8 +30,17 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
       h_next_rows_.push_back(h_next_.data() + row * P_);
     }
   }
+  if (layers.front()->normed()) {
+    u_ = Buffer<Real>(checked_product(units, spec.gates));
+    q_ = Buffer<Real>(checked_product(units, spec.gates));
+    from_rows_.resize(static_cast<std::size_t>(batch));
+    to_rows_.resize(static_cast<std::size_t>(batch));
+  }
   for (Index layer = 0; layer < layers_; ++layer) {
     const Weights<Real>& weights = *layers[static_cast<std::size_t>(layer)];
+    for (int stage = 0; stage < spec.stages && weights.normed(); ++stage)
+      stages_.push_back({nullptr, {}, layer, nullptr, &weights, stage});
+    if (weights.normed()) continue;
     const auto& live = weights.live();
     for (int stage = 0; stage < spec.stages; ++stage) {
       const auto at = static_cast<std::size_t>(stage);
@@ -40,7 +51,7 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
       args.r = weights.r[at].data(), args.b_r = weights.bias[at].data();
       args.options = &weights.options;
       stages_.push_back({weights.table.live[static_cast<int>(weights.arrays.cell)][stage], args, layer,
-                         weights.projected() ? &weights.projection : nullptr});
+                         weights.projected() ? &weights.projection : nullptr, nullptr, stage});
     }
   }
 }
@@ -50,6 +61,13 @@ void Stepper<Real>::compute(const StepInput<Real>& x, Index count, Split split, 
   const Index units = batch_ * H_;
   const Range rows = split == Split::kBatch ? share(count, member.size, member.rank) : Range{0, count};
   for (const Stage& stage : stages_) {
+    if (stage.normed != nullptr) {
+      const bool hidden = split == Split::kHidden;
+      const Range mine = hidden ? share(count, member.size, member.rank) : rows;
+      compute_normed(stage, x, mine);
+      if (hidden) member.wait();
+      continue;
+    }
     LiveArgs<Real> args = stage.args;
     const Index offset = stage.layer * units, first = rows.begin * H_;
     const Index offset_h = stage.layer * batch_ * P_, first_h = rows.begin * P_;
@@ -83,6 +101,52 @@ template <class Real>
 void Stepper<Real>::project(const Stage& stage, Range rows, Range panels) {
   multiply_panels(*stage.projection, panels, rows.end - rows.begin, out_rows_.data() + rows.begin,
                   h_next_rows_.data() + stage.layer * batch_ + rows.begin);
+}
+
+template <class Real>
+ForwardArgs<Real> Stepper<Real>::normed_args(const Stage& stage, Range rows) {
+  const Weights<Real>& weights = *stage.normed;
+  const Index first = stage.layer * batch_ * H_, width = weights.spec().gates * H_;
+  Real* aux = c_.size() > 0 ? c_.data() + first : between_.data();
+  ForwardArgs<Real> args{};
+  args.walk = {batch_, 1, 1, nullptr, nullptr, 1, 0, rows.begin, rows.end};
+  args.s1 = 1, args.panel1 = weights.forward_panels(stage.index), args.H = H_, args.P = P_;
+  args.u = rows_view(u_.data(), width), args.q = rows_view<const Real>(q_.data(), width);
+  args.y = rows_view(h_next_.data() + first, H_), args.aux = rows_view(aux, H_);
+  args.fed = read_only(args.y), args.fed0 = args.h0 = h_.data() + first, args.c0 = aux;
+  args.options = &weights.options;
+  return args;
+}
+
+// A stage of some rows, by the kernels of sequences.
+template <class Real>
+void Stepper<Real>::compute_normed(const Stage& stage, const StepInput<Real>& x, Range rows) {
+  const Weights<Real>& weights = *stage.normed;
+  const StageSpec& of = weights.spec().forward[stage.index];
+  const Index count = rows.end - rows.begin, width = weights.spec().gates * H_;
+  const ForwardArgs<Real> args = normed_args(stage, rows);
+  const Real** from = from_rows_.data() + rows.begin;
+  Real** to = to_rows_.data() + rows.begin;
+  for (Index i = 0; i < count && stage.index == 0; ++i) {
+    const Index n = rows.begin + i;
+    from[i] = stage.layer > 0 ? args.y.data - batch_ * H_ + n * H_ : x.rows != nullptr ? x.rows[n] : x.x + n * x.ld;
+    to[i] = u_.data() + n * width;
+    if (stage.layer == 0 && x.projected) std::copy_n(from[i], width, to[i]);
+  }
+  if (stage.index == 0 && (stage.layer > 0 || !x.projected)) weights.project_input(count, from, to, to);
+  for (Index i = 0; i < count; ++i) {
+    const Index n = rows.begin + i;
+    from[i] = of.operand == Operand::kAux ? args.aux.data + n * H_ : args.h0 + n * H_;
+    to[i] = q_.data() + n * width + of.first_gate * H_;
+  }
+  const Panels<Real>& fed = weights.fed[static_cast<std::size_t>(stage.index)];
+  multiply_panels(fed, {0, fed.count}, count, from, to);
+  for (Index n = rows.begin; n < rows.end; ++n)
+    weights.normalize_recurrent(stage.index, q_.data() + n * width, q_.data() + n * width);
+  weights.table.forward[static_cast<int>(weights.arrays.cell)][stage.index](args);
+  for (Index n = rows.begin; n < rows.end && weights.options.normed_output; ++n)
+    weights.table.normed_output(
+        {weights.output_norm(), &weights.options, args.aux.data + n * H_, args.y.data + n * H_});
 }
 
 template <class Real>

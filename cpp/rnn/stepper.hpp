@@ -52,14 +52,21 @@ class Stepper {
     LiveArgs<Real> args;
     Index layer;
     const Panels<Real>* projection;  // of what the stage has written, or null
+    const Weights<Real>* normed;     // of a normalised layer, whose stages have no kernel of their own here; else null
+    int index;                       // of the layer's stages
   };
   Index last_layer() const { return (layers_ - 1) * batch_ * P_; }
   void project(const Stage& stage, Range rows, Range panels);
+  void compute_normed(const Stage& stage, const StepInput<Real>& x, Range rows);
+  ForwardArgs<Real> normed_args(const Stage& stage, Range rows);
   void swap_h();
 
   const Index batch_, layers_, H_, P_;
   Buffer<Real> h_, h_next_, c_, c_next_, between_;  // between_: rows from one stage to the next, aux and gates
   Buffer<Real> out_;                                // [batch, H], what is projected
+  Buffer<Real> u_, q_;                              // [batch, G H] of a normalised layer
+  std::vector<const Real*> from_rows_;              // [batch] operands and results of its products
+  std::vector<Real*> to_rows_;
   std::vector<const Real*> out_rows_;
   std::vector<Real*> h_rows_, h_next_rows_;  // of all layers
   std::vector<Stage> stages_;                // of all layers, in order

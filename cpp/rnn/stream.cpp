@@ -16,7 +16,9 @@ constexpr Index kSharedHead = 1 << 18;             // multiplications from which
 
 template <class Real>
 StepCost cost_of(const Stack<Real>& layers, Index batch, int threads) {
-  StepCost cost(batch, static_cast<Index>(sizeof(Real)), threads);
+  // One row of a normalised layer is one thread's.
+  const bool alone = batch == 1 && layers.front()->normed();
+  StepCost cost(batch, static_cast<Index>(sizeof(Real)), alone ? 1 : threads);
   for (const auto& layer : layers) cost.add(layer->spec(), layer->arrays.C, layer->arrays.H);
   return cost;
 }

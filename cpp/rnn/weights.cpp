@@ -82,10 +82,66 @@ Weights<Real>::Weights(const WeightArrays<Real>& given)
     zoneout_ = copy_of(options.zoneout, spec().states * given.H);
     options.zoneout = zoneout_.data();
   }
-  if (projected()) projection = panels_of_transpose(given.projection, given.P, given.H);
-  for (int stage = 0; stage < spec().stages; ++stage)
-    pack_stage(*this, stage, given.r, given.P, given.b_r, r[at(stage)], bias[at(stage)]);
   if (given.b_w != nullptr) input_bias_ = copy_of(given.b_w, spec().gates * given.H);
+  if (projected()) projection = panels_of_transpose(given.projection, given.P, given.H);
+  if (normed()) pack_normed();
+  for (int stage = 0; stage < spec().stages && !normed(); ++stage)
+    pack_stage(*this, stage, given.r, given.P, given.b_r, r[at(stage)], bias[at(stage)]);
+}
+
+template <class Real>
+void Weights<Real>::pack_normed() {
+  const NormArrays<Real>& norm = arrays.norm;
+  const Index H = arrays.H, width = spec().gates * H;
+  options.normed_output = spec().states > 1;
+  for (int stage = 0; stage < spec().stages; ++stage) {
+    const StageSpec& of = spec().forward[stage];
+    fed[at(stage)] = panels_of_transpose(arrays.r + of.first_gate * H * arrays.P, of.gates * H, arrays.P);
+  }
+  if (arrays.b_r != nullptr) recurrent_bias_ = copy_of(arrays.b_r, width);
+  gammas_ = Buffer<Real>(H + 2 * width);
+  if (norm.gamma_c != nullptr) std::copy_n(norm.gamma_c, H, gammas_.data());
+  std::copy_n(norm.gamma_ih, width, gammas_.data() + H);
+  std::copy_n(norm.gamma_hh, width, gammas_.data() + H + width);
+  if (norm.beta_c != nullptr) beta_c_ = copy_of(norm.beta_c, H);
+}
+
+template <class Real>
+Norm<Real> Weights<Real>::norm_of(int segment, const Real* gammas, const Real* bias) const {
+  const SegmentSpec& of = spec().segment[segment];
+  const Index first = of.first_gate * arrays.H;
+  return {of.gates * arrays.H, arrays.norm.eps, gammas + first, bias != nullptr ? bias + first : nullptr};
+}
+
+template <class Real>
+Norm<Real> Weights<Real>::input_norm(int segment) const {
+  return norm_of(segment, gammas_.data() + arrays.H, input_bias_.data());
+}
+
+template <class Real>
+Norm<Real> Weights<Real>::recurrent_norm(int segment) const {
+  return norm_of(segment, gammas_.data() + arrays.H + spec().gates * arrays.H, recurrent_bias_.data());
+}
+
+template <class Real>
+void Weights<Real>::project_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u) const {
+  if (!normed()) return multiply(w, rows, x, u, input_bias());
+  multiply<Real>(w, rows, x, raw, nullptr);
+  for (int segment = 0; segment < spec().segments; ++segment) {
+    const Norm<Real> norm = input_norm(segment);
+    const Index first = spec().segment[segment].first_gate * arrays.H;
+    for (Index row = 0; row < rows; ++row) table.normalize(norm, raw[row] + first, u[row] + first);
+  }
+}
+
+template <class Real>
+void Weights<Real>::normalize_recurrent(int stage, const Real* raw, Real* q) const {
+  const StageSpec& of = spec().forward[stage];
+  for (int segment = 0; segment < spec().segments; ++segment) {
+    const Index gate = spec().segment[segment].first_gate, first = gate * arrays.H;
+    if (gate >= of.first_gate && gate < of.first_gate + of.gates)
+      table.normalize(recurrent_norm(segment), raw + first, q + first);
+  }
 }
 
 template <class Real>
@@ -101,12 +157,15 @@ template <class Real>
 const typename Weights<Real>::Backward& Weights<Real>::backward() const {
   std::call_once(backward_once_, [this] {
     backward_.w = panels_of(arrays.w, spec().gates * arrays.H, arrays.C);
-    if (projected()) {
-      backward_.fed = panels_of(arrays.r, spec().gates * arrays.H, arrays.P);
-      backward_.projection = panels_of(arrays.projection, arrays.P, arrays.H);
-      return;
+    const Index H = arrays.H, P = arrays.P;
+    if (projected()) backward_.projection = panels_of(arrays.projection, P, H);
+    for (int stage = 0; stage < spec().stages; ++stage) {
+      const StageSpec& of = spec().backward[stage];
+      if (projected() || normed())
+        backward_.fed[at(stage)] = panels_of(arrays.r + of.first_gate * H * P, of.gates * H, P);
+      else
+        pack_transposed_stage(*this, stage, backward_.r[at(stage)]);
     }
-    for (int stage = 0; stage < spec().stages; ++stage) pack_transposed_stage(*this, stage, backward_.r[at(stage)]);
   });
   return backward_;
 }

@@ -8,6 +8,15 @@
 
 namespace rnnfast {
 
+// Layer normalisation of W x and of R h, by blocks of gates (the cell's segments), whose betas are the biases, and of c
+// on its way to h: gamma_ih, gamma_hh [G H], or null for none; gamma_c [H], of cells with a cell state, beta_c [H] or
+// null.
+template <class Real>
+struct NormArrays {
+  const Real *gamma_ih, *gamma_hh, *gamma_c, *beta_c;
+  Real eps;
+};
+
 // The user's arrays: w [G H, C], r [G H, P], b_w and b_r [G H] or null, projection [P, H] or null where P is H,
 // peepholes and zoneout as in CellOptions. They must live, unchanged, until everything was asked for; what was made
 // reads them no more.
@@ -17,6 +26,7 @@ struct WeightArrays {
   Index C, H, P;
   const Real *w, *r, *b_w, *b_r, *projection;
   CellOptions<Real> options;  // low and high of its activations are not read
+  NormArrays<Real> norm;
 };
 
 template <class Real>
@@ -25,9 +35,10 @@ class Weights {
   explicit Weights(const WeightArrays<Real>& arrays);
 
   struct Backward {
-    Panels<Real> w;                          // du W
-    std::array<Buffer<Real>, kMaxStages> r;  // dq R, by panels of units; of a projected layer:
-    Panels<Real> fed, projection;            // dq R, and dh W_hr
+    Panels<Real> w;                            // du W
+    std::array<Buffer<Real>, kMaxStages> r;    // dq R, by panels of units; or, where dL/dh is made outside the cell:
+    std::array<Panels<Real>, kMaxStages> fed;  // dq R
+    Panels<Real> projection;                   // dh W_hr
   };
   struct Live {
     std::array<Buffer<Real>, kMaxStages> w, b_w;  // W and b_ih in the panels of r and bias
@@ -38,21 +49,37 @@ class Weights {
 
   const CellSpec& spec() const { return spec_of(arrays.cell); }
   bool projected() const { return arrays.projection != nullptr; }
+  bool normed() const { return arrays.norm.gamma_ih != nullptr; }
+  // Whether h is made of what the cell writes, and dL/dh turned into what the cell reads.
+  bool output_outside() const { return projected() || options.normed_output; }
   Index forward_panels(int stage) const;
   Index backward_panels() const;
 
   const WeightArrays<Real> arrays;
-  const Kernels<Real>& table;  // of the ISA that packed
-  CellOptions<Real> options;   // with peepholes and zoneout of its own
-  Panels<Real> w;              // W x
-  Panels<Real> projection;     // W_hr out, empty without one
+  const Kernels<Real>& table;                // of the ISA that packed
+  CellOptions<Real> options;                 // with peepholes and zoneout of its own
+  Panels<Real> w;                            // W x
+  Panels<Real> projection;                   // W_hr out, empty without one
+  std::array<Panels<Real>, kMaxStages> fed;  // R h of a normalised layer, else empty
   std::array<Buffer<Real>, kMaxStages> r, bias;
 
   // b_ih [G H], or null.
   const Real* input_bias() const { return input_bias_.data(); }
 
+  // u = W x + b_ih of rows, or normalised; raw, which may be u: W x, where it is normalised.
+  void project_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u) const;
+  // Of one row: the stage's gates of q from those of raw [G H], which may be q; of a normalised layer.
+  void normalize_recurrent(int stage, const Real* raw, Real* q) const;
+  Norm<Real> input_norm(int segment) const;
+  Norm<Real> recurrent_norm(int segment) const;
+  Norm<Real> output_norm() const { return {arrays.H, arrays.norm.eps, gammas_.data(), beta_c_.data()}; }
+
  private:
+  void pack_normed();
+  Norm<Real> norm_of(int segment, const Real* gammas, const Real* bias) const;
+
   Buffer<Real> input_bias_, peepholes_, zoneout_;
+  Buffer<Real> recurrent_bias_, gammas_, beta_c_;  // of a normalised layer; gammas: of c, W x and R h
   mutable std::once_flag backward_once_, live_once_;
   mutable Backward backward_;
   mutable Live live_;

@@ -78,6 +78,11 @@ struct Lstm {
     return a;
   }
 
+  RNNFAST_INLINE bool made_outside(const CellOptions<Real>& options) {
+    if constexpr (Act::kChosen) return options.normed_output;
+    return false;
+  }
+
   // c before it was mixed; what was saved is mixed.
   RNNFAST_INLINE V new_state(const BackwardUnit<Real>& m, V i, V g, V c_prev) {
     if constexpr (Act::kChosen) {
@@ -107,7 +112,7 @@ struct Lstm {
         c = fma(f, c_prev, i * g);
       }
       const V o = Act::f(options, seen(m, kToO, c, m.gate(kO) + q[kO]));
-      const V h = o * Act::h(options, c);
+      const V h = made_outside(options) ? o : o * Act::h(options, c);
       m.set_aux(zoned<Real, Act>(m, 1, c, c_prev));
       if constexpr (Act::kChosen)
         m.set_h(m.zoned() ? zoned<Real, Act>(m, 0, h, m.load_h_prev()) : h);
@@ -126,11 +131,12 @@ struct Lstm {
       if constexpr (Act::kChosen) {
         if (m.zoned()) m.set_dh(passed_by<Real, Act>(m, 0, dh));
       }
-      const V out = Act::h(options, new_state(m, i, g, c_prev));
+      const bool outside = made_outside(options);
+      const V out = outside ? splat(Real(1)) : Act::h(options, new_state(m, i, g, c_prev));
       const V da_o = dh * out * Act::df(options, o);
-      V dkept = m.load_dc();
+      V dkept = outside ? load_first(m.dc, m.n) : m.load_dc();
       const V past = passed_by<Real, Act>(m, 1, dkept);
-      const V dc = seen(m, kToO, da_o, fma(dh * o, Act::dh(options, out), dkept));
+      const V dc = seen(m, kToO, da_o, outside ? dkept : fma(dh * o, Act::dh(options, out), dkept));
       const V da_i = dc * (kCoupled ? g - c_prev : g) * Act::df(options, i);
       V dc_prev;
       if constexpr (kCoupled) {

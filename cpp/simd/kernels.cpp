@@ -6,6 +6,7 @@
 #include "live-inl.hpp"
 #include "nn-inl.hpp"
 #include "noise-inl.hpp"
+#include "norm-inl.hpp"
 #include "outer-inl.hpp"
 #include "probe-inl.hpp"
 #include "step-inl.hpp"
@@ -75,6 +76,8 @@ constexpr Kernels<Real> make_kernels() {
   table.gemm = gemm<Real>, table.outer = outer<Real>;
   table.column_sums = column_sums<Real>, table.column_dots = column_dots<Real>;
   table.pack_rows = pack_rows<Real>, table.dropout = dropout<Real>, table.add_noise = add_noise<Real>;
+  table.normalize = normalize<Real>, table.normalize_back = normalize_back<Real>;
+  table.normed_output = normed_output<Real>, table.normed_output_back = normed_output_back<Real>;
   table.unary = unary<Real>, table.activate = activate_all<Real>;
   table.nn = nn_kernels<Real>();
   table.probes = {2 * kFmaChains * kLanes<Real>, kReadVectors * kLanes<Real>, fma_rounds<Real>, read_all<Real>};

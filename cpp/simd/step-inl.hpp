@@ -25,6 +25,20 @@ RNNFAST_NOINLINE void forward_units(const ForwardArgs<Real>& args, const RowRef*
   }
 }
 
+// What is ready instead of a product, as a product's tile.
+template <class Real, class Stage, int kBlocks>
+RNNFAST_NOINLINE void take_ready(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
+                                 Tile<Real>& tile) {
+  constexpr int G = Stage::kGates;
+  for (Index r = 0; r < rows; ++r) {
+    const Real* q = at(args.q, refs[r].row, refs[r].n, refs[r].t) + Stage::kFirstGate * args.H + unit;
+    for (int block = 0; block < kBlocks; ++block, q += kLanes<Real>)
+      for (int g = 0; g < G; ++g)
+        store(tile.q + ((r * kBlocks + block) * G + g) * kLanes<Real>,
+              load_first(q + g * args.H, args.H - unit - block * kLanes<Real>));
+  }
+}
+
 template <class Real, class Stage, int kBlocks>
 static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel) {
   constexpr int NV = kBlocks * Stage::kGates;
@@ -41,7 +55,10 @@ static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel) {
       operand[r] = forward_operand<Real, Stage>(args, refs[r]);
     }
     Tile<Real> tile;
-    multiply<Real, NV, true>(m, operand, args.P, packed, bias, tile);
+    if (args.q.data != nullptr)
+      take_ready<Real, Stage, kBlocks>(args, refs, m, panel * kFull * kLanes<Real>, tile);
+    else
+      multiply<Real, NV, true>(m, operand, args.P, packed, bias, tile);
     forward_units<Real, Stage>(args, refs, m, panel * kFull * kLanes<Real>, kBlocks, tile);
     row += m;
   }
@@ -59,7 +76,7 @@ template <class Real, class Stage>
 static void forward_steps(const ForwardArgs<Real>& args) {
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
     const Index s = step_at(args.s0, args.s1, args.walk.dt, step);
-    if (last_row(args.walk, s) - first_row(args.walk, s) == 1) {
+    if (args.q.data == nullptr && last_row(args.walk, s) - first_row(args.walk, s) == 1) {
       solo_step<Real, Stage>(args, s);
       continue;
     }
@@ -118,6 +135,7 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
         if (args.mask != nullptr) product *= load_first(args.mask + (ref.n + 1) * H - m.n, m.n);
       }
       if constexpr (Stage::kDq.own_row && !kFinish) {
+        if (args.packed == nullptr) product += load_first(dy, m.n);
         Stage::apply(product, m);
       } else {
         const Vec<Real> state = (running ? m.load_dh() : Vec<Real>{}) + product;
@@ -139,7 +157,8 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
 template <class Real, class Cell, class Stage, bool kFinish, int kBlocks>
 static void backward_panel(const BackwardArgs<Real>& args, Index s, Index panel) {
   constexpr DqRange kDq = Stage::kDq;
-  const Index H = args.H, inner = args.packed != nullptr ? kDq.gates * H : 0, inner_aux = kDq.aux_gates * H;
+  const Index H = args.H, inner = args.packed != nullptr ? kDq.gates * H : 0;
+  const Index inner_aux = args.packed != nullptr ? kDq.aux_gates * H : 0;
   const Real* packed = args.packed + panel * (inner + inner_aux) * kMaxVectors * kLanes<Real>;
   const bool listed = kFinish && args.firsts != nullptr;
   const Index end = listed ? args.first_count : last_row(args.walk, s);
