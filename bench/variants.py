@@ -43,12 +43,15 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("projection, H-1", "LSTM", {"proj_size": lambda units: units - 1}),
     Variant("recurrent dropout", "LSTM", {"recurrent_dropout": 0.1}),
     Variant("zoneout of h and c", "LSTM", {"zoneout": (0.1, 0.1)}),
+    Variant("layer norm", "LSTM", {"layer_norm": True}),
     Variant("activations", "GRU", {"activations": ("hard_sigmoid", "elu")}),
     Variant("clip", "GRU", {"clip": 3.0}),
     Variant("recurrent dropout", "GRU", {"recurrent_dropout": 0.1}),
     Variant("zoneout", "GRU", {"zoneout": 0.1}),
+    Variant("layer norm", "GRU", {"layer_norm": True}),
     Variant("reset before, activations", "GRU", {**_BEFORE, "activations": ("hard_sigmoid", "elu")}, _BEFORE),
     Variant("reset before, zoneout", "GRU", {**_BEFORE, "zoneout": 0.1}, _BEFORE),
+    Variant("reset before, layer norm", "GRU", {**_BEFORE, "layer_norm": True}, _BEFORE),
 )
 SIZES = ((32, 100, 32, 50), (1, 100, 32, 64), (32, 100, 128, 256))
 """B, T, I, H."""

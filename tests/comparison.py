@@ -37,6 +37,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm-coupled-peephole-projected": ("lstm", {"coupled": True, "clip": 0.9}),
     "lstm-coupled-peephole": ("lstm", {"coupled": True, "activations": (_OTHER, "tanh", "identity")}),
     "lstm-activations": ("lstm", {"activations": (_OTHER, ("scaled_tanh", 1.2, 0.8), "softsign"), "clip": 0.9}),
+    "lstm-normed": ("lstm", {}),
+    "lstm-coupled-normed": ("lstm", {"coupled": True, "activations": (_OTHER, "tanh", "softsign"), "clip": 0.9}),
+    "gru-normed": ("gru", {}),
+    "gru-before-normed": ("gru", {"reset_after": False, "activations": ("sigmoid", "softsign")}),
     "gru-activations": ("gru", {"activations": (_OTHER, "softsign"), "clip": 0.6}),
     "gru-before-activations": ("gru", {"activations": ("sigmoid", ("elu", 0.5)), "clip": 0.8, "reset_after": False}),
 }
@@ -100,7 +104,16 @@ def shapes_of(cell: str, C: int, H: int, bias: bool) -> dict[str, tuple[int, ...
         shapes["weight_ph"] = (gates_of(cell) - 1, H)
     if P < H:
         shapes["weight_hr"] = (P, H)
+    if "normed" in cell:
+        shapes |= {"gamma_ih": (rows,), "gamma_hh": (rows,)}
+        shapes |= {"gamma_c": (H,)} if "lstm" in cell else {}
+        shapes |= {"beta_c": (H,)} if "lstm" in cell and bias else {}
     return shapes
+
+
+def value_of(name: str, shape: tuple[int, ...], H: int, rng: np.random.Generator) -> np.ndarray:
+    """Random, of PyTorch's scale U(+-1/sqrt(H)); gains around 1."""
+    return _exact(("gamma" in name) + rng.uniform(-1, 1, shape) / np.sqrt(H))
 
 
 @cache
@@ -118,14 +131,14 @@ def make_problem(
     bidirectional: bool = False,
     resets: bool = False,
 ) -> Problem:
-    """A random problem; the same arguments give the same one. Weights have PyTorch's scale U(+-1/sqrt(H))."""
+    """A random problem; the same arguments give the same one. See :func:`value_of`."""
     rng = np.random.default_rng([zlib.crc32(cell.encode()), N, T, C, H, L, ragged])
     D, P = 1 + bidirectional, outputs_of(cell, H)
     params = {}
     for layer in range(L):
         for suffix in (f"_l{layer}", f"_l{layer}_reverse")[:D]:
             shapes = shapes_of(cell, C if layer == 0 else D * P, H, bias)
-            params |= {name + suffix: _exact(rng.uniform(-1, 1, s) / np.sqrt(H)) for name, s in shapes.items()}
+            params |= {name + suffix: value_of(name, s, H, rng) for name, s in shapes.items()}
     lengths = rng.permutation(np.r_[0, T, rng.integers(1, T + 1, max(N - 2, 0))][:N]) if ragged else None
     states = (P, H) if KINDS[cell][0] == "lstm" else (H,)
     problem = Problem(
@@ -152,6 +165,8 @@ def build_layer(problem: Problem, dtype: str, **options: Any) -> Any:
         options["peephole"] = True
     if "weight_hr_l0" in problem.params:
         options["proj_size"] = len(problem.params["weight_hr_l0"])
+    if "gamma_ih_l0" in problem.params:
+        options["layer_norm"] = True
     if "h0" in problem.params:
         options["learn_initial_state"] = True
     make = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[kind]

@@ -111,6 +111,18 @@ def test_a_step_with_zoneout() -> None:
     assert_within(measured, 4 * (2 * C + 6 * H))
 
 
+@pytest.mark.parametrize(("kind", "numbers"), [("LSTM", 14), ("GRU", 11)])
+def test_a_step_with_layer_norm(kind: str, numbers: int) -> None:
+    """The products of all gates are kept beside y, gates and c, or q_n."""
+    measured = bytes_per_row(f"""
+        layer = rf.{kind}({C}, {H}, layer_norm=True, seed=0)
+        x = np.ones(({N}, T, {C}), np.float32)
+        y, _, tape = layer.forward(x)
+        dx, _ = layer.backward(tape, y)
+        """)
+    assert_within(measured, 4 * (2 * C + numbers * H))
+
+
 @every_cell
 def test_a_step_of_training_that_computes_gates_again(cell: str) -> None:
     """The tape leaves a start, of an LSTM, for every eighth step or fewer."""

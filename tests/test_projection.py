@@ -110,8 +110,8 @@ def test_a_wrong_projection_is_caught(fault: str, monkeypatch: pytest.MonkeyPatc
     pack = _ops.pack
 
     def wrong(*arrays: Any) -> Any:
-        flipped = arrays[-1][::-1] if fault.startswith("rows") else arrays[-1][:, ::-1]
-        return pack(*arrays[:-1], np.ascontiguousarray(flipped))
+        flipped = arrays[6][::-1] if fault.startswith("rows") else arrays[6][:, ::-1]
+        return pack(*arrays[:6], np.ascontiguousarray(flipped))
 
     monkeypatch.setattr(_ops, "pack", wrong)
     with pytest.raises(AssertionError):

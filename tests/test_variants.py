@@ -53,6 +53,8 @@ def test_the_reference_is_its_own_derivative(variant: str, shape: str, rng: np.r
 
 @pytest.mark.parametrize("H", [1, 9, 33])
 def test_results_and_gradients(variant: str, isa: str, dtype: str, H: int) -> None:
+    """Normalised from 5 units on: a norm of two numbers gives 1 and -1 whatever they are, and its gradient cancels."""
+    H = max(H, 5) if "normed" in variant else H
     gradients.test_results_and_gradients(variant, isa, dtype, H)
 
 

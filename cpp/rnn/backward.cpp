@@ -8,8 +8,6 @@ namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-constexpr Index kWindowChunks = 5;  // so many chunks are computed until the rows above have to move
-
 template <class Real>
 Schedule as_kept(Schedule schedule, const Saved<Real>& saved) {
   if (saved.chunk > 0) schedule.chunk = saved.chunk;
@@ -50,23 +48,9 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
   const Index chunk_rows = std::max(kRowBlock, chunks_.largest());
   if (norms_.data != nullptr && !weights_.output_outside()) dh_buffer_ = Buffer<Real>(checked_product(chunk_rows, H_));
-  const Index rows = call.plan.rows(), width = spec_.gates * H_;
   Saved<Real>& saved = call.saved[at(index)];
-  const bool again = saved.chunk > 0, all = all_rows_read_again();
-  // Of a chunk that is computed again the step before it and the step after, too: moving these costs little beside it.
-  const Index held = all ? rows : again ? chunk_rows + 2 * N_ : kWindowChunks * chunk_rows;
-  if (again || !spec_.saves_gates)
-    add_window(rows, held, width, u_);
-  else
-    u_ = rows_view(saved.gates.data(), width);
-  aux_ = rows_view(saved.aux.data(), H_);
-  if (weights_.normed()) {
-    add_window(rows, held, 2 * width + (spec_.states - 1) * H_, d_);
-    raw_ = rows_view(saved.raw.data(), 2 * width);
-  }
-  if (again) {
-    add_window(rows, held, H_, aux_);
-    if (weights_.normed()) add_window(rows, held, 2 * width, raw_);
+  place_rows(saved, chunk_rows);
+  if (saved.chunk > 0) {
     again_call_.emplace(ForwardCall<Real>{call.layers,
                                           call.directions,
                                           call.plan,
@@ -103,53 +87,13 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
                                           layer_ > 0 ? call.dropout : Dropout{}});
   gradients_->eps = weights_.arrays.norm.eps;
   show_rows();
-  if (weights_.projected() || weights_.normed()) place_dh(rows, saved);
+  if (weights_.projected() || weights_.normed()) place_dh(call.plan.rows(), saved);
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.du.resize(at(chunk_rows));
     scratch.dx.resize(at(chunk_rows));
     scratch.gradients = gradients_->new_scratch();
   }
-}
-
-// du of two directions meets in dx, that of sequences which begin later in the gradient of their initial state.
-template <class Real>
-bool BackwardScan<Real>::all_rows_read_again() const {
-  const Index first_step = call_.plan.steps() > 0 ? call_.plan.first_row(1) : 0;
-  return call_.directions > 1 ||
-         std::any_of(firsts_.begin(), firsts_.end(), [&](Index row) { return row >= first_step; });
-}
-
-// The lowest row that a chunk from s0 on touches: c of the step before it is written there before gates are computed
-// again.
-template <class Real>
-Index BackwardScan<Real>::lowest_row(Index s0) const {
-  return call_.plan.first_row(again_ && s0 > 0 ? s0 - 1 : s0);
-}
-
-template <class Real>
-void BackwardScan<Real>::add_window(Index rows, Index held, Index width, View<Real>& view) {
-  windows_.push_back({Window<Real>(rows, held, width), &view});
-  view = windows_.back().window.view();
-}
-
-// Makes room for the steps below s1. Of the rows above, those of the step s1 and of the first `blocks` blocks stay.
-template <class Real>
-void BackwardScan<Real>::slide_windows(Index s1, Index blocks) {
-  const Plan& plan = call_.plan;
-  const Index above = plan.first_row(smaller(s1 + 1, plan.steps()));
-  const Index begin = plan.first_row(s1), end = std::max(above, smaller(blocks * kRowBlock, plan.rows()));
-  for (Sliding& sliding : windows_) {
-    sliding.window.slide(begin, end);
-    *sliding.view = sliding.window.view();
-  }
-  show_rows();
-}
-
-template <class Real>
-void BackwardScan<Real>::show_rows() {
-  gradients_->u = read_only(u_), gradients_->aux = read_only(aux_);
-  gradients_->raw = read_only(raw_), gradients_->d = read_only(d_);
 }
 
 template <class Real>

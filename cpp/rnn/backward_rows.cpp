@@ -1,4 +1,5 @@
-// What the backward pass does with rows before and after its steps, and with the states that they begin with.
+// Where the backward pass finds and leaves its rows, what it does with them before and after its steps, and with the
+// states that they begin with.
 #include <algorithm>
 #include <cmath>
 
@@ -10,7 +11,66 @@ namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
+constexpr Index kWindowChunks = 5;  // so many chunks are computed until the rows above have to move
+
 }  // namespace
+
+// What was saved, and windows over what was not.
+template <class Real>
+void BackwardScan<Real>::place_rows(Saved<Real>& saved, Index chunk_rows) {
+  const Index rows = call_.plan.rows(), width = spec_.gates * H_;
+  const bool again = saved.chunk > 0;
+  // Of a chunk that is computed again the step before it and the step after, too: moving these costs little beside it.
+  const Index some = again ? chunk_rows + 2 * N_ : kWindowChunks * chunk_rows;
+  const Index held = all_rows_read_again() ? rows : some;
+  u_ = rows_view(saved.gates.data(), width), aux_ = rows_view(saved.aux.data(), H_);
+  if (again || !spec_.saves_gates) add_window(rows, held, width, u_);
+  if (again) add_window(rows, held, H_, aux_);
+  if (!weights_.normed()) return;
+  raw_ = rows_view(saved.raw.data(), 2 * width);
+  if (again) add_window(rows, held, 2 * width, raw_);
+  add_window(rows, held, 2 * width + (spec_.states - 1) * H_, d_);
+}
+
+// du of two directions meets in dx, that of sequences which begin later in the gradient of their initial state.
+template <class Real>
+bool BackwardScan<Real>::all_rows_read_again() const {
+  const Index first_step = call_.plan.steps() > 0 ? call_.plan.first_row(1) : 0;
+  return call_.directions > 1 ||
+         std::any_of(firsts_.begin(), firsts_.end(), [&](Index row) { return row >= first_step; });
+}
+
+// The lowest row that a chunk from s0 on touches: c of the step before it is written there before gates are computed
+// again.
+template <class Real>
+Index BackwardScan<Real>::lowest_row(Index s0) const {
+  return call_.plan.first_row(again_ && s0 > 0 ? s0 - 1 : s0);
+}
+
+template <class Real>
+void BackwardScan<Real>::add_window(Index rows, Index held, Index width, View<Real>& view) {
+  windows_.push_back({Window<Real>(rows, held, width), &view});
+  view = windows_.back().window.view();
+}
+
+// Makes room for the steps below s1. Of the rows above, those of the step s1 and of the first `blocks` blocks stay.
+template <class Real>
+void BackwardScan<Real>::slide_windows(Index s1, Index blocks) {
+  const Plan& plan = call_.plan;
+  const Index above = plan.first_row(smaller(s1 + 1, plan.steps()));
+  const Index begin = plan.first_row(s1), end = std::max(above, smaller(blocks * kRowBlock, plan.rows()));
+  for (Sliding& sliding : windows_) {
+    sliding.window.slide(begin, end);
+    *sliding.view = sliding.window.view();
+  }
+  show_rows();
+}
+
+template <class Real>
+void BackwardScan<Real>::show_rows() {
+  gradients_->u = read_only(u_), gradients_->aux = read_only(aux_);
+  gradients_->raw = read_only(raw_), gradients_->d = read_only(d_);
+}
 
 // The zones of some rows of the chunk in work.
 template <class Real>
@@ -68,6 +128,10 @@ void BackwardScan<Real>::finish(const Member& member) {
 }
 
 #define RNNFAST_INSTANTIATE(Real)                             \
+  template void BackwardScan<Real>::place_rows(Saved<Real>&, Index); \
+  template Index BackwardScan<Real>::lowest_row(Index) const; \
+  template void BackwardScan<Real>::slide_windows(Index, Index); \
+  template void BackwardScan<Real>::show_rows(); \
   template void BackwardScan<Real>::draw_zones(Range);        \
   template void BackwardScan<Real>::write_norms(Range) const; \
   template void BackwardScan<Real>::add_dx(Range, Index);     \

@@ -173,10 +173,8 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   if (random())
     for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Slot& slot) { make_random(slot, views); });
   const Walk walk = parts_.walk(part, dt_);
-  if (spec_.stages == 1 && !between_steps()) {
-    const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
-    return kernel[0](stage_args(s0, s1, 0, walk, views));
-  }
+  if (spec_.stages == 1 && !between_steps())
+    return weights_.table.forward[static_cast<int>(weights_.arrays.cell)][0](stage_args(s0, s1, 0, walk, views));
   for_steps(s0, s1, dt_, [&](Index s) { run_step(s, part, walk, views, scratch, {0, 1, nullptr}); });
 }
 

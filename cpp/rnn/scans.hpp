@@ -120,6 +120,7 @@ class BackwardScan {
     Window<Real> window;
     View<Real>* view;
   };
+  void place_rows(Saved<Real>& saved, Index chunk_rows);
   bool all_rows_read_again() const;
   Index lowest_row(Index s0) const;
   void add_window(Index rows, Index held, Index width, View<Real>& view);

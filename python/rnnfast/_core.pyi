@@ -4,7 +4,7 @@ from typing import Any
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Gradients = tuple[Array, Array, Array | None, Array | None, Array | None, Array | None]
+Gradients = Sequence[Array | None]
 
 __version__: str
 
@@ -28,6 +28,8 @@ class Weights:
         peepholes: Array | None,
         projection: Array | None,
         zoneout: Array | None,
+        norm: tuple[Array | None, Array | None, Array | None, Array | None] | None,
+        eps: float,
     ) -> None: ...
 
 class Tape:
@@ -71,8 +73,8 @@ class Stream:
     def _read_state(self) -> tuple[Array, Array | None]: ...
     def _write_state(self, h: Array | None, c: Array | None) -> None: ...
 
-# dy (N, T, D*P); dh (L*D, N, P), dc (L*D, N, H); adds into gradients (dW, dR, db_w, db_r, dP, dHr);
-# writes into norms, zeros (L*D, N, T)
+# dy (N, T, D*P); dh (L*D, N, P), dc (L*D, N, H); adds into gradients (dW, dR, db_w, db_r, dP, dHr,
+# dgamma_ih, dgamma_hh, dgamma_c, dbeta_c); writes into norms, zeros (L*D, N, T)
 #   ->  dx (N, T, C), dh0, dc0
 def backward(
     tape: Tape,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Array = npt.NDArray[Any]
 
 
 def uniform(
@@ -50,8 +53,11 @@ def stack_shapes(
     directions: int = 1,
     peepholes: int = 0,
     projection: int = 0,
+    norms: Sequence[str] = (),
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a stack's parameters under PyTorch's names, in PyTorch's order.
+
+    ``norms``: what is normalised, of "ih", "hh" and "c"; it has a gain, and c, where there are biases, one of its own.
 
     Examples
     --------
@@ -70,7 +76,29 @@ def stack_shapes(
             shapes[f"weight_ph{suffix}"] = (peepholes, hidden_size)
         if projection:
             shapes[f"weight_hr{suffix}"] = (projection, hidden_size)
+        shapes |= {f"gamma_{what}{suffix}": (hidden_size if what == "c" else rows,) for what in norms}
+        if bias and "c" in norms:
+            shapes[f"beta_c{suffix}"] = (hidden_size,)
     return shapes
+
+
+def first_values(
+    shapes: Mapping[str, tuple[int, ...]], draw: Callable[[tuple[int, ...]], Array], *, normed: bool = False
+) -> dict[str, Array]:
+    """Return the first values of a stack's parameters: drawn, or of a normalised one 1 for gammas, 0 for betas and biases.
+
+    Examples
+    --------
+    >>> first_values({"weight_ih_l0": (2, 1), "bias_ih_l0": (2,), "gamma_ih_l0": (2,)}, np.ones, normed=True)
+    {'weight_ih_l0': array([[1.],
+           [1.]]), 'bias_ih_l0': array([0., 0.]), 'gamma_ih_l0': array([1., 1.])}
+    """
+    constants = {"gamma": 1, "beta": 0, "bias": 0} if normed else {}
+    values = {}
+    for name, shape in shapes.items():
+        drawn, constant = draw(shape), constants.get(name.split("_")[0])
+        values[name] = drawn if constant is None else np.full_like(drawn, constant)
+    return values
 
 
 def stack_suffix(index: int, directions: int) -> str:

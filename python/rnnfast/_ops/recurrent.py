@@ -16,11 +16,11 @@ Array = npt.NDArray[Any]
 Weights = _core.Weights
 CoreTape = _core.Tape
 StreamCore = _core.Stream
-Gradients = tuple[Array, Array, Array | None, Array | None, Array | None, Array | None]
+Gradients = Sequence[Array | None]
 Random = tuple[tuple[float, float, float, float, float], int, int]
 NOTHING_RANDOM: Random = ((0.0, 0.0, 0.0, 0.0, 0.0), 0, 0)
 
-
+NORM_EPS = 1e-5
 _TANH = ("tanh", 0.0, 0.0)
 
 
@@ -48,11 +48,16 @@ def pack(
     b_r: Array | None = None,
     peepholes: Array | None = None,
     projection: Array | None = None,
+    gamma_ih: Array | None = None,
+    gamma_hh: Array | None = None,
+    gamma_c: Array | None = None,
+    beta_c: Array | None = None,
 ) -> Weights:
     """Pack one layer's weights for the current instruction set; the arrays must not change while in use."""
+    norm = None if gamma_ih is None else (gamma_ih, gamma_hh, gamma_c, beta_c)
     zones = np.repeat(np.array(cell.zoneout, w.dtype)[:, None], len(w) // cell.gates, axis=1) if cell.zoneout else None
     return _core.Weights(
-        cell.name, cell.activations, cell.clip, cell.leak, w, r, b_w, b_r, peepholes, projection, zones
+        cell.name, cell.activations, cell.clip, cell.leak, w, r, b_w, b_r, peepholes, projection, zones, norm, NORM_EPS
     )
 
 
@@ -216,7 +221,7 @@ def rnn_backward(
     need_dx: bool = True,
     norms: Array | None = None,
 ) -> tuple[Array | None, Array, Array | None]:
-    """Go back through time; adds into ``gradients`` (dW, dR, db_w, db_r, dP, dHr), as ``weights``: dx, dh0, dc0.
+    """Go back through time; adds into ``gradients``, in the order of ``pack``, as ``weights``: dx, dh0, dc0.
 
     ``norms``, float64 zeros (L*D, N, T), receive |dL/dh| of every step.
     """

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops
 from rnnfast.layers.activations import Activation, known_activation, known_activations, known_clip
+from rnnfast.layers.checks import require_without
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.recurrent import Recurrent
 
@@ -158,8 +159,16 @@ class GRU(Recurrent):
     clip, recurrent_dropout, zoneout, learn_initial_state
         As of ``RNN``; recurrent dropout with ``reset_after`` only.
 
+    layer_norm : bool
+        Whether what enters the gates is normalised (Ba et al. 2016): ``u = LN(W_ih x_t; gamma_ih) + b_ih`` and ``q =
+        LN(W_hh h_(t-1); gamma_hh) + b_hh``, with ``LN(a; gamma) = gamma (a - mean a) / sqrt(var a + 1e-5)`` over the 2 H
+        numbers of r and z, and over the H of n; with ``reset_after=False`` of ``W_hn (r h_(t-1))``. Parameters
+        ``gamma_ih_l0`` and ``gamma_hh_l0`` (3*H,), ..., 1 at first; the biases, which are the betas, begin with 0. Not
+        beside zoneout.
+
     References
     ----------
+    J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", arXiv:1607.06450 (2016);
     K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP (2014).
 
     Examples
@@ -190,9 +199,11 @@ class GRU(Recurrent):
         clip: float | None = None,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
+        layer_norm: bool = False,
         learn_initial_state: bool = False,
     ) -> None:
         self.reset_after = bool(reset_after)
+        self.layer_norm = require_without("layer_norm", layer_norm, zoneout=zoneout)
         f, g = known_activations(activations, _GRU)
         name = "gru" if reset_after else "gru_before"
         if recurrent_dropout and not reset_after:
@@ -218,4 +229,5 @@ class GRU(Recurrent):
             time_major=time_major,
             dtype=dtype,
             seed=seed,
+            layer_norm=self.layer_norm,
         )

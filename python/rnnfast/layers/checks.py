@@ -23,3 +23,11 @@ def require_float(dtype: npt.DTypeLike) -> np.dtype[Any]:
     if found not in (np.float32, np.float64):
         raise TypeError(f"dtype: float32 or float64 is required, got {found}")
     return found
+
+
+def require_without(name: str, chosen: bool, **others: object) -> bool:
+    """Return whether an option is chosen, which none of the others may be beside it."""
+    for other, value in others.items():
+        if chosen and value:
+            raise ValueError(f"{name}: a layer without {other} is required, got {other}={value}")
+    return bool(chosen)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops
 from rnnfast.layers.activations import Activation, Known, known_activations, known_clip
-from rnnfast.layers.checks import require_positive
+from rnnfast.layers.checks import require_positive, require_without
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.recurrent import Recurrent
 
@@ -50,6 +50,12 @@ class LSTM(Recurrent):
     zoneout : float or tuple of two
         As of ``RNN``: of h alone, or probabilities of h and of c, ``c_t = p c_(t-1) + (1 - p) c``; h is made of the new
         c (Krueger et al. 2017). Not beside a projection, that of c not beside peepholes.
+    layer_norm : bool
+        Whether what enters the gates, and c on its way to h, is normalised (Ba et al. 2016): ``LN(W_ih x_t; gamma_ih) +
+        b_ih + LN(W_hh h_(t-1); gamma_hh) + b_hh`` and ``h_t = o tanh(LN(c_t; gamma_c) + beta_c)`` with ``LN(a; gamma) =
+        gamma (a - mean a) / sqrt(var a + 1e-5)`` over all 4 H numbers of a step, of c its H. Parameters ``gamma_ih_l0``
+        and ``gamma_hh_l0`` (4*H,), ``gamma_c_l0`` and ``beta_c_l0`` (H,), ...; gammas begin with 1, ``beta_c`` and the
+        biases, which are betas, too, with 0. Not beside projection, peepholes and zoneout.
     learn_initial_state : bool
         Whether sequences without a given state start from parameters ``h0`` and ``c0`` (L*D, 1, H), zeros at first,
         instead of zeros.
@@ -63,6 +69,7 @@ class LSTM(Recurrent):
 
     References
     ----------
+    J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", arXiv:1607.06450 (2016);
     S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997);
     F. A. Gers, J. Schmidhuber, F. Cummins, "Learning to forget", Neural Computation 12 (2000);
     F. A. Gers, J. Schmidhuber, "Recurrent nets that time and count", IJCNN (2000);
@@ -103,12 +110,16 @@ class LSTM(Recurrent):
         clip: float | None = None,
         recurrent_dropout: float = 0.0,
         zoneout: float | tuple[float, float] = 0.0,
+        layer_norm: bool = False,
         learn_initial_state: bool = False,
     ) -> None:
         self.peephole, self.coupled, self.proj_size = bool(peephole), bool(coupled), _projection(proj_size, hidden_size)
         zones = _zones(zoneout, projected=self.proj_size > 0, peephole=self.peephole)
+        self.layer_norm = require_without(
+            "layer_norm", layer_norm, proj_size=proj_size, peephole=peephole, zoneout=any(zones) and zoneout
+        )
         known = known_activations(activations, _ACTIVATIONS)
-        chosen = clip is not None or peephole or recurrent_dropout or any(zones)
+        chosen = clip is not None or peephole or recurrent_dropout or any(zones) or layer_norm
         cell = _ops.Cell(
             name="coupled_lstm" if coupled else "any_lstm" if chosen or _others(known) else "lstm",
             gates=4 - self.coupled,
@@ -131,6 +142,7 @@ class LSTM(Recurrent):
             dtype=dtype,
             seed=seed,
             proj_size=self.proj_size,
+            layer_norm=self.layer_norm,
         )
         self._open_forget_gates(forget_bias)
 

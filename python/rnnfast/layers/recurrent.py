@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.init import stack_shapes, stack_suffix, uniform
+from rnnfast.init import first_values, stack_shapes, stack_suffix, uniform
 from rnnfast.layers.call import Inputs, Sequences, read_inputs
 from rnnfast.layers.checks import require_float, require_positive
 from rnnfast.layers.randomness import Randomness
@@ -43,6 +43,7 @@ class Recurrent(Traceable):
         dtype: npt.DTypeLike,
         seed: int | None,
         proj_size: int = 0,
+        layer_norm: bool = False,
     ) -> None:
         self.input_size = require_positive("input_size", input_size)
         self.hidden_size = require_positive("hidden_size", hidden_size)
@@ -52,12 +53,13 @@ class Recurrent(Traceable):
         self.time_major = bool(time_major)
         self.bidirectional, self.directions = bool(bidirectional), 2 if bidirectional else 1
         rng = np.random.default_rng(seed)
+        norms = ("ih", "hh", "c")[: 2 + self.has_cell_state] if layer_norm else ()
         shapes = stack_shapes(
             cell.gates, self.input_size, self.hidden_size, self.num_layers,
-            bias=bias, directions=self.directions, peepholes=cell.peepholes, projection=proj_size,
+            bias=bias, directions=self.directions, peepholes=cell.peepholes, projection=proj_size, norms=norms,
         )  # fmt: skip
         first = partial(uniform, bound=1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype)
-        self._parameters = {name: Parameter(first(shape)) for name, shape in shapes.items()}
+        self._parameters = {name: Parameter(v) for name, v in first_values(shapes, first, normed=layer_norm).items()}
         self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
         self._packs = PackCache(cell)
         self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: 1 + self.has_cell_state]

@@ -67,16 +67,15 @@ class Tape:
         return given
 
 
-LAYER_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph", "weight_hr")
+LAYER_PARTS = (
+    "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph", "weight_hr",
+    "gamma_ih", "gamma_hh", "gamma_c", "beta_c",
+)  # fmt: skip
 
 
 def gradients_of(parameters: Sequence[Parameter | None]) -> _ops.Gradients:
     """Return the gradients of one layer and direction, in the order of ``LAYER_PARTS``, for the engine to add to."""
-    w, r, *others = (None if p is None else p.grad for p in parameters)
-    assert w is not None
-    assert r is not None
-    b_w, b_r, peepholes, projection = others
-    return w, r, b_w, b_r, peepholes, projection
+    return [None if p is None else p.grad for p in parameters]
 
 
 class PackCache:
@@ -91,8 +90,7 @@ class PackCache:
     def weights(self, parameters: Callable[[int], Sequence[Parameter | None]], layers: int) -> list[_ops.Weights]:
         """Return the packed weights, given what gives the parameters of one of ``layers``.
 
-        Each direction of a layer counts as one, with (weight_ih, weight_hh, and or None bias_ih, bias_hh, weight_ph,
-        weight_hr).
+        Each direction of a layer counts as one, with the parameters that ``LAYER_PARTS`` names, or None.
         """
         writes, isa = Parameter.writes, _ops.isa()
         if writes != self._checked or isa != self._isa:

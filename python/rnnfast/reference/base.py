@@ -2,17 +2,20 @@
 
 Legend: N sequences, C inputs, H units, G gates. ``x (N, C)``, states ``(N, H)``, ``W (G*H, C)``, ``R (G*H,
 H)``. ``u = W x + b_ih`` is what the input contributes to the gates and ``q = R h_prev + b_hh`` what the past
-does; ``du`` and ``dq`` are their gradients.
+does; ``du`` and ``dq`` are their gradients. Where they are normalised (Ba et al. 2016), ``u = LN(W x; gamma_ih) + b_ih``
+and ``q = LN(R h_prev; gamma_hh) + b_hh``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from rnnfast.reference.norm import layer_norm, layer_norm_backward
 
 Array = npt.NDArray[Any]
 State = tuple[Array, ...]
@@ -25,6 +28,8 @@ class Weights:
     ``W (G*H, C)``, ``R (G*H, H)``, ``b_ih (G*H,)``, ``b_hh (G*H,)``, and the peepholes ``P`` of an LSTM that has
     them, one row ``(H,)`` for each gate that sees the cell state; by default none.
     ``S (K, H)``: what an LSTM's h is projected by, by default nothing; R is then ``(G*H, K)``.
+    ``gamma_ih, gamma_hh (G*H,)`` of normalised gates, whose betas are the biases, and ``gamma_c, beta_c (H,)`` of an
+    LSTM's c on its way to h; by default nothing.
     ``mask (N, H)`` multiplies what R reads of the h before (recurrent dropout).
     """
 
@@ -34,6 +39,10 @@ class Weights:
     b_hh: Array
     P: Array = field(default_factory=lambda: np.zeros((0, 1)))
     S: Array = field(default_factory=lambda: np.zeros((0, 1)))
+    gamma_ih: Array = field(default_factory=lambda: np.zeros(0))
+    gamma_hh: Array = field(default_factory=lambda: np.zeros(0))
+    gamma_c: Array = field(default_factory=lambda: np.zeros(0))
+    beta_c: Array = field(default_factory=lambda: np.zeros(0))
     mask: Array | float = 1.0
 
     def __add__(self, other: Weights) -> Weights:
@@ -42,8 +51,13 @@ class Weights:
         return Weights(*(one + another for one, another in tensors))
 
     def tensors(self) -> State:
-        """``W, R, b_ih, b_hh, P, S``."""
-        return self.W, self.R, self.b_ih, self.b_hh, self.P, self.S
+        """``W, R, b_ih, b_hh, P, S, gamma_ih, gamma_hh, gamma_c, beta_c``."""
+        gates = self.W, self.R, self.b_ih, self.b_hh, self.P, self.S
+        return *gates, self.gamma_ih, self.gamma_hh, self.gamma_c, self.beta_c
+
+    def zeros(self) -> Weights:
+        """Of the same shapes."""
+        return Weights(*(np.zeros_like(part) for part in self.tensors()))
 
 
 Forward = Callable[[Weights, Array, State], tuple[State, State]]
@@ -64,12 +78,29 @@ class Cell:
     step_backward: Backward
 
 
-def inputs(w: Weights, x: Array, h_prev: Array) -> tuple[Array, Array]:
-    """``u`` and ``q``, ``(N, G*H)`` each."""
-    return x @ w.W.T + w.b_ih, (h_prev * w.mask) @ w.R.T + w.b_hh
+def inputs(w: Weights, x: Array, h_prev: Array, blocks: Sequence[int]) -> tuple[Array, Array]:
+    """``u`` and ``q``, ``(N, G*H)`` each; ``blocks`` of so many gates are normalised together."""
+    u, q = x @ w.W.T, (h_prev * w.mask) @ w.R.T
+    if len(w.gamma_ih):
+        sizes = sizes_of(w, blocks)
+        u, q = layer_norm(u, w.gamma_ih, sizes), layer_norm(q, w.gamma_hh, sizes)
+    return u + w.b_ih, q + w.b_hh
 
 
-def through_weights(w: Weights, x: Array, h_prev: Array, du: Array, dq: Array) -> tuple[Array, Array, Weights]:
+def through_weights(
+    w: Weights, x: Array, h_prev: Array, du: Array, dq: Array, blocks: Sequence[int]
+) -> tuple[Array, Array, Weights]:
     """Derivative of :func:`inputs`: ``dx``, ``dh_prev`` and the gradients of the weights, summed over N."""
-    grads = Weights(du.T @ x, dq.T @ (h_prev * w.mask), du.sum(0), dq.sum(0), np.zeros_like(w.P), np.zeros_like(w.S))
-    return du @ w.W, (dq @ w.R) * w.mask, grads
+    seen = h_prev * w.mask
+    grads = replace(w.zeros(), b_ih=du.sum(0), b_hh=dq.sum(0))
+    if len(w.gamma_ih):
+        sizes = sizes_of(w, blocks)
+        du, dgamma_ih = layer_norm_backward(x @ w.W.T, w.gamma_ih, sizes, du)
+        dq, dgamma_hh = layer_norm_backward(seen @ w.R.T, w.gamma_hh, sizes, dq)
+        grads = replace(grads, gamma_ih=dgamma_ih, gamma_hh=dgamma_hh)
+    return du @ w.W, (dq @ w.R) * w.mask, replace(grads, W=du.T @ x, R=dq.T @ seen)
+
+
+def sizes_of(w: Weights, blocks: Sequence[int]) -> list[int]:
+    """Numbers in each block of gates."""
+    return [len(w.W) // sum(blocks) * gates for gates in blocks]

@@ -7,19 +7,23 @@ pre-activation. Letters and shapes: see :mod:`rnnfast.reference.base`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from rnnfast.reference.activations import Activation, Spec, make_activation
-from rnnfast.reference.base import Array, Cell, State, Weights, inputs, through_weights
+from rnnfast.reference.base import Array, Cell, State, Weights, inputs, sizes_of, through_weights
 from rnnfast.reference.lstm import lstm_step, lstm_step_backward
+from rnnfast.reference.norm import layer_norm, layer_norm_backward
+
+GRU_BLOCKS = (2, 1)
 
 
 def rnn_step(w: Weights, x: Array, state: State, *, act: Activation, leak: float = 1.0) -> tuple[State, State]:
     """Elman cell, leaky: ``h = (1 - leak) h_prev + leak act(u + q)``; G = 1. ``leak`` is dt / tau."""
     (h_prev,) = state
-    u, q = inputs(w, x, h_prev)
+    u, q = inputs(w, x, h_prev, (1,))
     a = u + q
     h = act(a) if leak == 1 else (1 - leak) * h_prev + leak * act(a)
     return (h,), (x, h_prev, a)
@@ -31,17 +35,18 @@ def rnn_step_backward(
     """``da = leak dh act'(a)`` goes to the input and to the past alike; the rest of ``dh`` to ``h_prev`` itself."""
     x, h_prev, a = saved
     da = leak * dstate[0] * act.derivative(a)
-    dx, dh_prev, grads = through_weights(w, x, h_prev, da, da)
+    dx, dh_prev, grads = through_weights(w, x, h_prev, da, da, (1,))
     return dx, (dh_prev + (1 - leak) * dstate[0],), grads
 
 
 def gru_step(w: Weights, x: Array, state: State, *, f: Activation, g: Activation) -> tuple[State, State]:
     """Gated recurrent unit (Cho et al. 2014), the reset gate applied after the product, as in PyTorch; G = 3.
 
-    ``r, z = f(u + q)``, ``n = g(u_n + r q_n)``, ``h = (1 - z) n + z h_prev``; f is the sigmoid, g tanh.
+    ``r, z = f(u + q)``, ``n = g(u_n + r q_n)``, ``h = (1 - z) n + z h_prev``; f is the sigmoid, g tanh. Normalised (Ba
+    et al. 2016, supplement): r and z together, n by itself, in u and in q.
     """
     (h_prev,) = state
-    u, q = inputs(w, x, h_prev)
+    u, q = inputs(w, x, h_prev, GRU_BLOCKS)
     u_r, u_z, u_n = np.split(u, 3, axis=1)
     q_r, q_z, q_n = np.split(q, 3, axis=1)
     a_r, a_z = u_r + q_r, u_z + q_z
@@ -63,22 +68,26 @@ def gru_step_backward(
     da_z = dh * (h_prev - n) * f.derivative(a_z)
     du = np.concatenate([da_r, da_z, da_n], axis=1)
     dq = np.concatenate([da_r, da_z, da_n * r], axis=1)
-    dx, dh_prev, grads = through_weights(w, x, h_prev, du, dq)
+    dx, dh_prev, grads = through_weights(w, x, h_prev, du, dq, GRU_BLOCKS)
     return dx, (dh_prev + dh * z,), grads
 
 
 def gru_before_step(w: Weights, x: Array, state: State, *, f: Activation, g: Activation) -> tuple[State, State]:
     """Gated recurrent unit, the reset gate applied before the product (Cho et al. 2014, as published); G = 3.
 
-    ``r, z = f(u + q)``, ``n = g(u_n + R_n (r h_prev) + b_hn)``, ``h = (1 - z) n + z h_prev``.
+    ``r, z = f(u + q)``, ``n = g(u_n + R_n (r h_prev) + b_hn)``, ``h = (1 - z) n + z h_prev``. Normalised: R_n (r
+    h_prev), too, before b_hn is added.
     """
     (h_prev,) = state
     hidden = h_prev.shape[1]
-    u, q = inputs(w, x, h_prev)
+    u, q = inputs(w, x, h_prev, GRU_BLOCKS)
     u_r, u_z, u_n = np.split(u, 3, axis=1)
     a_r, a_z = u_r + q[:, :hidden], u_z + q[:, hidden : 2 * hidden]
     r, z = f(a_r), f(a_z)
-    a_n = u_n + (r * h_prev) @ w.R[2 * hidden :].T + w.b_hh[2 * hidden :]
+    q_n = (r * h_prev) @ w.R[2 * hidden :].T
+    if len(w.gamma_hh):
+        q_n = layer_norm(q_n, w.gamma_hh[2 * hidden :], (hidden,))
+    a_n = u_n + q_n + w.b_hh[2 * hidden :]
     h = (1 - z) * g(a_n) + z * h_prev
     return (h,), (x, h_prev, a_r, a_z, a_n)
 
@@ -92,15 +101,22 @@ def gru_before_step_backward(
     hidden = h_prev.shape[1]
     r, z, n = f(a_r), f(a_z), g(a_n)
     R_rz, R_n = w.R[: 2 * hidden], w.R[2 * hidden :]
-    da_n = dh * (1 - z) * g.derivative(a_n)
-    drh = da_n @ R_n
+    da_n = dq_n = dh * (1 - z) * g.derivative(a_n)
+    if len(w.gamma_hh):
+        dq_n, dgamma_n = layer_norm_backward((r * h_prev) @ R_n.T, w.gamma_hh[2 * hidden :], (hidden,), da_n)
+    drh = dq_n @ R_n
     da_r = drh * h_prev * f.derivative(a_r)
     da_z = dh * (h_prev - n) * f.derivative(a_z)
-    da_rz = np.concatenate([da_r, da_z], axis=1)
-    da = np.concatenate([da_rz, da_n], axis=1)
-    dR = np.concatenate([da_rz.T @ h_prev, da_n.T @ (r * h_prev)])
-    dh_prev = dh * z + drh * r + da_rz @ R_rz
-    return da @ w.W, (dh_prev,), Weights(da.T @ x, dR, da.sum(0), da.sum(0), np.zeros_like(w.P), np.zeros_like(w.S))
+    da_rz = dq_rz = np.concatenate([da_r, da_z], axis=1)
+    du = da = np.concatenate([da_rz, da_n], axis=1)
+    grads = w.zeros()
+    if len(w.gamma_hh):
+        dq_rz, dgamma_rz = layer_norm_backward(h_prev @ R_rz.T, w.gamma_hh[: 2 * hidden], (2 * hidden,), da_rz)
+        du, dgamma_ih = layer_norm_backward(x @ w.W.T, w.gamma_ih, sizes_of(w, GRU_BLOCKS), da)
+        grads = replace(grads, gamma_ih=dgamma_ih, gamma_hh=np.concatenate([dgamma_rz, dgamma_n]))
+    dR = np.concatenate([dq_rz.T @ h_prev, dq_n.T @ (r * h_prev)])
+    dh_prev = dh * z + drh * r + dq_rz @ R_rz
+    return du @ w.W, (dh_prev,), replace(grads, W=du.T @ x, R=dR, b_ih=da.sum(0), b_hh=da.sum(0))
 
 
 DEFAULTS: dict[str, tuple[Spec, ...]] = {"lstm": ("sigmoid", "tanh", "tanh"), "gru": ("sigmoid", "tanh")}

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnfast.reference.activations import Activation
 from rnnfast.reference.base import Array, State, Weights, inputs, through_weights
+from rnnfast.reference.norm import layer_norm, layer_norm_backward
 
 
 def lstm_step(
@@ -19,9 +20,10 @@ def lstm_step(
     are tanh; G = 4, in the order i, f, g, o. Coupled (Greff et al. 2017): no gate f of its own, ``f = 1 - i``;
     G = 3. With peepholes (Gers and Schmidhuber 2000) the pre-activations of i and f contain ``P_i c_prev`` and
     ``P_f c_prev``, that of o contains ``P_o c``, unit by unit. With a projection (Sak et al. 2014) ``h = S (o h(c))``.
+    Normalised (Ba et al. 2016, eq. 20-22): u and q, all gates together, and ``h = o h(LN(c; gamma_c) + beta_c)``.
     """
     h_prev, c_prev = state
-    u, q = inputs(w, x, h_prev)
+    u, q = inputs(w, x, h_prev, (3 if coupled else 4,))
     parts = np.split(u + q, 3 if coupled else 4, axis=1)
     a_i, a_g, a_o = parts[0], parts[-2], parts[-1]
     a_f = np.zeros_like(a_i) if coupled else parts[1]
@@ -33,7 +35,7 @@ def lstm_step(
     c = forget * c_prev + i * g(a_g)
     if len(w.P):
         a_o = a_o + w.P[-1] * c
-    out = f(a_o) * h(c)
+    out = f(a_o) * h(_seen(w, c))
     return (out @ w.S.T if len(w.S) else out, c), (x, h_prev, c_prev, a_i, a_f, a_g, a_o, c)
 
 
@@ -47,8 +49,12 @@ def lstm_step_backward(
     dS = dh.T @ (f(a_o) * h(c)) if len(w.S) else np.zeros_like(w.S)
     if len(w.S):
         dh = dh @ w.S
-    da_o = dh * h(c) * f.derivative(a_o)
-    dc = dc_next + dh * f(a_o) * h.derivative(c)
+    da_o = dh * h(_seen(w, c)) * f.derivative(a_o)
+    dseen = dc_out = dh * f(a_o) * h.derivative(_seen(w, c))
+    dgamma_c = w.gamma_c
+    if len(w.gamma_c):
+        dc_out, dgamma_c = layer_norm_backward(c, w.gamma_c, (c.shape[1],), dseen)
+    dc = dc_next + dc_out
     if len(w.P):
         dc = dc + w.P[-1] * da_o
     da_g = dc * i * g.derivative(a_g)
@@ -62,9 +68,17 @@ def lstm_step_backward(
         dc_prev = dc * f(a_f)
         parts, seen = [da_i, da_f, da_g, da_o], [(da_i, c_prev), (da_f, c_prev), (da_o, c)]
     da = np.concatenate(parts, axis=1)
-    dx, dh_prev, grads = through_weights(w, x, h_prev, da, da)
+    dx, dh_prev, grads = through_weights(w, x, h_prev, da, da, (3 if coupled else 4,))
     if len(w.P):
         for (own, _), p in zip(seen[:-1], w.P[:-1], strict=True):
             dc_prev = dc_prev + p * own
     dP = np.stack([(own * what).sum(0) for own, what in seen]) if len(w.P) else grads.P
-    return dx, (dh_prev, dc_prev), replace(grads, P=dP, S=dS)
+    dbeta_c = dseen.sum(0) if len(w.beta_c) else w.beta_c
+    return dx, (dh_prev, dc_prev), replace(grads, P=dP, S=dS, gamma_c=dgamma_c, beta_c=dbeta_c)
+
+
+def _seen(w: Weights, c: Array) -> Array:
+    """What h is made of: c, or what its normalisation leaves."""
+    if len(w.gamma_c) == 0:
+        return c
+    return layer_norm(c, w.gamma_c, (c.shape[1],)) + (w.beta_c if len(w.beta_c) else 0)

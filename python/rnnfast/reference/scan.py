@@ -57,7 +57,7 @@ def scan_backward(cell: Cell, scan: Scan, dy: Array, dstate: State) -> tuple[Arr
     """Go back through all steps: dx, the gradient of the first state, and the sum of the weights'."""
     w = scan.weights
     dx = np.zeros((*dy.shape[:2], w.W.shape[1]), dy.dtype)
-    total = Weights(*(np.zeros_like(part) for part in w.tensors()))
+    total = w.zeros()
     for t in reversed(scan.order):
         valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
         dresult = tuple(np.where(valid, d, 0) for d in dstate)

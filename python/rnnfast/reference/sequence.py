@@ -17,6 +17,7 @@ from rnnfast.reference.cells import make_cell
 from rnnfast.reference.scan import Bool, Scan, scan_backward, scan_forward
 
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_ph", "weight_hr")
+NORMS = ("gamma_ih", "gamma_hh", "gamma_c", "beta_c")
 STARTS = ("h0", "c0")
 
 
@@ -57,7 +58,8 @@ def forward(
     params : PyTorch's names and shapes; ``weight_ih_l{k}[_reverse] (G*H, C or D*H)``, ``weight_hh_... (G*H,
         H)`` and, where there are any, ``bias_ih_... (G*H,)``, ``bias_hh_... (G*H,)``, peepholes ``weight_ph_... (3
         or 2, H)``, projections ``weight_hr_... (K, H)``, whose K numbers then take H's place in y, h and
-        ``weight_hh_... (G*H, K)``, and first states ``h0``, ``c0 (L*D, 1, H)``. They say how many layers and
+        ``weight_hh_... (G*H, K)``, for layer normalisation ``gamma_ih_..., gamma_hh_... (G*H,)`` and, of an LSTM,
+        ``gamma_c_..., beta_c_... (H,)``, and first states ``h0``, ``c0 (L*D, 1, H)``. They say how many layers and
         directions there are.
     x : (N, T, C).
     state : (L*D, N, H), for the LSTM the pair (h, c); by default h0 and c0, or zero.
@@ -166,7 +168,7 @@ def backward(
             parts.append(dx)
             for d, value in zip(dstates, first, strict=True):
                 d[index] = value
-            grads |= {name + scan.suffix: value for name, value in zip(PARTS, total.tensors(), strict=True)}
+            grads |= {name + scan.suffix: value for name, value in zip(PARTS + NORMS, total.tensors(), strict=True)}
         dy = sum(parts[1:], parts[0])
         if layer and tape.masks is not None:
             dy = dy * tape.masks[layer - 1]
@@ -217,4 +219,6 @@ def _make_scan(
     )
     steps = range(valid.shape[1])
     cut = np.pad(resets[:, 1:], ((0, 0), (0, 1))) if direction else resets
-    return Scan(suffix, Weights(W, R, b_ih, b_hh, P, S, mask), steps[::-1] if direction else steps, valid, cut, {})
+    norms = {name: params[name + suffix].astype(dtype) for name in NORMS if name + suffix in params}
+    weights = Weights(W, R, b_ih, b_hh, P, S, **norms, mask=mask)
+    return Scan(suffix, weights, steps[::-1] if direction else steps, valid, cut, {})
