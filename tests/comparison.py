@@ -223,11 +223,13 @@ def tolerance(problem: Problem, dtype: str) -> float:
     A pre-activation is two chains of C and H roundings, whose errors behave as a random walk; an activation
     and the arithmetic of a gate add a dozen. PyTorch's scale of weights makes a step no expansion, so that
     errors add up over the steps, the layers, and the two passes. The factor 2 is the distance between a
-    walk's deviation and its extremes.
+    walk's deviation and its extremes. A normalised product has deviation 1 where that scale leaves 1/sqrt(3) of h's: a
+    step gains sqrt(3), forward and back.
     """
     unit = np.finfo(dtype).eps / 2
     roundings = problem.x.shape[2] + problem.hidden + 12
-    return float(2 * unit * np.sqrt(roundings) * 2 * problem.x.shape[1] * problem.layers)
+    gain = 3 if "gamma_ih_l0" in problem.params else 1
+    return float(2 * unit * np.sqrt(roundings) * 2 * gain * problem.x.shape[1] * problem.layers)
 
 
 def assert_matches(problem: Problem, actual: Result, dtype: str, expected: Result | None = None) -> None:

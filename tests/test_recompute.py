@@ -24,7 +24,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "a step": {"N": 3, "T": 1, "H": 8},
     "no step": {"N": 3, "T": 0, "H": 8, "ragged": False},
 }
-MASKED = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-coupled-peephole", "gru"]
+MASKED = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-coupled-peephole", "lstm-normed", "gru", "gru-normed"]
 CHANCES = [
     *((kind, "dropout") for kind in [*MASKED, "gru-before"]),
     *((kind, "recurrent_dropout") for kind in MASKED),

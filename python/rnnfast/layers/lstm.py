@@ -130,20 +130,11 @@ class LSTM(Recurrent):
         )
         self.gate_names = ("i", "g", "o") if coupled else ("i", "f", "g", "o")
         super().__init__(
-            cell,
-            input_size,
-            hidden_size,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            bias=bias,
+            cell, input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional, bias=bias,
             random=Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=zones),
-            learn_initial_state=learn_initial_state,
-            time_major=time_major,
-            dtype=dtype,
-            seed=seed,
-            proj_size=self.proj_size,
-            layer_norm=self.layer_norm,
-        )
+            learn_initial_state=learn_initial_state, time_major=time_major, dtype=dtype, seed=seed,
+            proj_size=self.proj_size, layer_norm=self.layer_norm,
+        )  # fmt: skip
         self._open_forget_gates(forget_bias)
 
     def _open_forget_gates(self, bias: float | None) -> None:

@@ -2,8 +2,8 @@
 
 Legend: N sequences, C inputs, H units, G gates. ``x (N, C)``, states ``(N, H)``, ``W (G*H, C)``, ``R (G*H,
 H)``. ``u = W x + b_ih`` is what the input contributes to the gates and ``q = R h_prev + b_hh`` what the past
-does; ``du`` and ``dq`` are their gradients. Where they are normalised (Ba et al. 2016), ``u = LN(W x; gamma_ih) + b_ih``
-and ``q = LN(R h_prev; gamma_hh) + b_hh``.
+does; ``du`` and ``dq`` are their gradients. Normalised (Ba et al. 2016), ``u = LN(W x; gamma_ih) + b_ih`` and ``q =
+LN(R h_prev; gamma_hh) + b_hh``.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ def layer_norm(a: Array, gamma: Array, sizes: Sequence[int]) -> Array:
     >>> layer_norm(np.array([[1.0, 3.0, 7.0]]), np.ones(3), (2, 1)).round(4)
     array([[-1.,  1.,  0.]])
     """
-    return gamma * np.concatenate([standardized(piece)[0] for piece in _pieces(a, sizes)], axis=1)
+    hat: Array = np.concatenate([standardized(piece)[0] for piece in _pieces(a, sizes)], axis=1)
+    return gamma * hat
 
 
 def layer_norm_backward(a: Array, gamma: Array, sizes: Sequence[int], dy: Array) -> tuple[Array, Array]:
