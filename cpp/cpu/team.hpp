@@ -41,6 +41,10 @@ struct Range {
   Index begin, end;
 };
 Range share(Index n, Index parts, Index part, Index grain = 1);
+// A member's share; without a division where it is alone.
+inline Range share(Index n, const Member& member) {
+  return member.size == 1 ? Range{0, n} : share(n, member.size, member.rank);
+}
 
 // Runs fn on up to `threads` members at once, with denormals flushed to zero. fn may throw only where it
 // does not wait for others. The team may turn out smaller than asked for (a forked child always computes alone, and so

@@ -108,23 +108,22 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
 template <class Real>
 void BackwardScan<Real>::run_step(Index s, Index part, const Walk& walk, Scratch& scratch, const Member& member) {
   const auto& kernel = weights_.table.backward[static_cast<int>(weights_.arrays.cell)];
-  const auto mine = [&](Index panels) { return share(panels, member.size, member.rank); };
   if (outside_) {
-    gather_dh(s, part, mine(panels_.fed[0].count), scratch);
+    gather_dh(s, part, share(panels_.fed[0].count, member), scratch);
     member.wait();
     if (weights_.projected()) {
-      unproject(s, part, mine(panels_.projection.count), scratch);
+      unproject(s, part, share(panels_.projection.count, member), scratch);
       member.wait();
     }
     if (weights_.options.normed_output) through_output(s, part, member);
   }
   for (int stage = 0; stage < spec_.stages; ++stage) {
     if (outside_ && stage > 0) {
-      through_stage(s, part, stage, mine(panels_.fed[at(stage)].count), scratch);
+      through_stage(s, part, stage, share(panels_.fed[at(stage)].count, member), scratch);
       member.wait();
     }
     BackwardArgs<Real> args = stage_args(stage, walk);
-    const Range panels = mine(args.panel1);
+    const Range panels = share(args.panel1, member);
     args.s0 = s, args.s1 = s + 1, args.panel0 = panels.begin, args.panel1 = panels.end;
     kernel[stage](args);
     member.wait();

@@ -147,18 +147,18 @@ void ForwardScan<Real>::run_step(Index s, Index part, const Walk& walk, const Ch
   for (int stage = 0; stage < spec_.stages; ++stage) {
     if (weights_.normed()) make_q(s, part, stage, scratch, member);
     ForwardArgs<Real> args = stage_args(s, s + 1, stage, walk, views);
-    const Range panels = share(args.panel1, member.size, member.rank);
+    const Range panels = share(args.panel1, member);
     args.panel0 = panels.begin, args.panel1 = panels.end;
     kernel[stage](args);
     member.wait();
   }
   if (weights_.options.normed_output) make_h(s, part, member);
   if (weights_.projected()) {
-    project_out(s, part, share(weights_.projection.count, member.size, member.rank), scratch);
+    project_out(s, part, share(weights_.projection.count, member), scratch);
     member.wait();
   }
   if (masks_.size() == 0) return;
-  feed(s, part, share(P_, member.size, member.rank));
+  feed(s, part, share(P_, member));
   member.wait();
 }
 

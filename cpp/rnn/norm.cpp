@@ -36,7 +36,7 @@ void ForwardScan<Real>::make_q(Index s, Index part, int stage, Scratch& scratch,
                                : row_before(fed_view(), slot, dt_, initially_fed(), P_, zeros_.data());
     scratch.raw[at(count++)] = raw_of(slot) + of.first_gate * H_;
   });
-  multiply_panels(fed, share(fed.count, member.size, member.rank), count, scratch.x.data(), scratch.raw.data());
+  multiply_panels(fed, share(fed.count, member), count, scratch.x.data(), scratch.raw.data());
   member.wait();
   parts_.for_rows(s, part, member, [&](const Slot& slot) {
     weights_.normalize_recurrent(stage, raw_of(slot), row_of(q_, slot.row, slot.n, slot.t));

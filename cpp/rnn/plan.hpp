@@ -58,17 +58,21 @@ class Parts {
   // Calls f(slot) for the part's rows of step s.
   template <class F>
   void for_rows(Index s, Index part, const F& f) const {
-    for_rows(s, part, {0, 1, nullptr}, f);
+    for_places(s, places_of(s, part), f);
   }
   // Of these the member's share.
   template <class F>
   void for_rows(Index s, Index part, const Member& member, const F& f) const {
-    const Range places = places_of(s, part), mine = share(places.end - places.begin, member.size, member.rank);
-    for (Index place = places.begin + mine.begin; place < places.begin + mine.end; ++place)
-      f(own_.size() > 0 ? own_.data()[place] : plan_->slot(s, place));
+    const Range places = places_of(s, part), mine = share(places.end - places.begin, member);
+    for_places(s, {places.begin + mine.begin, places.begin + mine.end}, f);
   }
 
  private:
+  template <class F>
+  void for_places(Index s, Range places, const F& f) const {
+    for (Index place = places.begin; place < places.end; ++place)
+      f(own_.size() > 0 ? own_.data()[place] : plan_->slot(s, place));
+  }
   Range places_of(Index s, Index part) const;
   void deal();
 

@@ -60,14 +60,8 @@ template <class Real>
 void Stepper<Real>::compute(const StepInput<Real>& x, Index count, Split split, const Member& member) {
   const Index units = batch_ * H_;
   const Range rows = split == Split::kBatch ? share(count, member.size, member.rank) : Range{0, count};
+  if (stages_.front().normed != nullptr) return compute_rows(x, count, split, member);
   for (const Stage& stage : stages_) {
-    if (stage.normed != nullptr) {
-      const bool hidden = split == Split::kHidden;
-      const Range mine = hidden ? share(count, member.size, member.rank) : rows;
-      compute_normed(stage, x, mine);
-      if (hidden) member.wait();
-      continue;
-    }
     LiveArgs<Real> args = stage.args;
     const Index offset = stage.layer * units, first = rows.begin * H_;
     const Index offset_h = stage.layer * batch_ * P_, first_h = rows.begin * P_;
@@ -101,6 +95,14 @@ template <class Real>
 void Stepper<Real>::project(const Stage& stage, Range rows, Range panels) {
   multiply_panels(*stage.projection, panels, rows.end - rows.begin, out_rows_.data() + rows.begin,
                   h_next_rows_.data() + stage.layer * batch_ + rows.begin);
+}
+
+// Of a normalised stack, whatever the split: rows are shared, units never.
+template <class Real>
+void Stepper<Real>::compute_rows(const StepInput<Real>& x, Index count, Split split, const Member& member) {
+  const Range rows = share(count, member);
+  for (const Stage& stage : stages_) compute_normed(stage, x, rows);
+  if (split == Split::kHidden) member.wait();
 }
 
 template <class Real>

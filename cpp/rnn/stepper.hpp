@@ -57,6 +57,7 @@ class Stepper {
   };
   Index last_layer() const { return (layers_ - 1) * batch_ * P_; }
   void project(const Stage& stage, Range rows, Range panels);
+  void compute_rows(const StepInput<Real>& x, Index rows, Split split, const Member& member);
   void compute_normed(const Stage& stage, const StepInput<Real>& x, Range rows);
   ForwardArgs<Real> normed_args(const Stage& stage, Range rows);
   void swap_h();

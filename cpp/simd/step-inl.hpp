@@ -25,20 +25,6 @@ RNNFAST_NOINLINE void forward_units(const ForwardArgs<Real>& args, const RowRef*
   }
 }
 
-// What is ready instead of a product, as a product's tile.
-template <class Real, class Stage, int kBlocks>
-RNNFAST_NOINLINE void take_ready(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
-                                 Tile<Real>& tile) {
-  constexpr int G = Stage::kGates;
-  for (Index r = 0; r < rows; ++r) {
-    const Real* q = at(args.q, refs[r].row, refs[r].n, refs[r].t) + Stage::kFirstGate * args.H + unit;
-    for (int block = 0; block < kBlocks; ++block, q += kLanes<Real>)
-      for (int g = 0; g < G; ++g)
-        store(tile.q + ((r * kBlocks + block) * G + g) * kLanes<Real>,
-              load_first(q + g * args.H, args.H - unit - block * kLanes<Real>));
-  }
-}
-
 template <class Real, class Stage, int kBlocks>
 static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel) {
   constexpr int NV = kBlocks * Stage::kGates;
@@ -55,10 +41,7 @@ static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel) {
       operand[r] = forward_operand<Real, Stage>(args, refs[r]);
     }
     Tile<Real> tile;
-    if (args.q.data != nullptr)
-      take_ready<Real, Stage, kBlocks>(args, refs, m, panel * kFull * kLanes<Real>, tile);
-    else
-      multiply<Real, NV, true>(m, operand, args.P, packed, bias, tile);
+    multiply<Real, NV, true>(m, operand, args.P, packed, bias, tile);
     forward_units<Real, Stage>(args, refs, m, panel * kFull * kLanes<Real>, kBlocks, tile);
     row += m;
   }
@@ -72,11 +55,34 @@ RNNFAST_INLINE void forward_blocks(const ForwardArgs<Real>& args, Index s, Index
     forward_blocks<Real, Stage, kBlocks - 1>(args, s, panel, blocks);
 }
 
+// Where q is ready, the cell alone.
 template <class Real, class Stage>
-static void forward_steps(const ForwardArgs<Real>& args) {
+RNNFAST_NOINLINE void ready_steps(const ForwardArgs<Real>& args) {
+  constexpr int G = Stage::kGates;
+  constexpr Index kPanel = kMaxVectors / G * kLanes<Real>;
+  const Index H = args.H, end = args.panel1 * kPanel < H ? args.panel1 * kPanel : H;
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
     const Index s = step_at(args.s0, args.s1, args.walk.dt, step);
-    if (args.q.data == nullptr && last_row(args.walk, s) - first_row(args.walk, s) == 1) {
+    for (Index row = first_row(args.walk, s); row < last_row(args.walk, s); ++row) {
+      const RowRef ref = row_ref(args.walk, s, row);
+      const Real* q = at(args.q, ref.row, ref.n, ref.t) + Stage::kFirstGate * H;
+      const ForwardUnit<Real> m = forward_row(args, ref);
+      for (Index unit = args.panel0 * kPanel; unit < end; unit += kLanes<Real>) {
+        Vec<Real> own[G];
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) own[g] = load_first(q + g * H + unit, H - unit);
+        Stage::apply(own, units_from(m, unit));
+      }
+    }
+  }
+}
+
+template <class Real, class Stage>
+static void forward_steps(const ForwardArgs<Real>& args) {
+  if (args.q.data != nullptr) return ready_steps<Real, Stage>(args);
+  for (Index step = 0; step < args.s1 - args.s0; ++step) {
+    const Index s = step_at(args.s0, args.s1, args.walk.dt, step);
+    if (last_row(args.walk, s) - first_row(args.walk, s) == 1) {
       solo_step<Real, Stage>(args, s);
       continue;
     }
