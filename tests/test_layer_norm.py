@@ -375,3 +375,18 @@ def test_it_learns() -> None:
 def test_what_excludes_it_is_named(make: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make(3, 4, layer_norm=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("norms", "words"),
+    [
+        ((np.ones(8), None, np.ones(2), None), "norm: gammas of W x and R h and, of a cell with a cell state, of c"),
+        ((np.ones(8), np.ones(8), None, None), "norm: gammas of W x and R h and, of a cell with a cell state, of c"),
+        ((np.ones(8), np.ones(6), np.ones(2), None), r"gamma_hh: shape \(G\*H,\)"),
+    ],
+    ids=["one product", "without c", "another shape"],
+)
+def test_the_engine_refuses_parts_of_a_norm(norms: tuple[Any, ...], words: str) -> None:
+    cell = _ops.Cell(name="any_lstm", gates=4)
+    with pytest.raises(ValueError, match=words):
+        _ops.pack(cell, np.ones((8, 3)), np.ones((8, 2)), None, None, None, None, *norms)
