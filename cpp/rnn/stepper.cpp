@@ -59,7 +59,7 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
 template <class Real>
 void Stepper<Real>::compute(const StepInput<Real>& x, Index count, Split split, const Member& member) {
   const Index units = batch_ * H_;
-  const Range rows = split == Split::kBatch ? share(count, member.size, member.rank) : Range{0, count};
+  const Range rows = split == Split::kBatch ? share(count, member) : Range{0, count};
   if (stages_.front().normed != nullptr) return compute_rows(x, count, split, member);
   for (const Stage& stage : stages_) {
     LiveArgs<Real> args = stage.args;

@@ -70,7 +70,7 @@ void Stream<Real>::step(const StepInput<Real>& x, Real* out) {
   const Schedule plan = schedule();
   const auto run = [&](const Member& member) {
     stepper_.compute(x, batch_, plan.split, member);
-    emit(share(batch_, member.size, member.rank), stepper_.next_h(), out);
+    emit(share(batch_, member), stepper_.next_h(), out);
   };
   run_team(plan.threads, std::cref(run));  // by reference: a copy of the closure would be allocated
   stepper_.advance();
