@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-Array = npt.NDArray[Any]
 
 
 def uniform(
@@ -83,20 +81,26 @@ def stack_shapes(
 
 
 def first_values(
-    shapes: Mapping[str, tuple[int, ...]], draw: Callable[[tuple[int, ...]], Array], *, normed: bool = False
-) -> dict[str, Array]:
+    shapes: Mapping[str, tuple[int, ...]],
+    bound: float,
+    *,
+    rng: np.random.Generator,
+    dtype: npt.DTypeLike,
+    normed: bool = False,
+) -> dict[str, npt.NDArray[Any]]:
     """Return the first values of a stack's parameters: drawn; of a normalised one gammas are 1, betas and biases 0.
 
     Examples
     --------
-    >>> first_values({"weight_ih_l0": (2, 1), "bias_ih_l0": (2,), "gamma_ih_l0": (2,)}, np.ones, normed=True)
-    {'weight_ih_l0': array([[1.],
-           [1.]]), 'bias_ih_l0': array([0., 0.]), 'gamma_ih_l0': array([1., 1.])}
+    >>> shapes = {"weight_ih_l0": (1, 1), "bias_ih_l0": (1,), "gamma_ih_l0": (1,)}
+    >>> values = first_values(shapes, 0.5, rng=np.random.default_rng(0), dtype="float32", normed=True)
+    >>> values["bias_ih_l0"], values["gamma_ih_l0"]
+    (array([0.], dtype=float32), array([1.], dtype=float32))
     """
     constants = {"gamma": 1, "beta": 0, "bias": 0} if normed else {}
     values = {}
     for name, shape in shapes.items():
-        drawn, constant = draw(shape), constants.get(name.split("_")[0])
+        drawn, constant = uniform(shape, bound, rng=rng, dtype=dtype), constants.get(name.split("_")[0])
         values[name] = drawn if constant is None else np.full_like(drawn, constant)
     return values
 

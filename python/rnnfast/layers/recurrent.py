@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.init import first_values, stack_shapes, stack_suffix, uniform
+from rnnfast.init import first_values, stack_shapes, stack_suffix
 from rnnfast.layers.call import Inputs, Sequences, read_inputs
 from rnnfast.layers.checks import require_float, require_positive
 from rnnfast.layers.randomness import Randomness
@@ -48,24 +47,22 @@ class Recurrent(Traceable):
         self.input_size = require_positive("input_size", input_size)
         self.hidden_size = require_positive("hidden_size", hidden_size)
         self.num_layers = require_positive("num_layers", num_layers)
-        self.dtype = require_float(dtype)
+        self.dtype, self.time_major = require_float(dtype), bool(time_major)
         self.dropout, self._random = float(random.dropout), random.numbers(self.num_layers)
-        self.time_major = bool(time_major)
         self.bidirectional, self.directions = bool(bidirectional), 2 if bidirectional else 1
+        self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: 1 + self.has_cell_state]
+        self.output_size = self.directions * self.state_sizes[0]
+        self.learned_state = first_states(self.state_shapes(1), self.dtype) if learn_initial_state else {}
         rng = np.random.default_rng(seed)
         norms = ("ih", "hh", "c")[: 2 + self.has_cell_state] if layer_norm else ()
         shapes = stack_shapes(
             cell.gates, self.input_size, self.hidden_size, self.num_layers,
             bias=bias, directions=self.directions, peepholes=cell.peepholes, projection=proj_size, norms=norms,
         )  # fmt: skip
-        first = partial(uniform, bound=1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype)
-        self._parameters = {name: Parameter(v) for name, v in first_values(shapes, first, normed=layer_norm).items()}
+        first = first_values(shapes, 1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype, normed=layer_norm)
+        self._parameters = {name: Parameter(value) for name, value in first.items()} | self.learned_state
         self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
         self._packs = PackCache(cell)
-        self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: 1 + self.has_cell_state]
-        self.output_size = self.directions * self.state_sizes[0]
-        self.learned_state = first_states(self.state_shapes(1), self.dtype) if learn_initial_state else {}
-        self._parameters |= self.learned_state
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H), ..."""
@@ -232,8 +229,7 @@ class Recurrent(Traceable):
         tape.gradient_norms = norms = np.zeros((scans, tape.sequences, tape.steps)) if gradient_norms else None
         dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)
         add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
-        if dx is None:
-            dx = np.empty((tape.sequences, tape.steps, 0), self.dtype)
+        dx = np.empty((tape.sequences, tape.steps, 0), self.dtype) if dx is None else dx
         return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
 
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
