@@ -8,8 +8,8 @@ from typing import Literal
 
 Mode = Literal["infer", "train", "stream"]
 MODES: tuple[Mode, ...] = ("infer", "train", "stream")
-Group = Literal["table", "users"]
-GROUPS: tuple[Group, ...] = ("table", "users")
+Group = Literal["table", "users", "sequences"]
+GROUPS: tuple[Group, ...] = ("table", "users", "sequences")
 
 STREAM_STEPS = 16
 """Steps whose results are compared before single steps are timed."""
@@ -127,7 +127,13 @@ USERS_ROWS: tuple[Row, ...] = (
     Row("S31", LSTM, 2, 8, 2000, 256, 256, "PyTorch, a report of slow inference", ("infer",)),
     Row("S32", ALL, 1, 32, 2000, 64, 64, "PyTorch, a report of slow packed sequences", shortest=10),
 )
-ROWS: tuple[Row, ...] = (*table_rows(), *USERS_ROWS)
+SEQUENCES_ROWS: tuple[Row, ...] = (
+    Row("both-ways", LSTM, 1, 32, 200, 64, 64, "both directions", D=2, group="sequences"),
+    Row("two-layers", LSTM, 2, 32, 200, 64, 64, "two layers", group="sequences"),
+    Row("two-layers-both", LSTM, 2, 32, 200, 128, 64, "two layers, both directions", D=2, group="sequences"),
+    Row("ragged", ALL, 1, 32, 200, 64, 128, "unequal lengths", shortest=10, group="sequences"),
+)
+ROWS: tuple[Row, ...] = (*table_rows(), *USERS_ROWS, *SEQUENCES_ROWS)
 
 
 @dataclass(frozen=True)

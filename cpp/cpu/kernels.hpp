@@ -100,6 +100,7 @@ struct ForwardArgs {
   const Real* zero;       // [H] zeros
   bool save;              // keep gates and aux for the backward pass
   bool one_way;           // panels from the first to the last in every step, not up and down by turns
+  bool fetch_ahead;       // a thread's panels do not fit L2: the next one is fetched while one is used
   const CellOptions<Real>* options;
 };
 
@@ -135,12 +136,12 @@ struct BackwardArgs {
   View<Real> dh_steps;  // out: dL/dh of every step; data null: not wanted
   const Real* h0;
   const Real* c0;
-  const Real* zero;       // [G H] zeros
-  const Real* mask;       // [N, H] of what R has read; null: none, and for cells that know no mask
-  View<const Real> zone;  // as in forward
-  Real* dh;               // [N, H] in: dL/dh after the last step; running: what bypasses R
-  Real* dc;               // [N, H] the same of c; LSTM only
-  bool one_way;           // as in forward
+  const Real* zero;           // [G H] zeros
+  const Real* mask;           // [N, H] of what R has read; null: none, and for cells that know no mask
+  View<const Real> zone;      // as in forward
+  Real* dh;                   // [N, H] in: dL/dh after the last step; running: what bypasses R
+  Real* dc;                   // [N, H] the same of c; LSTM only
+  bool one_way, fetch_ahead;  // as in forward
   const CellOptions<Real>* options;
   const Index* firsts;  // `finish`, of unequal sequences: the place at which the walk enters each of them
   Index first_count;

@@ -90,8 +90,8 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
   args.packed = panels_.r[at(stage)].data();
   args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_, args.dh_steps = dh_steps_;
   args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
-  args.mask = masks_.data(), args.dh = running_, args.dc = dc_, args.one_way = one_way_panels(),
-  args.options = &weights_.options;
+  args.mask = masks_.data(), args.dh = running_, args.dc = dc_, args.options = &weights_.options;
+  args.one_way = one_way_panels(), args.fetch_ahead = schedule_.fetch_ahead && !outside_;
   args.zone =
       zones_.random() ? rows_view<const Real>(zone_rows_.data(), zones_.width(), first_zone_row_) : zones_.expected();
   if (outside_) {

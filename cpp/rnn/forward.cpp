@@ -135,7 +135,7 @@ ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, c
   args.fed = fed_view(), args.fed0 = initially_fed(), args.q = read_only(q_);
   args.h0 = weights_.projected() ? zeros_.data() : h0_, args.c0 = c0_, args.zero = zeros_.data();
   args.save = call_.keep == Keep::kAll || call_.keep == Keep::kAgain;
-  args.one_way = one_way_panels(), args.options = &weights_.options;
+  args.one_way = one_way_panels(), args.fetch_ahead = schedule_.fetch_ahead, args.options = &weights_.options;
   return args;
 }
 

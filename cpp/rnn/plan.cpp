@@ -151,6 +151,7 @@ constexpr Index kChunkBytes = 1 << 18;  // of a thread's input products: they st
 constexpr Index kChunkRows = 96;        // below this, streaming W costs more than computing with it
 
 constexpr double kVectorBytes = 64;
+constexpr double kRowsToFetch = 12;  // two tiles or more use a panel while the next one comes
 
 // Operations of multiply-adds a ns; of doubles half as many.
 double flops_per_ns(const Core& core, double bytes) { return core.flops * sizeof(float) / bytes; }
@@ -189,6 +190,9 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
+  const bool shares_units = schedule.split == Split::kHidden;
+  const double own_rows = shares_units ? rows : rows / schedule.threads, own_units = shares_units ? units : h;
+  schedule.fetch_ahead = own_rows >= kRowsToFetch && size * cell.gates * h * own_units > kUsable * this_core().l2_bytes;
   const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
   schedule.chunk = std::max(training ? kRowBlock : kChunkRows, by_bytes);
   return schedule;

@@ -107,8 +107,9 @@ constexpr double kWorthATeam = 0.9, kNsPerRegion = 3000;
 struct Schedule {
   Split split;
   int threads;
-  Index chunk;    // rows whose input products are made at once
-  double ns = 0;  // about as long it takes
+  Index chunk;               // rows whose input products are made at once
+  double ns = 0;             // about as long it takes
+  bool fetch_ahead = false;  // a thread's part of R does not fit L2, and rows are enough to fetch it meanwhile
 };
 Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
                        bool training);

@@ -20,8 +20,14 @@ constexpr Index kInnerBlock = 512;
 // Rows of B fetched ahead of their use from L2.
 constexpr Index kPrefetchRows = 8;
 
-template <class Real, int MR, int NV>
-RNNFAST_INLINE void product(const Real* const* rows, Index inner, const Real* b, Vec<Real> (&acc)[MR][NV]) {
+// Numbers of a cache line.
+template <class Real>
+constexpr Index kLine = 64 / static_cast<Index>(sizeof(Real));
+
+// kAhead: a line of `ahead`, which is read later, is fetched into L2 with every row of B.
+template <class Real, int MR, int NV, bool kAhead = false>
+RNNFAST_INLINE void product(const Real* const* rows, Index inner, const Real* b, Vec<Real> (&acc)[MR][NV],
+                            [[maybe_unused]] const Real* ahead = nullptr) {
   const Real* a[MR];
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) a[r] = rows[r];
@@ -30,6 +36,7 @@ RNNFAST_INLINE void product(const Real* const* rows, Index inner, const Real* b,
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) __builtin_prefetch(b + (kPrefetchRows * NV + v) * kLanes<Real>);
     }
+    if constexpr (kAhead) __builtin_prefetch(ahead + k * kLine<Real>, 0, 2);
     if constexpr (NV <= MR || kRegisters == 32) {
       Vec<Real> row[NV];
 #pragma GCC unroll 4
@@ -61,9 +68,9 @@ struct Tile {
 };
 
 // tile = start + A B, or tile += A B where there is no start. Not inlined: one copy serves every cell.
-template <class Real, int MR, int NV, bool kStart>
+template <class Real, int MR, int NV, bool kStart, bool kAhead = false>
 RNNFAST_NOINLINE void multiply_rows(const Real* const* a, Index inner, const Real* b, const Real* start,
-                                    Tile<Real>& tile) {
+                                    Tile<Real>& tile, const Real* ahead = nullptr) {
   Vec<Real> acc[MR][NV];
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
@@ -75,7 +82,7 @@ RNNFAST_NOINLINE void multiply_rows(const Real* const* a, Index inner, const Rea
         acc[r][v] = load(tile.q + (r * NV + v) * kLanes<Real>);
     }
   }
-  product<Real, MR, NV>(a, inner, b, acc);
+  product<Real, MR, NV, kAhead>(a, inner, b, acc, ahead);
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 4
@@ -83,14 +90,33 @@ RNNFAST_NOINLINE void multiply_rows(const Real* const* a, Index inner, const Rea
   }
 }
 
+// ahead: null, or as in product; of full panels and tiles of several rows only.
 template <class Real, int NV, bool kStart, int MR = kTileRows<NV>>
 RNNFAST_INLINE void multiply(Index rows, const Real* const* a, Index inner, const Real* b, const Real* start,
-                             Tile<Real>& tile) {
-  if (MR == 1 || rows == MR)
+                             Tile<Real>& tile, const Real* ahead = nullptr) {
+  if (MR == 1 || rows == MR) {
+    if constexpr (NV >= kGemmVectors - 1 && MR > 2) {
+      if (ahead != nullptr) return multiply_rows<Real, MR, NV, kStart, true>(a, inner, b, start, tile, ahead);
+    }
     multiply_rows<Real, MR, NV, kStart>(a, inner, b, start, tile);
-  else if constexpr (MR > 1)
-    multiply<Real, NV, kStart, MR - 1>(rows, a, inner, b, start, tile);
+  } else if constexpr (MR > 1) {
+    multiply<Real, NV, kStart, MR - 1>(rows, a, inner, b, start, tile, ahead);
+  }
 }
+
+// A panel that is read after this one, and how much of it the tiles of this one fetch.
+template <class Real>
+struct Ahead {
+  const Real *at, *end;  // null: nothing
+
+  RNNFAST_INLINE_MEMBER const Real* take(Index inner) {
+    const Real* const from = at;
+    if (at == nullptr) return nullptr;
+    at += inner * kLine<Real>;
+    if (at >= end) at = nullptr;
+    return from;
+  }
+};
 
 // Rows of the next tile, so that the tiles of a range differ by one row at most.
 template <int NV>

@@ -25,11 +25,20 @@ RNNFAST_NOINLINE void forward_units(const ForwardArgs<Real>& args, const RowRef*
   }
 }
 
+// A panel of so many numbers, where args say that panels come from beyond L2.
+template <class Real, template <class> class Args>
+RNNFAST_INLINE Ahead<Real> fetched_ahead(const Args<Real>& args, Index panel, Index numbers) {
+  if (!args.fetch_ahead || panel == kNoPanel) return {nullptr, nullptr};
+  return {args.packed + panel * numbers, args.packed + (panel + 1) * numbers};
+}
+
 template <class Real, class Stage, int kBlocks>
-static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel) {
+static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel, Index next) {
   constexpr int NV = kBlocks * Stage::kGates;
   constexpr int kFull = kMaxVectors / Stage::kGates;  // blocks of every panel but the last
-  const Real* packed = args.packed + panel * args.P * kFull * Stage::kGates * kLanes<Real>;
+  const Index numbers = args.P * kFull * Stage::kGates * kLanes<Real>;
+  const Real* packed = args.packed + panel * numbers;
+  Ahead<Real> ahead = fetched_ahead(args, next, numbers);
   const Real* bias = args.bias + panel * kFull * Stage::kGates * kLanes<Real>;
   const Index end = last_row(args.walk, s);
   for (Index row = first_row(args.walk, s); row < end;) {
@@ -41,18 +50,18 @@ static void forward_panel(const ForwardArgs<Real>& args, Index s, Index panel) {
       operand[r] = forward_operand<Real, Stage>(args, refs[r]);
     }
     Tile<Real> tile;
-    multiply<Real, NV, true>(m, operand, args.P, packed, bias, tile);
+    multiply<Real, NV, true>(m, operand, args.P, packed, bias, tile, ahead.take(args.P));
     forward_units<Real, Stage>(args, refs, m, panel * kFull * kLanes<Real>, kBlocks, tile);
     row += m;
   }
 }
 
 template <class Real, class Stage, int kBlocks = kMaxVectors / Stage::kGates>
-RNNFAST_INLINE void forward_blocks(const ForwardArgs<Real>& args, Index s, Index panel, Index blocks) {
+RNNFAST_INLINE void forward_blocks(const ForwardArgs<Real>& args, Index s, Index panel, Index next, Index blocks) {
   if (blocks == kBlocks)
-    forward_panel<Real, Stage, kBlocks>(args, s, panel);
+    forward_panel<Real, Stage, kBlocks>(args, s, panel, next);
   else if constexpr (kBlocks > 1)
-    forward_blocks<Real, Stage, kBlocks - 1>(args, s, panel, blocks);
+    forward_blocks<Real, Stage, kBlocks - 1>(args, s, panel, next, blocks);
 }
 
 // Where q is ready, the cell alone.
@@ -88,7 +97,8 @@ static void forward_steps(const ForwardArgs<Real>& args) {
     }
     for (Index i = 0; i < args.panel1 - args.panel0; ++i) {
       const Index panel = panel_at(args, s, i);
-      forward_blocks<Real, Stage>(args, s, panel, panel_blocks<Real, kMaxVectors / Stage::kGates>(args.H, panel));
+      forward_blocks<Real, Stage>(args, s, panel, panel_after(args, s, i),
+                                  panel_blocks<Real, kMaxVectors / Stage::kGates>(args.H, panel));
     }
   }
 }
@@ -161,11 +171,13 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
 }
 
 template <class Real, class Cell, class Stage, bool kFinish, int kBlocks>
-static void backward_panel(const BackwardArgs<Real>& args, Index s, Index panel) {
+static void backward_panel(const BackwardArgs<Real>& args, Index s, Index panel, Index next) {
   constexpr DqRange kDq = Stage::kDq;
   const Index H = args.H, inner = args.packed != nullptr ? kDq.gates * H : 0;
   const Index inner_aux = args.packed != nullptr ? kDq.aux_gates * H : 0;
-  const Real* packed = args.packed + panel * (inner + inner_aux) * kMaxVectors * kLanes<Real>;
+  const Index numbers = (inner + inner_aux) * kMaxVectors * kLanes<Real>;
+  const Real* packed = args.packed + panel * numbers;
+  Ahead<Real> ahead = fetched_ahead(args, next, numbers);
   const bool listed = kFinish && args.firsts != nullptr;
   const Index end = listed ? args.first_count : last_row(args.walk, s);
   for (Index row = listed ? 0 : first_row(args.walk, s); row < end;) {
@@ -180,7 +192,8 @@ static void backward_panel(const BackwardArgs<Real>& args, Index s, Index panel)
     }
     Tile<Real> tile;
     const Vec<Real> nothing[kMaxVectors] = {};
-    multiply<Real, kBlocks, true>(m, dq, inner, packed, reinterpret_cast<const Real*>(nothing), tile);
+    multiply<Real, kBlocks, true>(m, dq, inner, packed, reinterpret_cast<const Real*>(nothing), tile,
+                                  ahead.take(inner));
     if constexpr (kDq.aux_gates > 0)
       multiply<Real, kBlocks, false>(m, dq_aux, inner_aux, packed + inner * kBlocks * kLanes<Real>, nullptr, tile);
     backward_units<Real, Cell, Stage, kFinish>(args, refs, m, panel * kMaxVectors * kLanes<Real>, kBlocks, tile);
@@ -189,11 +202,11 @@ static void backward_panel(const BackwardArgs<Real>& args, Index s, Index panel)
 }
 
 template <class Real, class Cell, class Stage, bool kFinish, int kBlocks = kMaxVectors>
-RNNFAST_INLINE void backward_blocks(const BackwardArgs<Real>& args, Index s, Index panel, Index blocks) {
+RNNFAST_INLINE void backward_blocks(const BackwardArgs<Real>& args, Index s, Index panel, Index next, Index blocks) {
   if (blocks == kBlocks)
-    backward_panel<Real, Cell, Stage, kFinish, kBlocks>(args, s, panel);
+    backward_panel<Real, Cell, Stage, kFinish, kBlocks>(args, s, panel, next);
   else if constexpr (kBlocks > 1)
-    backward_blocks<Real, Cell, Stage, kFinish, kBlocks - 1>(args, s, panel, blocks);
+    backward_blocks<Real, Cell, Stage, kFinish, kBlocks - 1>(args, s, panel, next, blocks);
 }
 
 template <class Real, class Cell, class Stage>
@@ -202,7 +215,8 @@ static void backward_steps(const BackwardArgs<Real>& args) {
     const Index s = step_at(args.s0, args.s1, -args.walk.dt, step);
     for (Index i = 0; i < args.panel1 - args.panel0; ++i) {
       const Index panel = panel_at(args, s, i);
-      backward_blocks<Real, Cell, Stage, false>(args, s, panel, panel_blocks<Real, kMaxVectors>(args.H, panel));
+      backward_blocks<Real, Cell, Stage, false>(args, s, panel, panel_after(args, s, i),
+                                                panel_blocks<Real, kMaxVectors>(args.H, panel));
     }
   }
 }
@@ -211,7 +225,7 @@ template <class Real, class Cell>
 static void finish(const BackwardArgs<Real>& args) {
   const Index s = args.walk.dt > 0 ? 0 : args.walk.T - 1;
   for (Index panel = args.panel0; panel < args.panel1; ++panel)
-    backward_blocks<Real, Cell, typename Cell::Backward, true>(args, s, panel,
+    backward_blocks<Real, Cell, typename Cell::Backward, true>(args, s, panel, kNoPanel,
                                                                panel_blocks<Real, kMaxVectors>(args.H, panel));
 }
 

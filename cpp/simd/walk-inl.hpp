@@ -49,4 +49,11 @@ RNNFAST_INLINE Index panel_at(const Args& args, Index s, Index i) {
   return s % 2 == 0 || args.one_way ? args.panel0 + i : args.panel1 - 1 - i;
 }
 
+// The one behind it in the share; the next step begins with the last one itself.
+constexpr Index kNoPanel = -1;
+template <class Args>
+RNNFAST_INLINE Index panel_after(const Args& args, Index s, Index i) {
+  return i + 1 < args.panel1 - args.panel0 ? panel_at(args, s, i + 1) : kNoPanel;
+}
+
 }  // namespace rnnfast::RNNFAST_ISA
