@@ -128,7 +128,7 @@ USERS_ROWS: tuple[Row, ...] = (
     Row("S32", ALL, 1, 32, 2000, 64, 64, "PyTorch, a report of slow packed sequences", shortest=10),
 )
 SEQUENCES_ROWS: tuple[Row, ...] = (
-    Row("both-ways", LSTM, 1, 32, 200, 64, 64, "both directions", D=2, group="sequences"),
+    Row("both-ways", LSTM, 1, 32, 200, 64, 64, "both directions", D=2, group="sequences", quick=True),
     Row("two-layers", LSTM, 2, 32, 200, 64, 64, "two layers", group="sequences"),
     Row("two-layers-both", LSTM, 2, 32, 200, 128, 64, "two layers, both directions", D=2, group="sequences"),
     Row("ragged", ALL, 1, 32, 200, 64, 128, "unequal lengths", shortest=10, group="sequences"),
