@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from bench import chart, gemm, markdown, report, structure, variants
+from bench import alternating, chart, gemm, markdown, report, structure, variants
 from bench.__main__ import PYTHON_VARIABLE, available, parser, settings_of
 from bench.blas import Products
 from bench.limits import Constants, least_seconds, measure_constants, typical
@@ -273,6 +273,13 @@ def test_products_are_checked_and_timed() -> None:
     record = gemm.measure((13, 70, 5), threads=2, rounds=2)
     assert record.best >= record.typical > 0.0
     assert record.of_fma > 0.0
+
+
+@pytest.mark.torch
+def test_two_libraries_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr(alternating, "REST", 0)
+    assert min(alternating.ratio(2.0, rounds=1)) > 0
 
 
 def test_structure_is_timed_in_both_modes() -> None:
