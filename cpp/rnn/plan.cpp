@@ -24,35 +24,15 @@ Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.T), rows_(checke
   const bool unequal = rows_ != N_ * steps_;
   if (!unequal && (shape.resets == nullptr || rows_ == 0)) return;
 
+  if (unequal) lengths_.assign(shape.lengths, shape.lengths + N_), first_.reserve(at(steps_ + 1));
   slots_ = Buffer<Slot>(rows_);
-  if (unequal)
-    list_unequal(shape);
-  else
-    list_even(shape);
-}
-
-void Plan::list_even(const BatchShape& shape) {
-  Slot* slot = slots_.data();
-  for (Index s = 0; s < steps_; ++s) {
-    for (Index n = 0; n < N_; ++n, ++slot) {
-      const Index row = slot - slots_.data();
-      const std::uint8_t* reset = shape.resets + n * shape.T + s;
-      *slot = {row, n, s, s > 0 ? row - N_ : kInitial, s + 1 < steps_ ? row + N_ : kEnd};
-      if (reset[0] != 0) slot->prev = kZero;
-      if (s + 1 < steps_ && reset[1] != 0) slot->next = kCut;
-    }
-  }
-}
-
-void Plan::list_unequal(const BatchShape& shape) {
-  lengths_.assign(shape.lengths, shape.lengths + N_), first_.reserve(at(steps_ + 1));
   std::vector<Index> latest(at(N_), kInitial);
   Slot* slot = slots_.data();
   Index row = 0;
   for (Index s = 0; s < steps_; ++s) {
-    first_.push_back(row);
+    if (unequal) first_.push_back(row);
     for (Index n = 0; n < N_; ++n) {
-      if (lengths_[at(n)] <= s) continue;
+      if (unequal && lengths_[at(n)] <= s) continue;
       const bool reset = shape.resets != nullptr && shape.resets[n * shape.T + s] != 0;
       const Index before = latest[at(n)];
       if (before >= 0) slot[before].next = reset ? kCut : row;
@@ -60,7 +40,7 @@ void Plan::list_unequal(const BatchShape& shape) {
       latest[at(n)] = row++;
     }
   }
-  first_.push_back(rows_);
+  if (unequal) first_.push_back(rows_);
 }
 
 Slot Plan::slot(Index s, Index row) const {

@@ -41,8 +41,6 @@ class Plan {
 
  private:
   friend class Parts;
-  void list_even(const BatchShape& shape);  // with resets
-  void list_unequal(const BatchShape& shape);
   Index row_at(Index s, Index n) const;
 
   Index N_, steps_, rows_;
