@@ -10,14 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.shapes import CELLS
+
 RAGGED, RESETS, DIRECTIONS, LAYERS, RECOMPUTE = 1.15, 1.05, 1 / 1.7, 1.0, 1.4
 """The most that each may take, as a fraction of what it is compared with."""
-CELLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lstm": ("LSTM", {}),
-    "gru": ("GRU", {}),
-    "gru_before": ("GRU", {"reset_after": False}),
-    "rnn": ("RNN", {}),
-}
 
 
 @dataclass(frozen=True)
@@ -81,8 +77,10 @@ def _normal(*shape: int) -> Any:
 def _layer(cell: str, inputs: int, units: int, **options: Any) -> Any:
     import rnnfast
 
-    name, own = CELLS[cell]
-    return getattr(rnnfast, name)(inputs, units, seed=0, **own, **options)
+    kind = CELLS[cell]
+    if kind.reset_after is not None:
+        options["reset_after"] = kind.reset_after
+    return getattr(rnnfast, kind.layer)(inputs, units, seed=0, **options)
 
 
 def ragged(cell: str, threads: int) -> tuple[Side, Side]:

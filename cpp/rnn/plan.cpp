@@ -157,8 +157,7 @@ constexpr double kRowsToFetch = 12;  // two tiles or more use a panel while the 
 double flops_per_ns(const Core& core, double bytes) { return core.flops * sizeof(float) / bytes; }
 
 // K: inner dimension of the products, H, or C + H where the input's is made in the step.
-double step_ns(double rows, double units, double K, const CellSpec& cell, double bytes) {
-  const Core core = this_core();
+double step_ns(const Core& core, double rows, double units, double K, const CellSpec& cell, double bytes) {
   const double flops = flops_per_ns(core, bytes), vectors = std::ceil(units * bytes / kVectorBytes);
   const double columns = cell.gates * vectors * kVectorBytes / bytes, weights = bytes * K * columns;
   const double nearer = weights > kUsable * core.l2_bytes   ? kL3OverL2
@@ -181,18 +180,19 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   const double steps = static_cast<double>(std::max<Index>(plan.steps(), 1));
   const double rows = static_cast<double>(plan.rows()) / steps, h = static_cast<double>(H), p = threads;
   const double size = static_cast<double>(bytes);
-  const double input = 2.0 * cell.gates * static_cast<double>(C) * h * rows / flops_per_ns(this_core(), size);
-  const double serial = steps * (input + step_ns(rows, h, h, cell, size));
-  const double batch = kNsPerRegion + steps * (input / p + step_ns(std::ceil(rows / p), h, h, cell, size));
+  const Core core = this_core();
+  const double input = 2.0 * cell.gates * static_cast<double>(C) * h * rows / flops_per_ns(core, size);
+  const double serial = steps * (input + step_ns(core, rows, h, h, cell, size));
+  const double batch = kNsPerRegion + steps * (input / p + step_ns(core, std::ceil(rows / p), h, h, cell, size));
   const double units = largest_share(h, p, size);
   const double hidden =
-      kNsPerRegion + steps * (input / p + step_ns(rows, units, h, cell, size) + cell.stages * kNsPerBarrier);
+      kNsPerRegion + steps * (input / p + step_ns(core, rows, units, h, cell, size) + cell.stages * kNsPerBarrier);
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
   const bool shares_units = schedule.split == Split::kHidden;
   const double own_rows = shares_units ? rows : rows / schedule.threads, own_units = shares_units ? units : h;
-  schedule.fetch_ahead = own_rows >= kRowsToFetch && size * cell.gates * h * own_units > kUsable * this_core().l2_bytes;
+  schedule.fetch_ahead = own_rows >= kRowsToFetch && size * cell.gates * h * own_units > kUsable * core.l2_bytes;
   const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
   schedule.chunk = std::max(training ? kRowBlock : kChunkRows, by_bytes);
   return schedule;
@@ -209,9 +209,10 @@ StepCost::StepCost(Index rows, Index bytes, int threads)
 
 void StepCost::add(const CellSpec& cell, Index C, Index H) {
   const double h = static_cast<double>(H), K = static_cast<double>(C + H), p = threads_;
-  alone_ += step_ns(rows_, h, K, cell, bytes_);
-  batch_ += step_ns(std::ceil(rows_ / p), h, K, cell, bytes_);
-  hidden_ += step_ns(rows_, largest_share(h, p, bytes_), K, cell, bytes_) + cell.stages * kNsPerBarrier;
+  const Core core = this_core();
+  alone_ += step_ns(core, rows_, h, K, cell, bytes_);
+  batch_ += step_ns(core, std::ceil(rows_ / p), h, K, cell, bytes_);
+  hidden_ += step_ns(core, rows_, largest_share(h, p, bytes_), K, cell, bytes_) + cell.stages * kNsPerBarrier;
 }
 
 Schedule StepCost::schedule(bool awake) const {
