@@ -100,7 +100,8 @@ struct ForwardArgs {
   const Real* zero;       // [H] zeros
   bool save;              // keep gates and aux for the backward pass
   bool one_way;           // panels from the first to the last in every step, not up and down by turns
-  bool fetch_ahead;       // a thread's panels do not fit L2: the next one is fetched while one is used
+  bool from_l2;           // a thread's panels do not fit L1
+  bool fetch_ahead;       // nor L2: the next one is fetched while one is used
   const CellOptions<Real>* options;
 };
 
@@ -151,12 +152,16 @@ struct BackwardArgs {
 template <class Real>
 struct GemmArgs {
   Index rows, inner, cols;
-  Index panel0, panel1;  // of gemm_vectors * lanes columns each
-  const Real* const* a;  // [rows] pointers to inner numbers
-  Real* const* c;        // [rows] pointers to cols numbers; may not overlap a
-  const Real* packed;    // [panel][inner][gemm_vectors][lanes]
-  const Real* start;     // [cols], or null for zeros
-  bool add;              // start from what stands in c instead
+  Index panel0, panel1;      // of gemm_vectors * lanes columns each, unless `gates`
+  const Real* const* a;      // [rows] pointers to inner numbers
+  Real* const* c;            // [rows] pointers to cols numbers; may not overlap a
+  const Real* packed;        // [panel][inner][gemm_vectors][lanes]
+  const Real* start;         // [cols], or null for zeros
+  bool add;                  // start from what stands in c instead
+  bool fetch_ahead = false;  // the next panel is fetched into L2 while one is used
+  // 0: columns as they come. Else panels are those of a forward step's stage: the units of so many gates, whose columns
+  // begin at first_gate H, gate by gate.
+  Index gates = 0, first_gate = 0, H = 0;
 };
 
 // c[j][k] += sum_r a[r][j] b[r][k], one chain from zero in the order of r, added once.

@@ -75,10 +75,11 @@ Panels<Real> panels_of(const Real* W, Index inner, Index cols) {
 }
 
 template <class Real>
-void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start) {
+void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start,
+              bool fetch_ahead) {
   for (Index r = 0; r < rows; r += kGemmRows)
-    kernels<Real>().gemm(
-        {smaller(kGemmRows, rows - r), b.inner, b.cols, 0, b.count, a + r, c + r, b.data.data(), start, false});
+    kernels<Real>().gemm({smaller(kGemmRows, rows - r), b.inner, b.cols, 0, b.count, a + r, c + r, b.data.data(), start,
+                          false, fetch_ahead});
 }
 
 template <class Real>
@@ -86,6 +87,14 @@ void multiply_panels(const Panels<Real>& b, Range panels, Index rows, const Real
   for (Index r = 0; r < rows && panels.begin < panels.end; r += kGemmRows)
     kernels<Real>().gemm({smaller(kGemmRows, rows - r), b.inner, b.cols, panels.begin, panels.end, a + r, c + r,
                           b.data.data(), nullptr, false});
+}
+
+template <class Real>
+void multiply_units(const UnitPanels<Real>& b, Range panels, Index rows, const Real* const* a, Real* const* c,
+                    const Real* start, bool fetch_ahead) {
+  for (Index r = 0; r < rows && panels.begin < panels.end; r += kGemmRows)
+    kernels<Real>().gemm({smaller(kGemmRows, rows - r), b.inner, b.gates * b.H, panels.begin, panels.end, a + r, c + r,
+                          b.data, start, false, fetch_ahead, b.gates, b.first_gate, b.H});
 }
 
 template <class Real>
@@ -140,17 +149,19 @@ void add_column_dots(Index rows, const Real* const* a, const Real* const* b, Ran
   kernels<Real>().column_dots(rows, columns.end - columns.begin, a_shifted, b_shifted, sums + columns.begin);
 }
 
-#define RNNFAST_INSTANTIATE(Real)                                                                     \
-  template void pack_columns(Index, Index, const Real* const*, Real*);                                \
-  template Panels<Real> panels_of_transpose(const Real*, Index, Index);                               \
-  template Panels<Real> panels_of(const Real*, Index, Index);                                         \
-  template void multiply(const Panels<Real>&, Index, const Real* const*, Real* const*, const Real*);  \
-  template void multiply_panels(const Panels<Real>&, Range, Index, const Real* const*, Real* const*); \
-  template Range columns_of(const Panels<Real>&, Range);                                              \
-  template void multiply_add(const Panels<Real>&, Index, const Real* const*, Real* const*);           \
-  template Index outer_scratch<Real>(Index);                                                          \
-  template void add_outer(Index, const Real* const*, Range, const Real* const*, Index, Real*, Real*); \
-  template void add_column_sums(Index, const Real* const*, Range, Real*);                             \
+#define RNNFAST_INSTANTIATE(Real)                                                                                    \
+  template void pack_columns(Index, Index, const Real* const*, Real*);                                               \
+  template Panels<Real> panels_of_transpose(const Real*, Index, Index);                                              \
+  template Panels<Real> panels_of(const Real*, Index, Index);                                                        \
+  template void multiply(const Panels<Real>&, Index, const Real* const*, Real* const*, const Real*, bool);           \
+  template void multiply_panels(const Panels<Real>&, Range, Index, const Real* const*, Real* const*);                \
+  template void multiply_units(const UnitPanels<Real>&, Range, Index, const Real* const*, Real* const*, const Real*, \
+                               bool);                                                                                \
+  template Range columns_of(const Panels<Real>&, Range);                                                             \
+  template void multiply_add(const Panels<Real>&, Index, const Real* const*, Real* const*);                          \
+  template Index outer_scratch<Real>(Index);                                                                         \
+  template void add_outer(Index, const Real* const*, Range, const Real* const*, Index, Real*, Real*);                \
+  template void add_column_sums(Index, const Real* const*, Range, Real*);                                            \
   template void add_column_dots(Index, const Real* const*, const Real* const*, Range, Real*);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)

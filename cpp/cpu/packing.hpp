@@ -28,12 +28,26 @@ template <class Real>
 Panels<Real> panels_of(const Real* W, Index inner, Index cols);
 
 // c[r] = start + a[r] B for every r, in blocks of rows that stay in cache. a [rows] of [inner], c [rows] of [cols].
+// fetch_ahead: as in GemmArgs.
 template <class Real>
-void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start);
+void multiply(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c, const Real* start,
+              bool fetch_ahead = false);
 
 // The same of the columns in panels [panels.begin, panels.end) only, from zeros.
 template <class Real>
 void multiply_panels(const Panels<Real>& b, Range panels, Index rows, const Real* const* a, Real* const* c);
+
+// A right operand in the panels of a forward step's stage, [panel][inner][blocks * gates][lanes]: columns of so many
+// gates, H each, from first_gate H on.
+template <class Real>
+struct UnitPanels {
+  const Real* data;
+  Index inner, gates, first_gate, H;
+};
+// c[r] = start + a[r] B, of the stage's columns, those of the units in panels only.
+template <class Real>
+void multiply_units(const UnitPanels<Real>& b, Range panels, Index rows, const Real* const* a, Real* const* c,
+                    const Real* start, bool fetch_ahead);
 
 // The columns of those panels.
 template <class Real>

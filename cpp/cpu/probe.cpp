@@ -51,6 +51,11 @@ constexpr int kTries = 6, kMostIsas = 8;
 constexpr Index kFewRounds = 256, kL2Numbers = 48 << 10;
 // Between the slowest and the fastest core in use: beyond them the measurement is wrong, not the core.
 constexpr double kLeastRate = 8, kMostRate = 512;
+constexpr double kLeastL3 = 0.05;  // of L2's rate
+// A barrier: threads told apart, waits of a try, the least and the most that is believed, a guess without a team.
+constexpr int kMostBarriers = 64;
+constexpr Index kFewWaits = 64;
+constexpr double kNsAlone = 5, kMostNs = 5000, kUsualNs = 150;
 constexpr double kL1Bytes = 32 << 10, kL2Bytes = 1 << 20;  // where the system does not say
 
 // The most of `work` units that one of a few calls did in a nanosecond.
@@ -72,13 +77,13 @@ double measure_flops() {
   return std::clamp(best_rate(work, [&] { sink = probes.fma(kFewRounds); }), kLeastRate, kMostRate);
 }
 
-double measure_l2() {
+double measure_reads(Index numbers) {
   const Probes<float>& probes = kernels<float>().probes;
   volatile float sink = 0;
-  const Index n = kL2Numbers / probes.read_grain * probes.read_grain;
+  const Index n = numbers / probes.read_grain * probes.read_grain;
   const Buffer<float> block = Buffer<float>::zeros(n);
   const double work = static_cast<double>(n) * sizeof(float);
-  return std::clamp(best_rate(work, [&] { sink = probes.read(block.data(), n); }), kLeastRate, kMostRate);
+  return best_rate(work, [&] { sink = probes.read(block.data(), n); });
 }
 
 #if defined(_SC_LEVEL1_DCACHE_SIZE)
@@ -102,8 +107,29 @@ Core this_core() {
   std::size_t isa = 0;
   while (isa_registry()[isa].table != &kernel_table()) ++isa;
   if (flops[isa].load() == 0) flops[isa] = measure_flops();
-  if (l2_rate[isa].load() == 0) l2_rate[isa] = measure_l2();
+  if (l2_rate[isa].load() == 0) l2_rate[isa] = std::clamp(measure_reads(kL2Numbers), kLeastRate, kMostRate);
   return {flops[isa], l2_rate[isa], l1, l2};
+}
+
+double rate_beyond_l2() {
+  static std::atomic<double> known;
+  if (known.load() == 0) {
+    const Core core = this_core();
+    const Index numbers = static_cast<Index>(2 * core.l2_bytes / sizeof(float));
+    known = std::clamp(measure_reads(numbers), kLeastL3 * core.l2_rate, core.l2_rate);
+  }
+  return known;
+}
+
+double barrier_ns(int threads) {
+  static std::atomic<double> known[kMostBarriers];
+  std::atomic<double>& ns = known[std::min(threads, kMostBarriers) - 1];
+  if (ns.load() > 0) return ns;
+  double best = kMostNs;
+  for (int i = 0; i < kTries; ++i) best = std::min(best, 1e9 * measure_barrier(threads, kFewWaits));
+  if (best < kNsAlone) return kUsualNs;
+  ns = best;
+  return best;
 }
 
 double measure_clock(double seconds) {

@@ -15,6 +15,12 @@ struct Core {
 // tries, so that a core taken away meanwhile changes nothing.
 Core this_core();
 
+// Bytes that one core reads in a nanosecond of what L2 cannot hold; measured likewise, in some 2 ms.
+double rate_beyond_l2();
+
+// Nanoseconds of a barrier of so many threads; measured likewise, in some 0.1 ms, as soon as there is a team of them.
+double barrier_ns(int threads);
+
 // Hertz of the calling thread's core, from a chain of additions that take a cycle each.
 double measure_clock(double seconds);
 

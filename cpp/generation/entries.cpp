@@ -22,7 +22,7 @@ Entries<Real>::Entries(const Stack<Real>& layers, const Real* table, Index V, do
   std::vector<const Real*> x;
   std::vector<Real*> u;
   for (Index id = 0; id < V; ++id) x.push_back(table + id * C), u.push_back(products_.data() + id * width);
-  first.project_input(V, x.data(), u.data(), u.data());
+  first.project_input(V, x.data(), u.data(), u.data(), false);
 }
 
 template class Entries<float>;

@@ -67,6 +67,7 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
   }
   if (masks_.size() > 0) fed_ = Buffer<Real>(N_ * P_);
   feed_initial();
+  if (shares_units() && !weights_.normed()) weights_.live();
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.x.resize(at(chunks_.largest()));
@@ -78,40 +79,6 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
     if (own_gates && zones_.random()) scratch.zones = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
     if (layer_ > 0 && call.dropout.p > 0) scratch.dropped = Buffer<Real>(checked_product(chunks_.largest(), C_));
   }
-}
-
-template <class Real>
-typename ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index s0, Scratch& scratch) {
-  const Index row0 = call_.plan.first_row(s0), width = spec_.gates * H_;
-  ChunkViews views{};
-  views.u = scratch.gates.data() != nullptr ? rows_view(scratch.gates.data(), width, row0) : gates_;
-  if (zones_.random()) views.zones = rows_view(scratch.zones.data(), zones_.width(), row0);
-  return views;
-}
-
-// Pointer i of the scratch's: the slot's x, under the dropout mask where there is one, and u.
-template <class Real>
-void ForwardScan<Real>::gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u) {
-  const Real* x = row_of(x_, slot.row, slot.n, slot.t);
-  if (scratch.dropped.data() != nullptr) {
-    Real* dropped = scratch.dropped.data() + i * C_;
-    const Real scale = static_cast<Real>(1 / (1 - call_.dropout.p));
-    weights_.table.dropout(C_, x, dropped, dropout_key(call_.dropout, layer_, slot), scale);
-    x = dropped;
-  }
-  scratch.x[at(i)] = x;
-  scratch.u[at(i)] = row_of(u, slot.row, slot.n, slot.t);
-  if (weights_.normed())
-    scratch.raw[at(i)] = raw_.data != nullptr ? row_of(raw_, slot.row, slot.n, slot.t) : scratch.u[at(i)];
-}
-
-// What is random of a row, before the steps.
-template <class Real>
-void ForwardScan<Real>::make_random(const Slot& slot, const ChunkViews& views) const {
-  if (call_.dropout.noise > 0)
-    weights_.table.add_noise(spec_.gates * H_, row_of(views.u, slot.row, slot.n, slot.t),
-                             noise_key(noise_stream_, slot), static_cast<Real>(call_.dropout.noise));
-  if (zones_.random()) zones_.draw(slot, row_of(views.zones, slot.row, slot.n, slot.t));
 }
 
 // What R reads after step s, of the part's sequences.
@@ -135,7 +102,8 @@ ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, c
   args.fed = fed_view(), args.fed0 = initially_fed(), args.q = read_only(q_);
   args.h0 = weights_.projected() ? zeros_.data() : h0_, args.c0 = c0_, args.zero = zeros_.data();
   args.save = call_.keep == Keep::kAll || call_.keep == Keep::kAgain;
-  args.one_way = one_way_panels(), args.fetch_ahead = schedule_.fetch_ahead, args.options = &weights_.options;
+  args.one_way = one_way_panels(), args.options = &weights_.options;
+  args.from_l2 = schedule_.from_l2, args.fetch_ahead = schedule_.fetch_ahead;
   return args;
 }
 
@@ -169,7 +137,7 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   Index count = 0;
   for (Index s = s0; s < s1; ++s)
     parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, views.u); });
-  weights_.project_input(count, scratch.x.data(), scratch.raw.data(), scratch.u.data());
+  weights_.project_input(count, scratch.x.data(), scratch.raw.data(), scratch.u.data(), schedule_.fetch_input);
   if (random())
     for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Slot& slot) { make_random(slot, views); });
   const Walk walk = parts_.walk(part, dt_);
@@ -180,20 +148,10 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
 
 template <class Real>
 void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& member) {
-  Scratch& scratch = scratch_[at(member.rank)];
   const ChunkViews views = views_of(s0, scratch_.front());
-  const Range rows = {call_.plan.first_row(s0), call_.plan.first_row(s1)};
-  const Range mine = share(rows.end - rows.begin, member.size, member.rank);
-  Index count = 0;
-  for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end},
-           [&](Index, const Slot& slot) { gather(slot, count++, scratch, views.u); });
-  weights_.project_input(count, scratch.x.data(), scratch.raw.data(), scratch.u.data());
-  if (random())
-    for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end},
-             [&](Index, const Slot& slot) { make_random(slot, views); });
-  member.wait();
+  project_shared({call_.plan.first_row(s0), call_.plan.first_row(s1)}, views, member);
   const Walk walk = parts_.walk(0, dt_);
-  for_steps(s0, s1, dt_, [&](Index s) { run_step(s, 0, walk, views, scratch, member); });
+  for_steps(s0, s1, dt_, [&](Index s) { run_step(s, 0, walk, views, scratch_[at(member.rank)], member); });
 }
 
 template <class Real>

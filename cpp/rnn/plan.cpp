@@ -139,13 +139,13 @@ Chunks::Chunks(const Plan& plan, Index rows) : bounds_{0} {
 namespace {
 
 // Beside what is known of a core, ratios that hold roughly on all of them; they decide only near a draw.
-constexpr double kL1OverL2 = 1.8, kL3OverL2 = 0.4;  // bytes a ns
-constexpr double kUsable = 0.75;                    // of a cache, for weights read once a step
-constexpr double kFlopsPerGate = 45;                // the activation of one unit of one row takes as long as these
-constexpr double kNsPerVector = 5;                  // what a cell does beside, for a vector of a row's units
-constexpr double kNsPerBarrier = 200;               // and the state travels to the other cores
-constexpr double kNsPerCall = 600;                  // a region of one step, by a team that is awake
-constexpr double kNsPerWake = 100000;               // by one that is asleep, on a machine with other work
+constexpr double kL1OverL2 = 1.8;      // bytes a ns
+constexpr double kUsable = 0.75;       // of a cache, for weights read once a step
+constexpr double kFlopsPerGate = 45;   // the activation of one unit of one row takes as long as these
+constexpr double kNsPerVector = 5;     // what a cell does beside, for a vector of a row's units
+constexpr double kExchange = 1.6;      // a barrier with the state that travels to other cores, of one alone
+constexpr double kNsPerCall = 600;     // a region of one step, by a team that is awake
+constexpr double kNsPerWake = 100000;  // by one that is asleep, on a machine with other work
 constexpr double kNsPerStage = 25;
 constexpr Index kChunkBytes = 1 << 18;  // of a thread's input products: they stay in L2 until they are used
 constexpr Index kChunkRows = 96;        // below this, streaming W costs more than computing with it
@@ -160,12 +160,14 @@ double flops_per_ns(const Core& core, double bytes) { return core.flops * sizeof
 double step_ns(const Core& core, double rows, double units, double K, const CellSpec& cell, double bytes) {
   const double flops = flops_per_ns(core, bytes), vectors = std::ceil(units * bytes / kVectorBytes);
   const double columns = cell.gates * vectors * kVectorBytes / bytes, weights = bytes * K * columns;
-  const double nearer = weights > kUsable * core.l2_bytes   ? kL3OverL2
-                        : weights > kUsable * core.l1_bytes ? 1
-                                                            : kL1OverL2;
-  const double products = std::max(2 * K * columns * rows / flops, weights / (nearer * core.l2_rate));
+  const double reads = weights > kUsable * core.l2_bytes   ? rate_beyond_l2()
+                       : weights > kUsable * core.l1_bytes ? core.l2_rate
+                                                           : kL1OverL2 * core.l2_rate;
+  const double products = std::max(2 * K * columns * rows / flops, weights / reads);
   return products + kFlopsPerGate / flops * columns * rows + kNsPerVector * vectors * rows + kNsPerStage;
 }
+
+double barriers_ns(const CellSpec& cell, int threads) { return cell.stages * kExchange * barrier_ns(threads); }
 
 // Units of the thread that has most, where panels of 64 bytes are shared out.
 double largest_share(double units, double threads, double bytes) {
@@ -185,14 +187,17 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   const double serial = steps * (input + step_ns(core, rows, h, h, cell, size));
   const double batch = kNsPerRegion + steps * (input / p + step_ns(core, std::ceil(rows / p), h, h, cell, size));
   const double units = largest_share(h, p, size);
-  const double hidden =
-      kNsPerRegion + steps * (input / p + step_ns(core, rows, units, h, cell, size) + cell.stages * kNsPerBarrier);
+  double hidden = kNsPerRegion + steps * (input / p + step_ns(core, rows, units, h, cell, size));
+  if (threads > 1 && hidden < std::min(batch, serial)) hidden += steps * barriers_ns(cell, threads);
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
   const bool shares_units = schedule.split == Split::kHidden;
   const double own_rows = shares_units ? rows : rows / schedule.threads, own_units = shares_units ? units : h;
-  schedule.fetch_ahead = own_rows >= kRowsToFetch && size * cell.gates * h * own_units > kUsable * core.l2_bytes;
+  const double weights = size * cell.gates * h * own_units;
+  schedule.from_l2 = weights > core.l1_bytes;
+  schedule.fetch_ahead = own_rows >= kRowsToFetch && weights > kUsable * core.l2_bytes;
+  schedule.fetch_input = weights * static_cast<double>(C + H) > kUsable * core.l2_bytes * h;
   const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
   schedule.chunk = std::max(training ? kRowBlock : kChunkRows, by_bytes);
   return schedule;
@@ -212,7 +217,8 @@ void StepCost::add(const CellSpec& cell, Index C, Index H) {
   const Core core = this_core();
   alone_ += step_ns(core, rows_, h, K, cell, bytes_);
   batch_ += step_ns(core, std::ceil(rows_ / p), h, K, cell, bytes_);
-  hidden_ += step_ns(core, rows_, largest_share(h, p, bytes_), K, cell, bytes_) + cell.stages * kNsPerBarrier;
+  hidden_ += step_ns(core, rows_, largest_share(h, p, bytes_), K, cell, bytes_);
+  if (threads_ > 1) hidden_ += barriers_ns(cell, threads_);
 }
 
 Schedule StepCost::schedule(bool awake) const {

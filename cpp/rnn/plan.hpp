@@ -109,7 +109,9 @@ struct Schedule {
   int threads;
   Index chunk;               // rows whose input products are made at once
   double ns = 0;             // about as long it takes
-  bool fetch_ahead = false;  // a thread's part of R does not fit L2, and rows are enough to fetch it meanwhile
+  bool from_l2 = false;      // a thread's part of R does not fit L1
+  bool fetch_ahead = false;  // nor L2, and rows are enough to fetch it meanwhile
+  bool fetch_input = false;  // nor do its parts of W and R together
 };
 Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
                        bool training);

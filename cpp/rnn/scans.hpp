@@ -41,6 +41,7 @@ class ForwardScan {
   void return_to(Index i, const View<const Real>& y);
   void run_step(Index s, Index part, const Walk& walk, const ChunkViews& views, Scratch& scratch, const Member& member);
   void run_batch_chunk(Index s0, Index s1, Index part);
+  void project_shared(Range rows, const ChunkViews& views, const Member& member);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
   void gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u);
   void make_random(const Slot& slot, const ChunkViews& views) const;

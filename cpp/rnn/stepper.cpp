@@ -135,7 +135,7 @@ void Stepper<Real>::compute_normed(const Stage& stage, const StepInput<Real>& x,
     to[i] = u_.data() + n * width;
     if (stage.layer == 0 && x.projected) std::copy_n(from[i], width, to[i]);
   }
-  if (stage.index == 0 && (stage.layer > 0 || !x.projected)) weights.project_input(count, from, to, to);
+  if (stage.index == 0 && (stage.layer > 0 || !x.projected)) weights.project_input(count, from, to, to, false);
   for (Index i = 0; i < count; ++i) {
     const Index n = rows.begin + i;
     from[i] = of.operand == Operand::kAux ? args.aux.data + n * H_ : args.h0 + n * H_;

@@ -124,14 +124,23 @@ Norm<Real> Weights<Real>::recurrent_norm(int segment) const {
 }
 
 template <class Real>
-void Weights<Real>::project_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u) const {
-  if (!normed()) return multiply(w, rows, x, u, input_bias());
-  multiply<Real>(w, rows, x, raw, nullptr);
+void Weights<Real>::project_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u,
+                                  bool fetch_ahead) const {
+  if (!normed()) return multiply(w, rows, x, u, input_bias(), fetch_ahead);
+  multiply<Real>(w, rows, x, raw, nullptr, fetch_ahead);
   for (int segment = 0; segment < spec().segments; ++segment) {
     const Norm<Real> norm = input_norm(segment);
     const Index first = spec().segment[segment].first_gate * arrays.H;
     for (Index row = 0; row < rows; ++row) table.normalize(norm, raw[row] + first, u[row] + first);
   }
+}
+
+template <class Real>
+void Weights<Real>::project_units(int stage, Range panels, Index rows, const Real* const* x, Real* const* u,
+                                  bool fetch_ahead) const {
+  const StageSpec& of = spec().forward[stage];
+  multiply_units<Real>({live().w[at(stage)].data(), arrays.C, of.gates, of.first_gate, arrays.H}, panels, rows, x, u,
+                       input_bias(), fetch_ahead);
 }
 
 template <class Real>

@@ -66,8 +66,11 @@ class Weights {
   // b_ih [G H], or null.
   const Real* input_bias() const { return input_bias_.data(); }
 
-  // u = W x + b_ih of rows, or normalised; raw, which may be u: W x, where it is normalised.
-  void project_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u) const;
+  // u = W x + b_ih of rows, or normalised; raw, which may be u: W x, where it is normalised. fetch_ahead: as in
+  // GemmArgs.
+  void project_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u, bool fetch_ahead) const;
+  // The same of a stage's gates, of the units in its panels only; not normalised.
+  void project_units(int stage, Range panels, Index rows, const Real* const* x, Real* const* u, bool fetch_ahead) const;
   // Of one row: the stage's gates of q from those of raw [G H], which may be q; of a normalised layer.
   void normalize_recurrent(int stage, const Real* raw, Real* q) const;
   Norm<Real> input_norm(int segment) const;

@@ -145,11 +145,13 @@ struct GemmBlock {
   const Real* b;
   const Real* start;
   bool first;  // begins with start, else with c
-  Index col, cols;
+  Index col[kMaxVectors],
+      left[kMaxVectors];  // of each vector: where its columns begin, and how many are there at least
 };
 
-template <class Real, int MR, int NV>
-RNNFAST_NOINLINE void gemm_tile(const Real* const* a, const GemmBlock<Real>& block, Real* const* c) {
+template <class Real, int MR, int NV, bool kAhead = false>
+RNNFAST_NOINLINE void gemm_tile(const Real* const* a, const GemmBlock<Real>& block, Real* const* c,
+                                const Real* ahead = nullptr) {
   const Real* rows[MR];
   Vec<Real> acc[MR][NV];
 #pragma GCC unroll 8
@@ -157,51 +159,87 @@ RNNFAST_NOINLINE void gemm_tile(const Real* const* a, const GemmBlock<Real>& blo
     rows[r] = a[r] + block.k0;
     const Real* from = block.first ? block.start : c[r];
 #pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) {
-      const Index j = block.col + v * kLanes<Real>;
-      acc[r][v] = from == nullptr ? Vec<Real>{} : load_first(from + j, block.cols - j);
-    }
+    for (int v = 0; v < NV; ++v)
+      acc[r][v] = from == nullptr ? Vec<Real>{} : load_first(from + block.col[v], block.left[v]);
   }
-  product<Real, MR, NV>(rows, block.inner, block.b, acc);
+  product<Real, MR, NV, kAhead>(rows, block.inner, block.b, acc, ahead);
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) {
-      const Index j = block.col + v * kLanes<Real>;
-      store_first(c[r] + j, acc[r][v], block.cols - j);
-    }
+    for (int v = 0; v < NV; ++v) store_first(c[r] + block.col[v], acc[r][v], block.left[v]);
   }
 }
 
+// ahead: null, or as in product; of full panels and tiles of several rows only.
 template <class Real, int NV, int MR = kTileRows<NV>>
-RNNFAST_INLINE void gemm_rows(Index rows, const Real* const* a, const GemmBlock<Real>& block, Real* const* c) {
-  if (MR == 1 || rows == MR)
+RNNFAST_INLINE void gemm_rows(Index rows, const Real* const* a, const GemmBlock<Real>& block, Real* const* c,
+                              const Real* ahead) {
+  if (MR == 1 || rows == MR) {
+    if constexpr (NV >= kGemmVectors - 1 && MR > 2) {
+      if (ahead != nullptr) return gemm_tile<Real, MR, NV, true>(a, block, c, ahead);
+    }
     gemm_tile<Real, MR, NV>(a, block, c);
-  else if constexpr (MR > 1)
-    gemm_rows<Real, NV, MR - 1>(rows, a, block, c);
+  } else if constexpr (MR > 1) {
+    gemm_rows<Real, NV, MR - 1>(rows, a, block, c, ahead);
+  }
 }
 
-template <class Real, int NV = kGemmVectors>
-RNNFAST_INLINE void gemm_panel(const GemmArgs<Real>& args, Index k0, Index inner, Index panel, Index vectors) {
+// One panel's columns, of `full` vectors in every panel but the last.
+template <class Real, int NV = kMaxVectors>
+RNNFAST_INLINE void gemm_panel(const GemmArgs<Real>& args, GemmBlock<Real>& block, Index panel, Index vectors,
+                               Index full) {
   if constexpr (NV > 1) {
-    if (vectors < NV) return gemm_panel<Real, NV - 1>(args, k0, inner, panel, vectors);
+    if (vectors < NV) return gemm_panel<Real, NV - 1>(args, block, panel, vectors, full);
   }
-  constexpr Index kPanel = kGemmVectors * kLanes<Real>;
-  const Real* b = args.packed + panel * args.inner * kPanel + k0 * NV * kLanes<Real>;
-  const GemmBlock<Real> block = {k0, inner, b, args.start, k0 == 0 && !args.add, panel * kPanel, args.cols};
+  const Index numbers = args.inner * full * kLanes<Real>;
+  block.b = args.packed + panel * numbers + block.k0 * NV * kLanes<Real>;
+  Ahead<Real> ahead = {nullptr, nullptr};
+  if (args.fetch_ahead && panel + 1 < args.panel1)
+    ahead = {block.b + numbers, block.b + numbers + block.inner * NV * kLanes<Real>};
   for (Index r = 0; r < args.rows;) {
     const Index m = next_tile<NV>(args.rows - r);
-    gemm_rows<Real, NV>(m, args.a + r, block, args.c + r);
+    gemm_rows<Real, NV>(m, args.a + r, block, args.c + r, ahead.take(block.inner));
     r += m;
   }
+}
+
+// Columns side by side.
+template <class Real>
+RNNFAST_INLINE void gemm_columns(const GemmArgs<Real>& args, GemmBlock<Real>& block, Index panel) {
+  for (int v = 0; v < kGemmVectors; ++v) {
+    block.col[v] = (panel * kGemmVectors + v) * kLanes<Real>;
+    block.left[v] = args.cols - block.col[v];
+  }
+  gemm_panel<Real, kGemmVectors>(args, block, panel, panel_vectors<Real>(args.cols, panel), kGemmVectors);
+}
+
+// Columns of units, all gates of a vector of units side by side.
+template <class Real>
+RNNFAST_INLINE void gemm_units(const GemmArgs<Real>& args, GemmBlock<Real>& block, Index panel) {
+  const Index G = args.gates, full = kMaxVectors / G, H = args.H;
+  const Index blocks = smaller(full, ceil_div(H, kLanes<Real>) - panel * full);
+  for (Index v = 0; v < blocks * G; ++v) {
+    const Index unit = (panel * full + v / G) * kLanes<Real>;
+    block.col[v] = (args.first_gate + v % G) * H + unit;
+    block.left[v] = H - unit;
+  }
+  gemm_panel<Real>(args, block, panel, blocks * G, full * G);
 }
 
 template <class Real>
 static void gemm(const GemmArgs<Real>& args) {
   // A product over nothing still sets c to its start values.
-  for (Index k0 = 0; k0 == 0 || k0 < args.inner; k0 += kInnerBlock)
-    for (Index panel = args.panel0; panel < args.panel1; ++panel)
-      gemm_panel<Real>(args, k0, smaller(kInnerBlock, args.inner - k0), panel, panel_vectors<Real>(args.cols, panel));
+  for (Index k0 = 0; k0 == 0 || k0 < args.inner; k0 += kInnerBlock) {
+    GemmBlock<Real> block{};
+    block.k0 = k0, block.inner = smaller(kInnerBlock, args.inner - k0);
+    block.start = args.start, block.first = k0 == 0 && !args.add;
+    for (Index panel = args.panel0; panel < args.panel1; ++panel) {
+      if (args.gates > 0)
+        gemm_units(args, block, panel);
+      else
+        gemm_columns(args, block, panel);
+    }
+  }
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -1,5 +1,6 @@
-// A forward step of one row: two panels of units side by side, because one alone is too few chains to fill the machine,
-// and the cell on accumulators that never leave the registers.
+// A forward step of one row, the cell on accumulators that never leave the registers. Two panels of units stand side by
+// side, because one alone is too few chains to fill the machine; four chains, though, take what L2 gives, and where
+// panels come from there, a step that turns around at a single one finds more of them in L1.
 #pragma once
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
@@ -80,11 +81,14 @@ RNNFAST_INLINE void solo_step(const ForwardArgs<Real>& args, Index s) {
   const RowRef ref = row_ref(args.walk, s, first_row(args.walk, s));
   const Real* operand = forward_operand<Real, Stage>(args, ref);
   const ForwardUnit<Real> row = forward_row(args, ref);
+  // Where units are shared out, other cores have written most of it a moment ago.
+  for (Index k = 0; k < args.P; k += kLine<Real>) __builtin_prefetch(operand + k);
+  const bool pairs = kFull * Stage::kGates < kMaxVectors || !args.from_l2;
   const Index panels = args.panel1 - args.panel0;
   for (Index i = 0; i < panels;) {
     const Index panel = panel_at(args, s, i), next = i + 1 < panels ? panel_at(args, s, i + 1) : panel;
     const Index last = panel < next ? next : panel;
-    if (next != panel && panel_blocks<Real, kFull>(args.H, last) == kFull) {
+    if (pairs && next != panel && panel_blocks<Real, kFull>(args.H, last) == kFull) {
       solo_panels<Real, Stage, 2, kFull>(args, operand, row, panel < next ? panel : next);
       i += 2;
     } else {

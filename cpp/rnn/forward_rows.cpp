@@ -1,0 +1,80 @@
+// The rows of a chunk before its steps: where they lie, what they read, their input products, what is random of them.
+#include "scans.hpp"
+
+namespace rnnfast {
+
+namespace {
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+template <class Real>
+typename ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index s0, Scratch& scratch) {
+  const Index row0 = call_.plan.first_row(s0), width = spec_.gates * H_;
+  ChunkViews views{};
+  views.u = scratch.gates.data() != nullptr ? rows_view(scratch.gates.data(), width, row0) : gates_;
+  if (zones_.random()) views.zones = rows_view(scratch.zones.data(), zones_.width(), row0);
+  return views;
+}
+
+// Pointer i of the scratch's: the slot's x, under the dropout mask where there is one, and u.
+template <class Real>
+void ForwardScan<Real>::gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u) {
+  const Real* x = row_of(x_, slot.row, slot.n, slot.t);
+  if (scratch.dropped.data() != nullptr) {
+    Real* dropped = scratch.dropped.data() + i * C_;
+    const Real scale = static_cast<Real>(1 / (1 - call_.dropout.p));
+    weights_.table.dropout(C_, x, dropped, dropout_key(call_.dropout, layer_, slot), scale);
+    x = dropped;
+  }
+  scratch.x[at(i)] = x;
+  scratch.u[at(i)] = row_of(u, slot.row, slot.n, slot.t);
+  if (weights_.normed())
+    scratch.raw[at(i)] = raw_.data != nullptr ? row_of(raw_, slot.row, slot.n, slot.t) : scratch.u[at(i)];
+}
+
+// What is random of a row, before the steps.
+template <class Real>
+void ForwardScan<Real>::make_random(const Slot& slot, const ChunkViews& views) const {
+  if (call_.dropout.noise > 0)
+    weights_.table.add_noise(spec_.gates * H_, row_of(views.u, slot.row, slot.n, slot.t),
+                             noise_key(noise_stream_, slot), static_cast<Real>(call_.dropout.noise));
+  if (zones_.random()) zones_.draw(slot, row_of(views.zones, slot.row, slot.n, slot.t));
+}
+
+// Input products of a chunk's rows, by members that share the units: each makes what its own units read, unless a row
+// is normalised as a whole.
+template <class Real>
+void ForwardScan<Real>::project_shared(Range rows, const ChunkViews& views, const Member& member) {
+  Scratch& common = scratch_.front();
+  const Range mine = share(rows.end - rows.begin, member);
+  const auto for_mine = [&](const auto& f) {
+    for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end}, f);
+  };
+  for_mine([&](Index row, const Slot& slot) { gather(slot, row - rows.begin, common, views.u); });
+  member.wait();
+  const Real* const* x = common.x.data();
+  if (weights_.normed())
+    weights_.project_input(mine.end - mine.begin, x + mine.begin, common.raw.data() + mine.begin,
+                           common.u.data() + mine.begin, schedule_.fetch_input);
+  for (int stage = 0; stage < spec_.stages && !weights_.normed(); ++stage)
+    weights_.project_units(stage, share(weights_.forward_panels(stage), member), rows.end - rows.begin, x,
+                           common.u.data(), schedule_.fetch_input);
+  if (!random() && !weights_.normed()) return;
+  member.wait();
+  if (!random()) return;
+  for_mine([&](Index, const Slot& slot) { make_random(slot, views); });
+  member.wait();
+}
+
+#define RNNFAST_INSTANTIATE(Real)                                                           \
+  template ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index, Scratch&);      \
+  template void ForwardScan<Real>::gather(const Slot&, Index, Scratch&, const View<Real>&); \
+  template void ForwardScan<Real>::make_random(const Slot&, const ChunkViews&) const;       \
+  template void ForwardScan<Real>::project_shared(Range, const ChunkViews&, const Member&);
+RNNFAST_INSTANTIATE(float)
+RNNFAST_INSTANTIATE(double)
+#undef RNNFAST_INSTANTIATE
+
+}  // namespace rnnfast
