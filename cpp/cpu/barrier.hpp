@@ -28,7 +28,7 @@ class Phase {
   std::int64_t wait_past(unsigned seen, int spin_us);
 
  private:
-  alignas(64) std::atomic<unsigned> value_{0};
+  alignas(128) std::atomic<unsigned> value_{0};
   std::atomic<int> sleepers_{0};
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -199,7 +199,10 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   schedule.fetch_ahead = own_rows >= kRowsToFetch && weights > kUsable * core.l2_bytes;
   schedule.fetch_input = weights * static_cast<double>(C + H) > kUsable * core.l2_bytes * h;
   const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
-  schedule.chunk = std::max(training ? kRowBlock : kChunkRows, by_bytes);
+  // Chunks of one size: a short one at the end would read all of W for a few rows.
+  const Index most = std::max(training ? kRowBlock : kChunkRows, by_bytes);
+  const Index chunks = std::max<Index>(1, (plan.rows() + most / 2) / most);
+  schedule.chunk = std::max<Index>(1, ceil_div(plan.rows(), chunks));
   return schedule;
 }
 
