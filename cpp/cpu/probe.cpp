@@ -52,10 +52,11 @@ constexpr Index kFewRounds = 256, kL2Numbers = 48 << 10;
 // Between the slowest and the fastest core in use: beyond them the measurement is wrong, not the core.
 constexpr double kLeastRate = 8, kMostRate = 512;
 constexpr double kLeastL3 = 0.05;  // of L2's rate
-// A barrier: threads told apart, waits of a try, the least and the most that is believed, a guess without a team.
-constexpr int kMostBarriers = 64;
+// A barrier: threads told apart, waits of a try, a guess without a team. Threads that have just begun may share a core
+// for a while: a slow barrier is tried again, in later calls, before it is believed.
+constexpr int kMostBarriers = 64, kBarrierTries = 24;
 constexpr Index kFewWaits = 64;
-constexpr double kNsAlone = 5, kMostNs = 5000, kUsualNs = 150;
+constexpr double kNsAlone = 5, kSlowNs = 600, kMostNs = 20000, kUsualNs = 250;
 constexpr double kL1Bytes = 32 << 10, kL2Bytes = 1 << 20;  // where the system does not say
 
 // The most of `work` units that one of a few calls did in a nanosecond.
@@ -122,14 +123,19 @@ double rate_beyond_l2() {
 }
 
 double barrier_ns(int threads) {
-  static std::atomic<double> known[kMostBarriers];
-  std::atomic<double>& ns = known[std::min(threads, kMostBarriers) - 1];
-  if (ns.load() > 0) return ns;
-  double best = kMostNs;
-  for (int i = 0; i < kTries; ++i) best = std::min(best, 1e9 * measure_barrier(threads, kFewWaits));
-  if (best < kNsAlone) return kUsualNs;
-  ns = best;
-  return best;
+  static std::atomic<double> best[kMostBarriers];
+  static std::atomic<int> tries[kMostBarriers];
+  const int i = std::min(threads, kMostBarriers) - 1;
+  if (tries[i].load() < kBarrierTries) {
+    const double ns = 1e9 * measure_barrier(threads, kFewWaits), before = best[i];
+    if (ns < kNsAlone) return kUsualNs;
+    if (before == 0 || ns < before) best[i] = ns;
+    if (++tries[i] < kBarrierTries) {
+      if (ns > kSlowNs) return kUsualNs;
+      tries[i] = kBarrierTries;
+    }
+  }
+  return std::min(best[i].load(), kMostNs);
 }
 
 double measure_clock(double seconds) {

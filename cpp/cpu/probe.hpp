@@ -18,7 +18,7 @@ Core this_core();
 // Bytes that one core reads in a nanosecond of what L2 cannot hold; measured likewise, in some 2 ms.
 double rate_beyond_l2();
 
-// Nanoseconds of a barrier of so many threads; measured likewise, in some 0.1 ms, as soon as there is a team of them.
+// Nanoseconds of a barrier of so many threads; measured in some 20 us, once there is a team that has a core for each.
 double barrier_ns(int threads);
 
 // Hertz of the calling thread's core, from a chain of additions that take a cycle each.
