@@ -10,9 +10,14 @@ RNNFAST_INLINE void outer_tile(Index rows, const Real* a, const Real* b, Real* c
 #pragma GCC unroll 8
   for (int j = 0; j < MR; ++j) {
 #pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) acc[j][v] = Vec<Real>{};
+    for (int v = 0; v < NV; ++v) {
+      acc[j][v] = Vec<Real>{};
+      __builtin_prefetch(c + j * ldc + v * kLanes<Real>, 1);  // read and written when the sums are done
+    }
   }
   for (Index r = 0; r < rows; ++r, a += MR, b += NV * kLanes<Real>) {
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) __builtin_prefetch(b + (kPrefetchRows * NV + v) * kLanes<Real>);
     Vec<Real> row[NV];
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) row[v] = load(b + v * kLanes<Real>);
