@@ -97,7 +97,7 @@ void BackwardScan<Real>::add_dx(Range rows, Index rank) {
     scratch.dx[at(count++)] = row_of(dx_, row, slot.n, slot.t);
   });
   if (direction_ == 0)
-    multiply<Real>(panels_.w, count, scratch.du.data(), scratch.dx.data(), nullptr);
+    multiply<Real>(panels_.w, count, scratch.du.data(), scratch.dx.data(), nullptr, schedule_.fetch_input);
   else
     multiply_add<Real>(panels_.w, count, scratch.du.data(), scratch.dx.data());
   if (layer_ == 0 || call_.dropout.p == 0 || direction_ + 1 < call_.directions) return;
