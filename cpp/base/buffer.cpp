@@ -1,6 +1,8 @@
 #include "buffer.hpp"
 
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -91,7 +93,7 @@ Pool& pool() {
 
 void* allocate(std::size_t bytes, std::size_t alignment) {
   void* data = std::aligned_alloc(alignment, bytes);
-  if (data == nullptr && bytes >= kKeptFrom) {
+  if (data == nullptr) {
     pool().clear();
     data = std::aligned_alloc(alignment, bytes);
   }
@@ -99,15 +101,30 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
   return data;
 }
 
+// aligned_alloc splits blocks and takes several times as long as malloc: small ones come from malloc, at whose pointer's
+// next line they begin; the pointer lies before it.
+void* allocate_small(std::size_t bytes) {
+  char* const start = static_cast<char*>(std::malloc(bytes + kAlignment));
+  if (start == nullptr) throw std::bad_alloc();
+  char* const data = start + kAlignment - reinterpret_cast<std::uintptr_t>(start) % kAlignment;
+  std::memcpy(data - sizeof(start), &start, sizeof(start));
+  return data;
+}
+
+void free_small(void* data) {
+  char* start;
+  std::memcpy(&start, static_cast<char*>(data) - sizeof(start), sizeof(start));
+  std::free(start);
+}
+
 }  // namespace
 
 Block take_block(std::size_t bytes) {
   const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
   const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  if (rounded >= kKeptFrom) {
-    const Block kept = pool().take(rounded);
-    if (kept.data != nullptr) return kept;
-  }
+  if (rounded < kKeptFrom) return {allocate_small(rounded), rounded};
+  const Block kept = pool().take(rounded);
+  if (kept.data != nullptr) return kept;
   const Block block{allocate(rounded, alignment), rounded};
 #if defined(__linux__)
   if (alignment == kHugePage) madvise(block.data, rounded, MADV_HUGEPAGE);
@@ -117,8 +134,8 @@ Block take_block(std::size_t bytes) {
 
 void give_block(Block block) noexcept {
   if (block.data == nullptr) return;
-  if (block.bytes >= kKeptFrom && pool().give(block)) return;
-  std::free(block.data);
+  if (block.bytes < kKeptFrom) return free_small(block.data);
+  if (!pool().give(block)) std::free(block.data);
 }
 
 }  // namespace rnnfast
