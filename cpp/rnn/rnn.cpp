@@ -1,7 +1,7 @@
 #include "rnn.hpp"
 
 #include <algorithm>
-#include <deque>
+#include <optional>
 
 #include "scans.hpp"
 
@@ -26,22 +26,26 @@ void add_both_dx(const Plan& plan, BackwardScan<Real>& ahead, BackwardScan<Real>
 template <class Real>
 Wavefront wavefront_of(const Stack<Real>& stack, Index D, const Plan& plan, int threads, bool training, bool back) {
   std::vector<LayerSize> sizes;
-  for (std::size_t i = 0; D == 1 && i < stack.size(); ++i) {
+  for (std::size_t i = 0; D == 1 && stack.size() > 1 && i < stack.size(); ++i) {
     const Weights<Real>& weights = *stack[back ? stack.size() - 1 - i : i];
     sizes.push_back({&weights.spec(), weights.arrays.C, weights.arrays.H});
   }
   return {sizes, plan, sizeof(Real), threads, training};
 }
 
-// The next layer in the order of computation: by a thread of its own in a wavefront, else by the whole team.
+// Made in their order, and where they are.
+template <class T>
+using InPlace = std::vector<std::optional<T>>;
+
+// How a layer is computed: by a thread of its own in a wavefront, else by the whole team.
 template <class Real>
-Directions& add_layer(std::deque<Directions>& layers, const Wavefront& wave, Index D, const Plan& plan,
-                      const Weights<Real>& weights, int threads, bool training) {
+const Directions& plan_layer(std::optional<Directions>& layer, const Wavefront& wave, Index D, const Plan& plan,
+                             const Weights<Real>& weights, int threads, bool training) {
   const bool at_once = wave.threads() > 1;
-  layers.emplace_back(D, plan, weights.spec(), weights.arrays.C, weights.arrays.H, sizeof(Real), at_once ? 1 : threads,
-                      training);
-  if (at_once) layers.back().limit_chunk(wave.chunk());
-  return layers.back();
+  layer.emplace(D, plan, weights.spec(), weights.arrays.C, weights.arrays.H, sizeof(Real), at_once ? 1 : threads,
+                training);
+  if (at_once) layer->limit_chunk(wave.chunk());
+  return *layer;
 }
 
 }  // namespace
@@ -53,8 +57,8 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, training, false);
   // What a layer has written lies there until the layer above has read it, and until it has read it itself.
   std::vector<Buffer<Real>> between(training ? 0 : at(smaller(L - 1, std::max(2, wave.threads()))));
-  std::deque<Directions> layers;
-  std::deque<ForwardScan<Real>> scans;
+  InPlace<Directions> layers(at(L));
+  InPlace<ForwardScan<Real>> scans(at(L * D));
   View<const Real> x = call.x;
   int threads = wave.threads();
   for (Index layer = 0; layer < L; ++layer) {
@@ -66,10 +70,11 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
       if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), D * P));
       y = rows_view(buffer.data(), D * P);
     }
-    const Directions& shared = add_layer(layers, wave, D, call.plan, weights, call.threads, training);
+    const Directions& shared = plan_layer(layers[at(layer)], wave, D, call.plan, weights, call.threads, training);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
-      scans.emplace_back(call, layer * D + direction, shared.schedule(direction), x, columns(y, direction * P));
+      scans[at(layer * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), x,
+                                               columns(y, direction * P));
     x = read_only(y);
   }
   const Index width = D * call.layers.back()->arrays.P;
@@ -77,11 +82,11 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
     zero_padding(call.plan, call.y, call.T, width, share(call.plan.sequences(), member.size, member.rank));
     if (wave.threads() > 1)
       return wave.share(member, [&](Index layer, const Member& alone, const Link& link) {
-        scans[at(layer)].run(alone, interrupt, link);
+        scans[at(layer)]->run(alone, interrupt, link);
       });
     for (Index layer = 0; layer < L; ++layer)
-      layers[at(layer)].share(
-          member, [&](Index direction, const Member& part) { scans[at(layer * D + direction)].run(part, interrupt); });
+      layers[at(layer)]->share(
+          member, [&](Index direction, const Member& part) { scans[at(layer * D + direction)]->run(part, interrupt); });
   });
   return !interrupt.stopped();
 }
@@ -94,8 +99,8 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
   const Index D = call.directions, L = static_cast<Index>(call.layers.size()) / D;
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, true, true);
   std::vector<Buffer<Real>> between(at(smaller(L - 1, std::max(2, wave.threads()))));
-  std::deque<Directions> layers;
-  std::deque<BackwardScan<Real>> scans;
+  InPlace<Directions> layers(at(L));  // and scans: from the last layer on
+  InPlace<BackwardScan<Real>> scans(at(L * D));
   Surroundings<Real> views{call.x, call.y, call.dy, call.dx};
   int threads = wave.threads();
   for (Index layer = L - 1; layer >= 0; --layer) {
@@ -109,10 +114,11 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
       if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), C));
       views.dx = rows_view(buffer.data(), C);
     }
-    const Directions& shared = add_layer(layers, wave, D, call.plan, weights, call.threads, true);
+    const Index i = L - 1 - layer;
+    const Directions& shared = plan_layer(layers[at(i)], wave, D, call.plan, weights, call.threads, true);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
-      scans.emplace_back(call, layer * D + direction, shared.schedule(direction), views);
+      scans[at(i * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), views);
   }
   run_team(threads, [&](const Member& member) {
     if (call.dx.data != nullptr)
@@ -120,12 +126,12 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
                    share(call.plan.sequences(), member.size, member.rank));
     if (wave.threads() > 1)
       return wave.share(
-          member, [&](Index i, const Member& alone, const Link& link) { scans[at(i)].run(alone, interrupt, link); });
+          member, [&](Index i, const Member& alone, const Link& link) { scans[at(i)]->run(alone, interrupt, link); });
     for (Index i = 0; i < L; ++i) {  // from the last layer on
-      layers[at(i)].share(
-          member, [&](Index direction, const Member& part) { scans[at(i * D + direction)].run(part, interrupt); });
+      layers[at(i)]->share(
+          member, [&](Index direction, const Member& part) { scans[at(i * D + direction)]->run(part, interrupt); });
       if (D == 1 || (i + 1 == L && call.dx.data == nullptr)) continue;
-      add_both_dx(call.plan, scans[at(i * D)], scans[at(i * D + 1)], member);
+      add_both_dx(call.plan, *scans[at(i * D)], *scans[at(i * D + 1)], member);
       member.wait();
     }
   });
