@@ -208,7 +208,8 @@ def rnn_forward(
     ``weights`` are those of layer*D + direction; ``save`` is "nothing", "all" or "recompute"; ``random`` is ((dropout,
     recurrent dropout, noise, zoneout of h, of c), seed, call).
     """
-    return _core.forward(weights, directions, x, h0, c0, lengths, resets, time_major, save, *random)
+    probabilities, seed, call = random
+    return _core.forward(weights, directions, x, h0, c0, lengths, resets, time_major, save, probabilities, seed, call)
 
 
 def rnn_backward(

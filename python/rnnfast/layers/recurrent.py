@@ -88,8 +88,10 @@ class Recurrent(Traceable):
 
     def _run(self, given: Inputs, state: StateLike, *, save: str, training: bool) -> tuple[Array, State, Tape | None]:
         x, lengths, resets = given
-        shapes = () if state is None else self.state_shapes(len(x))
-        h0, c0 = split_state("state", state, shapes, self.dtype)
+        h0: Array | None = None
+        c0: Array | None = None
+        if state is not None:
+            h0, c0 = split_state("state", state, self.state_shapes(len(x)), self.dtype)
         learned: tuple[str, ...] = ()
         if self.learned_state:
             (h0, c0), learned = started((h0, c0), self.learned_state, len(x))
