@@ -52,11 +52,11 @@ constexpr Index kFewRounds = 256, kL2Numbers = 48 << 10;
 // Between the slowest and the fastest core in use: beyond them the measurement is wrong, not the core.
 constexpr double kLeastRate = 8, kMostRate = 512;
 constexpr double kLeastL3 = 0.05;  // of L2's rate
-// A barrier: threads told apart, waits of a try, a guess without a team. Threads that have just begun may share a core
-// for a while: a slow barrier is tried again, in later calls, before it is believed.
-constexpr int kMostBarriers = 64, kBarrierTries = 24;
-constexpr Index kFewWaits = 64;
-constexpr double kNsAlone = 5, kSlowNs = 600, kMostNs = 20000, kUsualNs = 250;
+// A barrier: threads told apart, tries, waits of each, what is no barrier, the most that is believed, a first guess,
+// which had better be too low than too high: a team that is never called is never awake.
+constexpr int kMostBarriers = 64, kFewTries = 12;
+constexpr Index kFewWaits = 32;
+constexpr double kNsAlone = 5, kMostNs = 20000, kUsualNs = 150;
 constexpr double kL1Bytes = 32 << 10, kL2Bytes = 1 << 20;  // where the system does not say
 
 // The most of `work` units that one of a few calls did in a nanosecond.
@@ -126,16 +126,13 @@ double barrier_ns(int threads) {
   static std::atomic<double> best[kMostBarriers];
   static std::atomic<int> tries[kMostBarriers];
   const int i = std::min(threads, kMostBarriers) - 1;
-  if (tries[i].load() < kBarrierTries) {
-    const double ns = 1e9 * measure_barrier(threads, kFewWaits), before = best[i];
-    if (ns < kNsAlone) return kUsualNs;
-    if (before == 0 || ns < before) best[i] = ns;
-    if (++tries[i] < kBarrierTries) {
-      if (ns > kSlowNs) return kUsualNs;
-      tries[i] = kBarrierTries;
-    }
+  const double before = best[i];
+  if (tries[i] < kFewTries && team_awake(threads)) {
+    const double ns = 1e9 * measure_barrier(threads, kFewWaits);
+    if (ns > kNsAlone && (before == 0 || ns < before)) best[i] = ns;
+    ++tries[i];
   }
-  return std::min(best[i].load(), kMostNs);
+  return best[i] > 0 ? std::min(best[i].load(), kMostNs) : kUsualNs;
 }
 
 double measure_clock(double seconds) {

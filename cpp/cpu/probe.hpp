@@ -18,7 +18,8 @@ Core this_core();
 // Bytes that one core reads in a nanosecond of what L2 cannot hold; measured likewise, in some 2 ms.
 double rate_beyond_l2();
 
-// Nanoseconds of a barrier of so many threads; measured in some 20 us, once there is a team that has a core for each.
+// Nanoseconds of a barrier of so many threads; measured in some 10 us in a few calls that find the team awake: threads
+// that have just begun may share a core for a while.
 double barrier_ns(int threads);
 
 // Hertz of the calling thread's core, from a chain of additions that take a cycle each.

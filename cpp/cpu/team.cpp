@@ -114,9 +114,15 @@ class Pool {
     for (int i = 0; i < helpers; ++i) workers_[static_cast<std::size_t>(i)].advance();
     work(0);
     if (helpers > 0) done_.wait_past(seen, kSpinUs);
-    look_back(barrier_->slept_ns() - slept, nanoseconds_since(start));
+    last_end_ = Clock::now();
+    look_back(barrier_->slept_ns() - slept, std::chrono::nanoseconds(last_end_ - start).count());
     if (failure_) std::rethrow_exception(failure_);
     return true;
+  }
+
+  bool awake(int threads) {
+    const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
+    return lock.owns_lock() && !pausing_ && size_ >= threads && nanoseconds_since(last_end_) < 500 * kSpinUs;
   }
 
  private:
@@ -184,7 +190,7 @@ class Pool {
   int judged_ = 0;  // calls since the last pause
   double slept_ = 0, lasted_ = 0;
   std::chrono::milliseconds pause_ = kFirstPause;
-  Clock::time_point alone_until_;
+  Clock::time_point alone_until_, last_end_;
   std::exception_ptr failure_;
 };
 
@@ -195,5 +201,7 @@ void run_team(int threads, const std::function<void(const Member&)>& fn) {
   const FlushDenormals flush;
   fn({0, 1, nullptr});
 }
+
+bool team_awake(int threads) { return threads > 1 && !forked && Pool::instance().awake(threads); }
 
 }  // namespace rnnfast

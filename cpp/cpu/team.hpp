@@ -51,4 +51,7 @@ inline Range share(Index n, const Member& member) {
 // does a call beside another one): work is dealt out by member.size.
 void run_team(int threads, const std::function<void(const Member&)>& fn);
 
+// Whether a team of so many still spins behind its last call.
+bool team_awake(int threads);
+
 }  // namespace rnnfast

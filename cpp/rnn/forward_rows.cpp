@@ -43,28 +43,30 @@ void ForwardScan<Real>::make_random(const Slot& slot, const ChunkViews& views) c
   if (zones_.random()) zones_.draw(slot, row_of(views.zones, slot.row, slot.n, slot.t));
 }
 
-// Input products of a chunk's rows, by members that share the units: each makes what its own units read, unless a row
-// is normalised as a whole.
+// Input products of a chunk's rows, by members that share the units: each makes what its own units read, of all rows,
+// unless a row is normalised as a whole. Nobody waits before there was something to compute: a thread that has just
+// begun may still share a core with the one that would wait for it.
 template <class Real>
 void ForwardScan<Real>::project_shared(Range rows, const ChunkViews& views, const Member& member) {
-  Scratch& common = scratch_.front();
-  const Range mine = share(rows.end - rows.begin, member);
-  const auto for_mine = [&](const auto& f) {
-    for_rows(call_.plan, {rows.begin + mine.begin, rows.begin + mine.end}, f);
-  };
-  for_mine([&](Index row, const Slot& slot) { gather(slot, row - rows.begin, common, views.u); });
-  member.wait();
-  const Real* const* x = common.x.data();
-  if (weights_.normed())
-    weights_.project_input(mine.end - mine.begin, x + mine.begin, common.raw.data() + mine.begin,
-                           common.u.data() + mine.begin, schedule_.fetch_input);
-  for (int stage = 0; stage < spec_.stages && !weights_.normed(); ++stage)
-    weights_.project_units(stage, share(weights_.forward_panels(stage), member), rows.end - rows.begin, x,
-                           common.u.data(), schedule_.fetch_input);
-  if (!random() && !weights_.normed()) return;
+  const bool normed = weights_.normed(), drops = scratch_.front().dropped.data() != nullptr;
+  const Range share_of_all = share(rows.end - rows.begin, member);
+  const Range mine = {rows.begin + share_of_all.begin, rows.begin + share_of_all.end};
+  Scratch& scratch = drops ? scratch_.front() : scratch_[at(member.rank)];
+  for_rows(call_.plan, normed || drops ? mine : rows,
+           [&](Index row, const Slot& slot) { gather(slot, row - rows.begin, scratch, views.u); });
+  if (drops) member.wait();
+  const Real* const* x = scratch.x.data();
+  Real* const* u = scratch.u.data();
+  if (normed)
+    weights_.project_input(mine.end - mine.begin, x + share_of_all.begin, scratch.raw.data() + share_of_all.begin,
+                           u + share_of_all.begin, schedule_.fetch_input);
+  for (int stage = 0; stage < spec_.stages && !normed; ++stage)
+    weights_.project_units(stage, share(weights_.forward_panels(stage), member), rows.end - rows.begin, x, u,
+                           schedule_.fetch_input);
+  if (!normed && !random()) return;
   member.wait();
   if (!random()) return;
-  for_mine([&](Index, const Slot& slot) { make_random(slot, views); });
+  for_rows(call_.plan, mine, [&](Index, const Slot& slot) { make_random(slot, views); });
   member.wait();
 }
 
