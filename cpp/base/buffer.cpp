@@ -101,8 +101,8 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
   return data;
 }
 
-// aligned_alloc splits blocks and takes several times as long as malloc: small ones come from malloc, at whose pointer's
-// next line they begin; the pointer lies before it.
+// aligned_alloc splits blocks and takes several times as long as malloc: small ones come from malloc, at whose
+// pointer's next line they begin; the pointer lies before it.
 void* allocate_small(std::size_t bytes) {
   char* const start = static_cast<char*>(std::malloc(bytes + kAlignment));
   if (start == nullptr) throw std::bad_alloc();

@@ -88,10 +88,7 @@ class Recurrent(Traceable):
 
     def _run(self, given: Inputs, state: StateLike, *, save: str, training: bool) -> tuple[Array, State, Tape | None]:
         x, lengths, resets = given
-        h0: Array | None = None
-        c0: Array | None = None
-        if state is not None:
-            h0, c0 = split_state("state", state, self.state_shapes(len(x)), self.dtype)
+        h0, c0 = (None, None) if state is None else split_state("state", state, self.state_shapes(len(x)), self.dtype)
         learned: tuple[str, ...] = ()
         if self.learned_state:
             (h0, c0), learned = started((h0, c0), self.learned_state, len(x))
