@@ -199,8 +199,8 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   schedule.fetch_ahead = own_rows >= kRowsToFetch && weights > kUsable * core.l2_bytes;
   schedule.fetch_input = weights * static_cast<double>(C + H) > kUsable * core.l2_bytes * h;
   const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
-  // Chunks of one size: a short one at the end would read all of W for a few rows. Training keeps below the limit, since
-  // it may hold more of a chunk than its input products.
+  // Chunks of one size: a short one at the end would read all of W for a few rows. Training keeps below the limit,
+  // since it may hold more of a chunk than its input products.
   const Index most = std::max(training ? kRowBlock : kChunkRows, by_bytes);
   const Index chunks = std::max<Index>(1, (plan.rows() + (training ? most - 1 : most / 2)) / most);
   schedule.chunk = std::max<Index>(1, ceil_div(plan.rows(), chunks));
