@@ -15,7 +15,7 @@ struct Elman {
   static constexpr bool kBypass = false;
   static constexpr bool kMask = Act::kChosen;
   struct Forward {
-    static constexpr int kGates = 1, kFirstGate = 0;
+    static constexpr int kGates = 1, kFirstGate = 0, kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
@@ -37,7 +37,7 @@ struct Leaky {
   static constexpr bool kBypass = true;
   static constexpr bool kMask = Act::kChosen;
   struct Forward {
-    static constexpr int kGates = 1, kFirstGate = 0;
+    static constexpr int kGates = 1, kFirstGate = 0, kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
@@ -95,10 +95,11 @@ struct Lstm {
   }
 
   struct Forward {
-    static constexpr int kGates = kGateCount, kFirstGate = 0;
+    static constexpr int kGates = kGateCount, kFirstGate = 0, kParts = 2;
     static constexpr Operand kOperand = Operand::kHidden;
+    // Kept: o, c.
     template <class Unit>
-    RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
+    RNNFAST_INLINE void begin(const V (&q)[kGates], const Unit& m, V (&kept)[2]) {
       const auto& options = *m.options;
       const V c_prev = m.load_aux_prev();
       const V i = Act::f(options, seen(m, kToI, c_prev, m.gate(kI) + q[kI]));
@@ -112,15 +113,19 @@ struct Lstm {
         c = fma(f, c_prev, i * g);
       }
       const V o = Act::f(options, seen(m, kToO, c, m.gate(kO) + q[kO]));
-      const V h = made_outside(options) ? o : o * Act::h(options, c);
       m.set_aux(zoned<Real, Act>(m, 1, c, c_prev));
+      kept[0] = o, kept[1] = c;
+      if (!m.save) return;
+      m.set_gate(kI, i), m.set_gate(kG, g), m.set_gate(kO, o);
+      if constexpr (!kCoupled) m.set_gate(kF, f);
+    }
+    template <class Unit>
+    RNNFAST_INLINE void end(const V (&kept)[2], const Unit& m) {
+      const V h = made_outside(*m.options) ? kept[0] : kept[0] * Act::h(*m.options, kept[1]);
       if constexpr (Act::kChosen)
         m.set_h(m.zoned() ? zoned<Real, Act>(m, 0, h, m.load_h_prev()) : h);
       else
         m.set_h(h);
-      if (!m.save) return;
-      m.set_gate(kI, i), m.set_gate(kG, g), m.set_gate(kO, o);
-      if constexpr (!kCoupled) m.set_gate(kF, f);
     }
   };
   struct Backward {
@@ -164,16 +169,20 @@ struct Gru {
   static constexpr bool kBypass = true;
   static constexpr bool kMask = Act::kChosen;
   struct Forward {
-    static constexpr int kGates = 3, kFirstGate = 0;
+    static constexpr int kGates = 3, kFirstGate = 0, kParts = 2;
     static constexpr Operand kOperand = Operand::kHidden;
+    // Kept: z, n before its activation.
     template <class Unit>
-    RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
-      const auto& options = *m.options;
-      const V r = Act::f(options, m.gate(kR) + q[kR]), z = Act::f(options, m.gate(kZ) + q[kZ]);
-      const V n = Act::g(options, fma(r, q[kN], m.gate(kN)));
-      const V h_prev = m.load_h_prev();
-      m.set_h(zoned<Real, Act>(m, 0, fma(z, h_prev - n, n), h_prev));
-      if (m.save) m.set_gate(kR, r), m.set_gate(kZ, z), m.set_gate(kN, n), m.set_aux(q[kN]);
+    RNNFAST_INLINE void begin(const V (&q)[kGates], const Unit& m, V (&kept)[2]) {
+      const V r = Act::f(*m.options, m.gate(kR) + q[kR]), z = Act::f(*m.options, m.gate(kZ) + q[kZ]);
+      kept[0] = z, kept[1] = fma(r, q[kN], m.gate(kN));
+      if (m.save) m.set_gate(kR, r), m.set_gate(kZ, z), m.set_aux(q[kN]);
+    }
+    template <class Unit>
+    RNNFAST_INLINE void end(const V (&kept)[2], const Unit& m) {
+      const V n = Act::g(*m.options, kept[1]), h_prev = m.load_h_prev();
+      m.set_h(zoned<Real, Act>(m, 0, fma(kept[0], h_prev - n, n), h_prev));
+      if (m.save) m.set_gate(kN, n);
     }
   };
   struct Backward {
@@ -200,7 +209,7 @@ struct GruBefore {
   static constexpr bool kBypass = true;
   static constexpr bool kMask = Act::kChosen;
   struct Forward {
-    static constexpr int kGates = 2, kFirstGate = 0;
+    static constexpr int kGates = 2, kFirstGate = 0, kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
@@ -210,7 +219,7 @@ struct GruBefore {
     }
   };
   struct ForwardCandidate {
-    static constexpr int kGates = 1, kFirstGate = kN;
+    static constexpr int kGates = 1, kFirstGate = kN, kParts = 1;
     static constexpr Operand kOperand = Operand::kAux;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {

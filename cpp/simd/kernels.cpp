@@ -1,7 +1,9 @@
 // The one translation unit that is compiled once per ISA; it exports kTable and nothing else.
 #include "../cpu/kernels.hpp"
 
+#include "backward-inl.hpp"
 #include "cells-inl.hpp"
+#include "forward-inl.hpp"
 #include "gemm-inl.hpp"
 #include "live-inl.hpp"
 #include "nn-inl.hpp"
@@ -9,7 +11,6 @@
 #include "norm-inl.hpp"
 #include "outer-inl.hpp"
 #include "probe-inl.hpp"
-#include "step-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

@@ -32,13 +32,11 @@ struct LiveUnit {
 };
 
 template <class Real, class Stage>
-RNNFAST_INLINE void live_unit(const LiveArgs<Real>& args, Index row, Index unit, const Vec<Real>* u,
-                              const Vec<Real> (&q)[Stage::kGates]) {
+RNNFAST_INLINE LiveUnit<Real, Stage> live_unit(const LiveArgs<Real>& args, Index row, Index unit, const Vec<Real>* u) {
   const Index H = args.H, at = row * H + unit, before = row * args.P + unit;
-  const LiveUnit<Real, Stage> m = {
+  return {
       u,           args.gates + row * args.G * H + unit, args.h + at, args.aux + at, args.h_prev + before, H, H - unit,
       args.options};
-  Stage::apply(q, m);
 }
 
 template <class Real, class Stage>
@@ -95,7 +93,7 @@ RNNFAST_INLINE void live_row(const LiveArgs<Real>& args, const LivePanel<Real>& 
     Vec<Real> own[G];
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) own[g] = q[block * G + g];
-    live_unit<Real, Stage>(args, 0, unit + block * kLanes<Real>, u + block * G, own);
+    apply_stage<Stage>(own, live_unit<Real, Stage>(args, 0, unit + block * kLanes<Real>, u + block * G));
   }
 }
 
@@ -111,16 +109,25 @@ RNNFAST_INLINE void live_rows(const LiveArgs<Real>& args, const LivePanel<Real>&
     Tile<Real> tile_u, tile_q;
     if (!ready) multiply<Real, NV, true>(m, x, args.C, panel.w, panel.b_w, tile_u);
     multiply<Real, NV, true>(m, h, args.P, panel.r, panel.b_r, tile_q);
+    Vec<Real> kept[kMaxTileRows][2];
+    const auto unit_of = [&](Index i, const Vec<Real>* u) {
+      return live_unit<Real, Stage>(args, row + i / kBlocks, unit + i % kBlocks * kLanes<Real>, u);
+    };
     for (Index i = 0; i < m * kBlocks; ++i) {
-      const Index n = row + i / kBlocks, first = unit + i % kBlocks * kLanes<Real>;
       Vec<Real> u[G], q[G];
 #pragma GCC unroll 4
       for (int g = 0; g < G; ++g) {
-        u[g] = ready ? live_product<Real, Stage>(args, n, first, g) : load(tile_u.q + (i * G + g) * kLanes<Real>);
+        u[g] = ready ? live_product<Real, Stage>(args, row + i / kBlocks, unit + i % kBlocks * kLanes<Real>, g)
+                     : load(tile_u.q + (i * G + g) * kLanes<Real>);
         q[g] = load(tile_q.q + (i * G + g) * kLanes<Real>);
       }
-      live_unit<Real, Stage>(args, n, first, u, q);
+      if constexpr (Stage::kParts == 2)
+        Stage::begin(q, unit_of(i, u), kept[i]);
+      else
+        Stage::apply(q, unit_of(i, u));
     }
+    if constexpr (Stage::kParts == 2)
+      for (Index i = 0; i < m; ++i) Stage::end(kept[i], unit_of(i, nullptr));
     row += m;
   }
 }

@@ -61,7 +61,7 @@ RNNFAST_NOINLINE void solo_panels(const ForwardArgs<Real>& args, const Real* ope
       Vec<Real> own[G];
 #pragma GCC unroll 4
       for (int g = 0; g < G; ++g) own[g] = q[p][block * G + g];
-      Stage::apply(own, units_from(row, ((panel + p) * kFull + block) * kLanes<Real>));
+      apply_stage<Stage>(own, units_from(row, ((panel + p) * kFull + block) * kLanes<Real>));
     }
   }
 }

@@ -52,6 +52,19 @@ struct BackwardUnit {
   RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(zones + (state + 1) * H - n, n); }
 };
 
+// A stage's cell on one vector of units. A stage of two parts begins, and ends with what it kept; between them other
+// vectors may be begun, so that the chains of several run side by side.
+template <class Stage, class V, class Unit>
+RNNFAST_INLINE void apply_stage(const V (&q)[Stage::kGates], const Unit& m) {
+  if constexpr (Stage::kParts == 2) {
+    V kept[2];
+    Stage::begin(q, m, kept);
+    Stage::end(kept, m);
+  } else {
+    Stage::apply(q, m);
+  }
+}
+
 // Zoneout (Krueger et al. 2017) by cells whose activations are chosen: a state keeps the share z of the one before.
 template <class Real, class Act, class Unit>
 RNNFAST_INLINE Vec<Real> zoned(const Unit& m, int state, Vec<Real> now, Vec<Real> before) {

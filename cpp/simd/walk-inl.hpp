@@ -1,7 +1,6 @@
 // Where a step's rows are, in a dense batch and in one of slots; and the order of its panels.
 #pragma once
-#include "../cpu/kernels.hpp"
-#include "vec-inl.hpp"
+#include "gemm-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -54,6 +53,13 @@ constexpr Index kNoPanel = -1;
 template <class Args>
 RNNFAST_INLINE Index panel_after(const Args& args, Index s, Index i) {
   return i + 1 < args.panel1 - args.panel0 ? panel_at(args, s, i + 1) : kNoPanel;
+}
+
+// A panel of so many numbers, where args say that panels come from beyond L2.
+template <class Real, template <class> class Args>
+RNNFAST_INLINE Ahead<Real> fetched_ahead(const Args<Real>& args, Index panel, Index numbers) {
+  if (!args.fetch_ahead || panel == kNoPanel) return {nullptr, nullptr};
+  return {args.packed + panel * numbers, args.packed + (panel + 1) * numbers};
 }
 
 }  // namespace rnnfast::RNNFAST_ISA
