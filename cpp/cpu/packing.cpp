@@ -116,10 +116,29 @@ Index outer_scratch(Index cols_b) {
   return ceil_div(cols_b, width) * width * kRowBlock;
 }
 
+namespace {
+
+// With one column, b fills no vectors; but c is as well a row, b^T a, of the same chains.
+template <class Real>
+void add_outer_of_one(Index rows, const Real* const* a, Range columns, const Real* const* b, Real* c, Real* scratch) {
+  const Index width = panel_width<Real>();
+  for (Index r0 = 0; r0 < rows; r0 += kRowBlock) {
+    const Index block = smaller(kRowBlock, rows - r0);
+    for (Index col = columns.begin; col < columns.end; col += width) {
+      const Index valid = smaller(width, columns.end - col);
+      kernels<Real>().pack_rows(block, valid, a + r0, col, scratch);
+      kernels<Real>().outer({block, 1, valid, b + r0, scratch, c + col, valid});
+    }
+  }
+}
+
+}  // namespace
+
 template <class Real>
 void add_outer(Index rows, const Real* const* a, Range columns, const Real* const* b, Index cols_b, Real* c,
                Real* scratch) {
   if (columns.begin >= columns.end) return;
+  if (cols_b == 1) return add_outer_of_one(rows, a, columns, b, c, scratch);
   const Index width = panel_width<Real>();
   const Real* shifted[kRowBlock];
   for (Index r0 = 0; r0 < rows; r0 += kRowBlock) {
