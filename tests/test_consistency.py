@@ -26,6 +26,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "many units": {"N": 3, "T": 7, "H": 140, "C": 33},
     "one sequence": {"N": 1, "T": 7, "H": 140, "C": 5},
     "many rows": {"N": 40, "T": 30, "H": 8, "C": 3},
+    "one feature": {"N": 20, "T": 30, "H": 21, "C": 1},
 }
 
 every_shape = pytest.mark.parametrize("shape", SHAPES)

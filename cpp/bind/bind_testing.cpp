@@ -106,6 +106,9 @@ void bind_testing(py::module_& parent) {
   m.def("get_isa", [] { return std::string(isa_name()); });
   m.def("set_isa", &set_isa);
   m.def("set_one_way_panels", &set_one_way_panels);
+  m.def("force_split", [](const std::optional<bool>& units) {
+    force_split(units ? std::optional<Split>(*units ? Split::kHidden : Split::kBatch) : std::nullopt);
+  });
   m.def("wavefront_threads", &wavefront_threads, py::arg("cell"), py::arg("sizes"), py::arg("N"), py::arg("T"),
         py::arg("threads"));
   bind_type<float>(m);

@@ -153,6 +153,9 @@ constexpr Index kChunkRows = 96;        // below this, streaming W costs more th
 constexpr double kVectorBytes = 64;
 constexpr double kRowsToFetch = 12;  // two tiles or more use a panel while the next one comes
 
+constexpr int kNotForced = -1;
+std::atomic<int> forced_split{kNotForced};
+
 // Operations of multiply-adds a ns; of doubles half as many.
 double flops_per_ns(const Core& core, double bytes) { return core.flops * sizeof(float) / bytes; }
 
@@ -192,6 +195,8 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
+  if (const int split = forced_split.load(std::memory_order_relaxed); threads > 1 && split != kNotForced)
+    schedule = {static_cast<Split>(split), threads, 1, serial};
   const bool shares_units = schedule.split == Split::kHidden;
   const double own_rows = shares_units ? rows : rows / schedule.threads, own_units = shares_units ? units : h;
   const double weights = size * cell.gates * h * own_units;
@@ -206,6 +211,8 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   schedule.chunk = std::max<Index>(1, ceil_div(plan.rows(), chunks));
   return schedule;
 }
+
+void force_split(std::optional<Split> split) { forced_split = split ? static_cast<int>(*split) : kNotForced; }
 
 namespace {
 std::atomic<bool> one_way{false};

@@ -1,6 +1,7 @@
 // The order in which a batch is computed: forward and backward, and both directions of time, follow the same plan, so
 // that they cannot disagree.
 #pragma once
+#include <optional>
 #include <vector>
 
 #include "../base/buffer.hpp"
@@ -115,6 +116,9 @@ struct Schedule {
 };
 Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
                        bool training);
+
+// For tests: how layers of several threads are shared, whatever it costs; none: as the costs say.
+void force_split(std::optional<Split> split);
 
 // For measurements: whether panels of weights are walked in one order in every step, not up and down by turns.
 bool one_way_panels();
