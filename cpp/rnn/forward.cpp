@@ -135,8 +135,7 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   Scratch& scratch = scratch_[at(part)];
   const ChunkViews views = views_of(s0, scratch);
   Index count = 0;
-  for (Index s = s0; s < s1; ++s)
-    parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, views.u); });
+  for (Index s = s0; s < s1; ++s) count = gather_step(s, part, count, scratch, views.u);
   weights_.project_input(count, scratch.x.data(), scratch.raw.data(), scratch.u.data(), schedule_.fetch_input);
   if (random())
     for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Slot& slot) { make_random(slot, views); });
@@ -149,7 +148,7 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
 template <class Real>
 void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& member) {
   const ChunkViews views = views_of(s0, scratch_.front());
-  project_shared({call_.plan.first_row(s0), call_.plan.first_row(s1)}, views, member);
+  project_shared(s0, s1, views, member);
   const Walk walk = parts_.walk(0, dt_);
   for_steps(s0, s1, dt_, [&](Index s) { run_step(s, 0, walk, views, scratch_[at(member.rank)], member); });
 }

@@ -34,6 +34,25 @@ void ForwardScan<Real>::gather(const Slot& slot, Index i, Scratch& scratch, cons
     scratch.raw[at(i)] = raw_.data != nullptr ? row_of(raw_, slot.row, slot.n, slot.t) : scratch.u[at(i)];
 }
 
+// Pointers of a step's rows, from number `count` on; returns the number behind them. In a dense batch rows lie at equal
+// distances.
+template <class Real>
+Index ForwardScan<Real>::gather_step(Index s, Index part, Index count, Scratch& scratch, const View<Real>& u) {
+  if (!call_.plan.dense() || weights_.normed() || scratch.dropped.data() != nullptr) {
+    parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, u); });
+    return count;
+  }
+  const Range rows = parts_.places_of(s, part);
+  const Index n = rows.begin - call_.plan.first_row(s);
+  const Real* x = row_of(x_, rows.begin, n, s);
+  Real* to = row_of(u, rows.begin, n, s);
+  for (Index row = rows.begin; row < rows.end; ++row, ++count) {
+    scratch.x[at(count)] = x, scratch.u[at(count)] = to;
+    x += x_.by_row + x_.by_n, to += u.by_row + u.by_n;
+  }
+  return count;
+}
+
 // What is random of a row, before the steps.
 template <class Real>
 void ForwardScan<Real>::make_random(const Slot& slot, const ChunkViews& views) const {
@@ -47,13 +66,16 @@ void ForwardScan<Real>::make_random(const Slot& slot, const ChunkViews& views) c
 // unless a row is normalised as a whole. Nobody waits before there was something to compute: a thread that has just
 // begun may still share a core with the one that would wait for it.
 template <class Real>
-void ForwardScan<Real>::project_shared(Range rows, const ChunkViews& views, const Member& member) {
+void ForwardScan<Real>::project_shared(Index s0, Index s1, const ChunkViews& views, const Member& member) {
+  const Range rows = {call_.plan.first_row(s0), call_.plan.first_row(s1)};
   const bool normed = weights_.normed(), drops = scratch_.front().dropped.data() != nullptr;
   const Range share_of_all = share(rows.end - rows.begin, member);
   const Range mine = {rows.begin + share_of_all.begin, rows.begin + share_of_all.end};
   Scratch& scratch = drops ? scratch_.front() : scratch_[at(member.rank)];
-  for_rows(call_.plan, normed || drops ? mine : rows,
-           [&](Index row, const Slot& slot) { gather(slot, row - rows.begin, scratch, views.u); });
+  if (normed || drops)
+    for_rows(call_.plan, mine, [&](Index row, const Slot& slot) { gather(slot, row - rows.begin, scratch, views.u); });
+  else
+    for (Index s = s0, count = 0; s < s1; ++s) count = gather_step(s, 0, count, scratch, views.u);
   if (drops) member.wait();
   const Real* const* x = scratch.x.data();
   Real* const* u = scratch.u.data();
@@ -70,11 +92,12 @@ void ForwardScan<Real>::project_shared(Range rows, const ChunkViews& views, cons
   member.wait();
 }
 
-#define RNNFAST_INSTANTIATE(Real)                                                           \
-  template ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index, Scratch&);      \
-  template void ForwardScan<Real>::gather(const Slot&, Index, Scratch&, const View<Real>&); \
-  template void ForwardScan<Real>::make_random(const Slot&, const ChunkViews&) const;       \
-  template void ForwardScan<Real>::project_shared(Range, const ChunkViews&, const Member&);
+#define RNNFAST_INSTANTIATE(Real)                                                                  \
+  template ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index, Scratch&);             \
+  template void ForwardScan<Real>::gather(const Slot&, Index, Scratch&, const View<Real>&);        \
+  template Index ForwardScan<Real>::gather_step(Index, Index, Index, Scratch&, const View<Real>&); \
+  template void ForwardScan<Real>::make_random(const Slot&, const ChunkViews&) const;              \
+  template void ForwardScan<Real>::project_shared(Index, Index, const ChunkViews&, const Member&);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)
 #undef RNNFAST_INSTANTIATE

@@ -41,9 +41,10 @@ class ForwardScan {
   void return_to(Index i, const View<const Real>& y);
   void run_step(Index s, Index part, const Walk& walk, const ChunkViews& views, Scratch& scratch, const Member& member);
   void run_batch_chunk(Index s0, Index s1, Index part);
-  void project_shared(Range rows, const ChunkViews& views, const Member& member);
+  void project_shared(Index s0, Index s1, const ChunkViews& views, const Member& member);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
   void gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u);
+  Index gather_step(Index s, Index part, Index count, Scratch& scratch, const View<Real>& u);
   void make_random(const Slot& slot, const ChunkViews& views) const;
   void place_out(Index rows);
   void project_out(Index s, Index part, Range panels, Scratch& scratch);
