@@ -43,11 +43,6 @@ Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.T), rows_(checke
   if (unequal) first_.push_back(rows_);
 }
 
-Slot Plan::slot(Index s, Index row) const {
-  if (!dense()) return slots_.data()[row];
-  return {row, row - s * N_, s, s > 0 ? row - N_ : kInitial, s + 1 < steps_ ? row + N_ : kEnd};
-}
-
 Index Plan::row_at(Index s, Index n) const {
   if (even()) return s * N_ + n;
   const Slot *begin = slots_.data() + first_[at(s)], *end = slots_.data() + first_[at(s + 1)];

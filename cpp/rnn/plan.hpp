@@ -27,7 +27,10 @@ class Plan {
   bool dense() const { return slots_.size() == 0; }  // even, without resets
   Index first_row(Index s) const { return even() ? s * N_ : first_[static_cast<std::size_t>(s)]; }  // s in 0..steps
   Index length(Index n) const { return even() ? steps_ : lengths_[static_cast<std::size_t>(n)]; }
-  Slot slot(Index s, Index row) const;
+  Slot slot(Index s, Index row) const {
+    if (!dense()) return slots_.data()[row];
+    return {row, row - s * N_, s, s > 0 ? row - N_ : kInitial, s + 1 < steps_ ? row + N_ : kEnd};
+  }
   // Of sequence n, whose length is above zero: at t = 0, and at its last step.
   Index first_row_of(Index n) const { return row_at(0, n); }
   Index last_row(Index n) const { return row_at(length(n) - 1, n); }
