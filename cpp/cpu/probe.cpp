@@ -52,9 +52,11 @@ constexpr Index kFewRounds = 256, kL2Numbers = 48 << 10;
 // Between the slowest and the fastest core in use: beyond them the measurement is wrong, not the core.
 constexpr double kLeastRate = 8, kMostRate = 512;
 constexpr double kLeastL3 = 0.05;  // of L2's rate
-// A barrier: threads told apart, tries, waits of each, what is no barrier, the most that is believed, a first guess,
-// which had better be too low than too high: a team that is never called is never awake.
-constexpr int kMostBarriers = 64, kFewTries = 12;
+// A barrier: threads told apart; tries, so far apart that not all meet the same disturbance; waits of each; what is no
+// barrier; the most that is believed; a guess until then, rather too low than too high: a team that is never called is
+// never awake.
+constexpr int kMostBarriers = 64, kBarrierTries = 8;
+constexpr double kSecondsApart = 0.003;
 constexpr Index kFewWaits = 32;
 constexpr double kNsAlone = 5, kMostNs = 20000, kUsualNs = 150;
 constexpr double kL1Bytes = 32 << 10, kL2Bytes = 1 << 20;  // where the system does not say
@@ -123,16 +125,17 @@ double rate_beyond_l2() {
 }
 
 double barrier_ns(int threads) {
-  static std::atomic<double> best[kMostBarriers];
+  static std::atomic<double> best[kMostBarriers], last[kMostBarriers];
   static std::atomic<int> tries[kMostBarriers];
   const int i = std::min(threads, kMostBarriers) - 1;
-  const double before = best[i];
-  if (tries[i] < kFewTries && team_awake(threads)) {
-    const double ns = 1e9 * measure_barrier(threads, kFewWaits);
-    if (ns > kNsAlone && (before == 0 || ns < before)) best[i] = ns;
-    ++tries[i];
-  }
-  return best[i] > 0 ? std::min(best[i].load(), kMostNs) : kUsualNs;
+  if (tries[i] >= kBarrierTries) return best[i];
+  if (now() - last[i] < kSecondsApart || !team_awake(threads)) return kUsualNs;
+  const double ns = 1e9 * measure_barrier(threads, kFewWaits), before = best[i];
+  last[i] = now();
+  if (ns < kNsAlone) return kUsualNs;
+  if (before == 0 || ns < before) best[i] = std::min(ns, kMostNs);
+  ++tries[i];
+  return kUsualNs;
 }
 
 double measure_clock(double seconds) {

@@ -1,6 +1,6 @@
 // A forward step of one row, the cell on accumulators that never leave the registers. Two panels of units stand side by
-// side, because one alone is too few chains to fill the machine; four chains, though, take what L2 gives, and where
-// panels come from there, a step that turns around at a single one finds more of them in L1.
+// side, because one alone is too few chains to fill the machine; four chains of 64 bytes, though, take what L2 gives,
+// and where panels come from there, a step that turns around at a single one finds more of them in L1.
 #pragma once
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
@@ -75,6 +75,10 @@ RNNFAST_INLINE void solo_blocks(const ForwardArgs<Real>& args, const Real* opera
     solo_blocks<Real, Stage, kBlocks - 1>(args, operand, row, panel, blocks);
 }
 
+// Numbers of a panel whose chains, at a cache line a cycle, keep up with L2.
+template <class Real>
+constexpr int kLanesForL2 = 4 * kLine<Real>;
+
 template <class Real, class Stage>
 RNNFAST_INLINE void solo_step(const ForwardArgs<Real>& args, Index s) {
   constexpr int kFull = kMaxVectors / Stage::kGates;
@@ -83,7 +87,7 @@ RNNFAST_INLINE void solo_step(const ForwardArgs<Real>& args, Index s) {
   const ForwardUnit<Real> row = forward_row(args, ref);
   // Where units are shared out, other cores have written most of it a moment ago.
   for (Index k = 0; k < args.P; k += kLine<Real>) __builtin_prefetch(operand + k);
-  const bool pairs = kFull * Stage::kGates < kMaxVectors || !args.from_l2;
+  const bool pairs = kFull * Stage::kGates * kLanes<Real> < kLanesForL2<Real> || !args.from_l2;
   const Index panels = args.panel1 - args.panel0;
   for (Index i = 0; i < panels;) {
     const Index panel = panel_at(args, s, i), next = i + 1 < panels ? panel_at(args, s, i + 1) : panel;
