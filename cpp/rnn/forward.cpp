@@ -134,8 +134,7 @@ template <class Real>
 void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   Scratch& scratch = scratch_[at(part)];
   const ChunkViews views = views_of(s0, scratch);
-  Index count = 0;
-  for (Index s = s0; s < s1; ++s) count = gather_step(s, part, count, scratch, views.u);
+  const Index count = gather_steps(s0, s1, part, scratch, views.u);
   weights_.project_input(count, scratch.x.data(), scratch.raw.data(), scratch.u.data(), schedule_.fetch_input);
   if (random())
     for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Slot& slot) { make_random(slot, views); });

@@ -34,21 +34,24 @@ void ForwardScan<Real>::gather(const Slot& slot, Index i, Scratch& scratch, cons
     scratch.raw[at(i)] = raw_.data != nullptr ? row_of(raw_, slot.row, slot.n, slot.t) : scratch.u[at(i)];
 }
 
-// Pointers of a step's rows, from number `count` on; returns the number behind them. In a dense batch rows lie at equal
+// Pointers to the rows of some steps of a part's sequences; returns how many. In a dense batch rows lie at equal
 // distances.
 template <class Real>
-Index ForwardScan<Real>::gather_step(Index s, Index part, Index count, Scratch& scratch, const View<Real>& u) {
+Index ForwardScan<Real>::gather_steps(Index s0, Index s1, Index part, Scratch& scratch, const View<Real>& u) {
+  Index count = 0;
   if (!call_.plan.dense() || weights_.normed() || scratch.dropped.data() != nullptr) {
-    parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, u); });
+    for (Index s = s0; s < s1; ++s)
+      parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, u); });
     return count;
   }
-  const Range rows = parts_.places_of(s, part);
-  const Index n = rows.begin - call_.plan.first_row(s);
-  const Real* x = row_of(x_, rows.begin, n, s);
-  Real* to = row_of(u, rows.begin, n, s);
-  for (Index row = rows.begin; row < rows.end; ++row, ++count) {
-    scratch.x[at(count)] = x, scratch.u[at(count)] = to;
-    x += x_.by_row + x_.by_n, to += u.by_row + u.by_n;
+  const Walk walk = parts_.walk(part, dt_);
+  for (Index s = s0; s < s1; ++s) {
+    const Real* x = row_of(x_, s * N_ + walk.n0, walk.n0, s);
+    Real* to = row_of(u, s * N_ + walk.n0, walk.n0, s);
+    for (Index n = walk.n0; n < walk.n1; ++n, ++count) {
+      scratch.x[at(count)] = x, scratch.u[at(count)] = to;
+      x += x_.by_row + x_.by_n, to += u.by_row + u.by_n;
+    }
   }
   return count;
 }
@@ -75,7 +78,7 @@ void ForwardScan<Real>::project_shared(Index s0, Index s1, const ChunkViews& vie
   if (normed || drops)
     for_rows(call_.plan, mine, [&](Index row, const Slot& slot) { gather(slot, row - rows.begin, scratch, views.u); });
   else
-    for (Index s = s0, count = 0; s < s1; ++s) count = gather_step(s, 0, count, scratch, views.u);
+    gather_steps(s0, s1, 0, scratch, views.u);
   if (drops) member.wait();
   const Real* const* x = scratch.x.data();
   Real* const* u = scratch.u.data();
@@ -92,11 +95,11 @@ void ForwardScan<Real>::project_shared(Index s0, Index s1, const ChunkViews& vie
   member.wait();
 }
 
-#define RNNFAST_INSTANTIATE(Real)                                                                  \
-  template ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index, Scratch&);             \
-  template void ForwardScan<Real>::gather(const Slot&, Index, Scratch&, const View<Real>&);        \
-  template Index ForwardScan<Real>::gather_step(Index, Index, Index, Scratch&, const View<Real>&); \
-  template void ForwardScan<Real>::make_random(const Slot&, const ChunkViews&) const;              \
+#define RNNFAST_INSTANTIATE(Real)                                                                   \
+  template ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index, Scratch&);              \
+  template void ForwardScan<Real>::gather(const Slot&, Index, Scratch&, const View<Real>&);         \
+  template Index ForwardScan<Real>::gather_steps(Index, Index, Index, Scratch&, const View<Real>&); \
+  template void ForwardScan<Real>::make_random(const Slot&, const ChunkViews&) const;               \
   template void ForwardScan<Real>::project_shared(Index, Index, const ChunkViews&, const Member&);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)

@@ -59,7 +59,6 @@ class Parts {
   Parts(const Plan& plan, Index count);
   Index count() const { return count_; }
   Walk walk(Index part, Index dt) const;
-  Range places_of(Index s, Index part) const;  // of a dense plan: rows
   // Calls f(slot) for the part's rows of step s.
   template <class F>
   void for_rows(Index s, Index part, const F& f) const {
@@ -78,6 +77,7 @@ class Parts {
     for (Index place = places.begin; place < places.end; ++place)
       f(own_.size() > 0 ? own_.data()[place] : plan_->slot(s, place));
   }
+  Range places_of(Index s, Index part) const;
   void deal();
 
   const Plan* plan_;

@@ -44,7 +44,7 @@ class ForwardScan {
   void project_shared(Index s0, Index s1, const ChunkViews& views, const Member& member);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
   void gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u);
-  Index gather_step(Index s, Index part, Index count, Scratch& scratch, const View<Real>& u);
+  Index gather_steps(Index s0, Index s1, Index part, Scratch& scratch, const View<Real>& u);
   void make_random(const Slot& slot, const ChunkViews& views) const;
   void place_out(Index rows);
   void project_out(Index s, Index part, Range panels, Scratch& scratch);
