@@ -134,13 +134,13 @@ Chunks::Chunks(const Plan& plan, Index rows) : bounds_{0} {
 namespace {
 
 // Beside what is known of a core, ratios that hold roughly on all of them; they decide only near a draw.
-constexpr double kL1OverL2 = 1.8;      // bytes a ns
-constexpr double kUsable = 0.75;       // of a cache, for weights read once a step
-constexpr double kFlopsPerGate = 45;   // the activation of one unit of one row takes as long as these
-constexpr double kNsPerVector = 5;     // what a cell does beside, for a vector of a row's units
-constexpr double kExchange = 1.6;      // a barrier with the state that travels to other cores, of one alone
-constexpr double kNsPerCall = 600;     // a region of one step, by a team that is awake
-constexpr double kNsPerWake = 100000;  // by one that is asleep, on a machine with other work
+constexpr double kL1OverL2 = 1.8;       // bytes a ns
+constexpr double kUsable = 0.75;        // of a cache, for weights read once a step
+constexpr double kFlopsPerGate = 45;    // the activation of one unit of one row takes as long as these
+constexpr double kNsPerVector = 5;      // what a cell does beside, for a vector of a row's units
+constexpr double kLinesPerBarrier = 8;  // cache lines of the state that come from another core while a barrier takes
+constexpr double kNsPerCall = 600;      // a region of one step, by a team that is awake
+constexpr double kNsPerWake = 100000;   // by one that is asleep, on a machine with other work
 constexpr double kNsPerStage = 25;
 constexpr Index kChunkBytes = 1 << 18;  // of a thread's input products: they stay in L2 until they are used
 constexpr Index kChunkRows = 96;        // below this, streaming W costs more than computing with it
@@ -165,7 +165,10 @@ double step_ns(const Core& core, double rows, double units, double K, const Cell
   return products + kFlopsPerGate / flops * columns * rows + kNsPerVector * vectors * rows + kNsPerStage;
 }
 
-double barriers_ns(const CellSpec& cell, int threads) { return cell.stages * kExchange * barrier_ns(threads); }
+// Of a step whose units are shared: barriers, and the others' part of the state on its way.
+double sharing_ns(const CellSpec& cell, int threads, double numbers, double bytes) {
+  return cell.stages * barrier_ns(threads) * (1 + numbers * bytes / kVectorBytes / kLinesPerBarrier);
+}
 
 // Units of the thread that has most, where panels of 64 bytes are shared out.
 double largest_share(double units, double threads, double bytes) {
@@ -186,7 +189,8 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   const double batch = kNsPerRegion + steps * (input / p + step_ns(core, std::ceil(rows / p), h, h, cell, size));
   const double units = largest_share(h, p, size);
   double hidden = kNsPerRegion + steps * (input / p + step_ns(core, rows, units, h, cell, size));
-  if (threads > 1 && hidden < std::min(batch, serial)) hidden += steps * barriers_ns(cell, threads);
+  if (threads > 1 && hidden < std::min(batch, serial))
+    hidden += steps * sharing_ns(cell, threads, rows * (h - units), size);
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
@@ -223,8 +227,9 @@ void StepCost::add(const CellSpec& cell, Index C, Index H) {
   const Core core = this_core();
   alone_ += step_ns(core, rows_, h, K, cell, bytes_);
   batch_ += step_ns(core, std::ceil(rows_ / p), h, K, cell, bytes_);
-  hidden_ += step_ns(core, rows_, largest_share(h, p, bytes_), K, cell, bytes_);
-  if (threads_ > 1) hidden_ += barriers_ns(cell, threads_);
+  const double units = largest_share(h, p, bytes_);
+  hidden_ += step_ns(core, rows_, units, K, cell, bytes_);
+  if (threads_ > 1) hidden_ += sharing_ns(cell, threads_, rows_ * (h - units), bytes_);
 }
 
 Schedule StepCost::schedule(bool awake) const {
