@@ -34,12 +34,12 @@ void ForwardScan<Real>::gather(const Slot& slot, Index i, Scratch& scratch, cons
     scratch.raw[at(i)] = raw_.data != nullptr ? row_of(raw_, slot.row, slot.n, slot.t) : scratch.u[at(i)];
 }
 
-// Pointers to the rows of some steps of a part's sequences; returns how many. In a dense batch rows lie at equal
-// distances.
+// Pointers to the rows of some steps of a part's sequences; returns how many. Rows of equally long sequences lie at
+// equal distances.
 template <class Real>
 Index ForwardScan<Real>::gather_steps(Index s0, Index s1, Index part, Scratch& scratch, const View<Real>& u) {
   Index count = 0;
-  if (!call_.plan.dense() || weights_.normed() || scratch.dropped.data() != nullptr) {
+  if (!call_.plan.even() || weights_.normed() || scratch.dropped.data() != nullptr) {
     for (Index s = s0; s < s1; ++s)
       parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, u); });
     return count;
