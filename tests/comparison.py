@@ -8,6 +8,7 @@ anything.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -258,6 +259,15 @@ def assert_same_bits(actual: Result, expected: Result) -> None:
     assert list(actual) == list(expected)
     for name, value in expected.items():
         np.testing.assert_array_equal(actual[name], value, err_msg=name, strict=True)
+
+
+def assert_threads_agree(run: Callable[[], Result]) -> None:
+    """The bits of one thread, from two and three, one of which a small machine does not have."""
+    with rf.threads(1):
+        alone = run()
+    for count in (2, 3):
+        with rf.threads(count):
+            assert_same_bits(run(), alone)
 
 
 def _exact(values: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from rnnfast._core import testing
 from tests.comparison import (
     Problem,
     assert_same_bits,
+    assert_threads_agree,
     build_layer,
     bundle,
     make_problem,
@@ -40,11 +41,7 @@ def states_of(problem: Problem, dtype: str) -> Any:
 @every_shape
 def test_threads(cell: str, isa: str, dtype: str, shape: str) -> None:
     problem = make_problem(cell, **SHAPES[shape])
-    with rf.threads(1):
-        alone = run_engine(problem, dtype)
-    for count in (2, 3):
-        with rf.threads(count):
-            assert_same_bits(run_engine(problem, dtype), alone)
+    assert_threads_agree(lambda: run_engine(problem, dtype))
 
 
 @every_shape

@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast._core import testing
-from tests.comparison import KINDS, assert_same_bits, make_problem, run_engine
+from tests.comparison import KINDS, assert_threads_agree, make_problem, run_engine
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 6, "T": 7, "H": 70, "C": 5, "L": 2},
@@ -39,11 +39,7 @@ def split(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.usefixtures("split")
 def test_shares(kind: str, isa: str, dtype: str, shape: str) -> None:
     problem = make_problem(kind, **SHAPES[shape])
-    with rf.threads(1):
-        alone = run_engine(problem, dtype)
-    for count in (2, 3):
-        with rf.threads(count):
-            assert_same_bits(run_engine(problem, dtype), alone)
+    assert_threads_agree(lambda: run_engine(problem, dtype))
 
 
 def train(name: str, dtype: str) -> dict[str, np.ndarray]:
@@ -62,11 +58,7 @@ def train(name: str, dtype: str) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", RANDOM)
 @pytest.mark.usefixtures("split")
 def test_random_layers(name: str, isa: str, dtype: str) -> None:
-    with rf.threads(1):
-        alone = train(name, dtype)
-    for count in (2, 3):
-        with rf.threads(count):
-            assert_same_bits(train(name, dtype), alone)
+    assert_threads_agree(lambda: train(name, dtype))
 
 
 @pytest.mark.parametrize("name", RANDOM)
@@ -75,8 +67,4 @@ def test_inference(name: str, isa: str, dtype: str) -> None:
     layer, options = RANDOM[name]
     model = layer(9, 50, dtype=dtype, seed=1, **options)
     x = np.random.default_rng(0).standard_normal((4, 6, 9)).astype(dtype)
-    with rf.threads(1):
-        alone, _ = model(x, lengths=[6, 2, 5, 6])
-    for count in (2, 3):
-        with rf.threads(count):
-            np.testing.assert_array_equal(model(x, lengths=[6, 2, 5, 6])[0], alone)
+    assert_threads_agree(lambda: {"y": model(x, lengths=[6, 2, 5, 6])[0]})

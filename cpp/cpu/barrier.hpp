@@ -17,6 +17,8 @@ inline std::int64_t nanoseconds_since(Clock::time_point start) {
 
 // Longer than what lies between two steps, or between two calls of a training loop; short against a time slice.
 constexpr int kSpinUs = 100;
+// Half of it, in nanoseconds: after that long a team surely still spins.
+constexpr std::int64_t kStillAwakeNs = 500 * kSpinUs;
 
 // A count that others wait on: spinning for a moment, asleep from then on, so that a core taken away costs a wake-up
 // and the scheduler sees threads that sleep, not ones that burn their share.
@@ -28,7 +30,7 @@ class Phase {
   std::int64_t wait_past(unsigned seen, int spin_us);
 
  private:
-  alignas(128) std::atomic<unsigned> value_{0};
+  alignas(64) std::atomic<unsigned> value_{0};
   std::atomic<int> sleepers_{0};
   std::mutex mutex_;
   std::condition_variable changed_;

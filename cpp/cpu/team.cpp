@@ -122,7 +122,7 @@ class Pool {
 
   bool awake(int threads) {
     const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
-    return lock.owns_lock() && !pausing_ && size_ >= threads && nanoseconds_since(last_end_) < 500 * kSpinUs;
+    return lock.owns_lock() && !pausing_ && size_ >= threads && nanoseconds_since(last_end_) < kStillAwakeNs;
   }
 
  private:

@@ -67,7 +67,7 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
   }
   if (masks_.size() > 0) fed_ = Buffer<Real>(N_ * P_);
   feed_initial();
-  if (shares_units() && !weights_.normed()) weights_.live();
+  if (shares_units() && !weights_.normed()) weights_.live();  // made here, where it may throw
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.x.resize(at(chunks_.largest()));

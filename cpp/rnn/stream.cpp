@@ -11,8 +11,7 @@ namespace rnnfast {
 namespace {
 
 constexpr double kSlowNs = 20000;
-constexpr std::int64_t kRecentNs = 500 * kSpinUs;  // half the time that a team stays awake
-constexpr Index kSharedHead = 1 << 18;             // multiplications from which a second thread pays
+constexpr Index kSharedHead = 1 << 18;  // multiplications from which a second thread pays
 
 template <class Real>
 StepCost cost_of(const Stack<Real>& layers, Index batch, int threads) {
@@ -47,7 +46,7 @@ Schedule Stream<Real>::schedule() {
     scheduled_for_ = threads;
   }
   if (awake_.threads == 1) return awake_;
-  return nanoseconds_since(last_end_) < kRecentNs ? awake_ : asleep_;
+  return nanoseconds_since(last_end_) < kStillAwakeNs ? awake_ : asleep_;
 }
 
 // The outputs of some rows, given all rows' h.

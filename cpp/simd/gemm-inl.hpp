@@ -67,6 +67,10 @@ struct Tile {
   alignas(64) Real q[kMaxTileRows * kMaxVectors * kLanes<Real>];
 };
 
+// Of full panels and tiles of several rows only.
+template <int MR, int NV>
+constexpr bool kFetches = NV >= kGemmVectors - 1 && MR > 2;
+
 // tile = start + A B, or tile += A B where there is no start. Not inlined: one copy serves every cell.
 template <class Real, int MR, int NV, bool kStart, bool kAhead = false>
 RNNFAST_NOINLINE void multiply_rows(const Real* const* a, Index inner, const Real* b, const Real* start,
@@ -90,12 +94,12 @@ RNNFAST_NOINLINE void multiply_rows(const Real* const* a, Index inner, const Rea
   }
 }
 
-// ahead: null, or as in product; of full panels and tiles of several rows only.
+// ahead: null, or as in product, where kFetches.
 template <class Real, int NV, bool kStart, int MR = kTileRows<NV>>
 RNNFAST_INLINE void multiply(Index rows, const Real* const* a, Index inner, const Real* b, const Real* start,
                              Tile<Real>& tile, const Real* ahead = nullptr) {
   if (MR == 1 || rows == MR) {
-    if constexpr (NV >= kGemmVectors - 1 && MR > 2) {
+    if constexpr (kFetches<MR, NV>) {
       if (ahead != nullptr) return multiply_rows<Real, MR, NV, kStart, true>(a, inner, b, start, tile, ahead);
     }
     multiply_rows<Real, MR, NV, kStart>(a, inner, b, start, tile);
@@ -145,8 +149,8 @@ struct GemmBlock {
   const Real* b;
   const Real* start;
   bool first;  // begins with start, else with c
-  Index col[kMaxVectors],
-      left[kMaxVectors];  // of each vector: where its columns begin, and how many are there at least
+  // Of each vector: where its columns begin, and how many there are from there on.
+  Index col[kMaxVectors], left[kMaxVectors];
 };
 
 template <class Real, int MR, int NV, bool kAhead = false>
@@ -170,12 +174,12 @@ RNNFAST_NOINLINE void gemm_tile(const Real* const* a, const GemmBlock<Real>& blo
   }
 }
 
-// ahead: null, or as in product; of full panels and tiles of several rows only.
+// ahead: null, or as in product, where kFetches.
 template <class Real, int NV, int MR = kTileRows<NV>>
 RNNFAST_INLINE void gemm_rows(Index rows, const Real* const* a, const GemmBlock<Real>& block, Real* const* c,
                               const Real* ahead) {
   if (MR == 1 || rows == MR) {
-    if constexpr (NV >= kGemmVectors - 1 && MR > 2) {
+    if constexpr (kFetches<MR, NV>) {
       if (ahead != nullptr) return gemm_tile<Real, MR, NV, true>(a, block, c, ahead);
     }
     gemm_tile<Real, MR, NV>(a, block, c);

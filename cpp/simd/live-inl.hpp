@@ -109,25 +109,23 @@ RNNFAST_INLINE void live_rows(const LiveArgs<Real>& args, const LivePanel<Real>&
     Tile<Real> tile_u, tile_q;
     if (!ready) multiply<Real, NV, true>(m, x, args.C, panel.w, panel.b_w, tile_u);
     multiply<Real, NV, true>(m, h, args.P, panel.r, panel.b_r, tile_q);
+    static_assert(Stage::kParts == 1 || kBlocks == 1, "a stage of two parts has one block a panel");
     Vec<Real> kept[kMaxTileRows][2];
-    const auto unit_of = [&](Index i, const Vec<Real>* u) {
-      return live_unit<Real, Stage>(args, row + i / kBlocks, unit + i % kBlocks * kLanes<Real>, u);
-    };
     for (Index i = 0; i < m * kBlocks; ++i) {
+      const Index n = row + i / kBlocks, first = unit + i % kBlocks * kLanes<Real>;
       Vec<Real> u[G], q[G];
 #pragma GCC unroll 4
       for (int g = 0; g < G; ++g) {
-        u[g] = ready ? live_product<Real, Stage>(args, row + i / kBlocks, unit + i % kBlocks * kLanes<Real>, g)
-                     : load(tile_u.q + (i * G + g) * kLanes<Real>);
+        u[g] = ready ? live_product<Real, Stage>(args, n, first, g) : load(tile_u.q + (i * G + g) * kLanes<Real>);
         q[g] = load(tile_q.q + (i * G + g) * kLanes<Real>);
       }
       if constexpr (Stage::kParts == 2)
-        Stage::begin(q, unit_of(i, u), kept[i]);
+        Stage::begin(q, live_unit<Real, Stage>(args, n, first, u), kept[i]);
       else
-        Stage::apply(q, unit_of(i, u));
+        Stage::apply(q, live_unit<Real, Stage>(args, n, first, u));
     }
     if constexpr (Stage::kParts == 2)
-      for (Index i = 0; i < m; ++i) Stage::end(kept[i], unit_of(i, nullptr));
+      for (Index i = 0; i < m; ++i) Stage::end(kept[i], live_unit<Real, Stage>(args, row + i, unit, nullptr));
     row += m;
   }
 }

@@ -1,4 +1,4 @@
-// Where a step's rows are, in a dense batch and in one of slots; and the order of its panels.
+// Where a step's rows are, in a dense batch and in one of slots; the order of its panels, and which is fetched ahead.
 #pragma once
 #include "gemm-inl.hpp"
 
