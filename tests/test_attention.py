@@ -152,15 +152,16 @@ def test_module_against_central_differences(kind: str, rng: np.random.Generator)
 
     _, tape = part.forward(h.copy(), memory.copy(), None, lengths)
     dh, dmemory = part.backward(tape, weight)
-    pairs = [(h, dh), (memory, dmemory)]
-    for value, gradient in [*pairs, *((p.begin_update(), p.grad) for p in part.parameters().values())]:
+    written = [(h, h, dh), (memory, memory, dmemory)]
+    written += [(p, p.value, p.grad) for p in part.parameters().values()]
+    for target, value, gradient in written:
         for index in np.ndindex(value.shape):
-            kept = value[index]
+            kept = float(value[index])
             ends = []
             for step in (1e-5, -1e-5):
-                value[index] = kept + step
+                target[index] = kept + step
                 ends.append(loss())
-            value[index] = kept
+            target[index] = kept
             assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(gradient[index], rel=1e-6, abs=1e-8)
 
 

@@ -106,7 +106,7 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     ),
     (lambda: writer(context_size=2).loss(IDS, context=np.ones((4, 3))), ValueError, r"context: .* got \(4, 3\)"),
     # sequences
-    (lambda: writer().loss([[0, 1], [2]]), ValueError, r"sequences: at least 2 elements each required .* got 1"),
+    (lambda: writer().loss([[0, 1], [2]]), ValueError, r"sequences: at least 2 elements each are required .* got 1"),
     (lambda: writer().loss([0]), ValueError, r"sequences: at least batch_size \+ 1 = 2 elements required .* got 1"),
     (lambda: writer().loss(IDS[0], lengths=[2]), ValueError, r"lengths: None required where sequences is a single"),
     (lambda: writer().loss(IDS, burn_in=-1), ValueError, r"burn_in: a number >= 0 required, got -1"),

@@ -136,7 +136,7 @@ def test_options_are_checked() -> None:
 
 
 def test_parameters_are_checked() -> None:
-    with pytest.raises(ValueError, match=r"params: at least one parameter required"):
+    with pytest.raises(ValueError, match=r"params: at least one parameter is required"):
         rf.SGD({})
     with pytest.raises(TypeError, match=r"params\['0'\]: a Parameter required, got ndarray"):
         rf.SGD([np.ones(2)])

@@ -50,8 +50,9 @@ std::vector<LayerGradients<Real>> gradients_of(const Stack<Real>& layers,
   return gradients;
 }
 
+// Sets `used` when the work begins, which overwrites the saved gates; a failed check leaves the tape usable.
 template <class Real>
-py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::object& dh, const py::object& dc,
+py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, const py::object& dh, const py::object& dc,
                          const std::vector<std::vector<py::object>>& arrays, bool need_dx, const py::object& norms) {
   const Index N = tape.y_shape[0], T = tape.y_shape[1];
   const bool has_c = tape.layers[0]->spec().states > 1;
@@ -89,6 +90,7 @@ py::tuple backward_typed(Tape<Real>& tape, const py::object& dy, const py::objec
                                 num_threads(),
                                 norms_data};
   bool finished = false;
+  used = true;
   {
     const py::gil_scoped_release nogil;
     Interrupt interrupt(python_signals);
@@ -105,13 +107,7 @@ py::tuple backward_bound(BoundTape& tape, const py::object& dy, const py::object
     throw std::runtime_error(
         "tape: an unused one is required (backward turns the saved gates into gradients), got a used one");
   return std::visit(
-      [&](auto& typed) {
-        // From here on the saved gates are overwritten; a failed check above leaves the tape usable.
-        py::tuple result = backward_typed(typed, dy, dh, dc, gradients, need_dx, norms);
-        tape.used = true;
-        return result;
-      },
-      tape.value);
+      [&](auto& typed) { return backward_typed(typed, tape.used, dy, dh, dc, gradients, need_dx, norms); }, tape.value);
 }
 
 }  // namespace

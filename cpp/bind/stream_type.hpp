@@ -151,18 +151,13 @@ py::object new_output(const TypedStream<Real>& stream, bool single) {
   return py::reinterpret_steal<py::object>(array);
 }
 
+// A step of an x that is readable as it is; null where it is not. `use` is held from before the first write to the
+// stream: a call that is refused because of another one changes nothing.
 template <class Real>
-PyObject* step_typed(BoundStream& bound, TypedStream<Real>& stream, PyObject* given, PyObject* out) {
-  StepArray<Real> x;
-  const auto readable = [&](PyObject* object) {
-    return stream.takes_ids() ? read_ids(stream, bound, object, x) : read_vectors(stream, object, x);
-  };
-  py::object prepared;
-  if (!readable(given)) {
-    prepared = bound.prepare(py::handle(given));
-    if (!readable(prepared.ptr())) throw py::value_error("x: an array of the stream's batch is required");
-  }
+PyObject* try_step(BoundStream& bound, TypedStream<Real>& stream, PyObject* given, PyObject* out) {
   const Use use(bound);
+  StepArray<Real> x;
+  if (!(stream.takes_ids() ? read_ids(stream, bound, given, x) : read_vectors(stream, given, x))) return nullptr;
   py::object result = out != nullptr ? py::reinterpret_borrow<py::object>(out) : new_output(stream, x.single);
   Real* to = out != nullptr ? writable_out(stream, out, x)
                             : reinterpret_cast<Real*>(reinterpret_cast<ArrayProxy*>(result.ptr())->data);
@@ -173,6 +168,14 @@ PyObject* step_typed(BoundStream& bound, TypedStream<Real>& stream, PyObject* gi
     stream.core.step(x.input, to);
   }
   return result.release().ptr();
+}
+
+template <class Real>
+PyObject* step_typed(BoundStream& bound, TypedStream<Real>& stream, PyObject* given, PyObject* out) {
+  if (PyObject* result = try_step(bound, stream, given, out)) return result;
+  const py::object prepared = bound.prepare(py::handle(given));  // runs Python, hence outside of any use
+  if (PyObject* result = try_step(bound, stream, prepared.ptr(), out)) return result;
+  throw py::value_error("x: an array of the stream's batch is required");
 }
 
 }  // namespace rnnfast

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-import operator
 import os
-from collections import deque
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.copies import CopiedWhole
+from rnnfast.params import write_all
+
 if TYPE_CHECKING:
     from rnnfast.train import Run
 
 
-class Callback:
+class Callback(CopiedWhole):
     """Base of all callbacks: override what is needed.
 
     ``run`` gives the model, the optimiser, the history, the epoch and the values of the moment (see
@@ -43,6 +43,9 @@ class Callback:
 
     def on_train_end(self, run: Run) -> None:
         """Act after the last epoch; not called when an exception ends training."""
+
+    def on_train_error(self, run: Run) -> None:
+        """Act when an exception ends training, KeyboardInterrupt included; the exception then goes on."""
 
 
 class _Best(Callback):
@@ -84,7 +87,8 @@ class EarlyStopping(_Best):
     min_delta : float
         A smaller change is no improvement.
     restore_best : bool
-        Give the model, at the end, the parameters of its best epoch.
+        Give the model, at the end, the parameters of its best epoch; also where an exception, such as Ctrl-C, is the
+        end.
     mode : "min", "max" or None
         None: "max" for accuracies, else "min".
 
@@ -126,10 +130,12 @@ class EarlyStopping(_Best):
     def on_train_end(self, run: Run) -> None:
         """Give the model the parameters of its best epoch."""
         params = run.model.parameters()
-        values = [params[name].begin_update() for name in self._kept]
-        # One loop in C: an interrupt comes before or after it, so that no half of the parameters is restored.
-        deque(map(operator.setitem, values, repeat(...), self._kept.values()), maxlen=0)
+        write_all([params[name] for name in self._kept], self._kept.values())
         self._kept = {}
+
+    def on_train_error(self, run: Run) -> None:
+        """Give the model the parameters of its best epoch."""
+        self.on_train_end(run)
 
 
 class Checkpoint(_Best):

@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
+import operator
+import os
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import chain, count, repeat
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.copies import CopiedWhole
+
 Array = npt.NDArray[Any]
+Call = Callable[[], object]
+
+newest_version = [0]
+"""Number of the newest write to any parameter. As long as it stays, no parameter has changed."""
+
+_version_numbers = count(1)
+_writing: AbstractContextManager[bool] = threading.RLock()
 
 
-class Parameter:
+def _forget_other_threads() -> None:
+    """Give a forked child a lock of its own: the thread that held the parent's does not exist there."""
+    global _writing
+    _writing = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forget_other_threads)
+
+
+def no_writes() -> AbstractContextManager[bool]:
+    """Return the lock that every write holds: under it, all parameters are as complete writes left them."""
+    return _writing
+
+
+class Parameter(CopiedWhole):
     """A trainable array and its gradient.
 
     ``value`` is read-only, so that packed copies of it can be kept until it changes: write with
-    ``assign`` or ``p[...] = array``.
+    ``assign`` or ``p[...] = array``. A copy, ``copy.copy`` included, shares no memory with the original.
 
     Parameters
     ----------
@@ -28,11 +58,9 @@ class Parameter:
     value : ndarray
         Read-only.
     grad : ndarray
-        Of the same shape and dtype; zeros at first; backward passes add to it.
+        Of the same shape and dtype; zeros at first; backward passes add to it. Setting it copies the given numbers.
     version : int
         Number of the last write, of all writes to parameters; 0 before the first.
-    writes : int
-        Of the class: writes to any parameter so far. As long as it stays, no version has changed.
 
     Examples
     --------
@@ -42,16 +70,36 @@ class Parameter:
     array([1., 5., 5.])
     """
 
-    __slots__ = ("_bounds", "_data", "grad", "value", "version")
-    writes: ClassVar[int] = 0
+    __slots__ = ("__weakref__", "_bounds", "_data", "_grad", "_value", "version")
 
     def __init__(self, value: npt.ArrayLike) -> None:
-        self._data: Array = np.array(value, order="C")
-        self.value: Array = self._data.view()
-        self.value.flags.writeable = False
-        self.grad: Array = np.zeros_like(self._data)
-        self.version = 0
+        self._hold(np.array(value, order="C"))
+        self._grad: Array = np.zeros_like(self._data)
         self._bounds: tuple[Array, Array] | None = None
+
+    def _hold(self, data: Array) -> None:
+        self._data = data
+        self._value = data.view()
+        self._value.flags.writeable = False
+        self.version = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self._data, self._grad, self._bounds)
+
+    @property
+    def value(self) -> Array:
+        """The array, read-only."""
+        return self._value
+
+    @property
+    def grad(self) -> Array:
+        """The gradient."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, array: npt.ArrayLike) -> None:
+        if array is not self._grad:
+            self._grad[...] = self._fitting("grad", array)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,12 +110,6 @@ class Parameter:
     def dtype(self) -> np.dtype[Any]:
         """Type of the value."""
         return self._data.dtype
-
-    def begin_update(self) -> Array:
-        """Return the writable array and count a new version; for optimisers."""
-        Parameter.writes += 1
-        self.version = Parameter.writes
-        return self._data
 
     def assign(self, array: npt.ArrayLike) -> None:
         """Replace the value.
@@ -85,15 +127,16 @@ class Parameter:
         TypeError
             If these are no real numbers.
         """
-        new = self._rounded("array", array)
-        if new.shape != self.shape:
-            raise ValueError(f"array: the parameter's shape {self.shape} is required, got {new.shape}")
-        self.begin_update()[...] = new
-        self.settle()
+        write_all([self], [self._fitting("array", array)])
 
     def __setitem__(self, key: Any, array: npt.ArrayLike) -> None:
-        self.begin_update()[key] = self._rounded("array", array)
-        self.settle()
+        write([self], [partial(operator.setitem, self._data, key, self._rounded("array", array))])
+
+    def _fitting(self, name: str, array: npt.ArrayLike) -> Array:
+        new = self._rounded(name, array)
+        if new.shape != self.shape:
+            raise ValueError(f"{name}: the parameter's shape {self.shape} is required, got {new.shape}")
+        return new
 
     def _rounded(self, name: str, array: npt.ArrayLike) -> Array:
         given = np.asarray(array)
@@ -158,8 +201,7 @@ class Parameter:
                 raise ValueError(f"mask: dtype bool is required, got {kept.dtype}")
             low[~kept] = high[~kept] = 0
         self._bounds = (low, high)
-        self.begin_update()
-        self.settle()
+        write([self], [])
 
     def _broadcast(self, name: str, given: npt.ArrayLike) -> Array:
         try:
@@ -168,23 +210,91 @@ class Parameter:
             shape = np.shape(given)
             raise ValueError(f"{name}: a shape that broadcasts to {self.shape} is required, got {shape}") from None
 
-    def settle(self) -> None:
-        """Bring the value back within its bounds, as a part of the last write."""
-        if self._bounds is not None:
-            np.clip(self._data, *self._bounds, out=self._data)
+    def _settling(self) -> list[Call]:
+        """Return the calls that bring the value back within its bounds, as a part of every write."""
+        if self._bounds is None:
+            return []
+        low, high = self._bounds
+        return [
+            partial(np.maximum, self._data, low, out=self._data),
+            partial(np.minimum, self._data, high, out=self._data),
+        ]
 
     def drop_held_grad(self) -> None:
         """Set the gradient of elements that are held at zero to zero."""
         if self._bounds is not None:
             low, high = self._bounds
-            self.grad[(low == 0) & (high == 0)] = 0
+            self._grad[(low == 0) & (high == 0)] = 0
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.shape}, dtype={self.dtype})"
 
 
-class Module(ABC):
-    """What has named parameters: layers and models."""
+def _restored(cls: type[Parameter], data: Array, grad: Array, bounds: tuple[Array, Array] | None) -> Parameter:
+    """Return a parameter that owns copies of what another one held; what pickle calls."""
+    parameter = cls(data)
+    parameter._grad[...] = grad
+    parameter._bounds = None if bounds is None else (bounds[0].copy(), bounds[1].copy())
+    return parameter
+
+
+def write(parameters: Collection[Parameter], calls: Iterable[Call]) -> None:
+    """Run ``calls``, which write to the data of ``parameters``; bring these within bounds and count their versions.
+
+    The versions are counted after the data are written, and nobody packs or copies meanwhile: what is kept of a
+    parameter under a version is never half of a write. Everything runs inside one call of C, where the calls are C
+    too: Ctrl-C comes before or after it. Where a call raises, what it has written is settled and counted nevertheless.
+    """
+    settling = [call for p in parameters for call in p._settling()]
+    ending = chain(_run(settling), _counting(parameters))
+    with _writing:
+        try:
+            deque(chain(_run(calls), ending), maxlen=0)
+        except BaseException:
+            deque(ending, maxlen=0)
+            raise
+
+
+def write_all(parameters: Collection[Parameter], values: Iterable[Array]) -> None:
+    """Replace the data of all parameters by arrays of their shapes and dtypes: all or, on Ctrl-C, none."""
+    write(parameters, [partial(operator.setitem, p._data, ..., v) for p, v in zip(parameters, values, strict=True)])
+
+
+def _run(calls: Iterable[Call]) -> Iterator[object]:
+    return map(partial.__call__, calls)
+
+
+def _counting(parameters: Collection[Parameter]) -> Iterator[object]:
+    versions = map(setattr, parameters, repeat("version"), _version_numbers)
+    return chain(versions, map(operator.setitem, (newest_version,), (0,), _version_numbers))
+
+
+class Module(CopiedWhole, ABC):
+    """What has named parameters: layers and models.
+
+    A copy (``copy.copy``, ``copy.deepcopy``, pickle, joblib) computes the same bits, trains as the original would and
+    shares nothing with it. Gradients are added under ``_adding``: threads that call ``backward`` of one module wait
+    for each other.
+    """
+
+    _adding: AbstractContextManager[bool]
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        module = super().__new__(cls)
+        vars(module)["_adding"] = threading.RLock()
+        return module
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_adding"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _adding=threading.RLock())
+
+    def __setattr__(self, name: str, value: object) -> None:
+        own = vars(self)
+        if isinstance(own.get(name), Parameter) or name in own.get("_parameters", ()):
+            raise AttributeError(f"{name}: a parameter is written with p[...] = array or p.assign(array), not replaced")
+        super().__setattr__(name, value)
 
     @abstractmethod
     def parameters(self) -> dict[str, Parameter]:
@@ -197,10 +307,11 @@ class Module(ABC):
 
     def state_dict(self) -> dict[str, Array]:
         """Return a copy of every parameter's value by name."""
-        return {name: p.value.copy() for name, p in self.parameters().items()}
+        with no_writes():
+            return {name: p.value.copy() for name, p in self.parameters().items()}
 
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike]) -> None:
-        """Replace every parameter's value; all or none.
+        """Replace every parameter's value; all or none, also where Ctrl-C interrupts.
 
         Parameters
         ----------
@@ -229,6 +340,4 @@ class Module(ABC):
         ]
         if problems:
             raise ValueError(f"state: the names and shapes of state_dict() are required, got {'; '.join(problems)}")
-        values = {name: p._rounded(name, state[name]) for name, p in parameters.items()}
-        for name, p in parameters.items():
-            p.assign(values[name])
+        write_all(parameters.values(), [p._rounded(name, state[name]) for name, p in parameters.items()])

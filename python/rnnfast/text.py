@@ -7,8 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.copies import CopiedWhole
 
-class Vocabulary:
+
+class Vocabulary(CopiedWhole):
     """The characters a model knows; the id of a character is its place.
 
     Parameters

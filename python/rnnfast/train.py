@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.callbacks import Callback
+from rnnfast.copies import CopiedWhole
 from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
 from rnnfast.params import Parameter
 
@@ -53,7 +55,9 @@ class Data(Protocol):
 
 
 class Trainable(Protocol):
-    """What ``fit`` needs of a model."""
+    """What ``fit`` needs of a model; it sets ``history``."""
+
+    history: History
 
     def parameters(self) -> dict[str, Parameter]: ...  # noqa: D102
 
@@ -65,7 +69,7 @@ class Trainable(Protocol):
 
 
 @dataclass
-class History:
+class History(CopiedWhole):
     """One value an epoch of every quantity.
 
     Attributes
@@ -116,6 +120,11 @@ class Run:
     logs: dict[str, float] = field(default_factory=dict)
     stop: bool = False
 
+    @property
+    def place(self) -> str:
+        """Where training stands, for messages."""
+        return f"in epoch {self.epoch}, after {self.step} steps"
+
 
 def fit(
     model: Trainable,
@@ -134,7 +143,8 @@ def fit(
     """Train ``model`` on ``data``.
 
     An exception, ``KeyboardInterrupt`` included, leaves parameters and optimiser as after the last completed
-    step.
+    step, or as a callback leaves them that acts on it (``EarlyStopping`` restores the best ones). ``model.history``
+    holds the completed epochs from the first one on, also then.
 
     Returns
     -------
@@ -143,7 +153,7 @@ def fit(
     Raises
     ------
     FloatingPointError
-        The loss or the gradient's norm is not finite; the step is not taken.
+        The loss or a gradient is not finite, or a parameter would not be after the step; the step is not taken.
     """
     if epochs < 0:
         raise ValueError(f"epochs: a number >= 0 required, got {epochs}")
@@ -151,8 +161,9 @@ def fit(
         raise ValueError(f"clip_norm: a number > 0 required, got {clip_norm}")
     bound = optimizer_for(optimizer, model.parameters(), lr)
     run = Run(model=model, optimizer=bound, history=History(), epochs=epochs)
+    model.history = run.history
     rng = np.random.default_rng(seed) if shuffle else None
-    with _Progress(total=epochs * len(data), shown=progress) as bar:
+    with _Progress(total=epochs * len(data), shown=progress) as bar, _telling(callbacks, run):
         _each(callbacks, "on_train_begin", run)
         while run.epoch < epochs and not run.stop:
             run.epoch += 1
@@ -165,6 +176,16 @@ def fit(
             _each(callbacks, "on_epoch_end", run)
         _each(callbacks, "on_train_end", run)
     return run.history
+
+
+@contextmanager
+def _telling(callbacks: Sequence[Callback], run: Run) -> Iterator[None]:
+    """Let every callback act on an exception that ends training."""
+    try:
+        yield
+    except BaseException:
+        _each(callbacks, "on_train_error", run)
+        raise
 
 
 def evaluate(model: Trainable, data: Data) -> dict[str, float]:
@@ -203,8 +224,8 @@ def _train_epoch(
         _check_finite("loss", result.loss, run)
         if result.weight > 0:
             if clip_norm is not None:
-                _check_finite("gradient's norm", clip_grad_norm(run.model.parameters(), clip_norm), run)
-            run.optimizer.step()
+                _check_finite("gradient's norm", clip_grad_norm(run.optimizer.params, clip_norm), run)
+            _step(run)
         run.step += 1
         total += result.loss * result.weight
         weight += result.weight
@@ -213,12 +234,19 @@ def _train_epoch(
         _each(callbacks, "on_step_end", run)
 
 
+_ADVICE = "the parameters are those before this step (check the data, lower lr, set clip_norm)"
+
+
 def _check_finite(name: str, value: float, run: Run) -> None:
     if not math.isfinite(value):
-        raise FloatingPointError(
-            f"fit: a finite {name} required, got {value} in epoch {run.epoch}, after {run.step} steps; "
-            "the parameters are those before this step (check the data, lower lr, set clip_norm)"
-        )
+        raise FloatingPointError(f"fit: a finite {name} is required, got {value} {run.place}; {_ADVICE}")
+
+
+def _step(run: Run) -> None:
+    try:
+        run.optimizer.step()
+    except FloatingPointError as error:
+        raise FloatingPointError(f"fit: {error}, {run.place}; {_ADVICE}") from error
 
 
 def _each(callbacks: Sequence[Callback], event: str, run: Run) -> None:

@@ -86,15 +86,16 @@ class CustomLayer(Module):
             shapes = cell.shapes(width, self.hidden_size)
             values = {name: cell.first_value(s, self.hidden_size, rng, name=name) for name, s in shapes.items()}
             self._scan_parameters.append({name: Parameter(v.astype(self.dtype)) for name, v in values.items()})
-        self._masks = np.random.default_rng(rng.integers(2**63))
-
-    def parameters(self) -> dict[str, Parameter]:
-        """Return the parameters, by the cell's names with ``_l0``, ``_l0_reverse``, ``_l1``, ... behind them."""
-        return {
+        self._parameters = {
             name + stack_suffix(index, self.directions): p
             for index, own in enumerate(self._scan_parameters)
             for name, p in own.items()
         }
+        self._masks = np.random.default_rng(rng.integers(2**63))
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return the parameters, by the cell's names with ``_l0``, ``_l0_reverse``, ``_l1``, ... behind them."""
+        return dict(self._parameters)
 
     def __call__(
         self,
@@ -143,21 +144,22 @@ class CustomLayer(Module):
         gradient_norms: bool = False,
     ) -> tuple[Array, Any]:
         """Add every parameter's gradient; return those of x and of the initial state, as ``rf.LSTM`` does."""
-        tape.require(self, self._versions())
-        N, T, D, H = tape.sequences, tape.steps, self.directions, self.hidden_size
-        given = tape.read_gradient(dy, D * H, self.dtype, time_major=self.time_major)
-        dx = np.zeros((N, T, D * H), self.dtype) if given is None else given
-        dstates = self._states("dstate", dstate, N)
-        tape.used = True
-        tape.gradient_norms = norms = np.zeros((self.num_layers * D, N, T)) if gradient_norms else None
-        for layer in reversed(range(self.num_layers)):
-            parts = [
-                scan.backward(dx[..., d * H : (d + 1) * H], dstates, norms)
-                for d, scan in enumerate(tape.core.scans[layer * D : (layer + 1) * D])
-            ]
-            dx = sum(parts[1:], parts[0])
-            if layer:
-                dx = dx * tape.core.masks[layer - 1]
+        with self._adding:
+            tape.require(self, self._versions())
+            N, T, D, H = tape.sequences, tape.steps, self.directions, self.hidden_size
+            given = tape.read_gradient(dy, D * H, self.dtype, time_major=self.time_major)
+            dx = np.zeros((N, T, D * H), self.dtype) if given is None else given
+            dstates = self._states("dstate", dstate, N)
+            tape.core.used = True
+            tape.gradient_norms = norms = np.zeros((self.num_layers * D, N, T)) if gradient_norms else None
+            for layer in reversed(range(self.num_layers)):
+                parts = [
+                    scan.backward(dx[..., d * H : (d + 1) * H], dstates, norms)
+                    for d, scan in enumerate(tape.core.scans[layer * D : (layer + 1) * D])
+                ]
+                dx = sum(parts[1:], parts[0])
+                if layer:
+                    dx = dx * tape.core.masks[layer - 1]
         return self._user_axes(dx if need_dx else dx[:, :, :0]), self._one(dstates)
 
     def _run(
@@ -166,6 +168,7 @@ class CustomLayer(Module):
         given = read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
         N, T = given[0].shape[:2]
         states, kept, found = self._states("state", state, N), Kept([], []), [given[0]]
+        versions = self._versions()
         steps = [list(steps_of(given, direction)) for direction in range(self.directions)]
         for layer in range(self.num_layers):
             below = found[-1]
@@ -180,7 +183,7 @@ class CustomLayer(Module):
                 outputs.append(scan.forward(below, states, keep=keep))
                 kept.scans.append(scan)
             found.append(np.concatenate(outputs, axis=2))
-        return found[1:], states, Tape(self, kept, self._versions(), N, T)
+        return found[1:], states, Tape(self, kept, versions, N, T)
 
     def _mask(self, shape: tuple[int, ...], p: float) -> Array:
         return np.where(self._masks.random(shape) >= p, 1 / (1 - p), 0).astype(self.dtype)

@@ -84,12 +84,13 @@ class Scan:
             raise ValueError(f"{type(self.cell).__name__}.{method}: {wanted}, got {got}")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Kept:
     """The scans of a call in their order; and what layers 1, 2, ... multiply their input by: masks, or 1."""
 
     scans: list[Scan]
     masks: list[Array | float]
+    used: bool = False
 
     @property
     def nbytes(self) -> int:

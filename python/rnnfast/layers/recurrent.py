@@ -94,13 +94,14 @@ class Recurrent(Traceable):
             (h0, c0), learned = started((h0, c0), self.learned_state, len(x))
         random = _ops.NOTHING_RANDOM
         if training and any(self._random):
-            self._calls += 1
+            vars(self)["_calls"] += 1
             random = (self._random, self._dropout_seed, self._calls)
+        versions = () if save == "nothing" else self._versions()
         y, h, c, core = _ops.rnn_forward(
             self.packed(), x, h0, c0, lengths, resets=resets, directions=self.directions,
             time_major=self.time_major, save=save, random=random,
         )  # fmt: skip
-        tape = None if core is None else Tape(self, core, self._versions(), len(y), y.shape[1], learned)
+        tape = None if core is None else Tape(self, core, versions, len(y), y.shape[1], learned)
         return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
 
     def __call__(
@@ -219,15 +220,16 @@ class Recurrent(Traceable):
         """
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {type(tape).__name__}")
-        tape.require(self, self._versions())
-        grad_y = tape.read_gradient(dy, self.output_size, self.dtype, time_major=self.time_major)
-        dh, dc = split_state("dstate", dstate, self.state_shapes(tape.sequences), self.dtype)
-        scans = self.num_layers * self.directions
-        gradients = [gradients_of(self._scan_parameters(index)) for index in range(scans)]
-        tape.used = True
-        tape.gradient_norms = norms = np.zeros((scans, tape.sequences, tape.steps)) if gradient_norms else None
-        dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)
-        add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
+        with self._adding:
+            tape.require(self, self._versions())
+            grad_y = tape.read_gradient(dy, self.output_size, self.dtype, time_major=self.time_major)
+            dh, dc = split_state("dstate", dstate, self.state_shapes(tape.sequences), self.dtype)
+            scans = self.num_layers * self.directions
+            gradients = [gradients_of(self._scan_parameters(index)) for index in range(scans)]
+            norms = np.zeros((scans, tape.sequences, tape.steps)) if gradient_norms else None
+            tape.gradient_norms = norms
+            dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)
+            add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
         dx = np.empty((tape.sequences, tape.steps, 0), self.dtype) if dx is None else dx
         return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
+from rnnfast.copies import NotCopied
 from rnnfast.layers.checks import require_positive
 from rnnfast.layers.states import Parts, State, StateLike, split_state, started
 
@@ -35,7 +36,7 @@ class Surroundings:
     bias: Array | None = None
 
 
-class Stream(_ops.StreamCore):
+class Stream(NotCopied, _ops.StreamCore):
     """A layer or model that is fed step by step and keeps its states; what ``stream()`` returns.
 
     ``h(t), c(t) = f(x(t), h(t-1), c(t-1))``: the bits of one call over all steps, however they are cut. The weights
@@ -77,6 +78,7 @@ class Stream(_ops.StreamCore):
     True
     """
 
+    instead = "make another one with stream() and set its state"
     __slots__ = ("_block", "_dtype", "_learned", "_shapes", "_start", "_time_major", "batch_size")
 
     def __init__(

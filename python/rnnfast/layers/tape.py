@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.params import Parameter
+from rnnfast.copies import NotCopied
+from rnnfast.params import Parameter, newest_version, no_writes
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(eq=False)
-class Tape:
+class Tape(NotCopied):
     """What a forward call keeps for ``backward``; single-use.
 
     It refers to the call's x and y, which must not be modified meanwhile. ``learned``: the parameters the call
@@ -37,8 +38,13 @@ class Tape:
     sequences: int
     steps: int
     learned: tuple[str, ...] = ()
-    used: bool = False
     gradient_norms: Array | None = None
+    instead: ClassVar[str] = "call forward of the copied layer"
+
+    @property
+    def used(self) -> bool:
+        """Whether a backward pass has begun."""
+        return bool(self.core.used)
 
     @property
     def nbytes(self) -> int:
@@ -79,26 +85,34 @@ def gradients_of(parameters: Sequence[Parameter | None]) -> _ops.Gradients:
 
 
 class PackCache:
-    """Packed weights of a stack of layers, packed again where a parameter or the instruction set changed."""
+    """Packed weights of a stack of layers, packed again where a parameter or the instruction set changed.
+
+    Nothing is packed while a parameter is written, so that what is kept is never half of a write.
+    """
 
     def __init__(self, cell: _ops.Cell) -> None:
         self._cell = cell
-        self._checked, self._isa = -1, ""
         self._layers: list[tuple[tuple[int, ...], str, _ops.Weights]] = []
-        self._weights: list[_ops.Weights] = []
+        self._newest: tuple[int, str, list[_ops.Weights]] = (-1, "", [])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PackCache, (self._cell,)
 
     def weights(self, parameters: Callable[[int], Sequence[Parameter | None]], layers: int) -> list[_ops.Weights]:
         """Return the packed weights, given what gives the parameters of one of ``layers``.
 
         Each direction of a layer counts as one, with the parameters that ``LAYER_PARTS`` names, or None.
         """
-        writes, isa = Parameter.writes, _ops.isa()
-        if writes != self._checked or isa != self._isa:
+        version, isa, weights = self._newest
+        if version == newest_version[0] and isa == _ops.isa():
+            return weights
+        with no_writes():
+            version, isa = newest_version[0], _ops.isa()
             old = [*self._layers, *[None] * (layers - len(self._layers))]
             self._layers = [self._pack(parameters(k), old[k]) for k in range(layers)]
-            self._weights = [weights for _, _, weights in self._layers]
-            self._checked, self._isa = writes, isa
-        return self._weights
+            weights = [weights for _, _, weights in self._layers]
+            self._newest = version, isa, weights
+        return weights
 
     def _pack(
         self, parameters: Sequence[Parameter | None], old: tuple[tuple[int, ...], str, _ops.Weights] | None

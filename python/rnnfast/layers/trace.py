@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from rnnfast import _ops
+from rnnfast.copies import CopiedWhole
 from rnnfast.layers.call import Inputs, Sequences
 from rnnfast.layers.states import State, StateLike
 from rnnfast.layers.tape import Tape
@@ -18,7 +19,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Trace(CopiedWhole):
     """What every unit of every layer did at every step; arrays (N, T, D*H), (T, N, D*H) with ``time_major``.
 
     Of two directions, the columns of the reverse one stand behind those of the first. Past a sequence's length there

@@ -119,15 +119,17 @@ class Attention(Module):
         size = tape.memory.shape[2]
         before = dcombined * (1 - tape.combined * tape.combined)
         djoined = _by_step(self.combine.backward, before, tape.joined)
-        dquery, dkeys, dmemory = _ops.attend_backward(
-            djoined[..., :size], tape.weights, tape.query, tape.keys, tape.memory, self._v(),
-            None if self.score is None else self.score.grad,
-            lengths=tape.lengths, source_lengths=tape.source_lengths,
-        )  # fmt: skip
-        dh = djoined[..., size:] + (dquery if self.query is None else _by_step(self.query.backward, dquery, tape.h))
-        rows, dkey_rows = tape.memory.reshape(-1, size), dkeys.reshape(-1, dkeys.shape[2])
-        through_keys = _ops.linear_backward(dkey_rows, rows, self.key.value, self.key.grad)
+        rows = tape.memory.reshape(-1, size)
+        with self._adding:
+            dquery, dkeys, dmemory = _ops.attend_backward(
+                djoined[..., :size], tape.weights, tape.query, tape.keys, tape.memory, self._v(),
+                None if self.score is None else self.score.grad,
+                lengths=tape.lengths, source_lengths=tape.source_lengths,
+            )  # fmt: skip
+            dkey_rows = dkeys.reshape(-1, dkeys.shape[2])
+            through_keys = _ops.linear_backward(dkey_rows, rows, self.key.value, self.key.grad)
         assert through_keys is not None
+        dh = djoined[..., size:] + (dquery if self.query is None else _by_step(self.query.backward, dquery, tape.h))
         return dh, dmemory + through_keys.reshape(dmemory.shape)
 
     def parts(self, memory: Array, source_lengths: Int64 | None) -> _ops.WriterAttention:

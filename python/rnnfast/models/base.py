@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rnnfast import checkpoint
 from rnnfast.losses import Task
 from rnnfast.params import Module, Parameter
-from rnnfast.train import BatchLoss
+from rnnfast.train import BatchLoss, History
 
 Array = npt.NDArray[Any]
 M = TypeVar("M", bound="Model")
@@ -30,6 +30,8 @@ class Model(Module):
     ----------
     config : dict
         The constructor's arguments.
+    history : History
+        Of the last ``fit``, also of one that an exception ended; not saved.
     metadata : dict of str
         Kept in the model's file; free for the user (a vocabulary, the names of classes).
     """
@@ -37,6 +39,7 @@ class Model(Module):
     def __init__(self, config: dict[str, Any], parts: dict[str, Any], task: Task, dtype: np.dtype[Any]) -> None:
         self.config = config
         self.metadata: dict[str, str] = {}
+        self.history = History()
         self.task = task
         self.dtype = dtype
         self._parts = parts

@@ -57,7 +57,8 @@ class Bridge(Module):
         dparts = np.concatenate(_parts(dstate))
         for i, (dy, rows) in enumerate(zip(dparts, _rows(_parts(state)), strict=True)):
             own = slice(i * H, (i + 1) * H)
-            dx = _ops.linear_backward(dy, rows, self.weight.value[own], self.weight.grad[own])
+            with self._adding:
+                dx = _ops.linear_backward(dy, rows, self.weight.value[own], self.weight.grad[own])
             assert dx is not None
             found.append(dx.reshape(len(dx), 2, H).transpose(1, 0, 2))
         pairs = np.concatenate(found)

@@ -67,20 +67,21 @@ class NextElements:
         lengths: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
         context: npt.ArrayLike | None = None,
+        name: str = "sequences",
     ) -> AlignedData:
-        """Return inputs and targets.
+        """Return inputs and targets; ``name`` is what messages call the sequences.
 
         A single long sequence is cut into ``streams`` and, without ``tbptt``, into pieces of ``steps``.
         """
         tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=False)
-        whole, single = self.read(sequences, lengths, "sequences")
-        if single:
-            whole, tbptt = as_streams(whole, streams, "sequences"), tbptt or steps
+        whole, single = self.read(sequences, lengths, name)
         shortest = int(whole.lengths.min(initial=2))
         if shortest < 2:
             raise ValueError(
-                f"sequences: at least 2 elements each required (an element's target is the next one), got {shortest}"
+                f"{name}: at least 2 elements each are required (an element's target is the next one), got {shortest}"
             )
+        if single:
+            whole, tbptt = as_streams(whole, streams, name), tbptt or steps
         self._check_targets(whole)
         return AlignedData(
             inputs=whole.without_last(),

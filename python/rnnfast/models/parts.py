@@ -44,7 +44,8 @@ class Affine(Module):
 
     def backward(self, dy: Array, x: Array) -> Array:
         """Add this call's gradients to those of weight and bias; return dx (M, F)."""
-        dx = _ops.linear_backward(dy, x, self.weight.value, self.weight.grad, self.bias.grad)
+        with self._adding:
+            dx = _ops.linear_backward(dy, x, self.weight.value, self.weight.grad, self.bias.grad)
         assert dx is not None
         return dx
 
@@ -145,7 +146,8 @@ class Embedding(Module):
 
     def backward(self, x: Array, dy: Array) -> None:
         """Add this call's gradient to that of weight."""
-        _ops.embedding_backward(x.reshape(-1), dy.reshape(-1, self.size), self.weight.grad)
+        with self._adding:
+            _ops.embedding_backward(x.reshape(-1), dy.reshape(-1, self.size), self.weight.grad)
 
 
 class OneHot(Module):

@@ -57,7 +57,8 @@ class SelfSupervisedModel(StepwiseModel):
         ``tbptt`` cuts sequences into pieces of so many steps, over which the state is carried and the gradient
         is not (None: whole sequences, but 64 steps of a long one). The first ``burn_in`` steps of a sequence or
         stream, while its state is cold, get no loss. ``validation_data`` are sequences or a dict of arguments of
-        ``evaluate``; ``validation_split`` holds out the last sequences, or the end of a long one.
+        ``evaluate``; ``validation_split`` holds out the last sequences, or the end of a long one. A long sequence is
+        validated in one go, as ``evaluate`` reads it.
         ``sample_weight`` (N,) and ``context`` (N, K) belong to sequences or streams. For the other arguments
         and the errors see ``rnnfast.train.fit``.
         """
@@ -86,8 +87,7 @@ class SelfSupervisedModel(StepwiseModel):
         A single long sequence is read in one go; a ``batch_size`` cuts it into so many streams, which is faster
         but starts each of them cold. Options are those of ``loss`` and ``tbptt``.
         """
-        cut = {"batch_size": batch_size or 256, "streams": batch_size or 1, "steps": EVALUATE_STEPS}
-        return train.evaluate(self, self.reader.data(sequences, **options, **cut))
+        return train.evaluate(self, self._judged(sequences, batch_size=batch_size, **options))
 
     def predict(self, x: Any, **options: Any) -> Any:
         """Return the prediction of the next element at every step of x: ids (N, T), or vectors (N, T, K).
@@ -118,12 +118,17 @@ class SelfSupervisedModel(StepwiseModel):
         parts = self.reader.hold_out_end(sequences, fraction) if fraction and given is None else None
         if parts is not None:
             sequences, end = parts
-            given = {"sequences": end, "context": own["context"]}
+            given = {"sequences": end, "context": own["context"], "name": "validation_split: the held-out end"}
         data = self.reader.data(sequences, **own, **cut)
         if given is None:
             return hold_out(data, fraction) if fraction else (data, None)
         options = dict(given) if isinstance(given, Mapping) else {"sequences": given}
-        return data, self.reader.data(**{**cut, "steps": EVALUATE_STEPS, **options})
+        return data, self._judged(**{"name": "validation_data", **options})
+
+    def _judged(self, sequences: Any, *, batch_size: int | None = None, **options: Any) -> AlignedData:
+        """Return what ``evaluate`` and validation read, alike."""
+        cut = {"batch_size": batch_size or 256, "streams": batch_size or 1, "steps": EVALUATE_STEPS}
+        return self.reader.data(sequences, **options, **cut)
 
     def _one_batch(self, sequences: Any, options: dict[str, Any]) -> Any:
         data = self.reader.data(sequences, batch_size=1, streams=1, steps=None, **options)

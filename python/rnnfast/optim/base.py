@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import math
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.params import Parameter
+from rnnfast.copies import CopiedWhole
+from rnnfast.params import Parameter, write
 
 Array = npt.NDArray[Any]
 Params = Mapping[str, Parameter] | Iterable[Parameter]
 
 
-class Optimizer(ABC):
+class Optimizer(CopiedWhole, ABC):
     """Parameters, options and buffers; ``step`` updates everything in one call of the engine.
 
     One call means that an interrupt comes before or after a step, never within it.
+
+    A copy or pickle made together with the model, as of ``(model, optimizer)``, is bound to the copied model. One made
+    alone is unbound and keeps options, buffers and the number of steps; it may be bound to parameters of the same names
+    and shapes, and goes on there.
 
     Parameters
     ----------
@@ -37,41 +44,122 @@ class Optimizer(ABC):
     def __init__(self, params: Params | None, *, lr: float, **options: float) -> None:
         self.lr = at_least_zero("lr", lr)
         self.options = options
-        self.params: dict[str, Parameter] | None = None
+        self._params: dict[str, Parameter] | None = None
+        self._copied: dict[str, weakref.ref[Parameter]] | None = None
         self._step = np.zeros(1, np.int64)
+        self._names: list[str] = []
         self._buffers: dict[str, list[Array]] = {}
         if params is not None:
             self.bind(params)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_params": self.params, "_copied": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Refer to the copied parameters weakly: they live on where a model was copied too, and only there."""
+        params = state["_params"] or {}
+        vars(self).update(state, _params=None, _copied={name: weakref.ref(p) for name, p in params.items()})
+
+    @property
+    def params(self) -> dict[str, Parameter] | None:
+        """The parameters by name; None while the optimiser is unbound."""
+        if self._copied is not None:
+            found = {name: p for name, reference in self._copied.items() if (p := reference()) is not None}
+            self._params = found if found and len(found) == len(self._copied) else None
+            self._copied = None
+        return self._params
+
     def bind(self, params: Params) -> None:
-        """Take charge of ``params`` and make zero buffers for them.
+        """Take charge of ``params`` and make zero buffers for them, where there are none of a copy.
 
         An optimiser that is bound already, to all of ``params`` or to some, stays so.
 
         Raises
         ------
         ValueError
-            No parameters, or bound already to other ones.
+            No parameters; bound already to other ones; or others than those of the state it was copied with.
         """
         named = named_params(params)
-        if self.params is not None:
+        bound = self.params
+        if bound is not None:
             given = {id(p) for p in named.values()}
-            if not all(id(p) in given for p in self.params.values()):
-                raise ValueError("optimizer: one that is bound to this model or unbound required, got another model's")
+            if not all(id(p) in given for p in bound.values()):
+                raise ValueError("optimizer: one bound to this model, or an unbound one, is required, got another's")
             return
         if not named:
-            raise ValueError("params: at least one parameter required, got none")
-        self._buffers = {name: [np.zeros(p.shape, p.dtype) for p in named.values()] for name in self.buffer_names}
-        self.params = named
+            raise ValueError("params: at least one parameter is required, got none")
+        if self._names:
+            named = self._of_state(named)
+        else:
+            self._buffers = {name: [np.zeros(p.shape, p.dtype) for p in named.values()] for name in self.buffer_names}
+        self._names, self._params = list(named), named
+
+    def _of_state(self, named: dict[str, Parameter]) -> dict[str, Parameter]:
+        """Return the parameters to which the buffers of a copied optimiser belong, in their order."""
+        buffers = next(iter(self._buffers.values()))
+        known = dict(zip(self._names, buffers, strict=True))
+        problems = [
+            f"{name} of shape {b.shape} and dtype {b.dtype}"
+            for name, b in known.items()
+            if name not in named or (named[name].shape, named[name].dtype) != (b.shape, b.dtype)
+        ]
+        if problems:
+            raise ValueError(f"params: those of the optimizer's state are required, got none for {problems[0]}")
+        return {name: named[name] for name in known}
 
     def step(self) -> None:
-        """Update every parameter from its ``grad``."""
-        params = self._bound().values()
-        for p in params:
+        """Update every parameter from its ``grad``.
+
+        Raises
+        ------
+        FloatingPointError
+            A gradient is not finite, or a parameter would not be after the step. Nothing is changed then.
+        """
+        params = self._bound()
+        for p in params.values():
             p.drop_held_grad()
-        self._update([p.begin_update() for p in params], [p.grad for p in params])
-        for p in params:
-            p.settle()
+        values, grads = [p._data for p in params.values()], [p.grad for p in params.values()]
+        largest = self._largest(values, grads)
+        update = self._update if largest < self._limit(largest, values[0].dtype) else self._update_or_restore
+        write(params.values(), [partial(update, values, grads)])
+
+    def _largest(self, values: list[Array], grads: list[Array]) -> float:
+        """Return a bound of all gradients, decay included, values and buffers; refuse gradients that are not finite."""
+        gradients = _ops.squared_norm(grads)
+        if not math.isfinite(gradients):
+            for name, g in zip(self._names, grads, strict=True):
+                if not np.isfinite(g).all():
+                    raise FloatingPointError(f"grad: finite numbers are required, got others in that of {name}")
+        buffers = [_ops.squared_norm(arrays) for arrays in self._buffers.values()]
+        decay = 1 + self.options.get("weight_decay", 0.0)
+        return decay * math.sqrt(gradients + _ops.squared_norm(values) + sum(buffers))
+
+    def _limit(self, largest: float, dtype: np.dtype[Any]) -> float:
+        """Return the magnitude below which no square and no step can leave the dtype's range."""
+        highest = float(np.finfo(dtype).max) / 8
+        return math.sqrt(highest) if self._reach(largest) < highest else 0.0
+
+    def _update_or_restore(self, values: list[Array], grads: list[Array]) -> None:
+        """Update as ``_update`` does, but take it back where a number is not finite afterwards."""
+        own = [array for arrays in self._buffers.values() for array in arrays]
+        kept = [(array, array.copy()) for array in (*values, *own, self._step)]
+        try:
+            with np.errstate(all="ignore"):
+                self._update(values, grads)
+            for name, value, (_, before) in zip(self._names, values, kept, strict=False):
+                if not np.isfinite(before).all():
+                    raise FloatingPointError(f"{name}: finite values are required before a step, got others")
+                if not np.isfinite(value).all():
+                    raise FloatingPointError(
+                        f"lr: a learning rate is required with which parameters stay finite, got {self.lr:g}, "
+                        f"which overflows {name}"
+                    )
+            if not all(np.isfinite(array).all() for array in own):
+                raise FloatingPointError("grad: numbers are required whose squares are finite, got larger ones")
+        except BaseException:
+            for array, before in kept:
+                array[...] = before
+            raise
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
@@ -113,16 +201,21 @@ class Optimizer(ABC):
             for name, arrays in self._buffers.items()
         }
         step, lr = new["step"].astype(np.int64), float(new["option.lr"])
-        self._step, self.lr, self.options, self._buffers = step, lr, options, buffers
+        vars(self).update(_step=step, lr=lr, options=options, _buffers=buffers)
 
     @abstractmethod
     def _update(self, values: list[Array], grads: list[Array]) -> None:
         """Update ``values``, buffers and the step counter in place."""
 
+    @abstractmethod
+    def _reach(self, largest: float) -> float:
+        """Return more than a step adds to any value, where gradients (decay included), values and buffers are up to ``largest``."""
+
     def _bound(self) -> dict[str, Parameter]:
-        if self.params is None:
-            raise RuntimeError("optimizer: parameters required (pass params=, or let fit bind it), got none")
-        return self.params
+        params = self.params
+        if params is None:
+            raise RuntimeError("optimizer: parameters are required (pass params=, or let fit bind it), got none")
+        return params
 
 
 def clip_grad_norm(params: Params, max_norm: float) -> float:
@@ -163,6 +256,11 @@ def named_params(params: Params) -> dict[str, Parameter]:
         if not isinstance(p, Parameter):
             raise TypeError(f"params[{name!r}]: a Parameter required, got {type(p).__name__}")
     return named
+
+
+def over(a: float, b: float) -> float:
+    """Return a / b, infinity where b is 0."""
+    return a / b if b else math.inf
 
 
 def at_least_zero(name: str, value: float) -> float:

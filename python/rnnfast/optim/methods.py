@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.optim.base import Optimizer, Params, at_least_zero
+from rnnfast.optim.base import Optimizer, Params, at_least_zero, over
 
 Array = npt.NDArray[Any]
 
@@ -61,6 +61,10 @@ class SGD(Optimizer):
             o["weight_decay"], bool(o["nesterov"]), self._step,
         )  # fmt: skip
 
+    def _reach(self, largest: float) -> float:
+        o = self.options
+        return self.lr * (1 + o["momentum"]) * largest * (2 + o["momentum"] + abs(o["dampening"]))
+
 
 class RMSprop(Optimizer):
     """``v = alpha v + (1 - alpha) g^2``; ``p -= lr g / (sqrt(v) + eps)`` (Hinton 2012).
@@ -108,6 +112,10 @@ class RMSprop(Optimizer):
             values, grads, b["square_avg"], b["momentum_buffer"], b["grad_avg"], self._step, self.lr,
             o["alpha"], o["eps"], o["weight_decay"], o["momentum"], bool(o["centered"]),
         )  # fmt: skip
+
+    def _reach(self, largest: float) -> float:
+        o = self.options
+        return self.lr * (o["momentum"] * largest + over(largest, o["eps"]))
 
 
 class Adam(Optimizer):
@@ -157,6 +165,10 @@ class Adam(Optimizer):
             values, grads, b["exp_avg"], b["exp_avg_sq"], self._step, self.lr, o["beta1"], o["beta2"],
             o["eps"], o["weight_decay"], self.decoupled,
         )  # fmt: skip
+
+    def _reach(self, largest: float) -> float:
+        o = self.options
+        return self.lr * (largest + over(largest, o["eps"] * (1 - o["beta1"])))
 
 
 class AdamW(Adam):
