@@ -139,7 +139,7 @@ def test_fit_names_the_place_and_takes_no_step() -> None:
         if name.startswith("rnn"):
             p[...] = 1e12 if name == "rnn.weight_hh_l0" else 0.0
     before = model.state_dict()
-    with pytest.raises(FloatingPointError, match="fit: .* in epoch 1, after 0 steps; the parameters are those before"):
+    with pytest.raises(FloatingPointError, match=r"fit: .* in epoch 1, after 0 steps; the parameters are those before"):
         model.fit(np.zeros((2, 8, 1)), np.ones((2, 1)), epochs=1, optimizer="sgd", progress=False)
     np.testing.assert_equal(model.state_dict(), before)
 

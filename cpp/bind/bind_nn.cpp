@@ -109,6 +109,24 @@ void embedding_backward_typed(const py::array& dE, const py::array& ids, const p
 }
 
 template <class Real>
+py::array dropout_typed(const py::array& x, double p, std::uint64_t seed, std::uint64_t call) {
+  DropoutArgs<Real> args{};
+  args.M = matrix("x", x, "(M, K)")[0];
+  args.K = x.shape(1);
+  args.x = contiguous<Real>("x", x, "(M, K)", {args.M, args.K});
+  args.p = p;
+  args.seed = seed;
+  args.call = call;
+  py::array_t<Real> y({args.M, args.K});
+  args.y = y.mutable_data();
+  {
+    const py::gil_scoped_release nogil;
+    dropout(args);
+  }
+  return std::move(y);
+}
+
+template <class Real>
 py::array softmax_typed(const py::array& x, bool log) {
   const Index M = matrix("x", x, "(M, K)")[0], K = x.shape(1);
   const Real* from = contiguous<Real>("x", x, "(M, K)", {M, K});
@@ -175,6 +193,13 @@ void bind_nn(py::module_& m) {
         return for_type("E", E, &embedding_typed<float>, &embedding_typed<double>, E, ids);
       },
       py::arg("ids"), py::arg("E"));
+  m.def(
+      "dropout",
+      [](const py::array& x, double p, std::uint64_t seed, std::uint64_t call) {
+        if (!(p >= 0 && p < 1)) throw py::value_error("p: a probability in [0, 1) is required");
+        return for_type("x", x, &dropout_typed<float>, &dropout_typed<double>, x, p, seed, call);
+      },
+      py::arg("x"), py::arg("p"), py::arg("seed"), py::arg("call"));
   m.def(
       "embedding_backward",
       [](const py::array& ids, const py::array& dy, const py::array& dE) {

@@ -43,6 +43,18 @@ void embedding(Index M, Index D, const Index* ids, const Real* E, Real* y);
 template <class Real>
 void embedding_backward(Index M, Index V, Index D, const Index* ids, const Real* dy, Real* dE);
 
+template <class Real>
+struct DropoutArgs {
+  Index M, K;
+  const Real* x;             // [M, K]
+  Real* y;                   // [M, K]; may be x
+  double p;                  // in [0, 1)
+  std::uint64_t seed, call;  // which elements are dropped is a function of these, the row and the column
+};
+// y is x with elements dropped with probability p, the others scaled by 1 / (1 - p).
+template <class Real>
+void dropout(const DropoutArgs<Real>& args);
+
 enum class SoftmaxKind { kPlain, kLog };
 template <class Real>
 void softmax(SoftmaxKind kind, Index rows, Index cols, const Real* x, Real* y);

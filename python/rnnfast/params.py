@@ -280,6 +280,7 @@ class Module(CopiedWhole, ABC):
     _adding: AbstractContextManager[bool]
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
+        """Give every module a lock of its own."""
         module = super().__new__(cls)
         vars(module)["_adding"] = threading.RLock()
         return module

@@ -8,6 +8,7 @@ from rnnfast._core import set_num_threads as set_num_threads
 from rnnfast._ops.attention import attend as attend
 from rnnfast._ops.attention import attend_backward as attend_backward
 from rnnfast._ops.attention import tanh as tanh
+from rnnfast._ops.dense import dropout as dropout
 from rnnfast._ops.dense import embedding as embedding
 from rnnfast._ops.dense import embedding_backward as embedding_backward
 from rnnfast._ops.dense import linear as linear

@@ -93,6 +93,22 @@ def linear_backward(
     return _core.linear_backward(_rows(dy), _rows(x), _rows(W), dW, db, need_dx)
 
 
+def dropout(x: Array, p: float, seed: int, call: int) -> Array:
+    """Set elements of x (M, K) to zero with probability p; scale the others by 1 / (1 - p).
+
+    Which ones is a function of seed, call, row and column; the gradient is the same function of dL/dy (Srivastava et
+    al. 2014).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = dropout(np.ones((50, 40)), 0.25, 0, 0)
+    >>> np.unique(y.round(3)).tolist(), bool(0.2 < (y == 0).mean() < 0.3)
+    ([0.0, 1.333], True)
+    """
+    return _core.dropout(_rows(x), p, seed, call)
+
+
 def embedding(ids: Ids, E: Array) -> Array:
     """Row ``ids[m]`` of E for every m.
 

@@ -209,7 +209,10 @@ class Optimizer(CopiedWhole, ABC):
 
     @abstractmethod
     def _reach(self, largest: float) -> float:
-        """Return more than a step adds to any value, where gradients (decay included), values and buffers are up to ``largest``."""
+        """Return more than a step adds to any value.
+
+        ``largest`` is a bound of gradients, weight decay included, of values and of buffers.
+        """
 
     def _bound(self) -> dict[str, Parameter]:
         params = self.params
