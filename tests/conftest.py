@@ -1,8 +1,9 @@
-"""Fixtures over the engine's registries, and what a test may ask of its surroundings."""
+"""Fixtures over the engine's registries, what a test may ask of its surroundings, and how tests share a process."""
 
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 import rnnfast as rf
 from rnnfast._core import testing
 from tests.comparison import CELLS
+from tests.support.state import unchanged, using_isa
 
 settings.register_profile(
     "rnnfast",
@@ -24,13 +26,54 @@ settings.register_profile(
 settings.load_profile("rnnfast")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", metavar="SEED", help="run the files, and the tests of each file, in a random order")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A process for each processor, four at most; tests named by their file are done before processes have begun."""
+    return min(rf.get_num_threads(), 4) if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes that run tests side by side share the processors; a test of threads asks for its own number."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    rf.set_num_threads(max(1, rf.get_num_threads() // processes))
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    seed = config.getoption("--shuffle")
+    return None if seed is None else f"order: --shuffle={seed}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The tests of a file stay together, because they share what they compute."""
+    seed = config.getoption("--shuffle")
+    if seed is None:
+        return
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    draw, groups = random.Random(seed), list(files.values())
+    draw.shuffle(groups)
+    for group in groups:
+        draw.shuffle(group)
+    items[:] = [item for group in groups for item in group]
+
+
+@pytest.fixture(autouse=True)
+def no_trace() -> Iterator[None]:
+    """A test that leaves the process's state changed fails, and the next one does not see it."""
+    with unchanged():
+        yield
+
+
 @pytest.fixture(params=testing.isas())
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Every instruction set this machine has, switched to for the length of a test."""
-    before = testing.get_isa()
-    testing.set_isa(request.param)
-    yield request.param
-    testing.set_isa(before)
+    with using_isa(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=CELLS)

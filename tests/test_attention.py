@@ -9,7 +9,9 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops, reference
+from rnnfast._core import testing
 from rnnfast.models.attention import KINDS, Attention
+from tests.support.state import using_isa
 
 Array = np.ndarray
 SIZES = [(1, 1, 1, 1), (3, 5, 7, 9), (17, 33, 16, 20), (2, 300, 5, 3)]  # T, S, A, M
@@ -114,15 +116,12 @@ def test_threads_change_no_bit(kind: str, dtype: str, threads: int, rng: np.rand
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_vector_width_changes_no_bit(kind: str, dtype: str, rng: np.random.Generator) -> None:
-    from rnnfast._core import testing
-
     if not set(EXACT) <= set(testing.isas()):
         pytest.skip(f"needs {' and '.join(EXACT)}")
-    arrays, before, found = problem(rng, kind, (5, 19, 37, 23), dtype), testing.get_isa(), []
+    arrays, found = problem(rng, kind, (5, 19, 37, 23), dtype), []
     for isa in EXACT:
-        testing.set_isa(isa)
-        found.append(solve(*arrays))
-    testing.set_isa(before)
+        with using_isa(isa):
+            found.append(solve(*arrays))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
 

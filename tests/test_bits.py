@@ -6,8 +6,6 @@ and of panels, shares of threads and lengths meet in every combination.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +27,7 @@ from tests.comparison import (
     run_engine,
     unbundle,
 )
+from tests.support.state import using_isa
 from tests.test_consistency import slice_problem, states_of
 
 # Those of the first group agree with one another; the baseline, without fused multiply-adds, with itself.
@@ -45,16 +44,6 @@ shapes = given(
     dtype=st.sampled_from(["float32", "float64"]),
     pick=st.integers(0, 10**6),
 )
-
-
-@contextmanager
-def using(isa: str) -> Iterator[None]:
-    before = testing.get_isa()
-    testing.set_isa(isa)
-    try:
-        yield
-    finally:
-        testing.set_isa(before)
 
 
 def assert_alone(problem: Problem, together: Result, n: int, dtype: str) -> None:
@@ -76,12 +65,12 @@ def test_threads_vectors_and_batches(
     problem = make_problem(cell, N=N, T=T, C=C, H=H, L=L)
     padded = replace(problem, x=problem.x.copy(), dy=problem.dy.copy())
     padded.x[problem.padding], padded.dy[problem.padding] = np.inf, 1.0
-    with using(isas[0]), rf.threads(1):
+    with using_isa(isas[0]), rf.threads(1):
         expected = run_engine(problem, dtype)
         assert_alone(problem, expected, pick % N, dtype)
     for isa in isas:
         for count in (1, 2, 3):
-            with using(isa), rf.threads(count):
+            with using_isa(isa), rf.threads(count):
                 assert_same_bits(run_engine(padded, dtype), expected)
 
 
@@ -97,12 +86,12 @@ def test_time_in_one_call_in_two_and_step_by_step(
     problem = make_problem(cell, N=N, T=T, C=C, H=H, L=L, ragged=False)
     layer, x, first = build_layer(problem, dtype), problem.x.astype(dtype), states_of(problem, dtype)
     cut = pick % (T + 1)
-    with using(isas[0]):
+    with using_isa(isas[0]):
         y, last = layer(x, first)
         _, _, tape = layer.forward(x, first)
         dx, dfirst = layer.backward(tape, problem.dy.astype(dtype), bundle([d.astype(dtype) for d in problem.dstate]))
     for isa, count in [(isa, count) for isa in isas for count in (1, 3)]:
-        with using(isa), rf.threads(count):
+        with using_isa(isa), rf.threads(count):
             left, middle, lower = layer.forward(x[:, :cut], first)
             right, final, upper = layer.forward(x[:, cut:], middle)
             dright, dmiddle = layer.backward(

@@ -20,6 +20,7 @@ from tests.comparison import (
     run_engine,
     unbundle,
 )
+from tests.support.state import one_way_panels, using_isa
 
 SHAPES: dict[str, dict[str, Any]] = {
     "small": {"N": 5, "T": 6, "H": 9, "L": 2},
@@ -48,11 +49,8 @@ def test_threads(cell: str, isa: str, dtype: str, shape: str) -> None:
 def test_order_of_the_panels(cell: str, isa: str, dtype: str, shape: str) -> None:
     problem = make_problem(cell, **SHAPES[shape])
     by_turns = run_engine(problem, dtype)
-    testing.set_one_way_panels(True)
-    try:
+    with one_way_panels():
         one_way = run_engine(problem, dtype)
-    finally:
-        testing.set_one_way_panels(False)
     assert_same_bits(one_way, by_turns)
 
 
@@ -60,12 +58,10 @@ def test_order_of_the_panels(cell: str, isa: str, dtype: str, shape: str) -> Non
 @every_shape
 def test_vector_width(cell: str, dtype: str, shape: str) -> None:
     problem = make_problem(cell, **SHAPES[shape])
-    before = testing.get_isa()
     results = []
     for name in EXACT:
-        testing.set_isa(name)
-        results.append(run_engine(problem, dtype))
-    testing.set_isa(before)
+        with using_isa(name):
+            results.append(run_engine(problem, dtype))
     for result in results[1:]:
         assert_same_bits(result, results[0])
 
@@ -252,15 +248,12 @@ def test_repeated_calls(cell: str, dtype: str, threads: int) -> None:
 def test_dropout_does_not_depend_on_threads_or_instruction_set(cell: str, dtype: str, shape: str) -> None:
     problem = make_problem(cell, **{**SHAPES[shape], "L": 2})
     results = []
-    before = testing.get_isa()
     for name, count in [(n, c) for n in testing.isas() for c in (1, 3)]:
-        testing.set_isa(name)
         layer = build_layer(problem, dtype, dropout=0.4, seed=3)
-        with rf.threads(count):
+        with using_isa(name), rf.threads(count):
             y, _, tape = layer.forward(problem.x.astype(dtype), lengths=problem.lengths)
             dx, _ = layer.backward(tape, problem.dy.astype(dtype))
         results.append((name, y, dx, [p.grad for p in layer.parameters().values()]))
-    testing.set_isa(before)
     exact = [r for r in results if r[0] != "baseline"] or results
     for _, y, dx, grads in exact[1:]:
         np.testing.assert_array_equal(y, exact[0][1])

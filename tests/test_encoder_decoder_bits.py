@@ -11,6 +11,7 @@ import rnnfast as rf
 from rnnfast._core import testing
 from rnnfast.data import PairBatch
 from tests.comparison import CELLS
+from tests.support.state import using_isa
 
 RNG = np.random.default_rng(0)
 IDS = [RNG.integers(0, 9, n) for n in RNG.integers(0, 25, 30)]
@@ -102,14 +103,10 @@ def test_a_trained_model_has_the_same_bits_everywhere(dtype: str, attention: str
         found = [*model.predict(IDS), *model.predict(IDS, beams=4, length_penalty=0.5), *model.predict_proba(IDS)]
         return [v.tobytes() for v in (*model.state_dict().values(), *found)] + [repr(model.evaluate(IDS, Y)).encode()]
 
-    first, before = None, testing.get_isa()
-    try:
-        for isa in testing.isas():
-            testing.set_isa(isa)
-            for threads in (1, 2, 3) if isa != "baseline" else ():
-                with rf.threads(threads):
-                    found = outcome()
-                    assert found == (first or found), (isa, threads)
-                    first = found
-    finally:
-        testing.set_isa(before)
+    first = None
+    for isa in testing.isas():
+        for threads in (1, 2, 3) if isa != "baseline" else ():
+            with using_isa(isa), rf.threads(threads):
+                found = outcome()
+            assert found == (first or found), (isa, threads)
+            first = found

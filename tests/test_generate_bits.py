@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import rnnfast as rf
 from rnnfast import _ops
 from rnnfast._core import testing
 from tests.comparison import CELLS
+from tests.support.state import using_isa
 
 PROMPTS = [[1], [4, 2, 9, 9, 3], [7, 7], [0, 5, 1], [11], [3, 3, 3], [8, 10]]
 WAYS: list[dict[str, Any]] = [
@@ -41,22 +43,15 @@ def plain(result: Any) -> Any:
 
 def test_threads_and_vectors_change_nothing(dtype: str) -> None:
     """Work enough for every thread to get a share."""
-    before = testing.get_isa()
-    try:
-        for cell in ("lstm", "gru", "rnn-tanh"):
-            model = writer(cell, dtype, embedding=5)
-            for options in WAYS:
-                found = set()
-                for isa in testing.isas():
-                    if isa == WITHOUT_FMA:
-                        continue
-                    testing.set_isa(isa)
-                    for threads in (1, 2, 3):
-                        with rf.threads(threads):
-                            found.add(str(plain(model.generate(PROMPTS, 40, return_log_probs=True, **options))))
-                assert len(found) == 1, (cell, options)
-    finally:
-        testing.set_isa(before)
+    isas = [isa for isa in testing.isas() if isa != WITHOUT_FMA]
+    for cell in ("lstm", "gru", "rnn-tanh"):
+        model = writer(cell, dtype, embedding=5)
+        for options in WAYS:
+            found = set()
+            for isa, threads in product(isas, (1, 2, 3)):
+                with using_isa(isa), rf.threads(threads):
+                    found.add(str(plain(model.generate(PROMPTS, 40, return_log_probs=True, **options))))
+            assert len(found) == 1, (cell, options)
 
 
 @pytest.mark.parametrize("options", [WAYS[0], WAYS[3], WAYS[4]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.comparison import (
     run_reference,
     unbundle,
 )
+from tests.support.state import using_isa
 from tests.test_bits import GROUPS, assert_alone, outputs
 from tests.test_randomness import masked_reference, masks_of, trained
 
@@ -149,15 +151,12 @@ def test_directions_resets_and_windows(cell: str, dtype: str, sizes: dict[str, A
 def test_same_bits(isas: list[str], cell: str, sizes: dict[str, Any]) -> None:
     """Of a sequence alone, of one to three threads, of every vector width; also where rows take several windows."""
     problem = make_problem(cell, **sizes)
-    before, results = testing.get_isa(), []
-    for isa in isas:
-        testing.set_isa(isa)
-        for count in (1, 2, 3):
-            with rf.threads(count):
-                results.append(run_engine(problem, "float32"))
-    testing.set_isa(isas[0])
-    assert_alone(problem, results[0], 1, "float32")
-    testing.set_isa(before)
+    results = []
+    for isa, count in product(isas, (1, 2, 3)):
+        with using_isa(isa), rf.threads(count):
+            results.append(run_engine(problem, "float32"))
+    with using_isa(isas[0]):
+        assert_alone(problem, results[0], 1, "float32")
     for result in results[1:]:
         assert_same_bits(result, results[0])
 

@@ -13,6 +13,7 @@ import pytest
 import rnnfast as rf
 from rnnfast._core import testing
 from rnnfast.data import AlignedData, Sequences, as_id_sequences
+from tests.support.state import using_isa
 
 LENGTHS = np.array([4, 7, 0, 1, 7])
 TASKS = ["classification", "regression", "multilabel"]
@@ -231,15 +232,11 @@ def test_a_trained_model_has_the_same_bits_everywhere(dtype: str, rng: np.random
         model.fit(x, y, epochs=2, batch_size=20, sample_weight=w, clip_norm=0.1, progress=False, seed=0)
         return (*(v.tobytes() for v in model.state_dict().values()), repr(model.evaluate(x, y)).encode())
 
-    outcomes, before = set(), testing.get_isa()
-    try:
-        for isa in testing.isas():
-            testing.set_isa(isa)
-            for threads in (1, 2, 3) if isa != "baseline" else ():
-                with rf.threads(threads):
-                    outcomes.add(outcome())
-    finally:
-        testing.set_isa(before)
+    outcomes = set()
+    for isa in testing.isas():
+        for threads in (1, 2, 3) if isa != "baseline" else ():
+            with using_isa(isa), rf.threads(threads):
+                outcomes.add(outcome())
     assert len(outcomes) <= 1
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast._core import testing
+from tests.support.state import using_isa
 
 RNG = np.random.default_rng(0)
 WALKS = [RNG.normal(size=(n, 5)) for n in RNG.integers(0, 60, 120)]
@@ -39,14 +40,7 @@ def outcome(make: Callable[[str], tuple[Any, Any]], dtype: str) -> tuple[dict[st
 def test_threads_and_vectors_change_nothing(make: Callable[[str], tuple[Any, Any]], dtype: str) -> None:
     """Shuffling, dropout, clipping, optimiser, metrics and drawing included."""
     expected = outcome(make, dtype)
-    before = testing.get_isa()
-    try:
-        for isa in testing.isas():
-            if isa == "baseline":
-                continue
-            testing.set_isa(isa)
-            for threads in (1, 2, 3):
-                with rf.threads(threads):
-                    assert outcome(make, dtype) == expected, (isa, threads)
-    finally:
-        testing.set_isa(before)
+    for isa in testing.isas():
+        for threads in (1, 2, 3) if isa != "baseline" else ():
+            with using_isa(isa), rf.threads(threads):
+                assert outcome(make, dtype) == expected, (isa, threads)

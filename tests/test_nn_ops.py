@@ -15,6 +15,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import _ops, reference
 from rnnfast._core import testing
+from tests.support.state import using_isa
 
 SIZES = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 255, 256, 257, 1000]
 BLOCK = 256
@@ -298,11 +299,10 @@ def assert_same_bits(actual: dict[str, Array], expected: dict[str, Array]) -> No
 
 @pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
 def test_instruction_sets_give_the_same_bits(dtype: str) -> None:
-    before, results = testing.get_isa(), []
+    results = []
     for name in EXACT:
-        testing.set_isa(name)
-        results.append(everything(dtype))
-    testing.set_isa(before)
+        with using_isa(name):
+            results.append(everything(dtype))
     for result in results[1:]:
         assert_same_bits(result, results[0])
 

@@ -11,6 +11,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import _ops
 from rnnfast._core import testing
+from tests.support.state import using_isa
 
 SIZES = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 255, 256, 257, 1000]
 STEPS = 4
@@ -177,11 +178,10 @@ def all_results(dtype: str) -> list[Array]:
 
 @pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
 def test_instruction_sets_give_the_same_bits(dtype: str) -> None:
-    before, results = testing.get_isa(), []
+    results = []
     for name in EXACT:
-        testing.set_isa(name)
-        results.append(all_results(dtype))
-    testing.set_isa(before)
+        with using_isa(name):
+            results.append(all_results(dtype))
     for a, b in zip(*results[:2], strict=True):
         np.testing.assert_array_equal(a, b)
 

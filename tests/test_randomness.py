@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from statistics import NormalDist
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.comparison import (
     collect,
     make_problem,
 )
+from tests.support.state import using_isa
 from tests.test_reference import STEP, bumped, loss
 
 EXACT = [isa for isa in testing.isas() if isa != "baseline"]
@@ -198,13 +200,9 @@ def test_masks_are_fair_and_differ() -> None:
 def test_threads_and_vector_width_change_no_bit(options: dict[str, Any], size: dict[str, int]) -> None:
     problem = make_problem("rnn-tanh", T=30, C=5, **size)
     results = []
-    before = testing.get_isa()
-    for isa in EXACT[:1] or ["baseline"], EXACT[-1:] or ["baseline"]:
-        testing.set_isa(isa[0])
-        for threads in (1, 2, 3):
-            with rf.threads(threads):
-                results.append(trained(build_layer(problem, "float32", seed=1, **options), problem, "float32"))
-    testing.set_isa(before)
+    for isa, threads in product(EXACT or ["baseline"], (1, 2, 3)):
+        with using_isa(isa), rf.threads(threads):
+            results.append(trained(build_layer(problem, "float32", seed=1, **options), problem, "float32"))
     for result in results[1:]:
         assert_same_bits(result, results[0])
 

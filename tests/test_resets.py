@@ -21,6 +21,7 @@ from tests.comparison import (
     tolerance,
     unbundle,
 )
+from tests.support.state import using_isa
 from tests.test_reference import STEP, bumped, loss
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -115,11 +116,10 @@ def test_threads(cell: str, dtype: str, shape: str) -> None:
 
 @pytest.mark.skipif(not {"avx2", "avx512"} <= set(testing.isas()), reason="one vector width only")
 def test_vector_width(cell: str, dtype: str) -> None:
-    problem, before, results = problem_of(cell, "ragged"), testing.get_isa(), []
+    problem, results = problem_of(cell, "ragged"), []
     for name in ("avx2", "avx512"):
-        testing.set_isa(name)
-        results.append(run_engine(problem, dtype))
-    testing.set_isa(before)
+        with using_isa(name):
+            results.append(run_engine(problem, dtype))
     assert_same_bits(*results)
 
 

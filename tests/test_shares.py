@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast._core import testing
 from tests.comparison import KINDS, assert_threads_agree, make_problem, run_engine
+from tests.support.state import forced_split
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 6, "T": 7, "H": 70, "C": 5, "L": 2},
@@ -29,9 +29,8 @@ RANDOM: dict[str, tuple[type[Any], dict[str, Any]]] = {
 @pytest.fixture(params=[False, True], ids=["by sequences", "by units"])
 def split(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every layer shared this way, whatever it costs."""
-    testing.force_split(request.param)
-    yield
-    testing.force_split(None)
+    with forced_split(request.param):
+        yield
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -29,12 +29,12 @@ def layers_at_once(cell: str, threads: int, *, N: int, T: int, H: int, L: int, C
 @pytest.mark.parametrize("shape", SHAPES)
 def test_same_bits_as_in_turn(cell: str, isa: str, dtype: str, shape: str) -> None:
     problem = make_problem(cell, ragged=SHAPES[shape]["N"] > 1, **SHAPES[shape])
-    rf.set_num_threads(1)
-    expected = run_engine(problem, dtype)
+    with rf.threads(1):
+        expected = run_engine(problem, dtype)
     for threads in (2, 3, 4):
-        rf.set_num_threads(threads)
-        for _ in range(3):
-            assert_same_bits(run_engine(problem, dtype), expected)
+        with rf.threads(threads):
+            for _ in range(3):
+                assert_same_bits(run_engine(problem, dtype), expected)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -43,14 +43,14 @@ def test_inference(cell: str, dtype: str, shape: str, rng: np.random.Generator) 
     N, T, C, H, L = (SHAPES[shape].get(k, 4) for k in "NTCHL")
     layer = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[cell.split("-")[0]](C, H, num_layers=L, dtype=dtype, seed=1)
     x = rng.normal(size=(N, T, C)).astype(dtype)
-    rf.set_num_threads(1)
-    y, last, _ = layer.forward(x)
+    with rf.threads(1):
+        y, last, _ = layer.forward(x)
     for threads in (2, 3, 4):
-        rf.set_num_threads(threads)
-        for _ in range(3):
-            found, state = layer(x)
-            np.testing.assert_array_equal(found, y)
-            np.testing.assert_array_equal(state, last)
+        with rf.threads(threads):
+            for _ in range(3):
+                found, state = layer(x)
+                np.testing.assert_array_equal(found, y)
+                np.testing.assert_array_equal(state, last)
 
 
 def test_is_chosen_where_it_pays() -> None:

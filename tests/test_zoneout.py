@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from rnnfast._core import testing
 from tests.comparison import KINDS, Problem, Result, assert_matches, assert_same_bits, build_layer, bundle, collect
 from tests.comparison import make_problem as make
+from tests.support.state import using_isa
 from tests.test_randomness import EXACT, trained
 from tests.test_reference import STEP, bumped, loss
 
@@ -141,14 +142,10 @@ def test_resets_and_recurrent_dropout_beside_it(cell: str) -> None:
 def test_threads_and_vector_width_change_no_bit(size: dict[str, int]) -> None:
     problem = make("lstm", T=30, C=5, **size)
     results = []
-    before = testing.get_isa()
-    for isa in EXACT[:1] or ["baseline"], EXACT[-1:] or ["baseline"]:
-        testing.set_isa(isa[0])
-        for threads in (1, 2, 3):
-            with rf.threads(threads):
-                layer = build_layer(problem, "float32", seed=1, zoneout=(0.3, 0.2))
-                results.append(trained(layer, problem, "float32"))
-    testing.set_isa(before)
+    for isa, threads in product(EXACT or ["baseline"], (1, 2, 3)):
+        with using_isa(isa), rf.threads(threads):
+            layer = build_layer(problem, "float32", seed=1, zoneout=(0.3, 0.2))
+            results.append(trained(layer, problem, "float32"))
     for result in results[1:]:
         assert_same_bits(result, results[0])
 

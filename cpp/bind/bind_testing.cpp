@@ -105,7 +105,12 @@ void bind_testing(py::module_& parent) {
   m.def("isas", &available_isas);
   m.def("get_isa", [] { return std::string(isa_name()); });
   m.def("set_isa", &set_isa);
+  m.def("one_way_panels", &one_way_panels);
   m.def("set_one_way_panels", &set_one_way_panels);
+  m.def("forced_split", []() -> std::optional<bool> {
+    const std::optional<Split> split = forced_split();
+    return split ? std::optional<bool>(*split == Split::kHidden) : std::nullopt;
+  });
   m.def("force_split", [](const std::optional<bool>& units) {
     force_split(units ? std::optional<Split>(*units ? Split::kHidden : Split::kBatch) : std::nullopt);
   });

@@ -149,7 +149,7 @@ constexpr double kVectorBytes = 64;
 constexpr double kRowsToFetch = 12;  // two tiles or more use a panel while the next one comes
 
 constexpr int kNotForced = -1;
-std::atomic<int> forced_split{kNotForced};
+std::atomic<int> split_of_all{kNotForced};
 
 // Operations of multiply-adds a ns; of doubles half as many.
 double flops_per_ns(const Core& core, double bytes) { return core.flops * sizeof(float) / bytes; }
@@ -194,8 +194,8 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
-  if (const int split = forced_split.load(std::memory_order_relaxed); threads > 1 && split != kNotForced)
-    schedule = {static_cast<Split>(split), threads, 1, serial};
+  if (const std::optional<Split> split = forced_split(); split && threads > 1)
+    schedule = {*split, threads, 1, serial};
   const bool shares_units = schedule.split == Split::kHidden;
   const double own_rows = shares_units ? rows : rows / schedule.threads, own_units = shares_units ? units : h;
   const double weights = size * cell.gates * h * own_units;
@@ -211,7 +211,11 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   return schedule;
 }
 
-void force_split(std::optional<Split> split) { forced_split = split ? static_cast<int>(*split) : kNotForced; }
+void force_split(std::optional<Split> split) { split_of_all = split ? static_cast<int>(*split) : kNotForced; }
+std::optional<Split> forced_split() {
+  const int split = split_of_all.load(std::memory_order_relaxed);
+  return split == kNotForced ? std::nullopt : std::optional<Split>(static_cast<Split>(split));
+}
 
 namespace {
 std::atomic<bool> one_way{false};

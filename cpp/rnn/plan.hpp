@@ -122,6 +122,7 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
 
 // For tests: how layers of several threads are shared, whatever it costs; none: as the costs say.
 void force_split(std::optional<Split> split);
+std::optional<Split> forced_split();
 
 // For measurements: whether panels of weights are walked in one order in every step, not up and down by turns.
 bool one_way_panels();
