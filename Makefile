@@ -1,6 +1,6 @@
 # `make demo` and `make test` are all a fresh machine needs: they make .venv, build the package, then run.
-# Variables: PYTHON (interpreter for the environment), ARGS (passed on), TORCH=1 (also compare
-# with PyTorch), WERROR=1 (compiler warnings are errors).
+# Variables: PYTHON (interpreter for the environment), ARGS (passed on), TORCH=1 (also compare with PyTorch),
+# NUMPY (its version, 1.26.* or another), WERROR=1 (compiler warnings are errors).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,6 +8,7 @@ VENV ?= .venv
 BUILD ?= $(if $(SANITIZE),$(VENV)/build,build/$(patsubst .%,%,$(notdir $(VENV))))
 ARGS ?=
 TORCH ?=
+NUMPY ?=
 TORCH_VERSION := 2.13.0
 
 bin := $(VENV)/bin
@@ -74,7 +75,7 @@ $(VENV)/.made:
 
 $(VENV)/.installed: $(VENV)/.made $(sources)
 	@echo "building rnnfast into $(VENV)"
-	@$(pip) install --quiet --no-build-isolation --check-build-dependencies $(settings) ".[plot,test]"
+	@$(pip) install --quiet --no-build-isolation --check-build-dependencies $(settings) ".[test]" $(if $(NUMPY),"numpy==$(NUMPY)")
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.installed

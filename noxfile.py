@@ -1,49 +1,54 @@
+"""The checks of the Makefile, for every supported version of Python; make keeps the environments."""
+
+import shlex
+import shutil
+
 import nox
 
 nox.needs_version = ">=2024.4"
-nox.options.sessions = ["lint", "types", "tests"]
-nox.options.reuse_existing_virtualenvs = True
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "tests", "oldest"]
 
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
-TOOLS = {
-    line.split("==")[0]: line
-    for line in nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["dev"]
-    if "==" in line
-}
 
 
-@nox.session(python=PYTHONS)
-def tests(session: nox.Session) -> None:
-    """Run the tests against the installed package; arguments go to pytest."""
-    session.install(".[plot,test]")
-    session.run("pytest", *session.posargs)
+def make(session: nox.Session, target: str, **variables: str) -> None:
+    session.run("make", target, *(f"{name}={value}" for name, value in variables.items()), external=True)
 
 
-@nox.session(python="3.10")
+def test(session: nox.Session, version: str, venv: str, **variables: str) -> None:
+    """Arguments after ``--`` are passed on."""
+    if not shutil.which(f"python{version}"):
+        session.skip(f"python{version} is not installed")
+    make(session, "test", PYTHON=f"python{version}", VENV=venv, ARGS=shlex.join(session.posargs), **variables)
+
+
+@nox.session
+@nox.parametrize("version", PYTHONS)
+def tests(session: nox.Session, version: str) -> None:
+    """Run the tests in an environment for each version of Python."""
+    test(session, version, f".venv-{version}")
+
+
+@nox.session
 def oldest(session: nox.Session) -> None:
-    """Run the tests with the oldest supported NumPy."""
-    session.install(".[test]", "numpy==1.26.*")
-    session.run("pytest", *session.posargs)
+    """Run the tests with the oldest supported Python and NumPy."""
+    test(session, PYTHONS[0], ".venv-oldest", NUMPY="1.26.*")
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style of Python and C++."""
-    session.install(TOOLS["ruff"], TOOLS["clang-format"])
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    sources = session.run("git", "ls-files", "*.cpp", "*.hpp", external=True, silent=True)
-    session.run("clang-format", "--dry-run", "--Werror", *str(sources).split())
+    make(session, "lint")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy in strict mode."""
-    session.install(".", TOOLS["mypy"])
-    session.run("mypy")
+    make(session, "types")
 
 
 @nox.session
 def asan(session: nox.Session) -> None:
     """Run the tests in a debug build with AddressSanitizer and UBSan."""
-    session.run("make", "asan", external=True)
+    make(session, "asan")
