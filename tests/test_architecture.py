@@ -288,6 +288,7 @@ def foreign_symbols(path: Path, isa: str) -> list[str]:
     return [name for kind, name in symbols if kind not in "trdbn" and not own.match(name)]
 
 
+@pytest.mark.slow
 def test_unoptimised_objects_share_no_symbols(tmp_path: Path) -> None:
     """A debug build inlines nothing: whatever the vector code takes from elsewhere shows up as a shared symbol."""
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")

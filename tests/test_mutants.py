@@ -39,9 +39,8 @@ def test_the_reference_itself_passes(cell: str, dtype: str) -> None:
         assert_matches(problem, run_reference(problem, dtype), dtype)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("fault", MUTANTS)
-def test_a_planted_fault_is_caught(fault: str, dtype: str) -> None:
+def test_a_planted_fault_is_caught(fault: str) -> None:
     planted = 0
     for cell in CELLS:
         for name, problem in problems(cell).items():
@@ -50,7 +49,8 @@ def test_a_planted_fault_is_caught(fault: str, dtype: str) -> None:
                 continue
             planted += 1
             assert_well_formed(answer, problem, finite="padding" not in fault or "over" in fault)
-            assert is_refused(problem, astype(answer, dtype), dtype), f"{fault} passed for {cell}, {name}"
+            for dtype in ("float32", "float64"):
+                assert is_refused(problem, astype(answer, dtype), dtype), f"{fault} passed for {cell}, {name}"
     assert planted, "a fault that fits no problem proves nothing"
 
 

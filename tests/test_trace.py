@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,13 @@ def arguments(problem: Problem, dtype: str) -> tuple[Any, Any, dict[str, Any]]:
     return problem.x.astype(dtype), state, {"lengths": problem.lengths, "resets": problem.resets}
 
 
-def reference_gates(tape: Any, problem: Problem) -> dict[str, list[np.ndarray]]:
+@cache
+def reference_gates(problem: Problem) -> dict[str, list[np.ndarray]]:
     """The gates by name, an array a layer, of what the reference saved at each step."""
     directions, found = 1 + problem.bidirectional, {}
     kind, choice = KINDS[problem.cell]
+    x, state, options = arguments(problem, "float64")
+    _, _, tape = reference.forward(kind, problem.params, x, state, **options, **choice)
     for name, (place, act) in GATES[kind].items():
         if name == "f" and choice.get("coupled"):
             continue
@@ -53,11 +57,9 @@ def reference_gates(tape: Any, problem: Problem) -> dict[str, list[np.ndarray]]:
 @every_shape
 def test_gates_are_the_reference_s(kind: str, isa: str, dtype: str, shape: str) -> None:
     problem = make_problem(kind, **SHAPES[shape])
-    name, choice = KINDS[kind]
     x, state, options = arguments(problem, dtype)
     trace = build_layer(problem, dtype).trace(x, state, **options)
-    _, _, tape = reference.forward(name, problem.params, problem.x, bundle(problem.state), **options, **choice)
-    expected = reference_gates(tape, problem)
+    expected = reference_gates(problem)
     assert list(trace.gates) == list(expected)
     for gate, layers in expected.items():
         for actual, wanted in zip(trace.gates[gate], layers, strict=True):
@@ -111,6 +113,7 @@ def test_dropout_has_no_part(cell: str) -> None:
     np.testing.assert_array_equal(dropping.h[-1], build_layer(problem, "float32")(x, state, **options)[0])
 
 
+@cache
 def expected_norms(problem: Problem) -> np.ndarray:
     """dL/dh(t) is dy(t) of the layer, and the gradient of the state from which the sequence goes on.
 
