@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.copies import CopiedWhole
+from rnnfast.outline import Outline
 
 Array = npt.NDArray[Any]
 Call = Callable[[], object]
@@ -73,15 +74,12 @@ class Parameter(CopiedWhole):
     __slots__ = ("__weakref__", "_bounds", "_data", "_grad", "_value", "version")
 
     def __init__(self, value: npt.ArrayLike) -> None:
-        self._hold(np.array(value, order="C"))
-        self._grad: Array = np.zeros_like(self._data)
-        self._bounds: tuple[Array, Array] | None = None
-
-    def _hold(self, data: Array) -> None:
-        self._data = data
-        self._value = data.view()
+        self._data: Array = value if isinstance(value, Outline) else np.array(value, order="C")
+        self._value: Array = self._data.view()
         self._value.flags.writeable = False
+        self._grad: Array = self._data if isinstance(value, Outline) else np.zeros_like(self._data)
         self.version = 0
+        self._bounds: tuple[Array, Array] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (type(self), self._data, self._grad, self._bounds)
