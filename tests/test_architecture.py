@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not CPP.is_dir(), reason="needs the checkout, no
 LEVELS = [
     {"_core"},
     {"_ops"},
-    {"copies"},
+    {"atomic", "copies", "outline"},
     {"config", "init", "params", "text"},
     {"layers", "losses", "optim", "sampling", "data"},
     {"callbacks", "checkpoint", "train"},

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from rnnfast.outline import count_layer, outlined
+
+_DRAWN_AT_ONCE = 1 << 16  # numbers in float64: what a large array of float32 costs beside itself
 
 
 def uniform(
@@ -38,7 +42,45 @@ def uniform(
     >>> w.shape, bool(abs(w).max() <= 0.5)
     ((2, 3), True)
     """
-    return rng.uniform(-bound, bound, size=shape).astype(dtype)
+    return _drawn(shape, dtype, lambda count: rng.uniform(-bound, bound, size=count))
+
+
+def normal(shape: tuple[int, ...], *, rng: np.random.Generator, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Draw from N(0, 1), likewise.
+
+    Examples
+    --------
+    >>> normal((2, 3), rng=np.random.default_rng(0), dtype="float32").shape
+    (2, 3)
+    """
+    return _drawn(shape, dtype, rng.standard_normal)
+
+
+def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return zeros.
+
+    Examples
+    --------
+    >>> zeros((2,), "float32")
+    array([0., 0.], dtype=float32)
+    """
+    outline = outlined(shape, dtype)
+    return np.zeros(shape, dtype) if outline is None else outline
+
+
+def _drawn(
+    shape: tuple[int, ...], dtype: npt.DTypeLike, draw: Callable[[int], npt.NDArray[np.float64]]
+) -> npt.NDArray[Any]:
+    """Return an array filled with ``draw(count)``, as many numbers at a time as are needed."""
+    outline = outlined(shape, dtype)
+    if outline is not None:
+        return outline
+    values = np.empty(shape, dtype)
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, _DRAWN_AT_ONCE):
+        part = flat[start : start + _DRAWN_AT_ONCE]
+        part[...] = draw(part.size)
+    return values
 
 
 def stack_shapes(
@@ -65,6 +107,7 @@ def stack_shapes(
     rows, outputs = gates * hidden_size, projection or hidden_size
     shapes: dict[str, tuple[int, ...]] = {}
     for index in range(num_layers * directions):
+        count_layer()
         suffix = stack_suffix(index, directions)
         shapes[f"weight_ih{suffix}"] = (rows, input_size if index < directions else directions * outputs)
         shapes[f"weight_hh{suffix}"] = (rows, outputs)
@@ -100,8 +143,10 @@ def first_values(
     constants = {"gamma": 1, "beta": 0, "bias": 0} if normed else {}
     values = {}
     for name, shape in shapes.items():
-        drawn, constant = uniform(shape, bound, rng=rng, dtype=dtype), constants.get(name.split("_")[0])
-        values[name] = drawn if constant is None else np.full_like(drawn, constant)
+        values[name] = uniform(shape, bound, rng=rng, dtype=dtype)
+        constant = constants.get(name.split("_")[0])
+        if constant is not None:
+            values[name][...] = constant
     return values
 
 

@@ -16,6 +16,7 @@ from rnnfast.layers.custom_scan import Kept, Scan, steps_of
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.tape import Tape
 from rnnfast.layers.trace import Trace
+from rnnfast.outline import count_layer, outlined
 from rnnfast.params import Module, Parameter
 
 Array = npt.NDArray[Any]
@@ -82,16 +83,26 @@ class CustomLayer(Module):
         rng = np.random.default_rng(seed)
         self._scan_parameters: list[dict[str, Parameter]] = []
         for index in range(self.num_layers * self.directions):
+            count_layer()
             width = self.input_size if index < self.directions else self.directions * self.hidden_size
             shapes = cell.shapes(width, self.hidden_size)
-            values = {name: cell.first_value(s, self.hidden_size, rng, name=name) for name, s in shapes.items()}
-            self._scan_parameters.append({name: Parameter(v.astype(self.dtype)) for name, v in values.items()})
+            values = {name: self._first_value(shape, rng, name) for name, shape in shapes.items()}
+            self._scan_parameters.append({name: Parameter(value) for name, value in values.items()})
         self._parameters = {
             name + stack_suffix(index, self.directions): p
             for index, own in enumerate(self._scan_parameters)
             for name, p in own.items()
         }
         self._masks = np.random.default_rng(rng.integers(2**63))
+
+    def _first_value(self, shape: tuple[int, ...], rng: np.random.Generator, name: str) -> Array:
+        outline = outlined(shape, self.dtype)
+        if outline is not None:
+            return outline
+        value = np.asarray(self.cell.first_value(shape, self.hidden_size, rng, name=name))
+        if value.shape != tuple(shape):
+            raise ValueError(f"first_value: shape {tuple(shape)} is required for {name}, got {value.shape}")
+        return value.astype(self.dtype)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters, by the cell's names with ``_l0``, ``_l0_reverse``, ``_l1``, ... behind them."""

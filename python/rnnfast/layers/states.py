@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops
+from rnnfast import _ops, init
 from rnnfast.params import Parameter
 
 Array = npt.NDArray[Any]
@@ -42,7 +42,7 @@ def split_state(name: str, state: StateLike, shapes: Sequence[tuple[int, int, in
 
 def first_states(shapes: Sequence[tuple[int, int, int]], dtype: np.dtype[Any]) -> dict[str, Parameter]:
     """Return parameters h0 and, where there are two ``shapes`` (L*D, 1, H), c0; zeros."""
-    return {name: Parameter(np.zeros(shape, dtype)) for name, shape in zip(STARTS, shapes, strict=False)}
+    return {name: Parameter(init.zeros(shape, dtype)) for name, shape in zip(STARTS, shapes, strict=False)}
 
 
 def started(given: Parts, learned: Mapping[str, Parameter], sequences: int) -> tuple[Parts, tuple[str, ...]]:

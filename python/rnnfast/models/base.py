@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import math
-import os
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checkpoint
+from rnnfast.atomic import StrPath
 from rnnfast.losses import Task
+from rnnfast.models.metadata import Metadata
+from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
 from rnnfast.train import BatchLoss, History
 
 Array = npt.NDArray[Any]
 M = TypeVar("M", bound="Model")
+
+# Layers without parameters that a file may ask for: nothing else in it bears them out.
+BARE_LAYERS = 1000
 
 
 class Model(Module):
@@ -32,17 +39,33 @@ class Model(Module):
         The constructor's arguments.
     history : History
         Of the last ``fit``, also of one that an exception ended; not saved.
-    metadata : dict of str
-        Kept in the model's file; free for the user (a vocabulary, the names of classes).
+    metadata : dict of str to str
+        Kept in the model's file; free for the user (a vocabulary, the names of classes). TypeError for what is no text.
+    known : dict of str to class
+        Of the class: the models that a file may name.
+    later_options : dict
+        Of the class: options that files of earlier versions lack, and the values they stand for.
     """
+
+    known: ClassVar[dict[str, type[Model]]] = {}
+    later_options: ClassVar[dict[str, Any]] = {"output_dropout": 0.0}
 
     def __init__(self, config: dict[str, Any], parts: dict[str, Any], task: Task, dtype: np.dtype[Any]) -> None:
         self.config = config
-        self.metadata: dict[str, str] = {}
+        self._metadata = Metadata()
         self.history = History()
         self.task = task
         self.dtype = dtype
         self._parts = parts
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the user wants kept in the model's file."""
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, items: Mapping[str, str]) -> None:
+        self._metadata = Metadata(items)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return all parameters under their names, ``part.name``."""
@@ -107,31 +130,62 @@ class Model(Module):
         last = f"{total:,} parameters, {total * self.dtype.itemsize:,} bytes"
         return "\n".join([first, *lines, last])
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters, configuration and metadata to a safetensors file, completely or not at all."""
-        config = {"class": type(self).__name__, "config": self.config, "metadata": self.metadata}
-        checkpoint.write(path, self.state_dict(), config)
+    def save(self, path: StrPath) -> None:
+        """Write parameters, configuration and metadata to a safetensors file, completely or not at all.
+
+        An existing file keeps its permissions, and a link stays a link. The file of a subclass of a model names the
+        model, which is what ``rf.load`` returns: methods and attributes of the subclass are not part of a file.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written, or ``path`` is a folder, a device or a FIFO. An older file is whole then.
+        ValueError
+            ``rf.load`` would refuse the file: the configuration no longer describes the parameters, as those that a
+            subclass adds; or configuration and metadata have more than 16 MB of text.
+        """
+        cls = next((kept for kept in type(self).__mro__ if self.known.get(kept.__name__) is kept), None)
+        if cls is None:
+            known = ", ".join(self.known)
+            raise TypeError(f"model: {known} or a subclass of one is required, got {type(self).__name__}")
+        tensors = self.state_dict()
+        cls.require_described(self.config, tensors)
+        saved = {"class": cls.__name__, "config": self.config, "metadata": self.metadata}
+        checkpoint.write(path, tensors, saved)
 
     @classmethod
-    def restored(cls: type[M], config: dict[str, Any], metadata: dict[str, str], tensors: Mapping[str, Array]) -> M:
-        """Build a model from what ``save`` wrote; any contradiction raises.
-
-        The sizes are compared with the tensors first: a damaged size must not claim memory.
-        """
-        for name, size in cls._sizes_in(tensors, config).items():
-            if config[name] != size:
-                raise ValueError(f"{name} = {config[name]!r} where its tensors say {size}")
+    def restored(cls: type[M], config: dict[str, Any], metadata: dict[str, Any], tensors: Mapping[str, Array]) -> M:
+        """Build a model from what ``save`` wrote; any contradiction raises before memory is claimed."""
+        options = inspect.signature(cls).parameters
+        config = {name: value for name, value in cls.later_options.items() if name in options} | config
+        kept = Metadata({name: str(value) for name, value in metadata.items()})
+        cls.require_described(config, tensors)
         model = cls(**config)
-        if model.config != config:
-            raise ValueError(f"configuration {config} where {model.config} is meant")
-        for name, array in tensors.items():
-            if array.dtype != model.dtype:
-                raise ValueError(f"{name} of dtype {array.dtype} where dtype = {model.dtype}")
         model.load_state_dict(tensors)
-        model.metadata = {str(name): str(value) for name, value in metadata.items()}
+        model.metadata = kept
         return model
 
     @classmethod
-    @abstractmethod
-    def _sizes_in(cls, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
-        """Return the sizes of the configuration, as read from the tensors."""
+    def require_described(cls, config: dict[str, Any], tensors: Mapping[str, Array]) -> None:
+        """Raise ValueError unless the configuration is that of a model with parameters like ``tensors``.
+
+        The model is only outlined, so that a size that no tensor bears out claims no memory.
+        """
+        with outlines(layers=len(tensors) + BARE_LAYERS):
+            model = cls(**config)
+        if _text(model.config) != _text(config):
+            raise ValueError(f"config: {str(model.config)[:2000]} is required, got {str(config)[:2000]}")
+        expected = model.parameters()
+        if expected.keys() != tensors.keys():
+            missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+            raise ValueError(
+                f"parameters: those that config describes are required, got {unexpected[:5]} instead of {missing[:5]}"
+            )
+        for name, p in expected.items():
+            if (tensors[name].shape, tensors[name].dtype) != (p.shape, p.dtype):
+                wanted, got = f"{p.shape} of {p.dtype}", f"{tensors[name].shape} of {tensors[name].dtype}"
+                raise ValueError(f"{name}: shape {wanted} is required, as config describes it, got {got}")
+
+
+def _text(config: Mapping[str, Any]) -> str:
+    return json.dumps(config, sort_keys=True)

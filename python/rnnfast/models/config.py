@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -19,6 +18,8 @@ H = TypeVar("H", bound=Affine)
 
 SIZES = {"input_size", "output_size", "source_size", "target_size", "hidden_size", "num_layers"}
 OPTIONAL_SIZES = {"embedding", "context_size", "source_embedding", "target_embedding"}
+# What JSON holds, with NumPy's forms of it; bool before int, of which it is a kind.
+PLAIN: dict[type, tuple[type, ...]] = {bool: (np.bool_,), int: (np.integer,), float: (np.floating,), str: ()}
 
 
 def checked(config: Mapping[str, Any]) -> Config:
@@ -38,12 +39,33 @@ def checked(config: Mapping[str, Any]) -> Config:
     known["dropout"] = float(known["dropout"])
     known["dtype"] = as_dtype(known["dtype"]).name
     known["seed"] = None if known["seed"] is None else operator.index(known["seed"])
-    known["cell_options"] = dict(known["cell_options"] or {})
-    try:
-        json.dumps(known)
-    except TypeError as error:
-        raise TypeError(f"cell_options: what JSON can hold required, got another thing: {error}") from None
-    return known
+    known["cell_options"] = known["cell_options"] or {}
+    if not isinstance(known["cell_options"], Mapping):
+        raise TypeError(f"cell_options: a dict is required, got {type(known['cell_options']).__name__}")
+    return {name: plain(name, value) for name, value in known.items()}
+
+
+def plain(name: str, value: Any) -> Any:
+    """Return an option in the form that it has after a model's file, or TypeError where a file cannot hold it.
+
+    NumPy's scalars become Python's, and lists become tuples.
+
+    Examples
+    --------
+    >>> plain("zoneout", [np.float32(0.5), 0])
+    (0.5, 0)
+    """
+    if value is None:
+        return None
+    for kind, others in PLAIN.items():
+        if isinstance(value, (kind, *others)):
+            return kind(value)
+    if isinstance(value, list | tuple):
+        return tuple([plain(f"{name}[{i}]", each) for i, each in enumerate(value)])
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {str(key): plain(f"{name}[{key!r}]", each) for key, each in value.items()}
+    kinds = "None, bool, int, float, str, and lists or dicts by str of them"
+    raise TypeError(f"{name}: what a model's file can hold is required ({kinds}), got {type(value).__name__}")
 
 
 def as_dtype(dtype: npt.DTypeLike) -> DType:

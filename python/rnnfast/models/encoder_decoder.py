@@ -13,7 +13,6 @@ from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import checked
 from rnnfast.models.parts import as_size, as_weights
-from rnnfast.models.stem import CELLS, rnn_sizes
 from rnnfast.models.streaming import DecoderStreaming
 from rnnfast.models.transducer import Transducer
 from rnnfast.sampling import WritingOptions
@@ -231,19 +230,3 @@ class EncoderDecoder(DecoderStreaming):
 
     def _backward(self, tape: Any, doutputs: Array) -> None:
         self.net.backward(tape, doutputs)
-
-    @classmethod
-    def _sizes_in(cls, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
-        if config["cell"] not in CELLS:  # only the cell knows the shapes of its parameters
-            return {"hidden_size": tensors["head.weight"].shape[1]}
-        sizes = rnn_sizes(tensors, "encoder", 2 if config["bidirectional"] else 1)
-        sizes["source_size"] = tensors["encoder.weight_ih_l0"].shape[1]
-        sizes["target_size"] = tensors["head.weight"].shape[0]
-        if config["task"] == "classification":
-            sizes["target_size"] -= config["stop"] is None
-        if config["source_embedding"] is not None:
-            sizes["source_embedding"] = sizes["source_size"]
-            sizes["source_size"] = tensors["source_embedding.weight"].shape[0]
-        if config["target_embedding"] is not None:
-            sizes["target_embedding"] = tensors["target_embedding.weight"].shape[1]
-        return sizes

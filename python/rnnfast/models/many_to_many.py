@@ -13,7 +13,6 @@ from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
 from rnnfast.models.parts import StepHead, as_pieces, as_weights
-from rnnfast.models.stem import stem_sizes
 from rnnfast.models.stepwise import StepwiseModel
 from rnnfast.models.supervised import ReadingModel
 
@@ -152,10 +151,6 @@ class ManyToMany(StepwiseModel, ReadingModel):
 
     def _arranged(self, data: AlignedData, values: Array) -> Any:
         return data.inputs.split(values)
-
-    @classmethod
-    def _sizes_in(cls, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
-        return stem_sizes(tensors, config)
 
 
 def _resets(resets: Any, inputs: Sequences, steps: int) -> Sequences | None:

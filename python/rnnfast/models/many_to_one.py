@@ -13,7 +13,6 @@ from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
 from rnnfast.models.parts import Affine, as_pieces, as_weights
-from rnnfast.models.stem import stem_sizes
 from rnnfast.models.streaming import Streaming
 from rnnfast.models.supervised import ReadingModel
 
@@ -148,7 +147,3 @@ class ManyToOne(Streaming, ReadingModel):
         stem_tape, h = tape
         dh = self.head.backward(doutputs, h)
         self.stem.backward(stem_tape, None, self.stem.dstate_of_last_h(dh))
-
-    @classmethod
-    def _sizes_in(cls, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
-        return stem_sizes(tensors, config)

@@ -17,7 +17,6 @@ from rnnfast.models.next_element import NextElements
 from rnnfast.models.parts import StepHead
 from rnnfast.models.self_supervised import SelfSupervisedModel
 from rnnfast.models.state_map import StateMap, as_context
-from rnnfast.models.stem import stem_sizes
 from rnnfast.models.streaming import stream_of
 from rnnfast.sampling import WritingOptions
 
@@ -215,13 +214,6 @@ class OneToMany(SelfSupervisedModel):
     def _pull_initial(self, dstate: Any, batch: Batch) -> None:
         if self.context is not None and batch.context is not None:
             self.context.pull(dstate, batch.context)
-
-    @classmethod
-    def _sizes_in(cls, tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
-        sizes = stem_sizes(tensors, config)
-        if config["context_size"] is not None:
-            sizes["context_size"] = tensors["context.weight"].shape[1]
-        return sizes
 
 
 def _check_kind(config: Mapping[str, Any]) -> None:

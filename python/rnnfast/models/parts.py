@@ -125,7 +125,7 @@ class Embedding(Module):
     def __init__(self, vocabulary: int, size: int, dtype: DType, rng: np.random.Generator, named: str) -> None:
         self.size = size
         self.named = named
-        self.weight = Parameter(rng.standard_normal((vocabulary, size)).astype(dtype))
+        self.weight = Parameter(init.normal((vocabulary, size), rng=rng, dtype=dtype))
 
     @property
     def table(self) -> Array:

@@ -6,22 +6,24 @@ import os
 from typing import Any
 
 from rnnfast import checkpoint
+from rnnfast.atomic import StrPath
 from rnnfast.models.base import Model
 from rnnfast.models.encoder_decoder import EncoderDecoder
 from rnnfast.models.many_to_many import ManyToMany
 from rnnfast.models.many_to_one import ManyToOne
 from rnnfast.models.one_to_many import OneToMany
 
-MODELS: dict[str, type[Any]] = {model.__name__: model for model in (ManyToOne, ManyToMany, EncoderDecoder, OneToMany)}
+MODELS = Model.known
+MODELS.update({model.__name__: model for model in (ManyToOne, ManyToMany, EncoderDecoder, OneToMany)})
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: StrPath) -> Any:
     """Return the model that ``save`` wrote to ``path``.
 
     Raises
     ------
     OSError
-        The file cannot be read.
+        The file cannot be read, or is no regular file.
     ValueError
         It is no model file, or is damaged.
 
@@ -39,9 +41,10 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     tensors, saved = checkpoint.read(path)
     try:
-        cls: type[Model] = MODELS[saved["class"]]
+        cls = MODELS[saved["class"]]
         return cls.restored(saved["config"], saved["metadata"], tensors)
     except MemoryError:
         raise
     except Exception as error:
-        raise ValueError(f"{os.fspath(path)}: a file of a known model required, got {error!r}") from error
+        got = f"{error!r:.2000}"
+        raise ValueError(f"{os.fsdecode(path)}: a file of a known model required, got {got}") from error

@@ -134,24 +134,3 @@ def make_layer(cell: str, options: Mapping[str, Any], **sizes: Any) -> Any:
     if cell in CELLS:
         return CELLS[cell](**sizes, **options)
     return CustomLayer(CustomCell.known[cell](**options), **sizes)
-
-
-def stem_sizes(tensors: Mapping[str, Array], config: Mapping[str, Any]) -> dict[str, int]:
-    """Read a model's sizes from its tensors, to compare them with its configuration before building it."""
-    directions, head = 2 if config["bidirectional"] else 1, tensors["head.weight"]
-    if config["cell"] not in CELLS:  # only the cell knows the shapes of its parameters
-        return {"output_size": head.shape[0], "hidden_size": head.shape[1] // directions}
-    sizes = rnn_sizes(tensors, "rnn", directions)
-    sizes["output_size"] = head.shape[0]
-    sizes["input_size"] = tensors["rnn.weight_ih_l0"].shape[1]
-    if config["embedding"] is not None:
-        sizes["embedding"] = sizes["input_size"]
-        sizes["input_size"] = tensors["embedding.weight"].shape[0]
-    return sizes
-
-
-def rnn_sizes(tensors: Mapping[str, Array], part: str, directions: int) -> dict[str, int]:
-    """Read the sizes of the stack of layers whose tensors are called ``part.*``."""
-    layers = sum(name.startswith(f"{part}.weight_hh_l") for name in tensors)
-    units = tensors.get(f"{part}.weight_hr_l0", tensors[f"{part}.weight_hh_l0"]).shape[1]
-    return {"hidden_size": units, "num_layers": layers // directions}
