@@ -42,7 +42,7 @@ def write(path: StrPath, tensors: Tensors, config: dict[str, Any]) -> None:
     OSError
         The file cannot be written.
     ValueError
-        ``read`` would refuse the file: a tensor without elements, or more than 16 MB of text.
+        ``config`` has more than 16 MB of text, which ``read`` refuses.
     TypeError
         A tensor's dtype has no name in safetensors, or JSON cannot hold ``config``.
     """
@@ -62,8 +62,6 @@ def _plain(name: str, array: Array) -> Array:
     dtype = np.asarray(array).dtype.newbyteorder("<")
     if dtype not in _NAMES:
         raise TypeError(f"{name}: one of the dtypes {', '.join(d.name for d in _NAMES)} is required, got {dtype}")
-    if 0 in np.shape(array):
-        raise ValueError(f"{name}: at least one element is required, got shape {np.shape(array)}")
     return np.require(array, dtype, "C")
 
 

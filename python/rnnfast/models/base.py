@@ -182,6 +182,8 @@ class Model(Module):
                 f"parameters: those that config describes are required, got {unexpected[:5]} instead of {missing[:5]}"
             )
         for name, p in expected.items():
+            if 0 in p.shape:
+                raise ValueError(f"{name}: at least one element is required, got shape {p.shape}")
             if (tensors[name].shape, tensors[name].dtype) != (p.shape, p.dtype):
                 wanted, got = f"{p.shape} of {p.dtype}", f"{tensors[name].shape} of {tensors[name].dtype}"
                 raise ValueError(f"{name}: shape {wanted} is required, as config describes it, got {got}")
