@@ -10,6 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
+from tests import comparison
 from tests.comparison import CELLS, Problem, assert_matches, build_layer, bundle, collect, make_problem
 
 P = 0.3
@@ -37,7 +38,10 @@ def test_a_single_layer_has_none(cell: str, dtype: str) -> None:
     problem = make_problem(cell)
     x = problem.x.astype(dtype)
     plain, _ = build_layer(problem, dtype)(x, lengths=problem.lengths)
-    y, _, _ = build_layer(problem, dtype, dropout=P).forward(x, lengths=problem.lengths)
+    with pytest.warns(UserWarning, match="dropout: two or more layers are required") as found:
+        layer = build_layer(problem, dtype, dropout=P)
+    assert [w.filename for w in found] == [comparison.__file__]
+    y, _, _ = layer.forward(x, lengths=problem.lengths)
     np.testing.assert_array_equal(y, plain)
 
 

@@ -176,7 +176,7 @@ def test_written_sequences_are_those_of_calls() -> None:
     ("size", "error", "words"),
     [
         (5, ValueError, "proj_size: a size below hidden_size = 5, or 0, is required, got 5"),
-        (-1, ValueError, "proj_size: at least 1"),
+        (-1, ValueError, "proj_size: at least 0"),
         (2.0, TypeError, "proj_size: an integer is required"),
     ],
 )

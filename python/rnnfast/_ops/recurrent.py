@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _core
+from rnnfast import _core, checks
 
 Array = npt.NDArray[Any]
 Weights = _core.Weights
@@ -68,7 +68,7 @@ def isa() -> str:
 
 def pad(sequences: Sequence[npt.ArrayLike], width: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
     """Turn arrays (T_i, width) into one (N, T, width), zero past each length, and the lengths (N,)."""
-    arrays = [np.asarray(a) for a in sequences]
+    arrays = [checks.as_array(f"x[{i}]", a) for i, a in enumerate(sequences)]
     for i, a in enumerate(arrays):
         if a.ndim != 2:
             raise ValueError(f"x[{i}]: two axes (T, C) are required, got shape {a.shape}")
@@ -96,7 +96,7 @@ def _plain(array: Array) -> Array:
 
 def sequences(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any], *, time_major: bool) -> Array:
     """Check an array (N, T, width), or (T, N, width) if ``time_major``; return it batch-first, copied if need be."""
-    a = np.asarray(array)
+    a = array if type(array) is np.ndarray else checks.as_array(name, array)
     axes = "(T, N, C)" if time_major else "(N, T, C)"
     if a.ndim != 3:
         hint = f"; reshape it to {axes} first" if a.ndim > 3 else ""
@@ -118,7 +118,7 @@ def _rows_contiguous(array: Array) -> bool:
 
 def step_array(array: npt.ArrayLike, *, sequences: int, width: int, dtype: np.dtype[Any]) -> Array:
     """Check the x of one step, (N, width), or (width,) where N is 1; return it C-contiguous."""
-    a = np.asarray(array)
+    a = checks.as_array("x", array)
     _require_dtype("x", a, dtype)
     if a.shape != (sequences, width) and (sequences != 1 or a.shape != (width,)):
         single = f" or (C,) = ({width},)" if sequences == 1 else ""
@@ -130,7 +130,7 @@ def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], 
     """Check a state (L*D, N, H), or (L*D, N, P) of a projected h; ``None`` stays ``None``."""
     if array is None:
         return None
-    a = np.asarray(array)
+    a = checks.as_array(name, array)
     _require_dtype(name, a, dtype)
     if a.shape != shape:
         raise ValueError(f"{name}: shape (L*D, N, H) = {shape} is required, got {a.shape}")
@@ -141,7 +141,7 @@ def lengths_array(lengths: npt.ArrayLike | None, sequences: int, steps: int) -> 
     """Check lengths (N,), each within 0..T."""
     if lengths is None:
         return None
-    a = np.asarray(lengths)
+    a = checks.as_array("lengths", lengths)
     if not np.issubdtype(a.dtype, np.integer):
         raise TypeError(f"lengths: integers are required, got dtype {a.dtype}")
     if a.shape != (sequences,):
@@ -164,7 +164,7 @@ def resets_array(
         return None
     if isinstance(resets, (list, tuple)) and own is not None:
         return _pad_resets(resets, sequences, steps, own)
-    a = np.asarray(resets)
+    a = checks.as_array("resets", resets)
     _require_bool("resets", a)
     axes, shape = ("(T, N)", (steps, sequences)) if time_major else ("(N, T)", (sequences, steps))
     if a.shape != shape:
@@ -177,7 +177,7 @@ def _pad_resets(resets: Sequence[npt.ArrayLike], sequences: int, steps: int, len
         raise ValueError(f"resets: one array for each of N = {sequences} sequences is required, got {len(resets)}")
     padded = np.zeros((sequences, steps), np.uint8)
     for i, (own, length) in enumerate(zip(resets, lengths, strict=True)):
-        a = np.asarray(own)
+        a = checks.as_array(f"resets[{i}]", own)
         _require_bool(f"resets[{i}]", a)
         if a.shape != (length,):
             raise ValueError(f"resets[{i}]: shape (T,) = ({length},) is required, got {a.shape}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rnnfast import checks
+
 Activation = str | Sequence[str | float]
 Known = tuple[str, float, float]
 
@@ -43,18 +45,16 @@ def known_activation(name: str, given: Activation) -> Known:
     >>> known_activation("activation", ("hard_sigmoid", 0.25))
     ('hard_sigmoid', 0.25, 0.5)
     """
-    kind, *numbers = (given,) if isinstance(given, str) else tuple(given)
-    if not isinstance(kind, str) or any(isinstance(n, (str, bool)) for n in numbers):
-        raise TypeError(f"{name}: a name, or a tuple of a name and numbers, is required, got {given!r}")
-    if kind not in ACTIVATIONS:
-        raise ValueError(f"{name}: one of {', '.join(ACTIVATIONS)} is required, got {kind!r}")
+    kind, *numbers = given if isinstance(given, list | tuple) and given else (given,)
+    if not isinstance(kind, str) or any(isinstance(n, str) for n in numbers):
+        wanted = "a name, or a tuple of a name and numbers, is required"
+        raise TypeError(f"{name}: {wanted}, got {checks.shown(given)}")
+    checks.as_choice(name, kind, ACTIVATIONS)
     defaults = ACTIVATIONS[kind]
     if len(numbers) > len(defaults):
         raise ValueError(f"{name}: at most {len(defaults)} numbers after {kind!r} are required, got {len(numbers)}")
-    values = [float(n) for n in numbers] + list(defaults[len(numbers) :])
+    values = [checks.as_number(name, n, "a name followed by finite numbers") for n in numbers] + list(defaults[len(numbers) :])
     alpha, beta, *_ = (*values, 0.0, 0.0)
-    if not all(map(math.isfinite, values)):
-        raise ValueError(f"{name}: finite numbers are required, got {given!r}")
     if (kind in _NOT_NEGATIVE and alpha < 0) or (kind == "scaled_tanh" and alpha == 0):
         bound = "alpha >= 0" if kind in _NOT_NEGATIVE else "alpha other than 0"
         raise ValueError(f"{name}: {bound} is required for {kind}, got {alpha}")
@@ -63,15 +63,12 @@ def known_activation(name: str, given: Activation) -> Known:
 
 def known_activations(given: Sequence[Activation], default: Sequence[str]) -> tuple[Known, ...]:
     """Return the engine's form of a cell's activations, as many as ``default`` has."""
-    if isinstance(given, str) or len(given) != len(default):
-        raise ValueError(f"activations: {len(default)}, as in {tuple(default)}, are required, got {given!r}")
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != len(default):
+        error = ValueError if isinstance(given, Sequence) else TypeError
+        raise error(f"activations: {len(default)}, as in {tuple(default)}, are required, got {checks.shown(given)}")
     return tuple([known_activation(f"activations[{i}]", each) for i, each in enumerate(given)])
 
 
 def known_clip(clip: float | None) -> float:
     """Return the bound of the pre-activations; infinity for None."""
-    if clip is None:
-        return math.inf
-    if not clip > 0:
-        raise ValueError(f"clip: a number above zero is required, got {clip}")
-    return float(clip)
+    return math.inf if clip is None else checks.above_zero("clip", clip)

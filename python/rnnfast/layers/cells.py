@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy.typing as npt
 
-from rnnfast import _ops
+from rnnfast import _ops, checks
 from rnnfast.layers.activations import Activation, known_activation, known_activations, known_clip
-from rnnfast.layers.checks import require_without
 from rnnfast.layers.randomness import Randomness
-from rnnfast.layers.recurrent import Recurrent
+from rnnfast.layers.recurrent import Recurrent, plain_norm
 
 _PLAIN = ("tanh", "relu", "identity")
 _GRU = ("sigmoid", "tanh")
@@ -110,11 +109,9 @@ class RNN(Recurrent):
         learn_initial_state: bool = False,
     ) -> None:
         known = known_activation("activation", activation)
-        if not 0 < leak <= 1:
-            raise ValueError(f"leak: dt / tau within (0, 1] is required, got {leak}")
         self.activation = activation
-        self.leak = float(leak)
-        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, noise=noise, zoneout=(float(zoneout), 0.0))
+        self.leak = checks.as_number("leak", leak, "dt / tau within (0, 1]", lambda a: 0 < a <= 1)
+        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, noise=noise, zoneout=(zoneout, 0.0))
         plain = known[0] in _PLAIN and clip is None and not recurrent_dropout
         cell = _ops.Cell(
             name="leaky_rnn" if leak < 1 or zoneout else "rnn" if plain else "any_rnn",
@@ -122,7 +119,7 @@ class RNN(Recurrent):
             activations=(known, known, known),
             clip=known_clip(clip),
             leak=self.leak,
-            zoneout=(float(zoneout),) if zoneout else (),
+            zoneout=random.zoneout[:1] if zoneout else (),
         )
         super().__init__(
             cell,
@@ -202,20 +199,20 @@ class GRU(Recurrent):
         layer_norm: bool = False,
         learn_initial_state: bool = False,
     ) -> None:
-        self.reset_after = bool(reset_after)
-        self.layer_norm = require_without("layer_norm", layer_norm, zoneout=zoneout)
+        self.reset_after = checks.as_flag("reset_after", reset_after)
+        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=(zoneout, 0.0))
+        self.layer_norm = plain_norm(layer_norm, zoneout=zoneout)
         f, g = known_activations(activations, _GRU)
         name = "gru" if reset_after else "gru_before"
         if recurrent_dropout and not reset_after:
             raise ValueError(f"recurrent_dropout: reset_after=True is required, got {recurrent_dropout} without it")
-        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=(float(zoneout), 0.0))
         plain = (f[0], g[0]) == _GRU and clip is None and not recurrent_dropout and not zoneout
         cell = _ops.Cell(
             name=name if plain else f"any_{name}",
             gates=3,
             activations=(f, g, g),
             clip=known_clip(clip),
-            zoneout=(float(zoneout),) if zoneout else (),
+            zoneout=random.zoneout[:1] if zoneout else (),
         )
         super().__init__(
             cell,

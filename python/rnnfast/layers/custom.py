@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops
+from rnnfast import _ops, checks
 from rnnfast.init import stack_suffix
 from rnnfast.layers.call import Sequences, read_inputs
-from rnnfast.layers.checks import require_float, require_positive
 from rnnfast.layers.custom_cell import CustomCell
 from rnnfast.layers.custom_scan import Kept, Scan, steps_of
 from rnnfast.layers.randomness import Randomness
@@ -70,17 +69,19 @@ class CustomLayer(Module):
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
+        if not isinstance(cell, CustomCell):
+            raise TypeError(f"cell: a CustomCell is required (an object, not its class), got {checks.shown(cell)}")
         self.cell = cell
-        self.input_size = require_positive("input_size", input_size)
-        self.hidden_size = require_positive("hidden_size", hidden_size)
-        self.num_layers = require_positive("num_layers", num_layers)
-        self.directions = 2 if bidirectional else 1
+        self.input_size = checks.as_size("input_size", input_size)
+        self.hidden_size = checks.as_size("hidden_size", hidden_size)
+        self.num_layers = checks.as_size("num_layers", num_layers)
+        self.directions = 2 if checks.as_flag("bidirectional", bidirectional) else 1
         self.dropout = Randomness(dropout=dropout).numbers(self.num_layers)[0]
-        self.time_major = bool(time_major)
-        self.dtype = require_float(dtype)
+        self.time_major = checks.as_flag("time_major", time_major)
+        self.dtype = checks.as_dtype(dtype)
         self.state_sizes = (self.hidden_size,) * cell.states
         self.output_size = self.directions * self.hidden_size
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(checks.as_seed(seed))
         self._scan_parameters: list[dict[str, Parameter]] = []
         for index in range(self.num_layers * self.directions):
             count_layer()
@@ -130,7 +131,8 @@ class CustomLayer(Module):
         training: bool = True,
     ) -> tuple[Array, Any, Tape]:
         """Return y, the final state and the tape for ``backward``, with dropout if ``training``."""
-        h, final, tape = self._run(x, state, lengths, resets, keep=True, dropping=training)
+        dropping = checks.as_flag("training", training)
+        h, final, tape = self._run(x, state, lengths, resets, keep=True, dropping=dropping)
         return self._user_axes(h[-1]), self._one(final), tape
 
     def trace(
@@ -155,6 +157,9 @@ class CustomLayer(Module):
         gradient_norms: bool = False,
     ) -> tuple[Array, Any]:
         """Add every parameter's gradient; return those of x and of the initial state, as ``rf.LSTM`` does."""
+        if not isinstance(tape, Tape):
+            raise TypeError(f"tape: what forward returned is required, got {checks.shown(tape)}")
+        need_dx, gradient_norms = checks.as_flag("need_dx", need_dx), checks.as_flag("gradient_norms", gradient_norms)
         with self._adding:
             tape.require(self, self._versions())
             N, T, D, H = tape.sequences, tape.steps, self.directions, self.hidden_size
@@ -201,10 +206,10 @@ class CustomLayer(Module):
 
     def _states(self, name: str, given: Any, sequences: int) -> list[Array]:
         S, shape = self.cell.states, (self.num_layers * self.directions, sequences, self.hidden_size)
-        parts = [None] * S if given is None else [given] if S == 1 else given
-        if (isinstance(given, tuple) is (S == 1) and given is not None) or len(parts) != S:
+        if given is not None and (isinstance(given, tuple) is (S == 1) or (S > 1 and len(given) != S)):
             wanted = "one array" if S == 1 else f"a tuple of {S} arrays"
             raise TypeError(f"{name}: {wanted} is required, got {type(given).__name__}")
+        parts = [None] * S if given is None else [given] if S == 1 else given
         checked = [_ops.state_array(name, part, shape, self.dtype) for part in parts]
         return [np.zeros(shape, self.dtype) if part is None else part.copy() for part in checked]
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
 from rnnfast.init import uniform
 
 Array = npt.NDArray[Any]
@@ -83,11 +84,11 @@ class CustomCell(ABC):
     def __init_subclass__(cls, *, name: str, states: int = 1, **options: Any) -> None:
         """Enter the class under its name; ValueError for a name that a built-in cell has."""
         super().__init_subclass__(**options)
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"name: a string of at least one character is required, got {checks.shown(name)}")
         if name in OWN:
             raise ValueError(f"name: another one than {', '.join(OWN)} is required, got {name!r}")
-        if states < 1:
-            raise ValueError(f"states: at least 1 is required, got {states}")
-        cls.name, cls.states = name, states
+        cls.name, cls.states = name, checks.as_size("states", states)
         CustomCell.known[name] = cls
 
     @abstractmethod
@@ -133,7 +134,8 @@ class CustomCell(ABC):
             The largest difference, in units of the largest gradient of the same array or, if that is below 1, of 1:
             some 1e-9 where both belong together.
         """
-        rng = np.random.default_rng(seed)
+        inputs, hidden = checks.as_size("inputs", inputs), checks.as_size("hidden", hidden)
+        sequences, rng = checks.as_size("sequences", sequences), np.random.default_rng(checks.as_seed(seed))
         p = {name: rng.normal(size=shape) for name, shape in self.shapes(inputs, hidden).items()}
         x = rng.normal(size=(sequences, inputs))
         state, dstate = (

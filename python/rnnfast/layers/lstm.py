@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops
+from rnnfast import _ops, checks
 from rnnfast.layers.activations import Activation, Known, known_activations, known_clip
-from rnnfast.layers.checks import require_positive, require_without
 from rnnfast.layers.randomness import Randomness
-from rnnfast.layers.recurrent import Recurrent
+from rnnfast.layers.recurrent import Recurrent, plain_norm
 
 _ACTIVATIONS = ("sigmoid", "tanh", "tanh")
 
@@ -113,11 +112,11 @@ class LSTM(Recurrent):
         layer_norm: bool = False,
         learn_initial_state: bool = False,
     ) -> None:
-        self.peephole, self.coupled, self.proj_size = bool(peephole), bool(coupled), _projection(proj_size, hidden_size)
+        self.peephole, self.coupled = checks.as_flag("peephole", peephole), checks.as_flag("coupled", coupled)
+        self.proj_size = _projection(proj_size, hidden_size)
         zones = _zones(zoneout, projected=self.proj_size > 0, peephole=self.peephole)
-        self.layer_norm = require_without(
-            "layer_norm", layer_norm, proj_size=proj_size, peephole=peephole, zoneout=any(zones) and zoneout
-        )
+        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=zones)
+        self.layer_norm = plain_norm(layer_norm, proj_size=proj_size, peephole=peephole, zoneout=any(zones) and zoneout)
         known = known_activations(activations, _ACTIVATIONS)
         chosen = clip is not None or peephole or recurrent_dropout or any(zones) or layer_norm
         cell = _ops.Cell(
@@ -131,8 +130,7 @@ class LSTM(Recurrent):
         self.gate_names = ("i", "g", "o") if coupled else ("i", "f", "g", "o")
         super().__init__(
             cell, input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional, bias=bias,
-            random=Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=zones),
-            learn_initial_state=learn_initial_state, time_major=time_major, dtype=dtype, seed=seed,
+            random=random, learn_initial_state=learn_initial_state, time_major=time_major, dtype=dtype, seed=seed,
             proj_size=self.proj_size, layer_norm=self.layer_norm,
         )  # fmt: skip
         self._open_forget_gates(forget_bias)
@@ -140,6 +138,7 @@ class LSTM(Recurrent):
     def _open_forget_gates(self, bias: float | None) -> None:
         if bias is None:
             return
+        first = checks.as_number("forget_bias", bias)
         if "bias_ih_l0" not in self._parameters:
             raise ValueError(f"forget_bias: bias=True is required, got forget_bias={bias} without biases")
         if self.coupled:
@@ -147,7 +146,7 @@ class LSTM(Recurrent):
         forget = np.s_[self.hidden_size : 2 * self.hidden_size]
         for name, p in self._parameters.items():
             if name.startswith("bias_"):
-                p[forget] = bias if name.startswith("bias_ih") else 0.0
+                p[forget] = first if name.startswith("bias_ih") else 0.0
 
 
 def _others(known: tuple[Known, ...]) -> bool:
@@ -155,20 +154,19 @@ def _others(known: tuple[Known, ...]) -> bool:
 
 
 def _projection(size: int, hidden_size: int) -> int:
-    if type(size) is int and size == 0:
-        return 0
-    require_positive("proj_size", size)
-    if size >= hidden_size:
-        raise ValueError(f"proj_size: a size below hidden_size = {hidden_size}, or 0, is required, got {size}")
-    return int(size)
+    outputs, units = checks.as_integer("proj_size", size, least=0), checks.as_size("hidden_size", hidden_size)
+    if outputs >= units:
+        raise ValueError(f"proj_size: a size below hidden_size = {units}, or 0, is required, got {outputs}")
+    return outputs
 
 
 def _zones(given: float | tuple[float, float], *, projected: bool, peephole: bool) -> tuple[float, float]:
-    of_h, *of_c = given if isinstance(given, tuple) else (given, 0.0)
-    if len(of_c) != 1:
+    pair = given if isinstance(given, tuple) else (given, 0.0)
+    if len(pair) != 2:
         raise ValueError(f"zoneout: a probability, or two, of h and of c, is required, got {given}")
-    if projected and (of_h or of_c[0]):
+    of_h, of_c = (checks.as_probability("zoneout", p) for p in pair)
+    if projected and (of_h or of_c):
         raise ValueError(f"zoneout: proj_size=0 is required, got zoneout={given} beside a projection")
-    if peephole and of_c[0]:
+    if peephole and of_c:
         raise ValueError(f"zoneout: peephole=False is required where c has one, got zoneout={given}")
-    return float(of_h), float(of_c[0])
+    return of_h, of_c

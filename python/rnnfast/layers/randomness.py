@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rnnfast import checks
+
 
 @dataclass(frozen=True, kw_only=True)
 class Randomness:
@@ -19,14 +21,22 @@ class Randomness:
     zoneout: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
-        named = [("dropout", self.dropout), ("recurrent_dropout", self.recurrent)]
-        for name, p in named + [("zoneout", p) for p in self.zoneout]:
-            if not 0 <= p < 1:
-                raise ValueError(f"{name}: a probability within [0, 1) is required, got {p}")
-        if not 0 <= self.noise < float("inf"):
-            raise ValueError(f"noise: a finite number of at least 0 is required, got {self.noise}")
+        of_h, of_c = (checks.as_probability("zoneout", p) for p in self.zoneout)
+        checked = {
+            "dropout": checks.as_probability("dropout", self.dropout),
+            "recurrent": checks.as_probability("recurrent_dropout", self.recurrent),
+            "noise": checks.at_least_zero("noise", self.noise),
+            "zoneout": (of_h, of_c),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def numbers(self, num_layers: int) -> tuple[float, float, float, float, float]:
         """Return all as the engine reads them, for a stack of so many layers."""
-        dropout = float(self.dropout) if num_layers > 1 else 0.0
-        return (dropout, float(self.recurrent), float(self.noise), *self.zoneout)
+        if self.dropout and num_layers == 1:
+            checks.warn(
+                "dropout: two or more layers are required, between which it acts; "
+                f"got dropout={self.dropout} with num_layers=1, where it does nothing"
+            )
+        dropout = self.dropout if num_layers > 1 else 0.0
+        return (dropout, self.recurrent, self.noise, *self.zoneout)

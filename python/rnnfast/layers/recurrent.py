@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops
+from rnnfast import _ops, checks
 from rnnfast.init import first_values, stack_shapes, stack_suffix
 from rnnfast.layers.call import Inputs, Sequences, read_inputs
-from rnnfast.layers.checks import require_float, require_positive
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.states import State, StateLike, add_to_learned, first_states, split_state, started
 from rnnfast.layers.stream import Stream
@@ -20,6 +19,7 @@ from rnnfast.layers.trace import Traceable
 from rnnfast.params import Parameter
 
 Array = npt.NDArray[Any]
+_SAVES = ("all", "recompute")
 
 
 class Recurrent(Traceable):
@@ -44,20 +44,22 @@ class Recurrent(Traceable):
         proj_size: int = 0,
         layer_norm: bool = False,
     ) -> None:
-        self.input_size = require_positive("input_size", input_size)
-        self.hidden_size = require_positive("hidden_size", hidden_size)
-        self.num_layers = require_positive("num_layers", num_layers)
-        self.dtype, self.time_major = require_float(dtype), bool(time_major)
-        self.dropout, self._random = float(random.dropout), random.numbers(self.num_layers)
-        self.bidirectional, self.directions = bool(bidirectional), 2 if bidirectional else 1
+        self.input_size = checks.as_size("input_size", input_size)
+        self.hidden_size = checks.as_size("hidden_size", hidden_size)
+        self.num_layers = checks.as_size("num_layers", num_layers)
+        self.dtype, self.time_major = checks.as_dtype(dtype), checks.as_flag("time_major", time_major)
+        self.dropout, self._random = random.dropout, random.numbers(self.num_layers)
+        self.bidirectional = checks.as_flag("bidirectional", bidirectional)
+        self.directions = 2 if bidirectional else 1
         self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: 1 + self.has_cell_state]
         self.output_size = self.directions * self.state_sizes[0]
-        self.learned_state = first_states(self.state_shapes(1), self.dtype) if learn_initial_state else {}
-        rng = np.random.default_rng(seed)
+        learned = checks.as_flag("learn_initial_state", learn_initial_state)
+        self.learned_state = first_states(self.state_shapes(1), self.dtype) if learned else {}
+        rng = np.random.default_rng(checks.as_seed(seed))
         norms = ("ih", "hh", "c")[: 2 + self.has_cell_state] if layer_norm else ()
         shapes = stack_shapes(
             cell.gates, self.input_size, self.hidden_size, self.num_layers,
-            bias=bias, directions=self.directions, peepholes=cell.peepholes, projection=proj_size, norms=norms,
+            bias=checks.as_flag("bias", bias), directions=self.directions, peepholes=cell.peepholes, projection=proj_size, norms=norms,
         )  # fmt: skip
         first = first_values(shapes, 1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype, normed=layer_norm)
         self._parameters = {name: Parameter(value) for name, value in first.items()} | self.learned_state
@@ -173,9 +175,9 @@ class Recurrent(Traceable):
         tape : Tape
             To be passed to ``backward``, once.
         """
-        if save not in ("all", "recompute"):
-            raise ValueError(f"save: 'all' or 'recompute' is required, got {save!r}")
-        y, final, tape = self._run(self._read(x, lengths, resets), state, save=save, training=training)
+        checks.as_choice("save", save, _SAVES)
+        random = checks.as_flag("training", training)
+        y, final, tape = self._run(self._read(x, lengths, resets), state, save=save, training=random)
         assert tape is not None
         return y, final, tape
 
@@ -220,13 +222,14 @@ class Recurrent(Traceable):
         """
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {type(tape).__name__}")
+        need_dx, want_norms = checks.as_flag("need_dx", need_dx), checks.as_flag("gradient_norms", gradient_norms)
         with self._adding:
             tape.require(self, self._versions())
             grad_y = tape.read_gradient(dy, self.output_size, self.dtype, time_major=self.time_major)
             dh, dc = split_state("dstate", dstate, self.state_shapes(tape.sequences), self.dtype)
             scans = self.num_layers * self.directions
             gradients = [gradients_of(self._scan_parameters(index)) for index in range(scans)]
-            norms = np.zeros((scans, tape.sequences, tape.steps)) if gradient_norms else None
+            norms = np.zeros((scans, tape.sequences, tape.steps)) if want_norms else None
             tape.gradient_norms = norms
             dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)
             add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
@@ -249,3 +252,11 @@ class Recurrent(Traceable):
         both = ", bidirectional=True" if self.bidirectional else ""
         sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{both}"
         return f"{type(self).__name__}({sizes}, dtype={self.dtype})"
+
+
+def plain_norm(chosen: bool, **others: object) -> bool:
+    """Return whether a layer is normalised, which it cannot be beside any of the other options."""
+    for other, value in others.items():
+        if checks.as_flag("layer_norm", chosen) and value:
+            raise ValueError(f"layer_norm: a layer without {other} is required, got {other}={value}")
+    return checks.as_flag("layer_norm", chosen)

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops
+from rnnfast import _ops, checks
 from rnnfast.copies import NotCopied
-from rnnfast.layers.checks import require_positive
 from rnnfast.layers.states import Parts, State, StateLike, split_state, started
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class Stream(NotCopied, _ops.StreamCore):
     ) -> None:
         if layer.bidirectional:
             raise ValueError("stream: a layer of one direction is required, the reverse one starts at the end; got two")
-        self.batch_size = require_positive("batch_size", batch_size)
+        self.batch_size = checks.as_size("batch_size", batch_size)
         weights = layer.packed()
         around = _alone(layer, self.batch_size) if surroundings is None else surroundings
         self._shapes = layer.state_shapes(self.batch_size)
@@ -162,7 +161,7 @@ class Stream(NotCopied, _ops.StreamCore):
         if mask is None:
             self._write_state(*self._start)
             return
-        chosen = np.asarray(mask)
+        chosen = checks.as_array("mask", mask)
         if chosen.dtype != bool:
             raise TypeError(f"mask: dtype bool is required, got {chosen.dtype}")
         if chosen.shape != (self.batch_size,):

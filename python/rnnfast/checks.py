@@ -1,0 +1,317 @@
+"""Checks of arguments, shared by all rooms; every message is `name: what is required (formula = numbers), got what`."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import math
+import operator
+import sys
+import warnings
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LARGEST = 2**62  # what the engine's counters hold, with room for sums of two
+
+# Arguments of other libraries: the argument here that has their meaning, and what a message says of it.
+FOREIGN = {
+    "batch_first": ("time_major", "arrays are batch-first by default, see time_major"),
+    "units": ("hidden_size", "see hidden_size"),
+    "nonlinearity": ("activation", "see activation"),
+    "verbose": ("progress", "see progress"),
+    "learning_rate": ("lr", "see lr"),
+    "n": ("batch_size", "a model writes on with generate, see generate"),
+}
+
+
+def as_integer(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
+    """Return an integer as an int, within ``least``..``most``; without ``most`` it is at most 2^62.
+
+    Raises
+    ------
+    TypeError
+        On anything but an integer; True and False are none.
+    ValueError
+        On an integer out of bounds.
+    OverflowError
+        On one beyond 2^62.
+    """
+    try:
+        number = operator.index(value) if not isinstance(value, bool | np.bool_) else None
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{name}: an integer is required, got {shown(value)}")
+    if least is not None and number < least:
+        raise ValueError(f"{name}: at least {least} is required, got {number}")
+    if most is not None and number > most:
+        raise ValueError(f"{name}: at most {most} is required, got {number}")
+    if number > LARGEST:
+        raise OverflowError(f"{name}: at most 2^62 is required, got {number}")
+    return number
+
+
+def as_size(name: str, value: Any) -> int:
+    """Return an integer of at least 1 as an int."""
+    return as_integer(name, value, least=1)
+
+
+def as_seed(value: Any) -> int | None:
+    """Return a seed, an integer of at least 0 of any size, or None."""
+    if value is None:
+        return None
+    try:
+        seed = operator.index(value) if not isinstance(value, bool | np.bool_) else None
+    except TypeError:
+        seed = None
+    if seed is None:
+        raise TypeError(f"seed: an integer or None is required, got {shown(value)}")
+    if seed < 0:
+        raise ValueError(f"seed: at least 0 is required, got {seed}")
+    return seed
+
+
+def as_number(
+    name: str,
+    value: Any,
+    required: str = "a finite number",
+    within: Callable[[float], bool] = math.isfinite,
+) -> float:
+    """Return a real number as a float.
+
+    Parameters
+    ----------
+    name, value
+        The argument.
+    required : str
+        What is required, in words.
+    within : function
+        Whether a float is that; NaN must not be.
+
+    Raises
+    ------
+    TypeError
+        On anything but a number; True and False, strings and arrays with axes are none.
+    ValueError
+        On a number that is not ``within``.
+
+    Examples
+    --------
+    >>> as_number("leak", 1.5, "dt / tau within (0, 1]", lambda v: 0 < v <= 1)
+    Traceback (most recent call last):
+    ValueError: leak: dt / tau within (0, 1] is required, got 1.5
+    """
+    wrong = isinstance(value, bool | np.bool_ | str | bytes | np.ma.MaskedArray) or getattr(value, "ndim", 0) != 0
+    try:
+        number = math.nan if wrong else float(value)
+    except (TypeError, ValueError):
+        wrong = True
+    except OverflowError:
+        number = math.inf
+    if wrong:
+        raise TypeError(f"{name}: {required} is required, got {shown(value)}")
+    if not within(number):
+        raise ValueError(f"{name}: {required} is required, got {shown(value)}")
+    return number
+
+
+def as_probability(name: str, value: Any) -> float:
+    """Return a probability within [0, 1) as a float."""
+    return as_number(name, value, "a probability within [0, 1)", lambda p: 0 <= p < 1)
+
+
+def at_least_zero(name: str, value: Any) -> float:
+    """Return a finite number of at least 0 as a float."""
+    return as_number(name, value, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+
+
+def above_zero(name: str, value: Any) -> float:
+    """Return a number above 0, infinity included, as a float."""
+    return as_number(name, value, "a number above zero", lambda v: v > 0)
+
+
+def as_flag(name: str, value: Any) -> bool:
+    """Return True or False; TypeError for anything else."""
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
+        raise TypeError(f"{name}: True or False is required, got {shown(value)}")
+    return bool(value)
+
+
+def as_dtype(value: Any) -> np.dtype[Any]:
+    """Return float32 or float64 as a dtype; TypeError for anything else, None included."""
+    try:
+        found: np.dtype[Any] | None = None if value is None else np.dtype(value)
+    except (TypeError, ValueError):
+        found = None
+    if found is None or found not in (np.float32, np.float64):
+        raise TypeError(f"dtype: float32 or float64 is required, got {shown(value) if found is None else found}")
+    return found
+
+
+def as_choice(name: str, value: Any, names: Collection[str], *, others: str = "") -> str:
+    """Return one of ``names``; an error lists them and the nearest. ``others``: what else is possible, in words."""
+    if isinstance(value, str) and value in names:
+        return value
+    error = ValueError if isinstance(value, str) else TypeError
+    raise error(f"{name}: one of {', '.join(names)}{others} is required, got {shown(value)}{suggestion(value, names)}")
+
+
+def suggestion(given: Any, names: Iterable[str]) -> str:
+    """Return "; did you mean ...?" with the name nearest to ``given``, or nothing where none is near.
+
+    Examples
+    --------
+    >>> suggestion("batchsize", ["epochs", "batch_size"])
+    "; did you mean 'batch_size'?"
+    """
+    nearest = difflib.get_close_matches(given, list(names), n=1) if isinstance(given, str) else []
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def known_arguments(called: str, given: Iterable[str], names: Iterable[str]) -> None:
+    """Raise TypeError for the first of ``given`` that is none of the arguments ``names`` of what was ``called``."""
+    known = list(names)
+    for name in given:
+        if name in known:
+            continue
+        meant, hint = FOREIGN.get(name, ("", ""))
+        near = f" ({hint})" if meant in known else suggestion(name, known)
+        raise TypeError(f"{called}: unknown argument {name!r}{near}")
+
+
+def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function so that a call with an unknown argument raises an error that suggests the nearest one.
+
+    Signature and documentation stay. A method is called by its name in the message, a constructor by its class.
+    """
+    _, owner, name = ("." + function.__qualname__).rsplit(".", 2)
+    called = owner if name == "__init__" else name
+    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **options: P.kwargs) -> R:
+        if options:
+            known_arguments(called, options, known)
+        return function(*args, **options)
+
+    return checked
+
+
+def warn(message: str) -> None:
+    """Warn, at the line outside of this package that led here."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)
+
+
+def as_array(name: str, value: Any) -> Array:
+    """Return an array of what the user gives; ``name`` is the argument.
+
+    Raises
+    ------
+    ValueError
+        On lists of unequal lengths.
+    TypeError
+        On what an ndarray cannot say: masked arrays, also inside lists, missing values and columns without numbers of
+        pandas, and on numpy.matrix, whose products and axes are others.
+    """
+    if type(value) is np.ndarray:
+        return value
+    if hasattr(value, "columns") and hasattr(value, "iloc"):
+        return _of_frame(name, value)
+    if hasattr(value, "isna") and hasattr(value, "dtype"):
+        return _of_column(name, value)
+    _refuse(name, value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: an array, or lists of equal lengths, is required, got others: {error}") from None
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(f"{name}: an array is required, got {type(value).__name__}: {error}") from None
+
+
+def _refuse(name: str, value: Any) -> None:
+    """Raise TypeError for masked arrays and matrices, also inside lists."""
+    if isinstance(value, np.ma.MaskedArray):
+        wanted = "an array without a mask is required (lengths or sample_weight say what does not count)"
+        raise TypeError(f"{name}: {wanted}, got a masked array")
+    if isinstance(value, np.matrix):
+        raise TypeError(f"{name}: an ndarray is required (np.asarray makes one), got a numpy.matrix")
+    if isinstance(value, list | tuple):
+        kinds = tuple(k for k in set(map(type, value)) if issubclass(k, list | tuple | np.ma.MaskedArray | np.matrix))
+        for i, item in enumerate(value if kinds else ()):
+            if isinstance(item, kinds):
+                _refuse(f"{name}[{i}]", item)
+
+
+def _of_column(name: str, column: Any) -> Array:
+    """Return the values of a column of pandas, whose nullable dtypes know numbers that are missing."""
+    if isinstance(column.dtype, np.dtype):
+        return np.asarray(column)
+    if np.any(column.isna()):
+        wanted = "values without gaps are required (lengths or sample_weight say what does not count)"
+        raise TypeError(f"{name}: {wanted}, got missing ones in dtype {column.dtype}")
+    return np.asarray(column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", object)))
+
+
+def _of_frame(name: str, frame: Any) -> Array:
+    """Return the columns (T,) of a frame of pandas side by side, (T, C)."""
+    columns = []
+    for i, label in enumerate(frame.columns):
+        column = _of_column(f"{name}[{label!r}]", frame.iloc[:, i])
+        if column.dtype.kind not in "fiub":
+            raise TypeError(f"{name}[{label!r}]: real numbers are required, got a column of dtype {column.dtype}")
+        columns.append(column)
+    return np.stack(columns, axis=1) if columns else np.zeros(frame.shape)
+
+
+def as_reals(name: str, value: Any, dtype: np.dtype[Any], *, counts: Array | None = None) -> Array:
+    """Return real numbers as a C-contiguous array of ``dtype``.
+
+    ``counts``, bool of a shape that broadcasts, says which numbers anybody reads; by default all.
+
+    Raises
+    ------
+    ValueError
+        On a number that is finite, but not in ``dtype``.
+    TypeError
+        On anything but real numbers.
+    """
+    array = as_array(name, value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: real numbers are required, got dtype {array.dtype}")
+    try:
+        with np.errstate(over="raise"):
+            return np.asarray(array, dtype, order="C")
+    except FloatingPointError:
+        pass
+    with np.errstate(over="ignore"):
+        rounded = np.asarray(array, dtype, order="C")
+    beyond = np.isinf(rounded) & np.isfinite(array)
+    if counts is not None:
+        beyond &= counts
+    if beyond.any():
+        index = tuple(map(int, np.argwhere(beyond)[0]))
+        wanted = f"numbers within {dtype} (+-{np.finfo(dtype).max:.3g}) are required"
+        raise ValueError(f"{name}: {wanted}, got {array[index]:.6g} at index {index}")
+    return rounded
+
+
+def shown(value: Any) -> str:
+    """Return what a message says of a value: of an array its shape, of anything else at most 60 characters."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} of shape {shape}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
