@@ -220,10 +220,8 @@ def test_empty_data_give_empty_results() -> None:
     p, labels = (getattr(model_of("multilabel"), name)([], **FLAT) for name in ("predict_proba", "predict"))
     assert p.shape == labels.shape == (0, 6, 4)
     assert (p.dtype, labels.dtype) == (np.float64, np.int64)
-    assert model.evaluate([], []) == {"loss": 0.0}
     nothing = [np.zeros((0, 3))] * 2
     assert np.isfinite(model.loss(nothing, [[], []])), "both should stop at once"
-    assert model_of("regression").loss(nothing, [np.zeros((0, 4))] * 2) == 0.0
     assert len(model.predict(nothing)) == 2
     model.fit([*nothing, np.ones((1, 3))], [[], [2], [1, 1]], epochs=2, batch_size=1, progress=False, seed=0)
     assert all(np.isfinite(value).all() for value in model.state_dict().values())

@@ -220,31 +220,31 @@ def test_labels_are_drawn_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": 0.0}, r"temperature: a number > 0 required \(greedy=True is its limit 0\), got 0"),
-        ({"top_k": 0}, r"top_k: at least 1 required, got 0"),
-        ({"top_p": 1.5}, r"top_p: a number in \(0, 1\] required, got 1.5"),
-        ({"length": -1}, r"length: a number >= 0 .* got -1 and 1"),
-        ({"num_sequences": 0}, r"num_sequences: at least 1 required, got 5 and 0"),
-        ({"prompt": []}, r"prompt: at least one element each required"),
-        ({"prompt": [[0], []]}, r"prompt: at least one element each required"),
+        ({"temperature": 0.0}, r"temperature: a number > 0, of which greedy=True is the limit 0, is required, got 0"),
+        ({"top_k": 0}, r"top_k: at least 1 is required, got 0"),
+        ({"top_p": 1.5}, r"top_p: a number in \(0, 1\] is required, got 1.5"),
+        ({"length": -1}, r"length: at least 0 is required, got -1"),
+        ({"num_sequences": 0}, r"num_sequences: at least 1 is required, got 0"),
+        ({"prompt": []}, r"prompt: at least one element each is required"),
+        ({"prompt": [[0], []]}, r"prompt: at least one element each is required"),
         ({"prompt": [5]}, r"prompt: ids 0..4 .* got 5"),
-        ({"stop": 5}, r"stop: an id 0..4 required, got 5"),
-        ({"context": [1.0]}, r"context: None required"),
-        ({"seed": -1}, r"seed: a number >= 0 required, got -1"),
-        ({"prefix": [5]}, r"prefix: ids 0..4 .* required, got 5"),
-        ({"prefix": [-1]}, r"prefix: ids 0..4 .* required, got -1"),
-        ({"prefix": [1] * 6}, r"prefix: at most length = 5 ids required, got 6"),
-        ({"prefix": [[1], [2]]}, r"prefix: one sequence of ids or N = 1 of them required, got 2"),
-        ({"prefix": [0, 2], "stop": 2}, r"prefix: ids other than stop = 2 required, got it"),
+        ({"stop": 5}, r"stop: an id 0..4 is required, got 5"),
+        ({"context": [1.0]}, r"context: None is required"),
+        ({"seed": -1}, r"seed: at least 0 is required, got -1"),
+        ({"prefix": [5]}, r"prefix: ids 0..4 .* are required, got 5"),
+        ({"prefix": [-1]}, r"prefix: ids 0..4 .* are required, got -1"),
+        ({"prefix": [1] * 6}, r"prefix: at most length = 5 ids are required, got 6"),
+        ({"prefix": [[1], [2]]}, r"prefix: one sequence of ids or N = 1 of them is required, got 2"),
+        ({"prefix": [0, 2], "stop": 2}, r"prefix: ids other than stop = 2 are required, got it"),
         ({"prompt": [[0], [1]], "prefix": [[1], [2, 3]], "beams": 2}, r"prefix: ids of one length .* got 1 and 2"),
-        ({"beams": 0}, r"beams: at least 1 required, got 0"),
-        ({"length_penalty": 0.6}, r"length_penalty: 0.0 required without beams, got 0.6"),
-        ({"beams": 2, "length_penalty": np.nan}, r"length_penalty: a finite number required, got nan"),
-        ({"beams": 2, "temperature": 0.5}, r"temperature: 1.0 required with beams, got 0.5"),
-        ({"beams": 2, "top_k": 2}, r"top_k: None required with beams, got 2"),
-        ({"beams": 2, "top_p": 0.5}, r"top_p: None required with beams, got 0.5"),
-        ({"beams": 2, "greedy": True}, r"greedy: False required with beams, got True"),
-        ({"beams": 2, "num_sequences": 2}, r"num_sequences: 1 required with beams, got 2"),
+        ({"beams": 0}, r"beams: at least 1 is required, got 0"),
+        ({"length_penalty": 0.6}, r"length_penalty: 0.0 is required without beams, got 0.6"),
+        ({"beams": 2, "length_penalty": np.nan}, r"length_penalty: a finite number is required, got nan"),
+        ({"beams": 2, "temperature": 0.5}, r"temperature: 1.0 is required with beams, got 0.5"),
+        ({"beams": 2, "top_k": 2}, r"top_k: None is required with beams, got 2"),
+        ({"beams": 2, "top_p": 0.5}, r"top_p: None is required with beams, got 0.5"),
+        ({"beams": 2, "greedy": True}, r"greedy: False is required with beams, got True"),
+        ({"beams": 2, "num_sequences": 2}, r"num_sequences: 1 is required with beams, got 2"),
     ],
 )
 def test_messages(cycle: Any, options: dict[str, Any], message: str) -> None:
@@ -261,7 +261,7 @@ def test_numbers_beyond_the_engines_are_refused(cycle: Any, option: str) -> None
 
 def test_a_prefix_holds_ids_that_are_written() -> None:
     model = rf.OneToMany(4, 3, hidden_size=3)
-    with pytest.raises(ValueError, match=r"prefix: ids 0..2 \(output_size = 3\) required, got 3"):
+    with pytest.raises(ValueError, match=r"prefix: ids 0..2 \(output_size = 3\) are required, got 3"):
         model.generate([3], 5, prefix=[1, 3])
 
 
@@ -272,7 +272,7 @@ def test_a_prefix_holds_ids_that_are_written() -> None:
 )
 def test_options_of_other_tasks_are_refused(task: str, option: str, value: Any) -> None:
     model = rf.OneToMany(2, task=task, hidden_size=3)
-    with pytest.raises(ValueError, match=rf"{option}: (None|False) required for task='{task}', got "):
+    with pytest.raises(ValueError, match=rf"{option}: (None|False) is required for task='{task}', got "):
         model.generate(np.zeros((1, 2)), 1, **{option: value})
-    with pytest.raises(ValueError, match=r"prompt: shape \(N, T, C\) with C = 2 required"):
+    with pytest.raises(ValueError, match=r"prompt: shape \(N, T, C\) with C = 2 is required"):
         model.generate(np.zeros((1, 3)), 1)

@@ -45,7 +45,7 @@ def test_nothing(sizes: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("mask", "error", "message"),
     [
-        (MASK.astype(int), TypeError, r"mask: dtype bool required, got int64"),
+        (MASK.astype(int), TypeError, r"mask: dtype bool is required, got int64"),
         (MASK[:, 1:], ValueError, r"mask: shape \(N, T\) = \(4, 6\).*, got \(4, 5\)"),
         (MASK[:, ::-1], ValueError, r"mask: .*without gaps up to the last one.* row 0"),
         (MASK ^ np.eye(4, 6, k=3, dtype=bool), ValueError, r"mask: .* row 1"),

@@ -127,7 +127,7 @@ def test_characters_and_ids() -> None:
     assert "g" in v
     assert "x" not in v
     assert v.encode("").shape == (0,)
-    with pytest.raises(ValueError, match=r"text: characters of the vocabulary required, got 'x' at place 2"):
+    with pytest.raises(ValueError, match=r"text: characters of the vocabulary are required, got 'x' at place 2"):
         v.encode("gixx")
-    with pytest.raises(ValueError, match=r"ids: 0..4 required, got -1"):
+    with pytest.raises(ValueError, match=r"ids: each within 0..4 is required, got -1"):
         v.decode([0, -1])

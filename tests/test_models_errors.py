@@ -1,4 +1,4 @@
-"""Every message: the name, what was required, what was given."""
+"""Every message: the name, what was is required, what was given."""
 
 from __future__ import annotations
 
@@ -23,44 +23,52 @@ def writer(size: int = 3, **options: Any) -> Any:
 
 CASES: list[tuple[Any, type[Exception], str]] = [
     # construction
-    (lambda: rf.ManyToOne(0, 2), ValueError, r"input_size: at least 1 required, got 0"),
-    (lambda: rf.ManyToOne(3, 2.5), TypeError, r"output_size: an integer required, got float"),
+    (lambda: rf.ManyToOne(0, 2), ValueError, r"input_size: at least 1 is required, got 0"),
+    (lambda: rf.ManyToOne(3, 2.5), TypeError, r"output_size: an integer is required, got 2.5"),
     (
         lambda: classifier(cell="elman"),
         ValueError,
         r"cell: one of rnn, lstm, gru or a CustomCell .* got 'elman'",
     ),
-    (lambda: classifier(task="ranking"), ValueError, r"task: one of classification, .* required, got 'ranking'"),
-    (lambda: classifier(dtype="float16"), TypeError, r"dtype: float32 or float64 required, got float16"),
-    (lambda: classifier(embedding=0), ValueError, r"embedding: at least 1 required, got 0"),
-    (lambda: classifier(bidirectional=1), TypeError, r"bidirectional: True or False required, got 1"),
+    (lambda: classifier(task="ranking"), ValueError, r"task: one of classification, .* is required, got 'ranking'"),
+    (lambda: classifier(dtype="float16"), TypeError, r"dtype: float32 or float64 is required, got float16"),
+    (lambda: classifier(embedding=0), ValueError, r"embedding: at least 1 is required, got 0"),
+    (lambda: classifier(bidirectional=1), TypeError, r"bidirectional: True or False is required, got 1"),
     (lambda: classifier(bidirectional=True).stream(), ValueError, r"stream: a layer of one direction"),
-    (lambda: writer(bidirectional=True), ValueError, r"bidirectional: False required"),
-    (lambda: rf.OneToMany(3, 4), ValueError, r"output_size: at most input_size = 3 required, got 4"),
-    (lambda: rf.OneToMany(3, 2, task="regression"), ValueError, r"output_size: input_size = 3 required for task"),
-    (lambda: writer(task="regression", embedding=2), ValueError, r"embedding: None required for task='regression'"),
+    (lambda: writer(bidirectional=True), ValueError, r"bidirectional: False is required"),
+    (lambda: rf.OneToMany(3, 4), ValueError, r"output_size: at most input_size = 3 is required, got 4"),
+    (lambda: rf.OneToMany(3, 2, task="regression"), ValueError, r"output_size: input_size = 3 is required for task"),
+    (lambda: writer(task="regression", embedding=2), ValueError, r"embedding: None is required for task='regression'"),
     # x
-    (lambda: classifier().loss(X[0], Y), ValueError, r"x: shape \(N, T, C\) with C = 3 required, got shape \(5, 3\)"),
+    (
+        lambda: classifier().loss(X[0], Y),
+        ValueError,
+        r"x: shape \(N, T, C\) with C = 3 is required, got shape \(5, 3\)",
+    ),
     (lambda: classifier().loss(X[None], Y), ValueError, r"got shape \(1, 4, 5, 3\); reshape it to \(N, T, C\)"),
-    (lambda: classifier().loss(X[..., :2], Y), ValueError, r"x: last axis C = input_size = 3 required"),
+    (lambda: classifier().loss(X[..., :2], Y), ValueError, r"x: last axis C = input_size = 3 is required"),
     (lambda: classifier().loss([X[0], X[0, :, :1]], Y), ValueError, r"x\[1\]: last axis C = input_size = 3"),
-    (lambda: classifier().loss(X + 1j, Y), TypeError, r"x: real numbers required, got dtype complex128"),
+    (lambda: classifier().loss(X + 1j, Y), TypeError, r"x: real numbers are required, got dtype complex128"),
     (lambda: classifier(embedding=2).loss(X, Y), ValueError, r"x: integer ids \(N, T\) or a list .*; reshape"),
-    (lambda: classifier(embedding=2).loss(X[..., 0], Y), TypeError, r"x: integer ids required, got dtype float64"),
-    (lambda: classifier(embedding=2).loss(IDS + 3, Y), ValueError, r"x: ids 0..2 \(input_size = 3\) required, got 3"),
-    (lambda: classifier(embedding=2).loss([[0], [-1]], [0, 0]), ValueError, r"x: ids 0..2 .* required, got -1"),
+    (lambda: classifier(embedding=2).loss(X[..., 0], Y), TypeError, r"x: integer ids are required, got dtype float64"),
+    (
+        lambda: classifier(embedding=2).loss(IDS + 3, Y),
+        ValueError,
+        r"x: ids 0..2 \(input_size = 3\) are required, got 3",
+    ),
+    (lambda: classifier(embedding=2).loss([[0], [-1]], [0, 0]), ValueError, r"x: ids 0..2 .* are required, got -1"),
     # lengths
-    (lambda: classifier().loss(X, Y, lengths=[1, 2]), ValueError, r"lengths: shape \(N,\) = \(4,\) required"),
+    (lambda: classifier().loss(X, Y, lengths=[1, 2]), ValueError, r"lengths: shape \(N,\) = \(4,\) is required"),
     (
         lambda: classifier().loss(X, Y, lengths=[1, 2, 3, 6]),
         ValueError,
-        r"lengths: values 0..T \(T = 5\) required, got 6",
+        r"lengths: values 0..T \(T = 5\) are required, got 6",
     ),
     (lambda: classifier().loss(X, Y, lengths=[1, -2, 3, 6]), ValueError, r"lengths: values 0..T .* got -2"),
     (
         lambda: classifier().loss(X, Y, lengths=[1.0] * 4),
         TypeError,
-        r"lengths: integers \(N,\) required, got dtype float",
+        r"lengths: integers \(N,\) are required, got dtype float",
     ),
     (lambda: classifier().loss(list(X), Y, lengths=[1] * 4), ValueError, r"lengths: a list x has its own lengths"),
     # y
@@ -75,15 +83,15 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     (
         lambda: classifier().loss(X, np.eye(4)),
         ValueError,
-        r"y: integer class ids .* of shape \(N,\) required, got shape",
+        r"y: integer class ids .* of shape \(N,\) is required, got shape",
     ),
-    (lambda: classifier().loss(X, Y[:3]), ValueError, r"y: one target a sequence required \(N = 4\), got 3"),
+    (lambda: classifier().loss(X, Y[:3]), ValueError, r"y: one target a sequence is required \(N = 4\), got 3"),
     (
         lambda: classifier(task="regression").loss(X, Y),
         ValueError,
-        r"y: shape \(N, K\) with K = output_size = 2 required",
+        r"y: shape \(N, K\) with K = output_size = 2 is required",
     ),
-    (lambda: classifier(task="regression").loss(X, [["a", "b"]] * 4), TypeError, r"y: real numbers required"),
+    (lambda: classifier(task="regression").loss(X, [["a", "b"]] * 4), TypeError, r"y: real numbers are required"),
     (
         lambda: classifier(task="multilabel").loss(X, np.full((4, 2), 1.5)),
         ValueError,
@@ -94,30 +102,34 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     (
         lambda: classifier().loss(X, Y, sample_weight=[1, 2]),
         ValueError,
-        r"sample_weight: shape \(N,\) = \(4,\) required",
+        r"sample_weight: shape \(N,\) = \(4,\) is required",
     ),
     (lambda: classifier().loss(X, Y, sample_weight=[1, 2, -1, 0]), ValueError, r"sample_weight: finite numbers >= 0"),
-    (lambda: classifier().loss(X, Y, context=[1]), ValueError, r"context: None required, ManyToOne has no context"),
-    (lambda: writer().loss(IDS, context=[1]), ValueError, r"context: None required \(context_size is None\)"),
+    (lambda: classifier().loss(X, Y, context=[1]), ValueError, r"context: None is required, ManyToOne has no context"),
+    (lambda: writer().loss(IDS, context=[1]), ValueError, r"context: None is required \(context_size is None\)"),
     (
         lambda: writer(context_size=2).loss(IDS),
         ValueError,
-        r"context: shape \(N, context_size\) = \(4, 2\) required, got None",
+        r"context: shape \(N, context_size\) = \(4, 2\) is required, got None",
     ),
     (lambda: writer(context_size=2).loss(IDS, context=np.ones((4, 3))), ValueError, r"context: .* got \(4, 3\)"),
     # sequences
     (lambda: writer().loss([[0, 1], [2]]), ValueError, r"sequences: at least 2 elements each are required .* got 1"),
-    (lambda: writer().loss([0]), ValueError, r"sequences: at least batch_size \+ 1 = 2 elements required .* got 1"),
-    (lambda: writer().loss(IDS[0], lengths=[2]), ValueError, r"lengths: None required where sequences is a single"),
-    (lambda: writer().loss(IDS, burn_in=-1), ValueError, r"burn_in: a number >= 0 required, got -1"),
-    (lambda: writer().evaluate(IDS, tbptt=0), ValueError, r"tbptt: at least 1 required, got 0"),
+    (lambda: writer().loss([0]), ValueError, r"sequences: at least 2 elements each are required .* got 1"),
+    (lambda: writer().loss(IDS[0], lengths=[2]), ValueError, r"lengths: None is required where sequences is a single"),
+    (lambda: writer().loss(IDS, burn_in=-1), ValueError, r"burn_in: at least 0 is required, got -1"),
+    (lambda: writer().evaluate(IDS, tbptt=0), ValueError, r"tbptt: at least 1 is required, got 0"),
     (lambda: rf.OneToMany(3, 2, hidden_size=2).loss([0, 2, 1]), ValueError, r"sequences: integer class ids .* got 2"),
     # fit
-    (lambda: classifier().fit(X, Y, epochs=-1), ValueError, r"epochs: a number >= 0 required, got -1"),
-    (lambda: classifier().fit(X, Y, epochs=1, batch_size=0), ValueError, r"batch_size: at least 1 required, got 0"),
-    (lambda: classifier().fit(X, Y, epochs=1, clip_norm=0), ValueError, r"clip_norm: a number > 0 required, got 0"),
+    (lambda: classifier().fit(X, Y, epochs=-1), ValueError, r"epochs: a number >= 0 is required, got -1"),
+    (lambda: classifier().fit(X, Y, epochs=1, batch_size=0), ValueError, r"batch_size: at least 1 is required, got 0"),
+    (lambda: classifier().fit(X, Y, epochs=1, clip_norm=0), ValueError, r"clip_norm: a number > 0 is required, got 0"),
     (lambda: classifier().fit(X, Y, epochs=1, optimizer="lbfgs"), ValueError, r"optimizer: one of sgd, .* got 'lbfgs'"),
-    (lambda: classifier().fit(X, Y, epochs=1, optimizer=3), TypeError, r"optimizer: a name or an Optimizer required"),
+    (
+        lambda: classifier().fit(X, Y, epochs=1, optimizer=3),
+        TypeError,
+        r"optimizer: a name or an Optimizer is required",
+    ),
     (
         lambda: classifier().fit(X, Y, epochs=1, validation_split=1.0),
         ValueError,
@@ -129,7 +141,7 @@ CASES: list[tuple[Any, type[Exception], str]] = [
         ValueError,
         r"validation_data: a pair .* got 3",
     ),
-    (lambda: classifier(cell_options={"bias": np.True_}), TypeError, r"cell_options: what JSON can hold required"),
+    (lambda: classifier(cell_options={"bias": np.True_}), TypeError, r"cell_options: what JSON can hold is required"),
 ]
 
 

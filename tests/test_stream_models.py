@@ -130,9 +130,9 @@ def test_context(cell: str, rng: np.random.Generator) -> None:
     assert_same_state(stream.state, start)
     assert_same_state(model.stream(2, last, context=context).state, last)
     assert model.stream(context=context[0]).step(1).shape == (7,)
-    with pytest.raises(ValueError, match=r"context: .*required, got None"):
+    with pytest.raises(ValueError, match=r"context: .*is required, got None"):
         model.stream(2)
-    with pytest.raises(ValueError, match=r"context: None required"):
+    with pytest.raises(ValueError, match=r"context: None is required"):
         rf.OneToMany(7).stream(context=context[0])
 
 
@@ -182,10 +182,10 @@ def test_reals_are_converted(rng: np.random.Generator) -> None:
         (-1, ValueError, r"x: ids .* got -1"),
         (2**80, (ValueError, TypeError, OverflowError), "x: "),
         (np.array([9]), ValueError, r"x: ids .* got 9"),
-        (np.array([1, 2]), ValueError, r"x: ids \(N,\) = \(1,\), or one integer, required, got shape \(2,\)"),
+        (np.array([1, 2]), ValueError, r"x: ids \(N,\) = \(1,\), or one integer, is required, got shape \(2,\)"),
         (np.array([[1]]), ValueError, r"x: ids .*got shape \(1, 1\)"),
-        (1.0, TypeError, r"x: integer ids required, got dtype float64"),
-        (True, TypeError, r"x: integer ids required, got dtype bool"),
+        (1.0, TypeError, r"x: integer ids are required, got dtype float64"),
+        (True, TypeError, r"x: integer ids are required, got dtype bool"),
     ],
 )
 def test_ids_that_are_refused(x: Any, error: Any, message: str) -> None:
@@ -197,7 +197,7 @@ def test_ids_that_are_refused(x: Any, error: Any, message: str) -> None:
 
 def test_vectors_that_are_refused() -> None:
     stream = build(rf.ManyToMany, "gru", "vectors", "float32").stream(2)
-    with pytest.raises(TypeError, match=r"x: real numbers required, got dtype complex128"):
+    with pytest.raises(TypeError, match=r"x: real numbers are required, got dtype complex128"):
         stream.step(np.ones((2, 3)) * 1j)
     with pytest.raises(ValueError, match=r"x: shape \(N, C\) = \(2, 3\) is required, got \(3,\)"):
         stream.step([1.0, 2.0, 3.0])

@@ -242,12 +242,14 @@ def test_ctrl_c_at_any_moment_leaves_a_completed_step() -> None:
 
 
 def test_divergence_is_an_error_and_destroys_nothing() -> None:
-    model = classifier()
-    bad = [np.full((3, 2), np.nan), *X[1:]]
-    recorder = Recorder()
-    with pytest.raises(FloatingPointError, match=r"fit: a finite loss required, got nan in epoch 1"):
-        model.fit(bad, Y, epochs=1, batch_size=10, callbacks=[recorder], progress=False, seed=0)
-    expected = recorder.states[-1][0] if recorder.states else classifier().state_dict()
+    def model_of() -> Any:
+        return rf.ManyToOne(2, 1, cell="gru", hidden_size=6, task="regression", dtype="float64", seed=0)
+
+    model, recorder = model_of(), Recorder()
+    far = np.where(np.arange(len(Y)) == 0, 1e200, Y)
+    with pytest.raises(FloatingPointError, match=r"fit: a finite loss required, got inf in epoch 1"):
+        model.fit(X, far, epochs=1, batch_size=10, callbacks=[recorder], progress=False, seed=0)
+    expected = recorder.states[-1][0] if recorder.states else model_of().state_dict()
     assert same(model.state_dict(), expected)
 
 

@@ -147,6 +147,21 @@ def as_flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def as_text(name: str, value: Any) -> str:
+    """Return a string; TypeError for anything else."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: a string is required, got {shown(value)}")
+    return value
+
+
+def as_items(name: str, value: Any) -> Iterable[Any]:
+    """Return what can be iterated over; TypeError for anything else."""
+    if not np.iterable(value):
+        raise TypeError(f"{name}: a sequence is required, got {shown(value)}")
+    items: Iterable[Any] = value
+    return items
+
+
 def as_dtype(value: Any) -> np.dtype[Any]:
     """Return float32 or float64 as a dtype; TypeError for anything else, None included."""
     try:
@@ -291,6 +306,8 @@ def as_reals(name: str, value: Any, dtype: np.dtype[Any], *, counts: Array | Non
     array = as_array(name, value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: real numbers are required, got dtype {array.dtype}")
+    if array.dtype == dtype:
+        return np.asarray(array, order="C")
     try:
         with np.errstate(over="raise"):
             return np.asarray(array, dtype, order="C")
@@ -306,6 +323,20 @@ def as_reals(name: str, value: Any, dtype: np.dtype[Any], *, counts: Array | Non
         wanted = f"numbers within {dtype} (+-{np.finfo(dtype).max:.3g}) are required"
         raise ValueError(f"{name}: {wanted}, got {array[index]:.6g} at index {index}")
     return rounded
+
+
+def as_lengths(name: str, lengths: Any, count: int, longest: int) -> npt.NDArray[np.int64]:
+    """Return the lengths (N,) of N = ``count`` sequences, each within 0..T = ``longest``, as C-contiguous int64."""
+    values = as_array(name, lengths)
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"{name}: integers (N,) are required, got dtype {values.dtype}")
+    if values.shape != (count,):
+        raise ValueError(f"{name}: shape (N,) = ({count},) is required, got {values.shape}")
+    outside = np.flatnonzero((values < 0) | (values > longest))
+    if outside.size:
+        i = int(outside[0])
+        raise ValueError(f"{name}: values 0..T (T = {longest}) are required, got {values[i]} at index {i}")
+    return np.require(values, np.int64, ("C", "A"))
 
 
 def shown(value: Any) -> str:

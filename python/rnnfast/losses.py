@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops
+from rnnfast import _ops, checks
 
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
@@ -37,7 +37,7 @@ class Task(ABC):
 
     def probabilities(self, outputs: Array) -> Array:
         """Return the probabilities (M, K) behind the prediction."""
-        raise ValueError(f"predict_proba: a task with probabilities required, got task={self.name!r}")
+        raise ValueError(f"predict_proba: a task with probabilities is required, got task={self.name!r}")
 
     @abstractmethod
     def metrics(self, outputs: Array, targets: Array, weights: Array | None) -> dict[str, float]:
@@ -51,17 +51,17 @@ class Classification(Task):
 
     def targets(self, y: npt.ArrayLike, size: int, dtype: DType, *, name: str = "y") -> Array:
         """Return class ids int64 (M,)."""
-        ids = np.asarray(y)
+        ids = checks.as_array(name, y)
         wanted = f"{name}: integer class ids 0..K-1 (K = output_size = {size})"
         if ids.ndim != 1:
-            raise ValueError(f"{wanted} of shape (N,) required, got shape {ids.shape}")
+            raise ValueError(f"{wanted} of shape (N,) is required, got shape {ids.shape}")
         if ids.size == 0:
             return np.zeros(0, np.int64)
         if ids.dtype.kind not in "iub":
-            raise ValueError(f"{wanted} required, got dtype {ids.dtype}")
+            raise ValueError(f"{wanted} is required, got dtype {ids.dtype}")
         lowest, highest = int(ids.min()), int(ids.max())
         if lowest < 0 or highest >= size:
-            raise ValueError(f"{wanted} required, got {lowest if lowest < 0 else highest}")
+            raise ValueError(f"{wanted} is required, got {lowest if lowest < 0 else highest}")
         return ids.astype(np.int64)
 
     def loss(self, outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
@@ -87,14 +87,14 @@ class _Numbers(Task):
 
     def targets(self, y: npt.ArrayLike, size: int, dtype: DType, *, name: str = "y") -> Array:
         """Return numbers (M, K); (M,) is accepted for K = 1."""
-        values = np.asarray(y)
-        if values.dtype.kind not in "fiub":
-            raise TypeError(f"{name}: real numbers required, got dtype {values.dtype}")
+        values = checks.as_reals(name, y, dtype)
         if size == 1 and values.ndim == 1:
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != size:
-            raise ValueError(f"{name}: shape (N, K) with K = output_size = {size} required, got shape {values.shape}")
-        return np.ascontiguousarray(values, dtype)
+            raise ValueError(
+                f"{name}: shape (N, K) with K = output_size = {size} is required, got shape {values.shape}"
+            )
+        return values
 
 
 class Regression(_Numbers):
@@ -125,7 +125,7 @@ class Multilabel(_Numbers):
         values = super().targets(y, size, dtype, name=name)
         if values.size and not (values.min() >= 0 and values.max() <= 1):
             wrong = values.max() if values.max() > 1 else values.min()
-            raise ValueError(f"{name}: values in [0, 1] required for task='multilabel', got {wrong}")
+            raise ValueError(f"{name}: values in [0, 1] are required for task='multilabel', got {wrong}")
         return values
 
     def loss(self, outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
@@ -157,9 +157,7 @@ def task_named(name: str) -> Task:
     >>> task_named("regression").name
     'regression'
     """
-    if name not in TASKS:
-        raise ValueError(f"task: one of {', '.join(TASKS)} required, got {name!r}")
-    return TASKS[name]
+    return TASKS[checks.as_choice("task", name, TASKS)]
 
 
 def weighted_mean(values: Array, weights: Array | None) -> float:

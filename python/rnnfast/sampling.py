@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 
 import numpy as np
 
-LARGEST = 2**62
+from rnnfast import checks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ class WritingOptions:
     --------
     >>> WritingOptions(length=5, top_p=1.5)
     Traceback (most recent call last):
-    ValueError: top_p: a number in (0, 1] required, got 1.5
+    ValueError: top_p: a number in (0, 1] is required, got 1.5
     """
 
     length: int
@@ -72,45 +71,43 @@ class WritingOptions:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if operator.index(self.length) < 0 or operator.index(self.num_sequences) < 1:
-            wanted = "length: a number >= 0 and num_sequences: at least 1 required"
-            raise ValueError(f"{wanted}, got {self.length} and {self.num_sequences}")
-        if not (0 < self.temperature < math.inf):
-            raise ValueError(f"temperature: a number > 0 required (greedy=True is its limit 0), got {self.temperature}")
-        if self.top_k is not None and operator.index(self.top_k) < 1:
-            raise ValueError(f"top_k: at least 1 required, got {self.top_k}")
-        if self.top_p is not None and not (0 < self.top_p <= 1):
-            raise ValueError(f"top_p: a number in (0, 1] required, got {self.top_p}")
-        if self.seed is not None and operator.index(self.seed) < 0:
-            raise ValueError(f"seed: a number >= 0 required, got {self.seed}")
+        checks.as_integer("length", self.length, least=0)
+        checks.as_size("num_sequences", self.num_sequences)
+        wanted = "a number > 0, of which greedy=True is the limit 0,"
+        checks.as_number("temperature", self.temperature, wanted, lambda t: 0 < t < math.inf)
+        for name in ("top_k", "beams"):
+            if getattr(self, name) is not None:
+                checks.as_size(name, getattr(self, name))
+        if self.top_p is not None:
+            checks.as_number("top_p", self.top_p, "a number in (0, 1]", lambda p: 0 < p <= 1)
+        if self.stop is not None:
+            checks.as_integer("stop", self.stop)
+        for name in ("greedy", "return_log_probs"):
+            checks.as_flag(name, getattr(self, name))
+        checks.as_number("length_penalty", self.length_penalty)
+        checks.as_seed(self.seed)
         self._check_search()
-        if max(self.length, self.num_sequences, self.top_k or 0, self.beams or 0) > LARGEST:
-            raise OverflowError("length, num_sequences, top_k, beams: numbers up to 2^62 required, got a larger one")
 
     def _check_search(self) -> None:
         if self.beams is None:
             if self.length_penalty != 0:
-                raise ValueError(f"length_penalty: 0.0 required without beams, got {self.length_penalty}")
+                raise ValueError(f"length_penalty: 0.0 is required without beams, got {self.length_penalty}")
             return
-        if operator.index(self.beams) < 1:
-            raise ValueError(f"beams: at least 1 required, got {self.beams}")
-        if not math.isfinite(self.length_penalty):
-            raise ValueError(f"length_penalty: a finite number required, got {self.length_penalty}")
         drawing = {"temperature": 1.0, "top_k": None, "top_p": None, "greedy": False, "num_sequences": 1}
         for name, unset in drawing.items():
             if getattr(self, name) != unset:
-                raise ValueError(f"{name}: {unset} required with beams, got {getattr(self, name)}")
+                raise ValueError(f"{name}: {unset} is required with beams, got {getattr(self, name)}")
 
     def check_task(self, task: str, size: int) -> None:
         """Check what depends on the model: the name of its task and the number of its outputs."""
         if task != "classification":
             for name in ("top_k", "top_p", "beams", "stop"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f"{name}: None required for task={task!r}, got {getattr(self, name)}")
+                    raise ValueError(f"{name}: None is required for task={task!r}, got {getattr(self, name)}")
             if self.return_log_probs:
-                raise ValueError(f"return_log_probs: False required for task={task!r}, got True")
-        if self.stop is not None and not 0 <= operator.index(self.stop) < size:
-            raise ValueError(f"stop: an id 0..{size - 1} required, got {self.stop}")
+                raise ValueError(f"return_log_probs: False is required for task={task!r}, got True")
+        if self.stop is not None and not 0 <= self.stop < size:
+            raise ValueError(f"stop: an id 0..{size - 1} is required, got {self.stop}")
 
     def key(self) -> int:
         """Return 64 bits made of ``seed``, other ones at every call where it is None."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
 from rnnfast.copies import CopiedWhole
 
 
@@ -26,7 +27,7 @@ class Vocabulary(CopiedWhole):
     """
 
     def __init__(self, characters: str | Iterable[str]) -> None:
-        text = characters if isinstance(characters, str) else "".join(characters)
+        text = "".join(checks.as_text("characters", part) for part in checks.as_items("characters", characters))
         self.characters = "".join(sorted(set(text)))
         self._ids = {c: i for i, c in enumerate(self.characters)}
 
@@ -46,12 +47,13 @@ class Vocabulary(CopiedWhole):
         ValueError
             A character without an id.
         """
+        checks.as_text("text", text)
         try:
             return np.fromiter((self._ids[c] for c in text), np.int64, len(text))
         except KeyError as error:
             place = text.index(error.args[0])
             raise ValueError(
-                f"text: characters of the vocabulary required, got {error.args[0]!r} at place {place}"
+                f"text: characters of the vocabulary are required, got {error.args[0]!r} at place {place}"
             ) from None
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -62,8 +64,8 @@ class Vocabulary(CopiedWhole):
         ValueError
             An id that no character has.
         """
-        numbers = [int(i) for i in ids]
+        numbers = [checks.as_integer("ids", i) for i in checks.as_items("ids", ids)]
         for i in numbers:
             if not 0 <= i < len(self):
-                raise ValueError(f"ids: 0..{len(self) - 1} required, got {i}")
+                raise ValueError(f"ids: each within 0..{len(self) - 1} is required, got {i}")
         return "".join(self.characters[i] for i in numbers)

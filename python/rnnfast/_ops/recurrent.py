@@ -139,18 +139,7 @@ def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], 
 
 def lengths_array(lengths: npt.ArrayLike | None, sequences: int, steps: int) -> Array | None:
     """Check lengths (N,), each within 0..T."""
-    if lengths is None:
-        return None
-    a = checks.as_array("lengths", lengths)
-    if not np.issubdtype(a.dtype, np.integer):
-        raise TypeError(f"lengths: integers are required, got dtype {a.dtype}")
-    if a.shape != (sequences,):
-        raise ValueError(f"lengths: shape (N,) = ({sequences},) is required, got {a.shape}")
-    outside = np.flatnonzero((a < 0) | (a > steps))
-    if outside.size:
-        i = int(outside[0])
-        raise ValueError(f"lengths: each within 0..T is required (T = {steps}), got {a[i]} at index {i}")
-    return np.require(a, np.int64, ("C", "A"))
+    return None if lengths is None else checks.as_lengths("lengths", lengths, sequences, steps)
 
 
 def resets_array(

@@ -11,6 +11,9 @@ from rnnfast.data.pairs import framed as framed
 from rnnfast.data.sequences import Sequences as Sequences
 from rnnfast.data.sequences import as_id_sequences as as_id_sequences
 from rnnfast.data.sequences import as_real_sequences as as_real_sequences
+from rnnfast.data.sequences import check_finite as check_finite
+from rnnfast.data.sequences import check_finite_rows as check_finite_rows
+from rnnfast.data.sequences import check_steps as check_steps
 from rnnfast.data.sequences import joined as joined
 from rnnfast.data.split import check_fraction as check_fraction
 from rnnfast.data.split import hold_out as hold_out

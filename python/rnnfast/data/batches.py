@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rnnfast import checks
 from rnnfast.data.order import batch_indices
 from rnnfast.data.sequences import Array, Int64, Sequences
 
@@ -65,8 +66,7 @@ class VectorData:
 
     def __post_init__(self) -> None:
         """Check the batch size."""
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size: at least 1 required, got {self.batch_size}")
+        checks.as_size("batch_size", self.batch_size)
 
     def __len__(self) -> int:
         """Return the number of batches, pieces counted, in an epoch without shuffling."""
@@ -92,6 +92,11 @@ class VectorData:
         weights = None if self.weights is None else self.weights[index]
         continues = lead is not None and bool(lead.any())
         return Batch(inputs=inputs, lengths=lengths, targets=self.targets[index], weights=weights, continues=continues)
+
+    def require_targets(self, name: str) -> None:
+        """Raise ValueError where there is no target: a mean of nothing does not exist. ``name``: what was given."""
+        if len(self.inputs) == 0:
+            raise ValueError(f"{name}: at least one sequence is required, got none")
 
     def _lead(self, index: Int64) -> Int64:
         """Return the steps of each sequence over which no gradient goes back."""
@@ -138,8 +143,15 @@ class AlignedData:
 
     def __post_init__(self) -> None:
         """Check the batch size."""
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size: at least 1 required, got {self.batch_size}")
+        checks.as_size("batch_size", self.batch_size)
+
+    def require_targets(self, name: str) -> None:
+        """Raise ValueError where there is no target: a mean of nothing does not exist. ``name``: what was given."""
+        if len(self.inputs) == 0:
+            raise ValueError(f"{name}: at least one sequence is required, got none")
+        if not (self.targets.lengths > self.burn_in).any():
+            cold = f" (burn_in = {self.burn_in})" if self.burn_in else ""
+            raise ValueError(f"{name}: at least one step with a target is required{cold}, got none")
 
     @property
     def sizes(self) -> Int64:

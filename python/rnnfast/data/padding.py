@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
+
 Array = npt.NDArray[Any]
 
 
@@ -39,15 +41,17 @@ def from_left_padded(x: npt.ArrayLike, mask: npt.ArrayLike) -> tuple[Array, npt.
     (array([[7, 0, 0],
            [5, 6, 8]]), array([1, 3]))
     """
-    values, exists = np.asarray(x), np.asarray(mask)
+    values, exists = checks.as_array("x", x), checks.as_array("mask", mask)
     if exists.dtype != bool:
-        raise TypeError(f"mask: dtype bool required, got {exists.dtype}")
-    if values.ndim < 2 or exists.shape != values.shape[:2]:
-        raise ValueError(f"mask: shape (N, T) = {values.shape[:2]}, that of x, required, got {exists.shape}")
+        raise TypeError(f"mask: dtype bool is required, got {exists.dtype}")
+    if values.ndim < 2:
+        raise ValueError(f"x: shape (N, T, ...) is required, got {values.shape}")
+    if exists.shape != values.shape[:2]:
+        raise ValueError(f"mask: shape (N, T) = {values.shape[:2]}, that of x, is required, got {exists.shape}")
     broken = (exists[:, :-1] & ~exists[:, 1:]).any(axis=1)
     if broken.any():
         n = int(broken.argmax())
-        raise ValueError(f"mask: existing steps without gaps up to the last one required, got others in row {n}")
+        raise ValueError(f"mask: existing steps without gaps up to the last one are required, got others in row {n}")
     lengths = exists.sum(axis=1, dtype=np.int64)
     moved = np.zeros_like(values)
     moved[np.arange(values.shape[1]) < lengths[:, None]] = values[exists]

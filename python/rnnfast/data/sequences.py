@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
+
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 DType = np.dtype[Any]
@@ -125,13 +127,13 @@ def as_id_sequences(
         Another shape, an id out of range, lengths that do not fit.
     """
     wanted = f"integer ids (N, T) or a list of 1-D arrays (ids 0..{vocabulary - 1})"
-    x = array_or_items(x)
+    x = array_or_items(name, x)
     if isinstance(x, np.ndarray):
         _check_rank(name, x, 2, wanted, "(N, T)")
         result = _from_array(_ids(name, x).reshape(-1), x.shape[0], x.shape[1], lengths)
     else:
         _no_lengths(name, lengths)
-        items = [_ids(f"{name}[{n}]", np.asarray(item)) for n, item in enumerate(x)]
+        items = [_ids(f"{name}[{n}]", item) for n, item in enumerate(x)]
         for n, item in enumerate(items):
             _check_rank(f"{name}[{n}]", item, 1, "integer ids (T,)", "(T,)")
         result = joined(items, np.zeros(0, np.int64))
@@ -159,18 +161,21 @@ def as_real_sequences(
     ValueError
         Another shape, lengths that do not fit.
     """
-    x = array_or_items(x)
+    x = array_or_items(name, x)
     if isinstance(x, np.ndarray):
-        x = _reals(name, x, dtype)
         if features == 1 and x.ndim == 2:
             x = x[..., None]
         _check_rank(name, x, 3, f"shape (N, T, C) with C = {features}", "(N, T, C)")
         _check_features(name, x, features, size)
-        return _from_array(x.reshape(-1, features), x.shape[0], x.shape[1], lengths)
+        N, T, _ = x.shape
+        counts = None
+        if lengths is not None:
+            counts = np.arange(T)[:, None] < checks.as_lengths("lengths", lengths, N, T)[:, None, None]
+        return _from_array(checks.as_reals(name, x, dtype, counts=counts).reshape(-1, features), N, T, lengths)
     _no_lengths(name, lengths)
     items = []
     for n, raw in enumerate(x):
-        item = _reals(f"{name}[{n}]", np.asarray(raw), dtype)
+        item = checks.as_reals(f"{name}[{n}]", raw, dtype)
         if features == 1 and item.ndim == 1:
             item = item[:, None]
         _check_rank(f"{name}[{n}]", item, 2, f"shape (T, C) with C = {features}", "(T, C)")
@@ -179,32 +184,75 @@ def as_real_sequences(
     return joined(items, np.zeros((0, features), dtype))
 
 
-def check_lengths(name: str, lengths: npt.ArrayLike, count: int, longest: int) -> Int64:
-    """Return ``lengths`` as int64 (N,) after checking ``0 <= lengths <= T``."""
-    values = np.asarray(lengths)
-    if values.dtype.kind not in "iu":
-        raise TypeError(f"{name}: integers (N,) required, got dtype {values.dtype}")
-    if values.shape != (count,):
-        raise ValueError(f"{name}: shape (N,) = ({count},) required, got {values.shape}")
-    if count and not (values.min() >= 0 and values.max() <= longest):
-        wrong = int(values.min() if values.min() < 0 else values.max())
-        raise ValueError(f"{name}: values 0..T (T = {longest}) required, got {wrong}")
-    return values.astype(np.int64)
+def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False) -> None:
+    """Raise ValueError, or warn, where a number of a sequence is NaN, infinite or beyond ``dtype``.
+
+    What lies past a sequence's end does not count.
+    """
+    if s.values.dtype.kind != "f":
+        return
+    rows = s.values[:, None] if s.values.ndim == 1 else s.values
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(rows.astype(dtype, copy=False))
+    if finite.all():
+        return
+    wrong = np.flatnonzero(~finite.all(axis=1))
+    first = np.searchsorted(wrong, s.offsets)
+    found = np.flatnonzero(first < np.searchsorted(wrong, s.offsets + s.lengths))
+    if len(found):
+        n = int(found[0])
+        row = int(wrong[first[n]])
+        _not_finite(name, rows[row], finite[row], f"sequence {n} at step {row - int(s.offsets[n])}", warns=warns)
 
 
-def array_or_items(x: Array | Sequence[Any]) -> Array | list[Any]:
+def check_finite_rows(name: str, rows: Array, *, weights: Array | None = None, warns: bool = False) -> None:
+    """Raise ValueError, or warn, where the numbers (N, K) of a sequence are NaN or infinite.
+
+    Those of weight 0 do not count.
+    """
+    finite = np.isfinite(rows) if rows.dtype.kind == "f" else np.ones(rows.shape, bool)
+    if weights is not None:
+        finite[weights == 0] = True
+    if not finite.all():
+        n = int(np.argmin(finite.all(axis=1)))
+        _not_finite(name, rows[n], finite[n], f"sequence {n}", warns=warns)
+
+
+def _not_finite(name: str, numbers: Array, finite: npt.NDArray[np.bool_], place: str, *, warns: bool) -> None:
+    k = int(np.argmin(finite))
+    number = f", number {k} of {len(numbers)}" if len(numbers) > 1 else ""
+    message = f"{name}: finite numbers are required, got {numbers[k]} in {place}{number}"
+    if not warns:
+        raise ValueError(message)
+    checks.warn(f"{message}; what is computed of this sequence means nothing")
+
+
+def check_steps(name: str, s: Sequences) -> None:
+    """Warn where several sequences of numbers have one step each, as data with their axes in another order do."""
+    N = len(s)
+    if N > 1 and s.values.ndim == 2 and s.lengths.min() == 1 == s.lengths.max():
+        C = s.values.shape[1]
+        checks.warn(
+            f"{name}: sequences of more than one step are required for a recurrence to act, got data that are read as "
+            f"N = {N} sequences of T = 1 step of C = {C} numbers; a single sequence is {name}[None], (1, T, C)"
+        )
+
+
+def array_or_items(name: str, x: Any) -> Array | list[Any]:
     """Return an array where ``x`` is one (NumPy, PyTorch, pandas, ...), else the list of its items."""
-    if not hasattr(x, "__array__"):
-        return list(x)
-    array = np.asarray(x)
-    return list(array) if array.dtype == object else array
+    if hasattr(x, "__array__"):
+        array = checks.as_array(name, x)
+        return list(array) if array.dtype == object and array.ndim else array
+    if not np.iterable(x):
+        raise TypeError(f"{name}: an array or a list of arrays is required, got {checks.shown(x)}")
+    return list(x)
 
 
 def _from_array(values: Array, count: int, steps: int, lengths: npt.ArrayLike | None) -> Sequences:
     offsets = np.arange(count, dtype=np.int64) * steps
     if lengths is None:
         return Sequences(values, offsets, np.full(count, steps, np.int64), ragged=False)
-    return Sequences(values, offsets, check_lengths("lengths", lengths, count, steps), ragged=True)
+    return Sequences(values, offsets, checks.as_lengths("lengths", lengths, count, steps), ragged=True)
 
 
 def joined(items: list[Array], empty: Array) -> Sequences:
@@ -221,25 +269,22 @@ def _no_lengths(name: str, lengths: npt.ArrayLike | None) -> None:
 
 def _check_rank(name: str, x: Array, rank: int, wanted: str, axes: str) -> None:
     if x.ndim > rank:
-        raise ValueError(f"{name}: {wanted} required, got shape {x.shape}; reshape it to {axes}")
+        raise ValueError(f"{name}: {wanted} is required, got shape {x.shape}; reshape it to {axes}")
     if x.ndim < rank:
-        raise ValueError(f"{name}: {wanted} required, got shape {x.shape}")
+        raise ValueError(f"{name}: {wanted} is required, got shape {x.shape}")
 
 
 def _check_features(name: str, x: Array, features: int, size: str) -> None:
     if x.shape[-1] != features:
-        raise ValueError(f"{name}: last axis C = {size} = {features} required, got shape {x.shape}")
+        raise ValueError(f"{name}: last axis C = {size} = {features} is required, got shape {x.shape}")
 
 
-def _reals(name: str, x: Array, dtype: DType) -> Array:
-    if x.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: real numbers required, got dtype {x.dtype}")
-    return np.ascontiguousarray(x, dtype)
-
-
-def _ids(name: str, x: Array) -> Int64:
+def _ids(name: str, given: Any) -> Int64:
+    x = checks.as_array(name, given)
     if x.dtype.kind not in "iu" and x.size:
-        raise TypeError(f"{name}: integer ids required, got dtype {x.dtype}")
+        raise TypeError(f"{name}: integer ids are required, got dtype {x.dtype}")
+    if x.dtype.kind == "u" and x.max(initial=0) > checks.LARGEST:
+        raise OverflowError(f"{name}: ids of at most 2^62 are required, got {x.max()}")
     return np.ascontiguousarray(x, np.int64)
 
 
@@ -247,4 +292,4 @@ def _check_ids(name: str, s: Sequences, vocabulary: int, size: str) -> None:
     ids = s.flat(np.arange(len(s), dtype=np.int64)) if s.ragged else s.values
     if ids.size and not (ids.min() >= 0 and ids.max() < vocabulary):
         wrong = int(ids.min() if ids.min() < 0 else ids.max())
-        raise ValueError(f"{name}: ids 0..{vocabulary - 1} ({size} = {vocabulary}) required, got {wrong}")
+        raise ValueError(f"{name}: ids 0..{vocabulary - 1} ({size} = {vocabulary}) are required, got {wrong}")

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from rnnfast import checks
 from rnnfast.data.batches import AlignedData, VectorData
 
 D = TypeVar("D", VectorData, AlignedData)
@@ -22,7 +23,7 @@ def hold_out(data: D, fraction: float) -> tuple[D, D]:
     check_fraction(fraction)
     count = len(data.inputs)
     if count < 2:
-        raise ValueError(f"validation_split: at least 2 sequences required, got {count}")
+        raise ValueError(f"validation_split: at least 2 sequences are required, got {count}")
     kept = min(max(count - round(count * fraction), 1), count - 1)
     index = np.arange(count, dtype=np.int64)
     return data.select(index[:kept]), data.select(index[kept:])
@@ -30,5 +31,4 @@ def hold_out(data: D, fraction: float) -> tuple[D, D]:
 
 def check_fraction(fraction: float) -> None:
     """Raise ValueError unless ``fraction`` is in (0, 1)."""
-    if not 0 < fraction < 1:
-        raise ValueError(f"validation_split: a number in [0, 1) required, got {fraction}")
+    checks.as_number("validation_split", fraction, "a number in [0, 1)", lambda f: 0 < f < 1)

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import checks
 from rnnfast.data.sequences import Array, Sequences, array_or_items
 
 
 def step_count(x: Any, inputs: Sequences) -> int:
     """Return T of an array ``x``, or the longest sequence's of a list; ``inputs`` is what became of ``x``."""
-    array = array_or_items(x)
+    array = array_or_items("x", x)
     return array.shape[1] if isinstance(array, np.ndarray) else int(inputs.lengths.max(initial=0))
 
 
@@ -43,6 +44,8 @@ def step_values(values: Any, inputs: Sequences, steps: int, *, width: int | None
     Examples
     --------
     >>> import numpy as np
+
+    from rnnfast import checks
     >>> from rnnfast.data import as_id_sequences
     >>> s = as_id_sequences([[3, 1, 4], [1]], 6)
     >>> step_values(np.array([[7, 8, 9], [5, -1, -1]]), s, 3, width=None, name="y").tolist()
@@ -50,14 +53,14 @@ def step_values(values: Any, inputs: Sequences, steps: int, *, width: int | None
     >>> step_values([[7, 8, 9], [5]], s, 3, width=None, name="y").tolist()
     [7, 8, 9, 5]
     """
-    values = array_or_items(values)
+    values = array_or_items(name, values)
     if isinstance(values, np.ndarray):
         whole = _fitted(values, (len(inputs), steps), width, name)
         return whole[np.arange(steps) < inputs.lengths[:, None]]
     if len(values) != len(inputs):
-        raise ValueError(f"{name}: an entry for every sequence required (N = {len(inputs)}), got {len(values)}")
+        raise ValueError(f"{name}: an entry for every sequence is required (N = {len(inputs)}), got {len(values)}")
     items = [
-        _fitted(np.asarray(item), (int(length),), width, f"{name}[{n}]")
+        _fitted(checks.as_array(f"{name}[{n}]", item), (int(length),), width, f"{name}[{n}]")
         for n, (item, length) in enumerate(zip(values, inputs.lengths, strict=True))
     ]
     filled = [item for item in items if len(item)]
@@ -74,4 +77,4 @@ def _fitted(values: Array, steps: tuple[int, ...], width: int | None, name: str)
     if values.shape == (0,) and steps[0] == 0:
         return values.reshape(shape)
     axes = ("(T" if len(steps) == 1 else "(N, T") + (")" if width is None else ", K)")
-    raise ValueError(f"{name}: a value for every step required, shape {axes} = {shape}, got {values.shape}")
+    raise ValueError(f"{name}: a value for every step is required, shape {axes} = {shape}, got {values.shape}")

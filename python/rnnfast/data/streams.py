@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast import checks
 from rnnfast.data.sequences import Array, Sequences
 
 
-def as_one(x: Any, features: int | None) -> Array | None:
-    """Return ``x`` as an array when it is a single sequence, None when it holds many.
+def as_one(x: Any, features: int | None, name: str = "x") -> Array | None:
+    """Return ``x``, called ``name``, as an array when it is a single sequence, None when it holds many.
 
     A single sequence of ids (``features`` None) is 1-D; of vectors (T, C), and for C = 1 also 1-D.
 
@@ -25,7 +26,7 @@ def as_one(x: Any, features: int | None) -> Array | None:
         x = list(x) if np.iterable(x) else [x]
         if not x or np.ndim(x[0]) > 0:
             return None
-    array = np.asarray(x)
+    array = checks.as_array(name, x)
     if array.dtype == object:
         return None
     if array.ndim <= 1:
@@ -44,6 +45,8 @@ def as_streams(one: Sequences, count: int, name: str) -> Sequences:
     Examples
     --------
     >>> import numpy as np
+
+    from rnnfast import checks
     >>> one = Sequences(np.arange(8), np.array([0]), np.array([8]), ragged=False)
     >>> s = as_streams(one, 3, "x")
     >>> [s.flat(np.array([n])).tolist() for n in range(3)]
@@ -52,7 +55,8 @@ def as_streams(one: Sequences, count: int, name: str) -> Sequences:
     steps = int(one.lengths[0]) - 1
     if steps < count:
         raise ValueError(
-            f"{name}: at least batch_size + 1 = {count + 1} elements required to cut it into streams, got {steps + 1}"
+            f"{name}: at least batch_size + 1 = {count + 1} elements are required to cut it into streams, "
+            f"got {steps + 1}"
         )
     lengths = np.full(count, steps // count, np.int64)
     lengths[: steps % count] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from rnnfast import checks
 
@@ -53,7 +54,9 @@ def known_activation(name: str, given: Activation) -> Known:
     defaults = ACTIVATIONS[kind]
     if len(numbers) > len(defaults):
         raise ValueError(f"{name}: at most {len(defaults)} numbers after {kind!r} are required, got {len(numbers)}")
-    values = [checks.as_number(name, n, "a name followed by finite numbers") for n in numbers] + list(defaults[len(numbers) :])
+    values = [checks.as_number(name, n, "a name followed by finite numbers") for n in numbers] + list(
+        defaults[len(numbers) :]
+    )
     alpha, beta, *_ = (*values, 0.0, 0.0)
     if (kind in _NOT_NEGATIVE and alpha < 0) or (kind == "scaled_tanh" and alpha == 0):
         bound = "alpha >= 0" if kind in _NOT_NEGATIVE else "alpha other than 0"
@@ -61,7 +64,7 @@ def known_activation(name: str, given: Activation) -> Known:
     return kind, alpha, beta
 
 
-def known_activations(given: Sequence[Activation], default: Sequence[str]) -> tuple[Known, ...]:
+def known_activations(given: Any, default: Sequence[str]) -> tuple[Known, ...]:
     """Return the engine's form of a cell's activations, as many as ``default`` has."""
     if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != len(default):
         error = ValueError if isinstance(given, Sequence) else TypeError

@@ -84,9 +84,7 @@ class CustomCell(ABC):
     def __init_subclass__(cls, *, name: str, states: int = 1, **options: Any) -> None:
         """Enter the class under its name; ValueError for a name that a built-in cell has."""
         super().__init_subclass__(**options)
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"name: a string of at least one character is required, got {checks.shown(name)}")
-        if name in OWN:
+        if checks.as_text("name", name) in OWN:
             raise ValueError(f"name: another one than {', '.join(OWN)} is required, got {name!r}")
         cls.name, cls.states = name, checks.as_size("states", states)
         CustomCell.known[name] = cls

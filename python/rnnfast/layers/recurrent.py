@@ -59,7 +59,8 @@ class Recurrent(Traceable):
         norms = ("ih", "hh", "c")[: 2 + self.has_cell_state] if layer_norm else ()
         shapes = stack_shapes(
             cell.gates, self.input_size, self.hidden_size, self.num_layers,
-            bias=checks.as_flag("bias", bias), directions=self.directions, peepholes=cell.peepholes, projection=proj_size, norms=norms,
+            bias=checks.as_flag("bias", bias), directions=self.directions, peepholes=cell.peepholes,
+            projection=proj_size, norms=norms,
         )  # fmt: skip
         first = first_values(shapes, 1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype, normed=layer_norm)
         self._parameters = {name: Parameter(value) for name, value in first.items()} | self.learned_state

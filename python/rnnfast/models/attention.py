@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops, init
+from rnnfast import _ops, checks, init
 from rnnfast.models.parts import Affine
 from rnnfast.params import Module, Parameter
 
@@ -72,8 +72,7 @@ class Attention(Module):
     """
 
     def __init__(self, kind: str, decoder_size: int, memory_size: int, dtype: DType, rng: np.random.Generator) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"attention: one of {', '.join(KINDS)} or None required, got {kind!r}")
+        checks.as_choice("attention", kind, KINDS, others=" or None")
         self.key = Parameter(init.uniform((decoder_size, memory_size), memory_size**-0.5, rng=rng, dtype=dtype))
         self.query: Affine | None = None
         self.score: Parameter | None = None

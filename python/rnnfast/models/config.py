@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import operator
+import inspect
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from rnnfast.models.parts import Affine, as_int, as_size
-from rnnfast.models.stem import Stem, cell_name
+from rnnfast import checks
+from rnnfast.losses import TASKS
+from rnnfast.models.attention import KINDS
+from rnnfast.models.parts import Affine
+from rnnfast.models.stem import CELLS, Stem, cell_class, cell_name
 
 DType = np.dtype[Any]
 Config = dict[str, Any]
@@ -21,27 +23,36 @@ OPTIONAL_SIZES = {"embedding", "context_size", "source_embedding", "target_embed
 # What JSON holds, with NumPy's forms of it; bool before int, of which it is a kind.
 PLAIN: dict[type, tuple[type, ...]] = {bool: (np.bool_,), int: (np.integer,), float: (np.floating,), str: ()}
 
+# Options of a layer that a model chooses, and what stands for them.
+OWNED = {
+    "input_size": "the model's own argument input_size or embedding",
+    **{
+        name: f"the model's own argument {name}"
+        for name in ("hidden_size", "num_layers", "bidirectional", "dropout", "dtype", "seed")
+    },
+    "time_major": "a model reads arrays batch-first, (N, T, C)",
+}
+
 
 def checked(config: Mapping[str, Any]) -> Config:
     """Return a constructor's arguments as JSON can hold them, sizes and dtype checked."""
     known = dict(config)
     for name in sorted(SIZES & known.keys()):
-        known[name] = as_size(name, known[name])
+        known[name] = checks.as_size(name, known[name])
     for name in sorted(OPTIONAL_SIZES & known.keys()):
-        known[name] = None if known[name] is None else as_size(name, known[name])
+        known[name] = None if known[name] is None else checks.as_size(name, known[name])
     for name in ("start", "stop"):
         if known.get(name) is not None:
-            known[name] = as_int(name, known[name])
-    if not isinstance(known["bidirectional"], bool | np.bool_):
-        raise TypeError(f"bidirectional: True or False required, got {known['bidirectional']!r}")
-    known["bidirectional"] = bool(known["bidirectional"])
+            known[name] = checks.as_integer(name, known[name])
+    if known.get("attention") is not None:
+        known["attention"] = checks.as_choice("attention", known["attention"], KINDS, others=" or None")
+    known["bidirectional"] = checks.as_flag("bidirectional", known["bidirectional"])
     known["cell"] = cell_name(known["cell"])
-    known["dropout"] = float(known["dropout"])
-    known["dtype"] = as_dtype(known["dtype"]).name
-    known["seed"] = None if known["seed"] is None else operator.index(known["seed"])
-    known["cell_options"] = known["cell_options"] or {}
-    if not isinstance(known["cell_options"], Mapping):
-        raise TypeError(f"cell_options: a dict is required, got {type(known['cell_options']).__name__}")
+    known["dropout"] = checks.as_probability("dropout", known["dropout"])
+    known["task"] = checks.as_choice("task", known["task"], TASKS)
+    known["dtype"] = checks.as_dtype(known["dtype"]).name
+    known["seed"] = checks.as_seed(known["seed"])
+    known["cell_options"] = checked_cell_options(known)
     return {name: plain(name, value) for name, value in known.items()}
 
 
@@ -68,12 +79,23 @@ def plain(name: str, value: Any) -> Any:
     raise TypeError(f"{name}: what a model's file can hold is required ({kinds}), got {type(value).__name__}")
 
 
-def as_dtype(dtype: npt.DTypeLike) -> DType:
-    """Return float32 or float64; TypeError for another one."""
-    found = np.dtype(dtype)
-    if found not in (np.float32, np.float64):
-        raise TypeError(f"dtype: float32 or float64 required, got {found}")
-    return found
+def checked_cell_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the cell, of which none may be the model's own and all must be the cell's."""
+    given = config["cell_options"]
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"cell_options: a dict of options, or None, is required, got {checks.shown(given)}")
+    cls = cell_class(config["cell"])
+    accepted = inspect.signature(cls).parameters
+    for name in given:
+        if cls in CELLS.values() and name in OWNED:
+            wanted = f"options of the layer alone are required ({name}: {OWNED[name]})"
+            raise ValueError(f"cell_options: {wanted}, got {name!r}")
+        if name not in accepted and not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+            near = checks.suggestion(name, set(accepted) - OWNED.keys())
+            raise TypeError(f"cell_options: an option of {cls.__name__} is required, got {name!r}{near}")
+    return dict(given)
 
 
 def build(config: Config, head: type[H], *, one_hot: bool = False) -> tuple[Stem, H, np.random.Generator]:

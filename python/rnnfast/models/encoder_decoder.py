@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.data import PairBatch, PairData, Sequences
+from rnnfast import checks
+from rnnfast.checks import names_arguments
+from rnnfast.data import PairBatch, PairData, Sequences, check_finite
 from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import checked
-from rnnfast.models.parts import as_size, as_weights
+from rnnfast.models.parts import as_weights
 from rnnfast.models.streaming import DecoderStreaming
 from rnnfast.models.transducer import Transducer
 from rnnfast.sampling import WritingOptions
@@ -75,6 +77,7 @@ class EncoderDecoder(DecoderStreaming):
     [array([1, 0, 2]), array([2, 1])]
     """
 
+    @names_arguments
     def __init__(
         self,
         source_size: int,
@@ -108,6 +111,7 @@ class EncoderDecoder(DecoderStreaming):
         self.net = Transducer(config, found, np.random.default_rng(config["seed"]))
         super().__init__(config, self.net.parts(), found, np.dtype(config["dtype"]))
 
+    @names_arguments
     def predict(
         self,
         x: Any,
@@ -147,13 +151,16 @@ class EncoderDecoder(DecoderStreaming):
         list of arrays (T_i, S_i)
             With ``return_attention``, beside the predictions: the weight of every step of the source at every element.
         """
-        if return_attention and self.net.attention is None:
-            raise ValueError("return_attention: a model with attention required (attention='dot'), got attention=None")
-        sources = self._sources(x, lengths)
+        if checks.as_flag("return_attention", return_attention) and self.net.attention is None:
+            raise ValueError(
+                "return_attention: a model with attention is required (attention='dot'), got attention=None"
+            )
+        sources = self._sources(x, lengths, warns=True)
         found = self._written(sources, max_length, batch_size, beams, length_penalty)
         arranged = self.net.targets.arranged(found, max_length, self.net.targets.kind)
         return (arranged, self.net.maps(sources, found, batch_size)) if return_attention else arranged
 
+    @names_arguments
     def predict_proba(
         self,
         x: Any,
@@ -176,7 +183,7 @@ class EncoderDecoder(DecoderStreaming):
             For a regression.
         """
         self.task.probabilities(np.zeros((0, self.net.targets.outputs), self.dtype))  # raises where there are none
-        sources = self._sources(x, lengths)
+        sources = self._sources(x, lengths, warns=True)
         again = self.net.again(sources, self._written(sources, max_length, batch_size), batch_size)
         p = self.task.probabilities(self._all_outputs(again))
         return self.net.targets.arranged(np.split(p, np.cumsum(again.targets.lengths))[:-1], max_length, p.dtype)
@@ -192,19 +199,22 @@ class EncoderDecoder(DecoderStreaming):
         context: npt.ArrayLike | None = None,
     ) -> PairData:
         if context is not None:
-            raise ValueError("context: None required, EncoderDecoder has no context; got one")
+            raise ValueError("context: None is required, EncoderDecoder has no context; got one")
         sources = self._sources(x, lengths)
-        whole = self.net.targets.read(y, len(sources))
+        weights = as_weights(sample_weight, len(sources), self.dtype)
+        whole = self.net.targets.read(y, len(sources), weights)
         return PairData(
             sources=sources,
             inputs=whole.without_last(),
             targets=whole.without_first(),
-            weights=as_weights(sample_weight, len(sources), self.dtype),
+            weights=weights,
             batch_size=batch_size,
         )
 
-    def _sources(self, x: Any, lengths: npt.ArrayLike | None) -> Sequences:
-        return self.net.encoder.input.sequences(x, lengths, "x")
+    def _sources(self, x: Any, lengths: npt.ArrayLike | None, *, warns: bool = False) -> Sequences:
+        found = self.net.encoder.input.sequences(x, lengths, "x")
+        check_finite("x", found, self.dtype, warns=warns)
+        return found
 
     def _written(
         self,
@@ -215,7 +225,7 @@ class EncoderDecoder(DecoderStreaming):
         length_penalty: float = 0.0,
     ) -> list[Array]:
         """Return the prediction for each source, (T_n,) ids or (T_n, K) numbers."""
-        as_size("batch_size", batch_size)
+        checks.as_size("batch_size", batch_size)
         limits = self.net.targets.limits(sources, max_length)
         options = WritingOptions(
             length=int(limits.max(initial=0)), beams=beams, greedy=beams is None, length_penalty=length_penalty,

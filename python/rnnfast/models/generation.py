@@ -96,25 +96,27 @@ def as_prefix(prefix: Any, rows: int, stem: Stem, task: Task, size: int, options
     if prefix is None:
         return None
     if task.name != "classification":
-        raise ValueError(f"prefix: None required for task={task.name!r}, got one")
-    one = as_one(prefix, None)
+        raise ValueError(f"prefix: None is required for task={task.name!r}, got one")
+    one = as_one(prefix, None, "prefix")
     given = stem.input.sequences(prefix if one is None else one[None], None, "prefix")
     if len(given) == 0:
         return None
     if one is None and len(given) != rows:
-        raise ValueError(f"prefix: one sequence of ids or N = {rows} of them required, got {len(given)}")
+        raise ValueError(f"prefix: one sequence of ids or N = {rows} of them is required, got {len(given)}")
     index = np.arange(rows, dtype=np.int64) if one is None else np.zeros(rows, np.int64)
     ids, lengths = given.take(index)
     if ids.max(initial=0) >= size:
-        raise ValueError(f"prefix: ids 0..{size - 1} (output_size = {size}) required, got {ids.max()}")
+        raise ValueError(f"prefix: ids 0..{size - 1} (output_size = {size}) are required, got {ids.max()}")
     if ids.shape[1] > options.length:
-        raise ValueError(f"prefix: at most length = {options.length} ids required, got {ids.shape[1]}")
+        raise ValueError(f"prefix: at most length = {options.length} ids are required, got {ids.shape[1]}")
     if lengths is not None:
         if options.beams is not None:
-            raise ValueError(f"prefix: ids of one length required with beams, got {lengths.min()} and {lengths.max()}")
+            raise ValueError(
+                f"prefix: ids of one length are required with beams, got {lengths.min()} and {lengths.max()}"
+            )
         ids = np.where(np.arange(ids.shape[1]) < lengths[:, None], ids, -1)
     if options.stop is not None and (ids == options.stop).any():
-        raise ValueError(f"prefix: ids other than stop = {options.stop} required, got it")
+        raise ValueError(f"prefix: ids other than stop = {options.stop} are required, got it")
     return ids
 
 

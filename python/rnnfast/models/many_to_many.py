@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.data import AlignedData, Sequences, as_one, step_count, step_values
+from rnnfast.checks import names_arguments
+from rnnfast.data import AlignedData, Sequences, as_one, check_finite, step_count, step_values
 from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
@@ -68,6 +69,7 @@ class ManyToMany(StepwiseModel, ReadingModel):
 
     takes = ("resets", "tbptt", "burn_in")
 
+    @names_arguments
     def __init__(
         self,
         input_size: int,
@@ -109,14 +111,17 @@ class ManyToMany(StepwiseModel, ReadingModel):
         burn_in: int = 0,
     ) -> AlignedData:
         tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=self.config["bidirectional"])
-        inputs, size = self._sequences(x, lengths, context), self.config["output_size"]
+        inputs, size = self._inputs(x, lengths, context), self.config["output_size"]
         steps = step_count(x, inputs)
         width = None if self.task.name == "classification" else size
-        targets = self.task.targets(step_values(y, inputs, steps, width=width, name="y"), size, self.dtype)
+        weights = self._weights(sample_weight, inputs, steps)
+        each = _read(step_values(y, inputs, steps, width=width, name="y"), weights, inputs)
+        check_finite("y", _like(inputs, each), self.dtype)
+        targets = self.task.targets(each, size, self.dtype)
         return AlignedData(
             inputs=inputs,
             targets=_like(inputs, targets),
-            weights=self._weights(sample_weight, inputs, steps),
+            weights=weights,
             resets=_resets(resets, inputs, steps),
             batch_size=batch_size,
             tbptt=tbptt,
@@ -125,7 +130,7 @@ class ManyToMany(StepwiseModel, ReadingModel):
 
     def _weights(self, weights: Any, inputs: Sequences, steps: int) -> Array | Sequences | None:
         """Return weights of the sequences, (N,), or of their steps."""
-        if weights is None or as_one(weights, None) is not None:
+        if weights is None or as_one(weights, None, "sample_weight") is not None:
             return as_weights(weights, len(inputs), self.dtype)
         each = step_values(weights, inputs, steps, width=None, name="sample_weight")
         checked_each = as_weights(each, len(each), self.dtype)
@@ -140,17 +145,20 @@ class ManyToMany(StepwiseModel, ReadingModel):
         context: npt.ArrayLike | None = None,
         resets: Any = None,
     ) -> AlignedData:
-        inputs = self._sequences(x, lengths, context)
+        inputs = self._inputs(x, lengths, context, warns=True)
         own = _resets(resets, inputs, step_count(x, inputs))
         return AlignedData(inputs=inputs, targets=inputs, resets=own, batch_size=batch_size)
 
-    def _sequences(self, x: Any, lengths: npt.ArrayLike | None, context: npt.ArrayLike | None) -> Sequences:
-        if context is not None:
-            raise ValueError("context: None required, ManyToMany has no context; got one")
-        return self.stem.input.sequences(x, lengths, "x")
-
     def _arranged(self, data: AlignedData, values: Array) -> Any:
         return data.inputs.split(values)
+
+
+def _read(targets: Array, weights: Array | Sequences | None, inputs: Sequences) -> Array:
+    """Return the targets of all steps with zeros for numbers of weight 0, which nothing reads."""
+    if weights is None or targets.dtype.kind != "f":
+        return targets
+    each = weights.values if isinstance(weights, Sequences) else np.repeat(weights, inputs.lengths)
+    return np.where((each > 0).reshape(-1, *[1] * (targets.ndim - 1)), targets, targets.dtype.type(0))
 
 
 def _resets(resets: Any, inputs: Sequences, steps: int) -> Sequences | None:
@@ -158,7 +166,7 @@ def _resets(resets: Any, inputs: Sequences, steps: int) -> Sequences | None:
         return None
     each = step_values(resets, inputs, steps, width=None, name="resets")
     if each.dtype != bool and len(each):
-        raise TypeError(f"resets: dtype bool required, got {each.dtype}")
+        raise TypeError(f"resets: dtype bool is required, got {each.dtype}")
     return _like(inputs, each.astype(bool))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.data import Batch, Sequences, VectorData
+from rnnfast.checks import names_arguments
+from rnnfast.data import Batch, VectorData, check_finite_rows
 from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
@@ -69,6 +70,7 @@ class ManyToOne(Streaming, ReadingModel):
 
     takes = ("tbptt",)
 
+    @names_arguments
     def __init__(
         self,
         input_size: int,
@@ -108,11 +110,12 @@ class ManyToOne(Streaming, ReadingModel):
         tbptt: int | None = None,
     ) -> VectorData:
         steps, _ = as_pieces(tbptt, 0, bidirectional=self.config["bidirectional"])
-        inputs = self._sequences(x, lengths, context)
+        inputs = self._inputs(x, lengths, context)
         targets = self.task.targets(y, self.config["output_size"], self.dtype)
         if len(targets) != len(inputs):
-            raise ValueError(f"y: one target a sequence required (N = {len(inputs)}), got {len(targets)}")
+            raise ValueError(f"y: one target a sequence is required (N = {len(inputs)}), got {len(targets)}")
         weights = as_weights(sample_weight, len(inputs), self.dtype)
+        check_finite_rows("y", targets, weights=weights)
         return VectorData(inputs=inputs, targets=targets, weights=weights, batch_size=batch_size, tbptt=steps)
 
     def _unlabelled(
@@ -123,13 +126,8 @@ class ManyToOne(Streaming, ReadingModel):
         lengths: npt.ArrayLike | None = None,
         context: npt.ArrayLike | None = None,
     ) -> VectorData:
-        inputs = self._sequences(x, lengths, context)
+        inputs = self._inputs(x, lengths, context, warns=True)
         return VectorData(inputs=inputs, targets=np.zeros(len(inputs)), batch_size=batch_size)
-
-    def _sequences(self, x: Any, lengths: npt.ArrayLike | None, context: npt.ArrayLike | None) -> Sequences:
-        if context is not None:
-            raise ValueError("context: None required, ManyToOne has no context; got one")
-        return self.stem.input.sequences(x, lengths, "x")
 
     def _arranged(self, data: VectorData, values: Array) -> Array:
         return values

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.data import AlignedData, Sequences, as_one, as_streams, check_fraction
+from rnnfast.data import AlignedData, Sequences, as_one, as_streams, check_finite, check_fraction
 from rnnfast.losses import Task
 from rnnfast.models.parts import as_pieces, as_weights
 from rnnfast.models.state_map import as_context
@@ -38,21 +38,24 @@ class NextElements:
         self.context_size = context_size
         self.features = None if task.name == "classification" else stem.input.size
 
-    def read(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> tuple[Sequences, bool]:
-        """Return the sequences in ``x``, and whether it is a single one instead of several."""
-        one = as_one(x, self.features)
-        if one is None:
-            return self.input.sequences(x, lengths, name), False
-        if lengths is not None:
-            raise ValueError(f"lengths: None required where {name} is a single sequence, got some")
-        return self.input.sequences(one[None], None, name), True
+    def read(self, x: Any, lengths: npt.ArrayLike | None, name: str, *, warns: bool = False) -> tuple[Sequences, bool]:
+        """Return the sequences in ``x``, and whether it is a single one instead of several.
+
+        Numbers that are not finite are an error or, where it ``warns``, a warning.
+        """
+        one = as_one(x, self.features, name)
+        if one is not None and lengths is not None:
+            raise ValueError(f"lengths: None is required where {name} is a single sequence, got some")
+        found = self.input.sequences(x if one is None else one[None], lengths, name)
+        check_finite(name, found, self.dtype, warns=warns)
+        return found, one is not None
 
     def inputs_only(
         self, x: Any, *, batch_size: int, lengths: npt.ArrayLike | None, context: npt.ArrayLike | None
     ) -> tuple[AlignedData, bool]:
         """Return data without targets, and whether they are a single sequence."""
-        inputs, single = self.read(x, lengths, "x")
-        start = as_context(context, self.context_size, len(inputs), self.dtype)
+        inputs, single = self.read(x, lengths, "x", warns=True)
+        start = as_context(context, self.context_size, len(inputs), self.dtype, warns=True)
         return AlignedData(inputs=inputs, targets=inputs, context=start, batch_size=batch_size), single
 
     def data(
@@ -83,7 +86,7 @@ class NextElements:
         if single:
             whole, tbptt = as_streams(whole, streams, name), tbptt or steps
         self._check_targets(whole)
-        return AlignedData(
+        data = AlignedData(
             inputs=whole.without_last(),
             targets=whole.without_first(),
             weights=as_weights(sample_weight, len(whole), self.dtype),
@@ -92,10 +95,12 @@ class NextElements:
             tbptt=tbptt,
             burn_in=burn_in,
         )
+        data.require_targets("sequences")
+        return data
 
     def hold_out_end(self, sequences: Any, fraction: float) -> tuple[Array, Array] | None:
         """Split a single long sequence in two, the last ``fraction`` behind; None when there are several."""
-        one = as_one(sequences, self.features)
+        one = as_one(sequences, self.features, "sequences")
         if one is None:
             return None
         check_fraction(fraction)

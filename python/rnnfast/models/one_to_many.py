@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
+from rnnfast.checks import names_arguments
 from rnnfast.data import Batch
 from rnnfast.layers import CustomCell, Stream
 from rnnfast.losses import task_named
@@ -60,6 +62,7 @@ class OneToMany(SelfSupervisedModel):
     [2, 3, 0, 1, 2]
     """
 
+    @names_arguments
     def __init__(
         self,
         input_size: int,
@@ -97,6 +100,7 @@ class OneToMany(SelfSupervisedModel):
         self.reader = NextElements(self.stem, found, config["output_size"], config["context_size"])
         super().__init__(config, parts, found, self.stem.dtype)
 
+    @names_arguments
     def generate(
         self,
         prompt: Any,
@@ -174,6 +178,7 @@ class OneToMany(SelfSupervisedModel):
 
         return (result(elements), result(log_p)) if return_log_probs else result(elements)
 
+    @names_arguments
     def stream(self, batch_size: int = 1, state: Any = None, *, context: npt.ArrayLike | None = None) -> Stream:
         """Return a copy of the model that is fed step by step, as ``ManyToMany.stream`` does.
 
@@ -189,21 +194,24 @@ class OneToMany(SelfSupervisedModel):
         Stream
             ``step(x)``: the outputs (N, K) that say what comes next.
         """
-        given = None if context is None else np.atleast_2d(np.asarray(context))
-        start = as_context(given, self.config["context_size"], batch_size, self.dtype)
+        given = None if context is None else np.atleast_2d(checks.as_array("context", context))
+        N = checks.as_size("batch_size", batch_size)
+        start = as_context(given, self.config["context_size"], N, self.dtype, warns=True)
         first = None if self.context is None or start is None else self.context.start(start)
-        return stream_of(self.stem, self.head, batch_size, state, first)
+        return stream_of(self.stem, self.head, N, state, first)
 
     def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[Any, int, bool]:
         """Return the states that N prompts leave, N, and whether the user gave just one."""
-        prompts, single = self.reader.read(prompt, None, "prompt")
+        prompts, single = self.reader.read(prompt, None, "prompt", warns=True)
         rows = np.arange(len(prompts), dtype=np.int64)
-        start = None if context is None else np.atleast_2d(np.asarray(context))
-        if single and start is not None and np.asarray(context).ndim == 2:
-            rows, single = np.zeros(len(start), np.int64), False
-        start = as_context(start, self.config["context_size"], len(rows), self.dtype)
+        start = None if context is None else checks.as_array("context", context)
+        if start is not None:
+            if single and start.ndim == 2:
+                rows, single = np.zeros(len(start), np.int64), False
+            start = np.atleast_2d(start)
+        start = as_context(start, self.config["context_size"], len(rows), self.dtype, warns=True)
         if len(prompts) == 0 or prompts.lengths.min() < 1:
-            raise ValueError("prompt: at least one element each required, got none")
+            raise ValueError("prompt: at least one element each is required, got none")
         inputs, lengths = prompts.take(rows)
         initial = None if self.context is None or start is None else self.context.start(start)
         return self.stem.infer(inputs, initial, lengths)[1], len(rows), single
@@ -219,13 +227,13 @@ class OneToMany(SelfSupervisedModel):
 def _check_kind(config: Mapping[str, Any]) -> None:
     """Check what only a model that writes asks for."""
     if config["bidirectional"]:
-        raise ValueError("bidirectional: False required, a model that writes cannot see the future; got True")
+        raise ValueError("bidirectional: False is required, a model that writes cannot see the future; got True")
     given, written, task = config["input_size"], config["output_size"], config["task"]
     if task == "classification":
         if written > given:
-            raise ValueError(f"output_size: at most input_size = {given} required, got {written}")
+            raise ValueError(f"output_size: at most input_size = {given} is required, got {written}")
         return
     if written != given:
-        raise ValueError(f"output_size: input_size = {given} required for task={task!r}, got {written}")
+        raise ValueError(f"output_size: input_size = {given} is required for task={task!r}, got {written}")
     if config["embedding"] is not None:
-        raise ValueError(f"embedding: None required for task={task!r}, got {config['embedding']}")
+        raise ValueError(f"embedding: None is required for task={task!r}, got {config['embedding']}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops, init
+from rnnfast import _ops, checks, init
 from rnnfast.data import Sequences, as_id_sequences, as_real_sequences
 from rnnfast.params import Module, Parameter
 
@@ -174,41 +173,25 @@ class OneHot(Module):
         """Do nothing: the vectors are fixed."""
 
 
-def as_int(name: str, value: Any) -> int:
-    """Return an integer as an int; TypeError when it is none."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: an integer required, got {type(value).__name__}") from None
-
-
-def as_size(name: str, value: Any) -> int:
-    """Return a size as an int; TypeError when it is no integer, ValueError below 1."""
-    size = as_int(name, value)
-    if size < 1:
-        raise ValueError(f"{name}: at least 1 required, got {size}")
-    return size
-
-
 def as_pieces(tbptt: Any, burn_in: Any, *, bidirectional: bool) -> tuple[int | None, int]:
     """Return the steps of a piece, None for whole sequences, and those at the start without a loss, checked."""
-    steps, cold = None if tbptt is None else as_size("tbptt", tbptt), as_int("burn_in", burn_in)
-    if cold < 0:
-        raise ValueError(f"burn_in: a number >= 0 required, got {burn_in}")
+    steps = None if tbptt is None else checks.as_size("tbptt", tbptt)
     if steps is not None and bidirectional:
-        raise ValueError(f"tbptt: None required for a bidirectional model, which reads from the end too; got {tbptt}")
-    return steps, cold
+        raise ValueError(
+            f"tbptt: None is required for a bidirectional model, which reads from the end too; got {tbptt}"
+        )
+    return steps, checks.as_integer("burn_in", burn_in, least=0)
 
 
 def as_weights(weights: npt.ArrayLike | None, count: int, dtype: DType) -> Array | None:
     """Return sample weights (N,) in the model's dtype after checking them."""
     if weights is None:
         return None
-    values = np.asarray(weights)
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"sample_weight: real numbers required, got dtype {values.dtype}")
+    values = checks.as_reals("sample_weight", weights, dtype)
     if values.shape != (count,):
-        raise ValueError(f"sample_weight: shape (N,) = ({count},) required, got {values.shape}")
-    if not (np.isfinite(values) & (values >= 0)).all():
-        raise ValueError("sample_weight: finite numbers >= 0 required, got others")
-    return values.astype(dtype)
+        raise ValueError(f"sample_weight: shape (N,) = ({count},) is required, got {values.shape}")
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    if len(wrong):
+        place = f"{values[wrong[0]]} at index {wrong[0]}"
+        raise ValueError(f"sample_weight: finite numbers >= 0 are required, got {place}")
+    return values

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import train
+from rnnfast import checks, train
 from rnnfast.callbacks import Callback
+from rnnfast.checks import names_arguments
 from rnnfast.data import AlignedData, hold_out
 from rnnfast.layers import Trace
 from rnnfast.models.next_element import EVALUATE_STEPS, TRAIN_STEPS, NextElements
@@ -31,6 +32,7 @@ class SelfSupervisedModel(StepwiseModel):
 
     reader: NextElements
 
+    @names_arguments
     def fit(
         self,
         sequences: Any,
@@ -70,37 +72,95 @@ class SelfSupervisedModel(StepwiseModel):
             callbacks=callbacks, progress=progress, shuffle=shuffle, seed=seed,
         )  # fmt: skip
 
-    def loss(self, sequences: Any, **options: Any) -> float:
+    @names_arguments
+    def loss(
+        self,
+        sequences: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        burn_in: int = 0,
+    ) -> float:
         """Return the mean loss over all elements but the first ones, without dropout.
 
-        Options are ``lengths``, ``sample_weight``, ``context`` and ``burn_in``, as of ``fit``.
+        Options are as of ``fit``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
         """
+        options = {"lengths": lengths, "sample_weight": sample_weight, "context": context, "burn_in": burn_in}
         return self.batch_loss(self._one_batch(sequences, options)).loss
 
-    def loss_and_grad(self, sequences: Any, **options: Any) -> float:
-        """Return the loss, with dropout, and add its gradient to every parameter's ``grad``."""
+    @names_arguments
+    def loss_and_grad(
+        self,
+        sequences: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        burn_in: int = 0,
+    ) -> float:
+        """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
+
+        Arguments are those of ``loss``.
+        """
+        options = {"lengths": lengths, "sample_weight": sample_weight, "context": context, "burn_in": burn_in}
         return self.batch_loss(self._one_batch(sequences, options), gradient=True).loss
 
-    def evaluate(self, sequences: Any, *, batch_size: int | None = None, **options: Any) -> dict[str, float]:
+    @names_arguments
+    def evaluate(
+        self,
+        sequences: Any,
+        *,
+        batch_size: int | None = None,
+        tbptt: int | None = None,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        burn_in: int = 0,
+    ) -> dict[str, float]:
         """Return the loss (for ids: nats an element) and the task's metrics.
 
         A single long sequence is read in one go; a ``batch_size`` cuts it into so many streams, which is faster
-        but starts each of them cold. Options are those of ``loss`` and ``tbptt``.
+        but starts each of them cold. Options and errors are those of ``loss``; ``tbptt`` is as of ``fit``.
         """
+        options: dict[str, Any] = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
+        options |= {"sample_weight": sample_weight, "context": context}
         return train.evaluate(self, self._judged(sequences, batch_size=batch_size, **options))
 
-    def predict(self, x: Any, **options: Any) -> Any:
+    @names_arguments
+    def predict(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Any:
         """Return the prediction of the next element at every step of x: ids (N, T), or vectors (N, T, K).
 
-        A list of N arrays for a list or with ``lengths``; one array, (T,) or (T, K), for a single sequence.
-        Options are ``lengths``, ``context`` and ``batch_size``.
+        A list of N arrays for a list or with ``lengths``; one array, (T,) or (T, K), for a single sequence. Data that
+        are not finite are a warning: other sequences' predictions do not depend on them.
         """
-        return self._stepwise(self.task.decide, x, **options)
+        return self._stepwise(self.task.decide, x, batch_size=batch_size, lengths=lengths, context=context)
 
-    def predict_proba(self, x: Any, **options: Any) -> Any:
+    @names_arguments
+    def predict_proba(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Any:
         """Return the probabilities (N, T, K) of the next element at every step; arguments as of ``predict``."""
-        return self._stepwise(self.task.probabilities, x, **options)
+        return self._stepwise(self.task.probabilities, x, batch_size=batch_size, lengths=lengths, context=context)
 
+    @names_arguments
     def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, context: npt.ArrayLike | None = None) -> Trace:
         """Return all states and gates of the layers over x, arrays (N, T, H), N = 1 for a single sequence.
 
@@ -114,7 +174,9 @@ class SelfSupervisedModel(StepwiseModel):
         self, sequences: Any, own: dict[str, Any], given: Any, fraction: float, batch_size: int
     ) -> tuple[AlignedData, AlignedData | None]:
         """Return the data to train on and those to validate with."""
-        cut: dict[str, Any] = {"batch_size": batch_size, "streams": batch_size, "steps": TRAIN_STEPS}
+        size = checks.as_size("batch_size", batch_size)
+        cut: dict[str, Any] = {"batch_size": size, "streams": size, "steps": TRAIN_STEPS}
+        fraction = checks.at_least_zero("validation_split", fraction)
         parts = self.reader.hold_out_end(sequences, fraction) if fraction and given is None else None
         if parts is not None:
             sequences, end = parts
@@ -123,12 +185,16 @@ class SelfSupervisedModel(StepwiseModel):
         if given is None:
             return hold_out(data, fraction) if fraction else (data, None)
         options = dict(given) if isinstance(given, Mapping) else {"sequences": given}
+        known = ("sequences", "lengths", "sample_weight", "context", "burn_in", "tbptt", "batch_size", "name")
+        checks.known_arguments("validation_data", options, known)
+        if "sequences" not in options:
+            raise ValueError(f"validation_data: sequences are required, got {', '.join(options) or 'an empty dict'}")
         return data, self._judged(**{"name": "validation_data", **options})
 
     def _judged(self, sequences: Any, *, batch_size: int | None = None, **options: Any) -> AlignedData:
         """Return what ``evaluate`` and validation read, alike."""
-        cut = {"batch_size": batch_size or 256, "streams": batch_size or 1, "steps": EVALUATE_STEPS}
-        return self.reader.data(sequences, **options, **cut)
+        streams, size = (1, 256) if batch_size is None else (checks.as_size("batch_size", batch_size),) * 2
+        return self.reader.data(sequences, batch_size=size, streams=streams, steps=EVALUATE_STEPS, **options)
 
     def _one_batch(self, sequences: Any, options: dict[str, Any]) -> Any:
         data = self.reader.data(sequences, batch_size=1, streams=1, steps=None, **options)
@@ -139,9 +205,9 @@ class SelfSupervisedModel(StepwiseModel):
         read: Callable[[Array], Array],
         x: Any,
         *,
-        batch_size: int = 256,
-        lengths: npt.ArrayLike | None = None,
-        context: npt.ArrayLike | None = None,
+        batch_size: int,
+        lengths: npt.ArrayLike | None,
+        context: npt.ArrayLike | None,
     ) -> Any:
         data, single = self.reader.inputs_only(x, batch_size=batch_size, lengths=lengths, context=context)
         arranged = data.inputs.split(read(self._all_outputs(data)))

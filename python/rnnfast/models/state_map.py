@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
+from rnnfast.data import check_finite_rows
 from rnnfast.models.parts import Affine
 
 Array = npt.NDArray[Any]
@@ -44,17 +46,18 @@ class StateMap(Affine):
         self.backward(np.concatenate(rows, axis=1), v)
 
 
-def as_context(context: npt.ArrayLike | None, size: int | None, count: int, dtype: DType) -> npt.NDArray[Any] | None:
-    """Return the contexts (N, K) of N sequences in the model's dtype after checking them."""
+def as_context(
+    context: npt.ArrayLike | None, size: int | None, count: int, dtype: DType, *, warns: bool = False
+) -> npt.NDArray[Any] | None:
+    """Return the contexts (N, K) of N sequences in the model's dtype; an error, or a warning, where one is NaN."""
     if size is None:
         if context is not None:
-            raise ValueError("context: None required (context_size is None), got one")
+            raise ValueError("context: None is required (context_size is None), got one")
         return None
     if context is None:
-        raise ValueError(f"context: shape (N, context_size) = ({count}, {size}) required, got None")
-    values = np.asarray(context)
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"context: real numbers required, got dtype {values.dtype}")
+        raise ValueError(f"context: shape (N, context_size) = ({count}, {size}) is required, got None")
+    values = checks.as_reals("context", context, dtype)
     if values.shape != (count, size):
-        raise ValueError(f"context: shape (N, context_size) = ({count}, {size}) required, got {values.shape}")
-    return np.ascontiguousarray(values, dtype)
+        raise ValueError(f"context: shape (N, context_size) = ({count}, {size}) is required, got {values.shape}")
+    check_finite_rows("context", values, warns=warns)
+    return values

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
 from rnnfast.layers import GRU, LSTM, RNN, CustomCell, CustomLayer, Trace
-from rnnfast.models.parts import Embedding, InputPart, OneHot, Vectors, as_size
+from rnnfast.models.parts import Embedding, InputPart, OneHot, Vectors
 from rnnfast.params import Module, Parameter
 
 Array = npt.NDArray[Any]
@@ -58,7 +59,7 @@ class Stem(Module):
         self.dtype = dtype
         self.input: InputPart
         if embedding is not None:
-            self.input = Embedding(input_size, as_size("embedding", embedding), dtype, rng, named)
+            self.input = Embedding(input_size, embedding, dtype, rng, named)
         else:
             self.input = (OneHot if one_hot else Vectors)(input_size, dtype, named)
         self.custom = cell in CustomCell.known
@@ -123,10 +124,16 @@ class Stem(Module):
 
 def cell_name(cell: str | type[CustomCell]) -> str:
     """Return the name under which a model's configuration knows a cell; ValueError where nothing has it."""
-    name = cell.name if isinstance(cell, type) and issubclass(cell, CustomCell) else cell
-    if name not in CELLS and name not in CustomCell.known:
-        raise ValueError(f"cell: one of {', '.join(CELLS)} or a CustomCell required, got {cell!r}")
-    return str(name)
+    name: Any = cell.name if isinstance(cell, type) and issubclass(cell, CustomCell) else cell
+    if isinstance(name, str) and name in CustomCell.known:
+        return str(name)
+    return checks.as_choice("cell", name, CELLS, others=" or a CustomCell")
+
+
+def cell_class(name: str) -> type[Any]:
+    """Return the layer of a built-in cell, or the class of a custom one: what ``cell_options`` belong to."""
+    found: type[Any] = CELLS.get(name) or CustomCell.known[name]
+    return found
 
 
 def make_layer(cell: str, options: Mapping[str, Any], **sizes: Any) -> Any:

@@ -35,7 +35,7 @@ def write_by_steps(
         With ``beams``.
     """
     if options.beams is not None:
-        raise ValueError(f"beams: None required with a custom cell, got {options.beams}")
+        raise ValueError(f"beams: None is required with a custom cell, got {options.beams}")
     ids, length = task.name == "classification", options.length
     h = stem.last_h(state)[:, None]
     R, K = len(h), head.weight.shape[0]

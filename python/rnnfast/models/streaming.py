@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops
+from rnnfast import _ops, checks
+from rnnfast.checks import names_arguments
+from rnnfast.data import check_finite
 from rnnfast.layers import Stream, Surroundings, Trace
 from rnnfast.models.base import Model
 from rnnfast.models.parts import Affine
@@ -26,6 +28,7 @@ class Streaming(Model):
     stem: Stem
     head: Affine
 
+    @names_arguments
     def stream(self, batch_size: int = 1, state: Any = None) -> Stream:
         """Return a copy of the model that is fed step by step.
 
@@ -69,6 +72,7 @@ class DecoderStreaming(SupervisedModel):
     def predict(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Any:
         """Return what belongs to each source."""
 
+    @names_arguments
     def trace(self, x: Any, y: Any = None, *, lengths: npt.ArrayLike | None = None) -> dict[str, Trace]:
         """Return all states and gates under "encoder", arrays (N, S, D*H), and "decoder", (N, T, H).
 
@@ -81,7 +85,7 @@ class DecoderStreaming(SupervisedModel):
             longest; past a length there are zeros.
         """
         read = self.predict(x, lengths=lengths) if y is None else y
-        return self.net.trace(self._one_batch(x, read, {"lengths": lengths}))
+        return self.net.trace(self._one_batch(x, read, lengths=lengths))
 
     @property
     def start_id(self) -> int | None:
@@ -93,6 +97,7 @@ class DecoderStreaming(SupervisedModel):
         """The id that ends what the decoder writes; None where it writes vectors."""
         return self.net.targets.stop
 
+    @names_arguments
     def stream(self, batch_size: int = 1, state: Any = None, *, source: Any = None) -> Stream:
         """Return a copy of the decoder that is fed step by step.
 
@@ -131,14 +136,17 @@ class DecoderStreaming(SupervisedModel):
         True
         """
         if self.net.attention is not None:
-            raise ValueError("stream: a model without attention required, which needs the whole source at every step")
+            raise ValueError(
+                "stream: a model without attention is required, which needs the whole source at every step"
+            )
         if state is not None and source is not None:
-            raise ValueError("state: None required where source is given, got both")
+            raise ValueError("state: None is required where source is given, got both")
         start = None
         if source is not None:
             sources = self.net.encoder.input.sequences(source, None, "source")
-            if len(sources) != batch_size:
-                raise ValueError(f"source: N = batch_size = {batch_size} sequences required, got {len(sources)}")
+            check_finite("source", sources, self.dtype, warns=True)
+            if len(sources) != checks.as_size("batch_size", batch_size):
+                raise ValueError(f"source: N = batch_size = {batch_size} sequences are required, got {len(sources)}")
             x, lengths = sources.take(np.arange(len(sources), dtype=np.int64))
             start = self.net.read(x, lengths)[1]
         return stream_of(self.net.decoder, self.net.head, batch_size, state, start)
@@ -147,7 +155,7 @@ class DecoderStreaming(SupervisedModel):
 def stream_of(stem: Stem, head: Affine, batch_size: int, state: Any, start: Any = None) -> Stream:
     """Return a stream of layers and a head that begins with ``state``, or with ``start`` and there after a reset."""
     if stem.custom:
-        raise ValueError("stream: a built-in cell required, a custom one has no stream")
+        raise ValueError("stream: a built-in cell is required, a custom one has no stream")
     part = stem.input
     table = None if part.table is None else np.array(part.table)
     step = partial(_step, batch=batch_size, width=part.size, dtype=stem.dtype)
@@ -168,23 +176,20 @@ def stream_of(stem: Stem, head: Affine, batch_size: int, state: Any, start: Any 
 
 def _block(block: npt.ArrayLike, part: Any, table: Array | None) -> Array:
     """Return the layer's input (N, T, C) of a block of reals or ids."""
-    found = part.sequences(np.asarray(block), None, "block")
+    found = part.sequences(checks.as_array("block", block), None, "block")
     values: Array = found.take(np.arange(len(found), dtype=np.int64))[0]
     return values if table is None else table[values]
 
 
 def _step(x: Any, batch: int, width: int, dtype: np.dtype[Any]) -> Array:
-    values = np.asarray(x)
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"x: real numbers required, got dtype {values.dtype}")
-    return _ops.step_array(values.astype(dtype, copy=False), sequences=batch, width=width, dtype=dtype)
+    return _ops.step_array(checks.as_reals("x", x, dtype), sequences=batch, width=width, dtype=dtype)
 
 
 def _step_ids(x: Any, batch: int) -> Array:
-    ids = np.asarray(x)
+    ids = checks.as_array("x", x)
     if ids.dtype.kind not in "iu":
-        raise TypeError(f"x: integer ids required, got dtype {ids.dtype}")
+        raise TypeError(f"x: integer ids are required, got dtype {ids.dtype}")
     if ids.shape != (batch,) and (ids.shape != () or batch != 1):
         one = ", or one integer," if batch == 1 else ""
-        raise ValueError(f"x: ids (N,) = ({batch},){one} required, got shape {ids.shape}")
+        raise ValueError(f"x: ids (N,) = ({batch},){one} is required, got shape {ids.shape}")
     return ids.astype(np.int64)

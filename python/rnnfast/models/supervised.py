@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import train
+from rnnfast import checks, train
 from rnnfast.callbacks import Callback
-from rnnfast.data import hold_out
+from rnnfast.checks import names_arguments
+from rnnfast.data import Sequences, check_finite, check_steps, hold_out
 from rnnfast.layers import Trace
 from rnnfast.models.base import Model
 from rnnfast.models.stem import Stem
@@ -39,6 +40,7 @@ class SupervisedModel(Model):
     ) -> Any:
         """Check and convert the user's data."""
 
+    @names_arguments
     def fit(
         self,
         x: Any,
@@ -75,7 +77,7 @@ class SupervisedModel(Model):
             Learning rate of an optimiser given by name.
         clip_norm : float or None
             Largest norm of the gradient.
-        validation_data : (x, y), or a dict of arguments of ``loss``, or None
+        validation_data : (x, y), or a dict of arguments of ``evaluate``, or None
         validation_split : float
             Share of the sequences, the last ones, that is held out instead.
         lengths : int (N,) or None
@@ -107,53 +109,123 @@ class SupervisedModel(Model):
         Raises
         ------
         ValueError, TypeError
-            Data that do not fit the model.
+            Data that do not fit the model, that are not finite, or without any target.
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
         """
         options = {"lengths": lengths, "sample_weight": sample_weight, "context": context}
-        options |= self._taken(resets=resets, tbptt=tbptt, burn_in=burn_in or None)
-        data = self._data(x, y, batch_size=batch_size, **options)
+        pieces = self._taken(tbptt=tbptt)
+        options |= pieces | self._taken(resets=resets, burn_in=_some(burn_in))
+        data = self._labelled(x, y, batch_size=batch_size, **options)
         validation = None
         if validation_data is not None:
-            pieces = self._taken(tbptt=tbptt)
-            validation = self._data(**{**pieces, **_named(validation_data)}, batch_size=batch_size)
-        elif validation_split:
+            given = {**pieces, **self._named(validation_data)}
+            validation = self._data(**given, batch_size=batch_size)
+            validation.require_targets("validation_data")
+        elif checks.at_least_zero("validation_split", validation_split):
             data, validation = hold_out(data, validation_split)
         return train.fit(
             self, data, epochs=epochs, optimizer=optimizer, lr=lr, clip_norm=clip_norm, validation=validation,
             callbacks=callbacks, progress=progress, shuffle=shuffle, seed=seed,
         )  # fmt: skip
 
-    def loss(self, x: Any, y: Any, **options: Any) -> float:
+    @names_arguments
+    def loss(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        resets: Any = None,
+        burn_in: int = 0,
+    ) -> float:
         """Return the mean loss over all target elements, without dropout.
 
-        Options are ``lengths``, ``sample_weight``, ``context`` and, of ``ManyToMany``, ``resets``, as of ``fit``.
+        Options are as of ``fit``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
         """
-        return self.batch_loss(self._one_batch(x, y, options)).loss
+        own = self._taken(resets=resets, burn_in=_some(burn_in))
+        batch = self._one_batch(x, y, lengths=lengths, sample_weight=sample_weight, context=context, **own)
+        return self.batch_loss(batch).loss
 
-    def loss_and_grad(self, x: Any, y: Any, **options: Any) -> float:
-        """Return the loss, with dropout, and add its gradient to every parameter's ``grad``."""
-        return self.batch_loss(self._one_batch(x, y, options), gradient=True).loss
+    @names_arguments
+    def loss_and_grad(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        resets: Any = None,
+        burn_in: int = 0,
+    ) -> float:
+        """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
 
-    def evaluate(self, x: Any, y: Any, *, batch_size: int = 256, **options: Any) -> dict[str, float]:
+        Arguments are those of ``loss``.
+        """
+        own = self._taken(resets=resets, burn_in=_some(burn_in))
+        batch = self._one_batch(x, y, lengths=lengths, sample_weight=sample_weight, context=context, **own)
+        return self.batch_loss(batch, gradient=True).loss
+
+    @names_arguments
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        resets: Any = None,
+        tbptt: int | None = None,
+        burn_in: int = 0,
+    ) -> dict[str, float]:
         """Return the loss and the task's metrics: accuracy, or the mean absolute error (mae).
 
-        Options are those of ``loss``, and ``tbptt`` where ``fit`` has it: the same in little memory.
+        Options are those of ``loss``, and ``tbptt`` where ``fit`` has it: the same in little memory. Errors are those
+        of ``loss``.
         """
-        return train.evaluate(self, self._data(x, y, batch_size=batch_size, **options))
+        own = self._taken(resets=resets, tbptt=tbptt, burn_in=_some(burn_in))
+        own |= {"lengths": lengths, "sample_weight": sample_weight, "context": context}
+        return train.evaluate(self, self._labelled(x, y, batch_size=batch_size, **own))
+
+    def _labelled(self, x: Any, y: Any, **options: Any) -> Any:
+        """Check and convert data of which at least one target counts."""
+        data = self._data(x, y, **options)
+        data.require_targets("x")
+        return data
 
     def _taken(self, **options: Any) -> dict[str, Any]:
         """Return the options that are given; ValueError for one that this model has not."""
         given = {name: value for name, value in options.items() if value is not None}
         for name in given.keys() - set(self.takes):
-            raise ValueError(f"{name}: None required, {type(self).__name__} has no {name}; got {given[name]!r:.40}")
+            raise ValueError(f"{name}: None is required, {type(self).__name__} has no {name}; got {given[name]!r:.40}")
         return given
 
-    def _one_batch(self, x: Any, y: Any, options: dict[str, Any]) -> Any:
-        if options.get("tbptt") is not None:
-            raise ValueError(f"tbptt: None required, a single batch is not cut; got {options['tbptt']}")
-        data = self._data(x, y, batch_size=1, **options)
+    def _named(self, given: Any) -> dict[str, Any]:
+        """Return validation data as arguments of ``evaluate``."""
+        if isinstance(given, Mapping):
+            known = ("x", "y", "lengths", "sample_weight", "context", *self.takes)
+            checks.known_arguments("validation_data", given, known)
+            if not {"x", "y"} <= given.keys():
+                raise ValueError(f"validation_data: x and y are required, got {', '.join(given) or 'an empty dict'}")
+            return dict(given)
+        if not isinstance(given, list | tuple) or len(given) != 2:
+            error = ValueError if isinstance(given, list | tuple) else TypeError
+            got = f"{len(given)} things" if isinstance(given, list | tuple) else checks.shown(given)
+            raise error(f"validation_data: a pair (x, y) or a dict is required, got {got}")
+        return {"x": given[0], "y": given[1]}
+
+    def _one_batch(self, x: Any, y: Any, **options: Any) -> Any:
+        data = self._labelled(x, y, batch_size=1, **options)
         return data.batch(np.arange(len(data.inputs), dtype=np.int64))
 
 
@@ -177,35 +249,74 @@ class ReadingModel(SupervisedModel):
     ) -> Any:
         """Check and convert x; the targets are left empty of meaning."""
 
+    def _inputs(self, x: Any, lengths: Any, context: Any, *, warns: bool = False) -> Sequences:
+        """Check and convert x; data that are not finite are an error, or a warning."""
+        if context is not None:
+            raise ValueError(f"context: None is required, {type(self).__name__} has no context; got one")
+        found = self.stem.input.sequences(x, lengths, "x")
+        check_finite("x", found, self.dtype, warns=warns)
+        check_steps("x", found)
+        return found
+
     @abstractmethod
     def _arranged(self, data: Any, values: Array) -> Any:
         """Give values that belong to all outputs, one below the other, the shape the user expects."""
 
-    def predict(self, x: Any, *, batch_size: int = 256, **options: Any) -> Any:
-        """Return the prediction for every output: a class id, numbers, or 0 and 1 for each label."""
-        data = self._unlabelled(x, batch_size=batch_size, **options)
+    @names_arguments
+    def predict(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        resets: Any = None,
+    ) -> Any:
+        """Return the prediction for every output: a class id, numbers, or 0 and 1 for each label.
+
+        Data that are not finite are a warning: other sequences' predictions do not depend on them.
+        """
+        own = self._taken(resets=resets)
+        data = self._unlabelled(x, batch_size=batch_size, lengths=lengths, context=context, **own)
         return self._arranged(data, self.task.decide(self._all_outputs(data)))
 
-    def predict_proba(self, x: Any, *, batch_size: int = 256, **options: Any) -> Any:
-        """Return the probabilities of the K classes or labels; ValueError for a regression."""
-        data = self._unlabelled(x, batch_size=batch_size, **options)
+    @names_arguments
+    def predict_proba(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        resets: Any = None,
+    ) -> Any:
+        """Return the probabilities of the K classes or labels; ValueError for a regression.
+
+        Arguments are those of ``predict``.
+        """
+        own = self._taken(resets=resets)
+        data = self._unlabelled(x, batch_size=batch_size, lengths=lengths, context=context, **own)
         return self._arranged(data, self.task.probabilities(self._all_outputs(data)))
 
-    def trace(self, x: Any, **options: Any) -> Trace:
+    @names_arguments
+    def trace(
+        self,
+        x: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        resets: Any = None,
+    ) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
 
         Options are those of ``predict`` but the batch size; T is the longest sequence's, past a length there are zeros.
         """
-        data = self._unlabelled(x, batch_size=1, **options)
+        own = self._taken(resets=resets)
+        data = self._unlabelled(x, batch_size=1, lengths=lengths, context=context, **own)
         batch = data.batch(np.arange(len(data.inputs), dtype=np.int64))
         return self.stem.trace(batch.inputs, None, batch.lengths, batch.resets)
 
 
-def _named(validation_data: tuple[Any, Any] | Mapping[str, Any]) -> dict[str, Any]:
-    """Return validation data as arguments of ``loss``."""
-    if isinstance(validation_data, Mapping):
-        return dict(validation_data)
-    pair = tuple(validation_data)
-    if len(pair) != 2:
-        raise ValueError(f"validation_data: a pair (x, y) or a dict required, got {len(pair)} things")
-    return {"x": pair[0], "y": pair[1]}
+def _some(burn_in: Any) -> int | None:
+    """Return the steps of a burn-in, None for none."""
+    return checks.as_integer("burn_in", burn_in, least=0) or None

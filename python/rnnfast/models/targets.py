@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, framed, joined
+from rnnfast import checks
+from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, check_finite, framed, joined
 from rnnfast.losses import Task
-from rnnfast.models.parts import as_int
-from rnnfast.sampling import LARGEST
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
@@ -66,18 +65,23 @@ class Targets:
             self.stop = target_size if stop is None else stop
             self.start = self.outputs if start is None else start
 
-    def read(self, y: Any, count: int) -> Sequences:
-        """Return the framed sequences of ``count`` sources after checking them."""
+    def read(self, y: Any, count: int, weights: Array | None = None) -> Sequences:
+        """Return the framed sequences of ``count`` sources after checking them.
+
+        Numbers of sequences of weight 0 may be NaN: nothing reads them.
+        """
         if self.ids:
             found = as_id_sequences(y, self.size, name="y", size="target_size")
         else:
             found = as_real_sequences(y, self.size, self.dtype, name="y", size="target_size")
         if len(found) != count:
-            raise ValueError(f"y: a sequence for every source required (N = {count}), got {len(found)}")
+            raise ValueError(f"y: a sequence for every source is required (N = {count}), got {len(found)}")
+        lengths = found.lengths if weights is None else np.where(weights > 0, found.lengths, 0)
+        check_finite("y", Sequences(found.values, found.offsets, lengths, ragged=True), self.dtype)
         values = found.flat(np.arange(count, dtype=np.int64))
         for name, reserved in self.reserved.items():
             if reserved is not None and (values == reserved).any():
-                raise ValueError(f"y: ids other than {name} = {reserved} required (the model adds it), got it")
+                raise ValueError(f"y: ids other than {name} = {reserved} are required (the model adds it), got it")
         self.task.targets(values, self.size, self.dtype)
         return self.framed(found)
 
@@ -96,12 +100,8 @@ class Targets:
         if max_length is None:
             if self.ids:
                 return 2 * sources.lengths + 10
-            raise ValueError(f"max_length: a number required for task={self.task.name!r} (nothing stops), got None")
-        if as_int("max_length", max_length) < 0:
-            raise ValueError(f"max_length: a number >= 0 required, got {max_length}")
-        if max_length > LARGEST:
-            raise OverflowError(f"max_length: a number up to 2^62 required, got {max_length}")
-        return np.full(len(sources), max_length, np.int64)
+            raise ValueError(f"max_length: a number is required for task={self.task.name!r} (nothing stops), got None")
+        return np.full(len(sources), checks.as_integer("max_length", max_length, least=0), np.int64)
 
     def arranged(self, items: list[Array], max_length: int | None, kind: DType) -> Any:
         """Return what belongs to the elements of each prediction as users get it; vectors as one array."""
@@ -120,6 +120,6 @@ class Targets:
             if reserved is None:
                 continue
             if not self.ids:
-                raise ValueError(f"{name}: None required for task={self.task.name!r}, got {reserved}")
+                raise ValueError(f"{name}: None is required for task={self.task.name!r}, got {reserved}")
             if not 0 <= reserved < self.size:
-                raise ValueError(f"{name}: None or an id 0..{self.size - 1} required, got {reserved}")
+                raise ValueError(f"{name}: None or an id 0..{self.size - 1} is required, got {reserved}")

@@ -51,7 +51,7 @@ class Transducer:
         self.targets = Targets(task, config["target_size"], config["start"], config["stop"], dtype)
         embedding = config["target_embedding"]
         if embedding is not None and not self.targets.ids:
-            raise ValueError(f"target_embedding: None required for task={task.name!r}, got {embedding}")
+            raise ValueError(f"target_embedding: None is required for task={task.name!r}, got {embedding}")
         self.encoder = build_stem(
             config, config["source_size"], rng, embedding=config["source_embedding"], one_hot=False,
             bidirectional=config["bidirectional"], named="source_size",
