@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
+from rnnfast.checks import names_arguments
 from rnnfast.layers.activations import Activation, known_activation, known_activations, known_clip
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.recurrent import Recurrent, plain_norm
@@ -88,6 +89,7 @@ class RNN(Recurrent):
     ((2, 7, 5), (1, 2, 5))
     """
 
+    @names_arguments
     def __init__(
         self,
         input_size: int,
@@ -179,6 +181,7 @@ class GRU(Recurrent):
 
     gate_names = ("r", "z", "n")
 
+    @names_arguments
     def __init__(
         self,
         input_size: int,

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
+from rnnfast.checks import names_arguments
 from rnnfast.init import stack_suffix
 from rnnfast.layers.call import Sequences, read_inputs
 from rnnfast.layers.custom_cell import CustomCell
@@ -56,6 +57,7 @@ class CustomLayer(Module):
     (array([1., 2., 3., 4.], dtype=float32), array([[[4.]]], dtype=float32))
     """
 
+    @names_arguments
     def __init__(
         self,
         cell: CustomCell,

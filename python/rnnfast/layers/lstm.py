@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
+from rnnfast.checks import names_arguments
 from rnnfast.layers.activations import Activation, Known, known_activations, known_clip
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.recurrent import Recurrent, plain_norm
@@ -89,6 +90,7 @@ class LSTM(Recurrent):
 
     has_cell_state = True
 
+    @names_arguments
     def __init__(
         self,
         input_size: int,
