@@ -180,16 +180,17 @@ class SelfSupervisedModel(StepwiseModel):
         parts = self.reader.hold_out_end(sequences, fraction) if fraction and given is None else None
         if parts is not None:
             sequences, end = parts
-            given = {"sequences": end, "context": own["context"], "name": "validation_split: the held-out end"}
+            given = {"sequences": end, "context": own["context"]}
         data = self.reader.data(sequences, **own, **cut)
         if given is None:
             return hold_out(data, fraction) if fraction else (data, None)
         options = dict(given) if isinstance(given, Mapping) else {"sequences": given}
-        known = ("sequences", "lengths", "sample_weight", "context", "burn_in", "tbptt", "batch_size", "name")
+        known = ("sequences", "lengths", "sample_weight", "context", "burn_in", "tbptt", "batch_size")
         checks.known_arguments("validation_data", options, known)
         if "sequences" not in options:
             raise ValueError(f"validation_data: sequences are required, got {', '.join(options) or 'an empty dict'}")
-        return data, self._judged(**{"name": "validation_data", **options})
+        name = "validation_data" if parts is None else "validation_split: the held-out end"
+        return data, self._judged(**options, name=name)
 
     def _judged(self, sequences: Any, *, batch_size: int | None = None, **options: Any) -> AlignedData:
         """Return what ``evaluate`` and validation read, alike."""
