@@ -6,11 +6,10 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// Where a backward tile finds dq; kFinish: the state before the first step, whose row after is the first row itself.
-template <class Real, class Stage, bool kFinish>
-RNNFAST_INLINE Index dq_row(const RowRef& ref) {
-  if constexpr (kFinish) return ref.prev == kInitial ? ref.row : kCut;
-  return Stage::kDq.own_row ? ref.row : ref.next;
+// Where a backward tile finds dq; finish: the state before the first step, whose row after is the first row itself.
+RNNFAST_INLINE Index dq_row(const RowRef& ref, bool own_row, bool finish) {
+  if (finish) return ref.prev == kInitial ? ref.row : kCut;
+  return own_row ? ref.row : ref.next;
 }
 
 // What the step before will read was written long ago: fetched a step ahead, while this one computes.
@@ -25,13 +24,20 @@ RNNFAST_INLINE void fetch_step_before(const BackwardArgs<Real>& args, const RowR
   __builtin_prefetch(at(args.dy, ref.prev, ref.n, t) + unit);
 }
 
-template <class Real, class Cell, class Stage, bool kFinish>
+// A product under the mask of what R has read, of which n units are left.
+template <class Real>
+RNNFAST_INLINE Vec<Real> masked(const BackwardArgs<Real>& args, const RowRef& ref, Index n, Vec<Real> product) {
+  if (args.mask == nullptr) return product;
+  return product * load_first(args.mask + (ref.n + 1) * args.H - n, n);
+}
+
+template <class Real, class Cell, class Stage>
 RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
-                                     int blocks, const Tile<Real>& tile) {
+                                     Index blocks, const Tile<Real>& tile) {
   const Index H = args.H;
   for (Index r = 0; r < rows; ++r) {
     const RowRef& ref = refs[r];
-    const Index after = dq_row<Real, Stage, kFinish>(ref);
+    const Index after = dq_row(ref, Stage::kDq.own_row, false);
     BackwardUnit<Real> m;
     m.u = at(args.u, ref.row, ref.n, ref.t) + unit;
     m.aux = at(args.aux, ref.row, ref.n, ref.t) + unit;
@@ -44,27 +50,20 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
     const Real* dy = at(args.dy, ref.row, ref.n, ref.t) + unit;
     Real* dh_step = args.dh_steps.data != nullptr ? at(args.dh_steps, ref.row, ref.n, ref.t) + unit : nullptr;
     // dh holds a part of the gradient at a sequence's end, and between steps where something bypasses R.
-    const bool bypass = Cell::kBypass || (Cell::kMask && m.zones != nullptr);
+    const bool bypass = Cell::kBypass || (Cell::kChosen && m.zones != nullptr);
     const bool running = after == kEnd || (bypass && after >= 0);
-    for (int block = 0; block < blocks; ++block) {
+    for (Index block = 0; block < blocks; ++block) {
       m.n = H - unit - block * kLanes<Real>;
-      if constexpr (!kFinish) fetch_step_before<Real, Cell>(args, ref, unit + block * kLanes<Real>);
+      fetch_step_before<Real, Cell>(args, ref, unit + block * kLanes<Real>);
       Vec<Real> product = load(tile.q + (r * blocks + block) * kLanes<Real>);
-      if constexpr (Cell::kMask && !Stage::kDq.own_row) {
-        if (args.mask != nullptr) product *= load_first(args.mask + (ref.n + 1) * H - m.n, m.n);
-      }
-      if constexpr (Stage::kDq.own_row && !kFinish) {
+      if constexpr (Stage::kDq.own_row) {
         if (args.packed == nullptr) product += load_first(dy, m.n);
         Stage::apply(product, m);
       } else {
-        const Vec<Real> state = (running ? m.load_dh() : Vec<Real>{}) + product;
-        if constexpr (kFinish) {
-          m.set_dh(state);
-        } else {
-          const Vec<Real> dh = state + load_first(dy, m.n);
-          if (dh_step != nullptr) store_first(dh_step + block * kLanes<Real>, dh, m.n);
-          Stage::apply(dh, m);
-        }
+        if constexpr (Cell::kChosen) product = masked(args, ref, m.n, product);
+        const Vec<Real> dh = ((running ? m.load_dh() : Vec<Real>{}) + product) + load_first(dy, m.n);
+        if (dh_step != nullptr) store_first(dh_step + block * kLanes<Real>, dh, m.n);
+        Stage::apply(dh, m);
       }
       m.u += kLanes<Real>, m.aux += kLanes<Real>, m.h += kLanes<Real>, m.h_prev += kLanes<Real>,
           m.aux_prev += kLanes<Real>;
@@ -73,63 +72,88 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
   }
 }
 
-template <class Real, class Cell, class Stage, bool kFinish, int kBlocks>
-static void backward_panel(const BackwardArgs<Real>& args, Index s, Index panel, Index next) {
-  constexpr DqRange kDq = Stage::kDq;
-  const Index H = args.H, inner = args.packed != nullptr ? kDq.gates * H : 0;
-  const Index inner_aux = args.packed != nullptr ? kDq.aux_gates * H : 0;
+// What all cells share sees a stage as this; units: the cell on [rows][blocks][lanes] products.
+template <class Real>
+struct BackwardStage {
+  DqRange dq;
+  bool bypass;
+  void (*units)(const BackwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit, Index blocks,
+                const Tile<Real>& tile);
+};
+
+// dL/dh of the state before the first step, into args.dh.
+template <class Real>
+RNNFAST_INLINE void finish_units(const BackwardArgs<Real>& args, bool bypasses, const RowRef* refs, Index rows,
+                                 Index unit, Index blocks, const Tile<Real>& tile) {
+  const bool bypass = bypasses || args.zone.data != nullptr;
+  for (Index r = 0; r < rows; ++r) {
+    const bool running = bypass && dq_row(refs[r], false, true) >= 0;
+    for (Index block = 0; block < blocks; ++block) {
+      const Index first = unit + block * kLanes<Real>, n = args.H - first;
+      Real* dh = args.dh + refs[r].n * args.H + first;
+      const Vec<Real> product = masked(args, refs[r], n, load(tile.q + (r * blocks + block) * kLanes<Real>));
+      store_first(dh, (running ? load_first(dh, n) : Vec<Real>{}) + product, n);
+    }
+  }
+}
+
+template <class Real, bool kFinish>
+RNNFAST_NOINLINE void backward_panel(const BackwardArgs<Real>& args, const BackwardStage<Real>& stage, Index s,
+                                     Index panel, Index next) {
+  const DqRange& range = stage.dq;
+  const Index H = args.H, inner = args.packed != nullptr ? range.gates * H : 0;
+  const Index inner_aux = args.packed != nullptr ? range.aux_gates * H : 0;
+  const Index blocks = panel_blocks<Real>(H, panel, kMaxVectors);
   const Index numbers = (inner + inner_aux) * kMaxVectors * kLanes<Real>;
   const Real* packed = args.packed + panel * numbers;
   Ahead<Real> ahead = fetched_ahead(args, next, numbers);
   const bool listed = kFinish && args.firsts != nullptr;
-  const Index end = listed ? args.first_count : last_row(args.walk, s);
-  for (Index row = listed ? 0 : first_row(args.walk, s); row < end;) {
-    const Index m = next_tile<kBlocks>(end - row);
+  const Index first = listed ? 0 : first_row(args.walk, s), end = listed ? args.first_count : last_row(args.walk, s);
+  Tiles tiles = tiles_of(end - first, blocks);
+  for (Index row = first; row < end;) {
+    const Index m = tiles.take();
     RowRef refs[kMaxTileRows];
     const Real *dq[kMaxTileRows], *dq_aux[kMaxTileRows];
     for (Index r = 0; r < m; ++r) {
       refs[r] = row_ref(args.walk, s, listed ? args.firsts[row + r] : row + r);
-      const Index after = dq_row<Real, Stage, kFinish>(refs[r]);
-      dq[r] = after >= 0 ? at(args.u, after, refs[r].n, 0) + kDq.first_gate * H : args.zero;
+      const Index after = dq_row(refs[r], range.own_row, kFinish);
+      dq[r] = after >= 0 ? at(args.u, after, refs[r].n, 0) + range.first_gate * H : args.zero;
       dq_aux[r] = after >= 0 ? at(args.aux, after, refs[r].n, 0) : args.zero;
     }
     Tile<Real> tile;
     const Vec<Real> nothing[kMaxVectors] = {};
-    multiply<Real, kBlocks, true>(m, dq, inner, packed, reinterpret_cast<const Real*>(nothing), tile,
-                                  ahead.take(inner));
-    if constexpr (kDq.aux_gates > 0)
-      multiply<Real, kBlocks, false>(m, dq_aux, inner_aux, packed + inner * kBlocks * kLanes<Real>, nullptr, tile);
-    backward_units<Real, Cell, Stage, kFinish>(args, refs, m, panel * kMaxVectors * kLanes<Real>, kBlocks, tile);
+    multiply(blocks, m, dq, inner, packed, reinterpret_cast<const Real*>(nothing), tile, ahead.take(inner));
+    if (range.aux_gates > 0)
+      multiply_onto(blocks, m, dq_aux, inner_aux, packed + inner * blocks * kLanes<Real>, tile);
+    if constexpr (kFinish)
+      finish_units(args, stage.bypass, refs, m, panel * kMaxVectors * kLanes<Real>, blocks, tile);
+    else
+      stage.units(args, refs, m, panel * kMaxVectors * kLanes<Real>, blocks, tile);
     row += m;
   }
 }
 
-template <class Real, class Cell, class Stage, bool kFinish, int kBlocks = kMaxVectors>
-RNNFAST_INLINE void backward_blocks(const BackwardArgs<Real>& args, Index s, Index panel, Index next, Index blocks) {
-  if (blocks == kBlocks)
-    backward_panel<Real, Cell, Stage, kFinish, kBlocks>(args, s, panel, next);
-  else if constexpr (kBlocks > 1)
-    backward_blocks<Real, Cell, Stage, kFinish, kBlocks - 1>(args, s, panel, next, blocks);
+template <class Real, class Cell, class Stage>
+constexpr BackwardStage<Real> backward_stage() {
+  return {Stage::kDq, Cell::kBypass, backward_units<Real, Cell, Stage>};
 }
 
 template <class Real, class Cell, class Stage>
 static void backward_steps(const BackwardArgs<Real>& args) {
+  static constexpr BackwardStage<Real> kStage = backward_stage<Real, Cell, Stage>();
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
     const Index s = step_at(args.s0, args.s1, -args.walk.dt, step);
-    for (Index i = 0; i < args.panel1 - args.panel0; ++i) {
-      const Index panel = panel_at(args, s, i);
-      backward_blocks<Real, Cell, Stage, false>(args, s, panel, panel_after(args, s, i),
-                                                panel_blocks<Real, kMaxVectors>(args.H, panel));
-    }
+    for (Index i = 0; i < args.panel1 - args.panel0; ++i)
+      backward_panel<Real, false>(args, kStage, s, panel_at(args, s, i), panel_after(args, s, i));
   }
 }
 
 template <class Real, class Cell>
 static void finish(const BackwardArgs<Real>& args) {
+  static constexpr BackwardStage<Real> kStage = backward_stage<Real, Cell, typename Cell::Backward>();
   const Index s = args.walk.dt > 0 ? 0 : args.walk.T - 1;
   for (Index panel = args.panel0; panel < args.panel1; ++panel)
-    backward_blocks<Real, Cell, typename Cell::Backward, true>(args, s, panel, kNoPanel,
-                                                               panel_blocks<Real, kMaxVectors>(args.H, panel));
+    backward_panel<Real, true>(args, kStage, s, panel, kNoPanel);
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -13,7 +13,7 @@ struct Elman {
   using V = Vec<Real>;
   static constexpr int kSavedGates = 0;
   static constexpr bool kBypass = false;
-  static constexpr bool kMask = Act::kChosen;
+  static constexpr bool kChosen = Act::kChosen;
   struct Forward {
     static constexpr int kGates = 1, kFirstGate = 0, kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;
@@ -35,7 +35,7 @@ struct Leaky {
   using V = Vec<Real>;
   static constexpr int kSavedGates = 1;
   static constexpr bool kBypass = true;
-  static constexpr bool kMask = Act::kChosen;
+  static constexpr bool kChosen = Act::kChosen;
   struct Forward {
     static constexpr int kGates = 1, kFirstGate = 0, kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;
@@ -68,7 +68,7 @@ struct Lstm {
   static constexpr int kGateCount = kCoupled ? 3 : 4;
   static constexpr int kSavedGates = kGateCount;
   static constexpr bool kBypass = false;
-  static constexpr bool kMask = Act::kChosen;
+  static constexpr bool kChosen = Act::kChosen;
 
   template <class Unit>
   RNNFAST_INLINE V seen(const Unit& m, int peephole, V c, V a) {
@@ -167,7 +167,7 @@ struct Gru {
   enum Gate { kR, kZ, kN };
   static constexpr int kSavedGates = 3;
   static constexpr bool kBypass = true;
-  static constexpr bool kMask = Act::kChosen;
+  static constexpr bool kChosen = Act::kChosen;
   struct Forward {
     static constexpr int kGates = 3, kFirstGate = 0, kParts = 2;
     static constexpr Operand kOperand = Operand::kHidden;
@@ -207,7 +207,7 @@ struct GruBefore {
   enum Gate { kR, kZ, kN };
   static constexpr int kSavedGates = 3;
   static constexpr bool kBypass = true;
-  static constexpr bool kMask = Act::kChosen;
+  static constexpr bool kChosen = Act::kChosen;
   struct Forward {
     static constexpr int kGates = 2, kFirstGate = 0, kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;

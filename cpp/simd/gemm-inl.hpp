@@ -94,18 +94,49 @@ RNNFAST_NOINLINE void multiply_rows(const Real* const* a, Index inner, const Rea
   }
 }
 
-// ahead: null, or as in product, where kFetches.
-template <class Real, int NV, bool kStart, int MR = kTileRows<NV>>
-RNNFAST_INLINE void multiply(Index rows, const Real* const* a, Index inner, const Real* b, const Real* start,
-                             Tile<Real>& tile, const Real* ahead = nullptr) {
-  if (MR == 1 || rows == MR) {
-    if constexpr (kFetches<MR, NV>) {
-      if (ahead != nullptr) return multiply_rows<Real, MR, NV, kStart, true>(a, inner, b, start, tile, ahead);
-    }
-    multiply_rows<Real, MR, NV, kStart>(a, inner, b, start, tile);
-  } else if constexpr (MR > 1) {
-    multiply<Real, NV, kStart, MR - 1>(rows, a, inner, b, start, tile, ahead);
-  }
+// The products of tiles, [vectors - 1][rows - 1]. ahead: null, or as in product, of those that fetch.
+template <class Real>
+using Multiply = void (*)(const Real* const* a, Index inner, const Real* b, const Real* start, Tile<Real>& tile,
+                          const Real* ahead);
+
+template <class Real>
+struct Products {
+  Multiply<Real> from_start[kMaxVectors][kMaxTileRows], fetching[kMaxVectors][kMaxTileRows];
+  Multiply<Real> onto[kMaxVectors][kMaxTileRows];  // what stands in the tile
+};
+
+template <class Real, int NV, int MR = kTileRows<NV>>
+constexpr void set_products(Products<Real>& table) {
+  table.from_start[NV - 1][MR - 1] = multiply_rows<Real, MR, NV, true>;
+  table.fetching[NV - 1][MR - 1] = multiply_rows<Real, MR, NV, true, kFetches<MR, NV>>;
+  table.onto[NV - 1][MR - 1] = multiply_rows<Real, MR, NV, false>;
+  if constexpr (MR > 1) set_products<Real, NV, MR - 1>(table);
+}
+
+template <class Real>
+constexpr Products<Real> make_products() {
+  Products<Real> table = {};
+  set_products<Real, 1>(table), set_products<Real, 2>(table), set_products<Real, 3>(table);
+  set_products<Real, 4>(table);
+  return table;
+}
+
+template <class Real>
+static constexpr Products<Real> kProducts = make_products<Real>();
+
+// tile = start + A B, on a panel of so many vectors.
+template <class Real>
+RNNFAST_INLINE void multiply(Index vectors, Index rows, const Real* const* a, Index inner, const Real* b,
+                             const Real* start, Tile<Real>& tile, const Real* ahead = nullptr) {
+  const auto& table = ahead != nullptr ? kProducts<Real>.fetching : kProducts<Real>.from_start;
+  table[vectors - 1][rows - 1](a, inner, b, start, tile, ahead);
+}
+
+// tile += A B
+template <class Real>
+RNNFAST_INLINE void multiply_onto(Index vectors, Index rows, const Real* const* a, Index inner, const Real* b,
+                                  Tile<Real>& tile) {
+  kProducts<Real>.onto[vectors - 1][rows - 1](a, inner, b, nullptr, tile, nullptr);
 }
 
 // A panel that is read after this one, and how much of it the tiles of this one fetch.
@@ -122,11 +153,21 @@ struct Ahead {
   }
 };
 
-// Rows of the next tile, so that the tiles of a range differ by one row at most.
-template <int NV>
-RNNFAST_INLINE Index next_tile(Index left) {
-  const Index tiles = (left + kTileRows<NV> - 1) / kTileRows<NV>;
-  return (left + tiles - 1) / tiles;
+// Most rows of a tile, by vectors.
+constexpr int kMostRows[kMaxVectors] = {kTileRows<1>, kTileRows<2>, kTileRows<3>, kTileRows<4>};
+
+// Cuts rows into the fewest tiles, which differ by one row at most.
+struct Tiles {
+  Index least, larger;  // rows of a tile, and how many tiles hold one more
+
+  RNNFAST_INLINE_MEMBER Index take() { return least + (larger-- > 0 ? 1 : 0); }
+};
+
+RNNFAST_INLINE Tiles tiles_of(Index rows, Index vectors) {
+  const Index most = kMostRows[vectors - 1];
+  if (rows <= most) return {rows, 0};
+  const Index tiles = (rows + most - 1) / most;
+  return {rows / tiles, rows % tiles};
 }
 
 // Vectors of a panel that hold columns; the last panel may hold fewer than the others.
@@ -137,10 +178,10 @@ RNNFAST_INLINE Index panel_vectors(Index cols, Index panel) {
 }
 
 // Units of a panel in vectors; the last panel may hold fewer than the others.
-template <class Real, int kBlocks>
-RNNFAST_INLINE Index panel_blocks(Index H, Index panel) {
-  const Index left = (H + kLanes<Real> - 1) / kLanes<Real> - panel * kBlocks;
-  return left < kBlocks ? left : kBlocks;
+template <class Real>
+RNNFAST_INLINE Index panel_blocks(Index H, Index panel, Index full) {
+  const Index left = (H + kLanes<Real> - 1) / kLanes<Real> - panel * full;
+  return left < full ? left : full;
 }
 
 template <class Real>
@@ -200,8 +241,9 @@ RNNFAST_INLINE void gemm_panel(const GemmArgs<Real>& args, GemmBlock<Real>& bloc
   Ahead<Real> ahead = {nullptr, nullptr};
   if (args.fetch_ahead && panel + 1 < args.panel1)
     ahead = {block.b + numbers, block.b + numbers + block.inner * NV * kLanes<Real>};
+  Tiles tiles = tiles_of(args.rows, NV);
   for (Index r = 0; r < args.rows;) {
-    const Index m = next_tile<NV>(args.rows - r);
+    const Index m = tiles.take();
     gemm_rows<Real, NV>(m, args.a + r, block, args.c + r, ahead.take(block.inner));
     r += m;
   }

@@ -41,9 +41,9 @@ template <class Real, class Cell, class Stage, class BackwardStage>
 constexpr void set_stage(Kernels<Real>& table, CellKind kind, int stage) {
   const int cell = static_cast<int>(kind);
   table.forward_blocks[cell][stage] = kMaxVectors / Stage::kGates;
-  table.forward[cell][stage] = forward_steps<Real, Stage>;
+  table.forward[cell][stage] = forward_steps<Real, Cell, Stage>;
   table.backward[cell][stage] = backward_steps<Real, Cell, BackwardStage>;
-  table.live[cell][stage] = live_step<Real, Stage>;
+  table.live[cell][stage] = live_step<Real, Cell, Stage>;
 }
 
 template <class Real, class Cell>

@@ -3,6 +3,7 @@
 #pragma once
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
+#include "solo-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -39,9 +40,9 @@ RNNFAST_INLINE LiveUnit<Real, Stage> live_unit(const LiveArgs<Real>& args, Index
       args.options};
 }
 
-template <class Real, class Stage>
-RNNFAST_INLINE const Real* live_operand(const LiveArgs<Real>& args, Index row) {
-  return Stage::kOperand == Operand::kAux ? args.aux + row * args.H : args.h_prev + row * args.P;
+template <class Real>
+RNNFAST_INLINE const Real* live_operand(const LiveArgs<Real>& args, Operand operand, Index row) {
+  return operand == Operand::kAux ? args.aux + row * args.H : args.h_prev + row * args.P;
 }
 
 template <class Real>
@@ -55,10 +56,10 @@ struct LivePanel {
   const Real *w, *r, *b_w, *b_r;
 };
 
-// The stage's gates of one vector of units, from products that are ready.
-template <class Real, class Stage>
-RNNFAST_INLINE Vec<Real> live_product(const LiveArgs<Real>& args, Index row, Index unit, int g) {
-  return load_first(args.u_rows[row] + (Stage::kFirstGate + g) * args.H + unit, args.H - unit);
+// A gate of one vector of units, from products that are ready.
+template <class Real>
+RNNFAST_INLINE Vec<Real> ready_product(const LiveArgs<Real>& args, Index row, Index gate, Index unit) {
+  return load_first(args.u_rows[row] + gate * args.H + unit, args.H - unit);
 }
 
 template <class Real, int NV>
@@ -68,26 +69,33 @@ RNNFAST_INLINE void chain(Vec<Real> (&acc)[NV], Real x, const Real* weights) {
   for (int v = 0; v < NV; ++v) acc[v] = fma(all, load(weights + v * kLanes<Real>), acc[v]);
 }
 
-// A single row: its two products side by side, since each alone is too few chains to fill the machine.
-template <class Real, class Stage, int kBlocks>
-RNNFAST_INLINE void live_row(const LiveArgs<Real>& args, const LivePanel<Real>& panel, Index unit) {
-  constexpr int G = Stage::kGates, NV = kBlocks * G, kWidth = NV * kLanes<Real>;
-  const Real *x = live_input(args, 0), *h = live_operand<Real, Stage>(args, 0);
-  const bool ready = args.u_rows != nullptr;
-  const Index C = ready ? 0 : args.C, P = args.P, both = C < P ? C : P;
-  Vec<Real> u[NV], q[NV];
-#pragma GCC unroll 4
-  for (int v = 0; v < NV; ++v) {
-    u[v] = ready ? live_product<Real, Stage>(args, 0, unit + v / G * kLanes<Real>, v % G)
-                 : load(panel.b_w + v * kLanes<Real>);
-    q[v] = load(panel.b_r + v * kLanes<Real>);
-  }
+// u += W x, q += R h of a single row, side by side, since each alone is too few chains to fill the machine.
+template <class Real, int NV>
+RNNFAST_INLINE void live_chains(const LivePanel<Real>& panel, const Real* x, Index C, const Real* h, Index P,
+                                Vec<Real> (&u)[NV], Vec<Real> (&q)[NV]) {
+  constexpr Index kWidth = NV * kLanes<Real>;
+  const Index both = C < P ? C : P;
   for (Index k = 0; k < both; ++k) {
     chain<Real, NV>(u, x[k], panel.w + k * kWidth);
     chain<Real, NV>(q, h[k], panel.r + k * kWidth);
   }
   for (Index k = both; k < C; ++k) chain<Real, NV>(u, x[k], panel.w + k * kWidth);
   for (Index k = both; k < P; ++k) chain<Real, NV>(q, h[k], panel.r + k * kWidth);
+}
+
+template <class Real, class Stage, int kBlocks>
+RNNFAST_NOINLINE void live_panel(const LiveArgs<Real>& args, const LivePanel<Real>& panel, Index unit) {
+  constexpr int G = Stage::kGates, NV = kBlocks * G;
+  const bool ready = args.u_rows != nullptr;
+  Vec<Real> u[NV], q[NV];
+#pragma GCC unroll 4
+  for (int v = 0; v < NV; ++v) {
+    u[v] = ready ? ready_product(args, 0, Stage::kFirstGate + v % G, unit + v / G * kLanes<Real>)
+                 : load(panel.b_w + v * kLanes<Real>);
+    q[v] = load(panel.b_r + v * kLanes<Real>);
+  }
+  live_chains<Real, NV>(panel, live_input(args, 0), ready ? 0 : args.C, live_operand(args, Stage::kOperand, 0), args.P,
+                        u, q);
 #pragma GCC unroll 4
   for (int block = 0; block < kBlocks; ++block) {
     Vec<Real> own[G];
@@ -97,65 +105,127 @@ RNNFAST_INLINE void live_row(const LiveArgs<Real>& args, const LivePanel<Real>& 
   }
 }
 
-template <class Real, class Stage, int kBlocks>
-RNNFAST_INLINE void live_rows(const LiveArgs<Real>& args, const LivePanel<Real>& panel, Index unit) {
-  constexpr int G = Stage::kGates, NV = kBlocks * G;
-  for (Index row = 0; row < args.rows;) {
-    const Index m = next_tile<NV>(args.rows - row);
-    const Real *x[kMaxTileRows], *h[kMaxTileRows];
-    const bool ready = args.u_rows != nullptr;
-    for (Index r = 0; r < m; ++r) h[r] = live_operand<Real, Stage>(args, row + r);
-    for (Index r = 0; r < m && !ready; ++r) x[r] = live_input(args, row + r);
-    Tile<Real> tile_u, tile_q;
-    if (!ready) multiply<Real, NV, true>(m, x, args.C, panel.w, panel.b_w, tile_u);
-    multiply<Real, NV, true>(m, h, args.P, panel.r, panel.b_r, tile_q);
-    static_assert(Stage::kParts == 1 || kBlocks == 1, "a stage of two parts has one block a panel");
-    Vec<Real> kept[kMaxTileRows][2];
-    for (Index i = 0; i < m * kBlocks; ++i) {
-      const Index n = row + i / kBlocks, first = unit + i % kBlocks * kLanes<Real>;
-      Vec<Real> u[G], q[G];
+template <class Real, class Stage, int kBlocks = kMaxVectors / Stage::kGates>
+RNNFAST_INLINE void live_blocks(const LiveArgs<Real>& args, const LivePanel<Real>& panel, Index unit, Index blocks) {
+  if (blocks == kBlocks)
+    live_panel<Real, Stage, kBlocks>(args, panel, unit);
+  else if constexpr (kBlocks > 1)
+    live_blocks<Real, Stage, kBlocks - 1>(args, panel, unit, blocks);
+}
+
+// The products of a tile, [rows][blocks][gates][lanes].
+template <class Real>
+struct LiveTile {
+  Tile<Real> u, q;
+};
+
+// The products of a single row in memory, for the cells whose activations are chosen.
+template <class Real, int NV>
+RNNFAST_NOINLINE void live_row(const LivePanel<Real>& panel, const Real* x, Index C, const Real* h, Index P,
+                               LiveTile<Real>& tile) {
+  Vec<Real> u[NV], q[NV];
 #pragma GCC unroll 4
-      for (int g = 0; g < G; ++g) {
-        u[g] = ready ? live_product<Real, Stage>(args, n, first, g) : load(tile_u.q + (i * G + g) * kLanes<Real>);
-        q[g] = load(tile_q.q + (i * G + g) * kLanes<Real>);
-      }
+  for (int v = 0; v < NV; ++v)
+    u[v] = load(panel.b_w + v * kLanes<Real>), q[v] = load(panel.b_r + v * kLanes<Real>);
+  live_chains<Real, NV>(panel, x, C, h, P, u, q);
+#pragma GCC unroll 4
+  for (int v = 0; v < NV; ++v) store(tile.u.q + v * kLanes<Real>, u[v]), store(tile.q.q + v * kLanes<Real>, q[v]);
+}
+
+template <class Real, int NV = kMaxVectors>
+RNNFAST_INLINE void live_vectors(const LivePanel<Real>& panel, const Real* x, Index C, const Real* h, Index P,
+                                 Index vectors, LiveTile<Real>& tile) {
+  if (vectors == NV)
+    live_row<Real, NV>(panel, x, C, h, P, tile);
+  else if constexpr (NV > 1)
+    live_vectors<Real, NV - 1>(panel, x, C, h, P, vectors, tile);
+}
+
+// The cell on a tile's products.
+template <class Real, class Stage>
+RNNFAST_NOINLINE void live_units(const LiveArgs<Real>& args, Index row, Index rows, Index unit, Index blocks,
+                                 const LiveTile<Real>& tile) {
+  constexpr int G = Stage::kGates;
+  static_assert(Stage::kParts == 1 || kMaxVectors / G == 1, "a stage of two parts has one block a panel");
+  Vec<Real> kept[kMaxTileRows][2];
+  const Real *from_u = tile.u.q, *from_q = tile.q.q;
+  for (Index r = 0; r < rows; ++r) {
+    for (Index block = 0; block < blocks; ++block, from_u += G * kLanes<Real>, from_q += G * kLanes<Real>) {
+      Vec<Real> u[G], q[G];
+      load_gates<Real, Stage>(from_u, u), load_gates<Real, Stage>(from_q, q);
+      const LiveUnit<Real, Stage> m = live_unit<Real, Stage>(args, row + r, unit + block * kLanes<Real>, u);
       if constexpr (Stage::kParts == 2)
-        Stage::begin(q, live_unit<Real, Stage>(args, n, first, u), kept[i]);
+        Stage::begin(q, m, kept[r]);
       else
-        Stage::apply(q, live_unit<Real, Stage>(args, n, first, u));
+        Stage::apply(q, m);
     }
-    if constexpr (Stage::kParts == 2)
-      for (Index i = 0; i < m; ++i) Stage::end(kept[i], live_unit<Real, Stage>(args, row + i, unit, nullptr));
+  }
+  if constexpr (Stage::kParts == 2)
+    for (Index r = 0; r < rows; ++r) Stage::end(kept[r], live_unit<Real, Stage>(args, row + r, unit, nullptr));
+}
+
+// What all cells share sees a stage as this.
+template <class Real>
+struct LiveStage {
+  int gates, first_gate;
+  Operand operand;
+  void (*units)(const LiveArgs<Real>& args, Index row, Index rows, Index unit, Index blocks,
+                const LiveTile<Real>& tile);
+};
+
+// W x of a tile where it is ready.
+template <class Real>
+RNNFAST_INLINE void ready_tile(const LiveArgs<Real>& args, const LiveStage<Real>& stage, Index row, Index rows,
+                               Index unit, Index blocks, Tile<Real>& tile) {
+  Real* to = tile.q;
+  for (Index r = 0; r < rows; ++r)
+    for (Index first = unit; first < unit + blocks * kLanes<Real>; first += kLanes<Real>)
+      for (Index g = 0; g < stage.gates; ++g, to += kLanes<Real>)
+        store(to, ready_product(args, row + r, stage.first_gate + g, first));
+}
+
+template <class Real>
+RNNFAST_NOINLINE void live_rows(const LiveArgs<Real>& args, const LiveStage<Real>& stage, const LivePanel<Real>& panel,
+                                Index unit, Index blocks) {
+  const Index vectors = blocks * stage.gates;
+  const bool ready = args.u_rows != nullptr;
+  Tiles tiles = tiles_of(args.rows, vectors);
+  for (Index row = 0; row < args.rows;) {
+    const Index m = tiles.take();
+    const Real *x[kMaxTileRows], *h[kMaxTileRows];
+    for (Index r = 0; r < m; ++r) h[r] = live_operand(args, stage.operand, row + r);
+    for (Index r = 0; r < m && !ready; ++r) x[r] = live_input(args, row + r);
+    LiveTile<Real> tile;
+    if (ready) ready_tile(args, stage, row, m, unit, blocks, tile.u);
+    if (args.rows == 1 && !ready) {
+      live_vectors<Real>(panel, x[0], args.C, h[0], args.P, vectors, tile);
+    } else {
+      if (!ready) multiply(vectors, m, x, args.C, panel.w, panel.b_w, tile.u);
+      multiply(vectors, m, h, args.P, panel.r, panel.b_r, tile.q);
+    }
+    stage.units(args, row, m, unit, blocks, tile);
     row += m;
   }
 }
 
-template <class Real, class Stage, int kBlocks>
-static void live_panel(const LiveArgs<Real>& args, Index index) {
-  constexpr int kFull = kMaxVectors / Stage::kGates;  // blocks of every panel but the last
-  constexpr Index kWidth = kFull * Stage::kGates * kLanes<Real>;
-  const LivePanel<Real> panel = {args.w + index * args.C * kWidth, args.r + index * args.P * kWidth,
-                                 args.b_w + index * kWidth, args.b_r + index * kWidth};
-  const Index unit = index * kFull * kLanes<Real>;
-  if (args.rows == 1)
-    live_row<Real, Stage, kBlocks>(args, panel, unit);
-  else
-    live_rows<Real, Stage, kBlocks>(args, panel, unit);
-}
-
-template <class Real, class Stage, int kBlocks = kMaxVectors / Stage::kGates>
-RNNFAST_INLINE void live_blocks(const LiveArgs<Real>& args, Index panel, Index blocks) {
-  if (blocks == kBlocks)
-    live_panel<Real, Stage, kBlocks>(args, panel);
-  else if constexpr (kBlocks > 1)
-    live_blocks<Real, Stage, kBlocks - 1>(args, panel, blocks);
-}
-
-template <class Real, class Stage>
+template <class Real, class Cell, class Stage>
 static void live_step(const LiveArgs<Real>& args) {
+  static constexpr LiveStage<Real> kStage = {Stage::kGates, Stage::kFirstGate, Stage::kOperand,
+                                             live_units<Real, Stage>};
+  constexpr Index kFull = kMaxVectors / Stage::kGates;  // blocks of every panel but the last
+  constexpr Index kWidth = kFull * Stage::kGates * kLanes<Real>;
   for (Index i = args.panel0; i < args.panel1; ++i) {
-    const Index panel = args.descending ? args.panel0 + args.panel1 - 1 - i : i;
-    live_blocks<Real, Stage>(args, panel, panel_blocks<Real, kMaxVectors / Stage::kGates>(args.H, panel));
+    const Index index = args.descending ? args.panel0 + args.panel1 - 1 - i : i;
+    const Index unit = index * kFull * kLanes<Real>, blocks = panel_blocks<Real>(args.H, index, kFull);
+    const LivePanel<Real> panel = {args.w + index * args.C * kWidth, args.r + index * args.P * kWidth,
+                                   args.b_w + index * kWidth, args.b_r + index * kWidth};
+    if constexpr (!Cell::kChosen) {
+      if (args.rows == 1) {
+        live_blocks<Real, Stage>(args, panel, unit, blocks);
+        continue;
+      }
+    }
+    live_rows(args, kStage, panel, unit, blocks);
   }
 }
 

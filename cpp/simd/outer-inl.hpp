@@ -66,8 +66,9 @@ RNNFAST_INLINE void outer_panels(const OuterArgs<Real>& args, Index panel, Index
   if constexpr (NV > 1) {
     if (vectors < NV) return outer_panels<Real, NV - 1>(args, panel, vectors);
   }
+  Tiles tiles = tiles_of(args.cols_a, NV);
   for (Index j = 0; j < args.cols_a;) {
-    const Index m = next_tile<NV>(args.cols_a - j);
+    const Index m = tiles.take();
     outer_rows<Real, NV>(args, j, m, panel);
     j += m;
   }

@@ -1,4 +1,4 @@
-// A forward step of one row, the cell on accumulators that never leave the registers. Two panels of units stand side by
+// A forward step of one row. The accumulators of the cells in common use never leave the registers. Two panels of units stand side by
 // side, because one alone is too few chains to fill the machine; four chains of 64 bytes, though, take what L2 gives,
 // and where panels come from there, a step that turns around at a single one finds more of them in L1.
 #pragma once
@@ -27,10 +27,65 @@ RNNFAST_INLINE ForwardUnit<Real> units_from(ForwardUnit<Real> m, Index unit) {
   return m;
 }
 
-template <class Real, class Stage>
-RNNFAST_INLINE const Real* forward_operand(const ForwardArgs<Real>& args, const RowRef& ref) {
-  if constexpr (Stage::kOperand == Operand::kAux) return at(args.aux, ref.row, ref.n, ref.t);
+template <class Real>
+RNNFAST_INLINE const Real* forward_operand(const ForwardArgs<Real>& args, Operand operand, const RowRef& ref) {
+  if (operand == Operand::kAux) return at(args.aux, ref.row, ref.n, ref.t);
   return before(args.fed, args.walk, ref, args.fed0, args.P, args.zero);
+}
+
+template <class Real, class Stage>
+RNNFAST_INLINE void load_gates(const Real* from, Vec<Real> (&q)[Stage::kGates]) {
+#pragma GCC unroll 4
+  for (int g = 0; g < Stage::kGates; ++g) q[g] = load(from + g * kLanes<Real>);
+}
+
+// The cell on accumulators in memory. In two parts over the rows where the stage has two: a chain of all activations one
+// after the other is so long that a core's window holds but two of them.
+template <class Real, class Stage>
+RNNFAST_NOINLINE void forward_units(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
+                                    Index blocks, Real* tile) {
+  constexpr Index kBlock = Stage::kGates * kLanes<Real>;
+  Vec<Real> q[Stage::kGates];
+  if constexpr (Stage::kParts == 2) {
+    static_assert(kMaxVectors / Stage::kGates == 1, "a panel is one block");
+    Vec<Real> kept[2];
+    for (Index r = 0; r < rows; ++r) {
+      load_gates<Real, Stage>(tile + r * kBlock, q);
+      Stage::begin(q, units_from(forward_row(args, refs[r]), unit), kept);
+      store(tile + r * kBlock, kept[0]), store(tile + r * kBlock + kLanes<Real>, kept[1]);
+    }
+    for (Index r = 0; r < rows; ++r) {
+      kept[0] = load(tile + r * kBlock), kept[1] = load(tile + r * kBlock + kLanes<Real>);
+      Stage::end(kept, units_from(forward_row(args, refs[r]), unit));
+    }
+  } else {
+    for (Index r = 0; r < rows; ++r) {
+      ForwardUnit<Real> m = units_from(forward_row(args, refs[r]), unit);
+      for (Index block = 0; block < blocks; ++block, m = units_from(m, kLanes<Real>)) {
+        load_gates<Real, Stage>(tile + (r * blocks + block) * kBlock, q);
+        Stage::apply(q, m);
+      }
+    }
+  }
+}
+
+// q = bias + R x, R packed, on kPanels panels `stride` numbers apart.
+template <class Real, int kPanels, int NV>
+RNNFAST_INLINE void row_product(const Real* x, Index inner, const Real* packed, Index stride, const Real* bias,
+                                Index width, Vec<Real> (&q)[kPanels][NV]) {
+#pragma GCC unroll 2
+  for (int p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) q[p][v] = load(bias + p * width + v * kLanes<Real>);
+  }
+  for (Index k = 0; k < inner; ++k, packed += NV * kLanes<Real>) {
+    const Vec<Real> all = splat(x[k]);
+#pragma GCC unroll 2
+    for (int p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) q[p][v] = fma(all, load(packed + p * stride + v * kLanes<Real>), q[p][v]);
+    }
+  }
 }
 
 template <class Real, class Stage, int kPanels, int kBlocks>
@@ -38,22 +93,10 @@ RNNFAST_NOINLINE void solo_panels(const ForwardArgs<Real>& args, const Real* ope
                                   Index panel) {
   constexpr int G = Stage::kGates, NV = kBlocks * G, kFull = kMaxVectors / G;
   constexpr Index kWidth = kFull * G * kLanes<Real>;
-  const Index inner = args.P, stride = inner * kWidth;
-  const Real *packed = args.packed + panel * stride, *bias = args.bias + panel * kWidth;
+  const Index stride = args.P * kWidth;
   Vec<Real> q[kPanels][NV];
-#pragma GCC unroll 2
-  for (int p = 0; p < kPanels; ++p) {
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) q[p][v] = load(bias + p * kWidth + v * kLanes<Real>);
-  }
-  for (Index k = 0; k < inner; ++k, packed += NV * kLanes<Real>) {
-    const Vec<Real> x = splat(operand[k]);
-#pragma GCC unroll 2
-    for (int p = 0; p < kPanels; ++p) {
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) q[p][v] = fma(x, load(packed + p * stride + v * kLanes<Real>), q[p][v]);
-    }
-  }
+  row_product<Real, kPanels, NV>(operand, args.P, args.packed + panel * stride, stride, args.bias + panel * kWidth,
+                                 kWidth, q);
 #pragma GCC unroll 2
   for (int p = 0; p < kPanels; ++p) {
 #pragma GCC unroll 4
@@ -75,15 +118,53 @@ RNNFAST_INLINE void solo_blocks(const ForwardArgs<Real>& args, const Real* opera
     solo_blocks<Real, Stage, kBlocks - 1>(args, operand, row, panel, blocks);
 }
 
+// Accumulators in memory, for the cells whose activations are chosen: [panel][NV][lanes].
+template <class Real, int kPanels, int NV>
+RNNFAST_NOINLINE void solo_product(const ForwardArgs<Real>& args, const Real* operand, Index panel, Index width,
+                                   Tile<Real>& tile) {
+  const Index stride = args.P * width;
+  Vec<Real> q[kPanels][NV];
+  row_product<Real, kPanels, NV>(operand, args.P, args.packed + panel * stride, stride, args.bias + panel * width,
+                                 width, q);
+#pragma GCC unroll 2
+  for (int p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) store(tile.q + (p * NV + v) * kLanes<Real>, q[p][v]);
+  }
+}
+
+template <class Real, int NV = kMaxVectors>
+RNNFAST_INLINE void solo_vectors(const ForwardArgs<Real>& args, const Real* operand, Index panel, Index width,
+                                 Index vectors, Tile<Real>& tile) {
+  if (vectors == NV)
+    solo_product<Real, 1, NV>(args, operand, panel, width, tile);
+  else if constexpr (NV > 1)
+    solo_vectors<Real, NV - 1>(args, operand, panel, width, vectors, tile);
+}
+
+// One panel, or two full ones, of a cell whose activations are chosen.
+template <class Real, class Stage>
+RNNFAST_INLINE void solo_chosen(const ForwardArgs<Real>& args, const Real* operand, const RowRef& ref, Index panel,
+                                Index panels, Index blocks) {
+  constexpr Index G = Stage::kGates, kFull = kMaxVectors / G, kWidth = kFull * G * kLanes<Real>;
+  Tile<Real> tile;
+  if (panels == 2)
+    solo_product<Real, 2, kFull * G>(args, operand, panel, kWidth, tile);
+  else
+    solo_vectors<Real>(args, operand, panel, kWidth, blocks * G, tile);
+  for (Index p = 0; p < panels; ++p)
+    forward_units<Real, Stage>(args, &ref, 1, (panel + p) * kFull * kLanes<Real>, blocks, tile.q + p * kWidth);
+}
+
 // Numbers of a panel whose chains, at a cache line a cycle, keep up with L2.
 template <class Real>
 constexpr int kLanesForL2 = 4 * kLine<Real>;
 
-template <class Real, class Stage>
+template <class Real, class Cell, class Stage>
 RNNFAST_INLINE void solo_step(const ForwardArgs<Real>& args, Index s) {
   constexpr int kFull = kMaxVectors / Stage::kGates;
   const RowRef ref = row_ref(args.walk, s, first_row(args.walk, s));
-  const Real* operand = forward_operand<Real, Stage>(args, ref);
+  const Real* operand = forward_operand(args, Stage::kOperand, ref);
   const ForwardUnit<Real> row = forward_row(args, ref);
   // Where units are shared out, other cores have written most of it a moment ago.
   for (Index k = 0; k < args.P; k += kLine<Real>) __builtin_prefetch(operand + k);
@@ -91,14 +172,16 @@ RNNFAST_INLINE void solo_step(const ForwardArgs<Real>& args, Index s) {
   const Index panels = args.panel1 - args.panel0;
   for (Index i = 0; i < panels;) {
     const Index panel = panel_at(args, s, i), next = i + 1 < panels ? panel_at(args, s, i + 1) : panel;
-    const Index last = panel < next ? next : panel;
-    if (pairs && next != panel && panel_blocks<Real, kFull>(args.H, last) == kFull) {
-      solo_panels<Real, Stage, 2, kFull>(args, operand, row, panel < next ? panel : next);
-      i += 2;
-    } else {
-      solo_blocks<Real, Stage>(args, operand, row, panel, panel_blocks<Real, kFull>(args.H, panel));
-      ++i;
-    }
+    const Index first = panel < next ? panel : next, last = panel < next ? next : panel;
+    const bool pair = pairs && next != panel && panel_blocks<Real>(args.H, last, kFull) == kFull;
+    const Index blocks = pair ? kFull : panel_blocks<Real>(args.H, panel, kFull);
+    if constexpr (Cell::kChosen)
+      solo_chosen<Real, Stage>(args, operand, ref, pair ? first : panel, pair ? 2 : 1, blocks);
+    else if (pair)
+      solo_panels<Real, Stage, 2, kFull>(args, operand, row, first);
+    else
+      solo_blocks<Real, Stage>(args, operand, row, panel, blocks);
+    i += pair ? 2 : 1;
   }
 }
 

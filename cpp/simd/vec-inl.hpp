@@ -111,14 +111,14 @@ RNNFAST_INLINE Vf fma(Vf a, Vf b, Vf c) { return a * b + c; }
 RNNFAST_INLINE Vd fma(Vd a, Vd b, Vd c) { return a * b + c; }
 #endif
 template <class Real>
-RNNFAST_INLINE Vec<Real> load_partial(const Real* p, int64_t n) {
+RNNFAST_NOINLINE Vec<Real> load_partial(const Real* p, int64_t n) {
   Vec<Real> v = Vec<Real>{};
   for (int i = 0; i < kLanes<Real>; ++i)
     if (i < n) v[i] = p[i];
   return v;
 }
 template <class Real>
-RNNFAST_INLINE void store_partial(Real* p, Vec<Real> v, int64_t n) {
+RNNFAST_NOINLINE void store_partial(Real* p, Vec<Real> v, int64_t n) {
   for (int i = 0; i < kLanes<Real>; ++i)
     if (i < n) p[i] = v[i];
 }
