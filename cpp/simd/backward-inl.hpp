@@ -123,8 +123,7 @@ RNNFAST_NOINLINE void backward_panel(const BackwardArgs<Real>& args, const Backw
     Tile<Real> tile;
     const Vec<Real> nothing[kMaxVectors] = {};
     multiply(blocks, m, dq, inner, packed, reinterpret_cast<const Real*>(nothing), tile, ahead.take(inner));
-    if (range.aux_gates > 0)
-      multiply_onto(blocks, m, dq_aux, inner_aux, packed + inner * blocks * kLanes<Real>, tile);
+    if (range.aux_gates > 0) multiply_onto(blocks, m, dq_aux, inner_aux, packed + inner * blocks * kLanes<Real>, tile);
     if constexpr (kFinish)
       finish_units(args, stage.bypass, refs, m, panel * kMaxVectors * kLanes<Real>, blocks, tile);
     else

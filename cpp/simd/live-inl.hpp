@@ -1,5 +1,5 @@
 // One step of one layer, where each call brings one step: the input's product and the recurrence in one pass over the
-// weights, the cell on both accumulators.
+// weights, the cell on both accumulators, in registers as in solo-inl.hpp.
 #pragma once
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
@@ -83,6 +83,7 @@ RNNFAST_INLINE void live_chains(const LivePanel<Real>& panel, const Real* x, Ind
   for (Index k = both; k < P; ++k) chain<Real, NV>(q, h[k], panel.r + k * kWidth);
 }
 
+// A single row, the cell on accumulators in registers.
 template <class Real, class Stage, int kBlocks>
 RNNFAST_NOINLINE void live_panel(const LiveArgs<Real>& args, const LivePanel<Real>& panel, Index unit) {
   constexpr int G = Stage::kGates, NV = kBlocks * G;
@@ -125,8 +126,7 @@ RNNFAST_NOINLINE void live_row(const LivePanel<Real>& panel, const Real* x, Inde
                                LiveTile<Real>& tile) {
   Vec<Real> u[NV], q[NV];
 #pragma GCC unroll 4
-  for (int v = 0; v < NV; ++v)
-    u[v] = load(panel.b_w + v * kLanes<Real>), q[v] = load(panel.b_r + v * kLanes<Real>);
+  for (int v = 0; v < NV; ++v) u[v] = load(panel.b_w + v * kLanes<Real>), q[v] = load(panel.b_r + v * kLanes<Real>);
   live_chains<Real, NV>(panel, x, C, h, P, u, q);
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) store(tile.u.q + v * kLanes<Real>, u[v]), store(tile.q.q + v * kLanes<Real>, q[v]);

@@ -1,6 +1,7 @@
-// A forward step of one row. The accumulators of the cells in common use never leave the registers. Two panels of units stand side by
-// side, because one alone is too few chains to fill the machine; four chains of 64 bytes, though, take what L2 gives,
-// and where panels come from there, a step that turns around at a single one finds more of them in L1.
+// A forward step of one row. Two panels of units stand side by side, because one alone is too few chains to fill the
+// machine; four chains of 64 bytes, though, take what L2 gives, and where panels come from there, a step that turns
+// around at a single one finds more of them in L1. The accumulators of the cells of the papers never leave the
+// registers; those of cells whose activations are chosen pass through memory to the code that serves tiles.
 #pragma once
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
@@ -39,8 +40,8 @@ RNNFAST_INLINE void load_gates(const Real* from, Vec<Real> (&q)[Stage::kGates]) 
   for (int g = 0; g < Stage::kGates; ++g) q[g] = load(from + g * kLanes<Real>);
 }
 
-// The cell on accumulators in memory. In two parts over the rows where the stage has two: a chain of all activations one
-// after the other is so long that a core's window holds but two of them.
+// The cell on accumulators in memory. In two parts over the rows where the stage has two: a chain of all activations
+// one after the other is so long that a core's window holds but two of them.
 template <class Real, class Stage>
 RNNFAST_NOINLINE void forward_units(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
                                     Index blocks, Real* tile) {
