@@ -12,6 +12,7 @@ namespace rnnfast::RNNFAST_ISA {
 template <class Real>
 struct ForwardStage {
   int gates, first_gate;
+  int full;  // blocks of every panel but the last
   Operand operand;
   // The cell on [rows][blocks][gates][lanes] accumulators.
   void (*units)(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit, Index blocks, Real* q);
@@ -19,7 +20,7 @@ struct ForwardStage {
 
 template <class Real, class Stage>
 constexpr ForwardStage<Real> forward_stage() {
-  return {Stage::kGates, Stage::kFirstGate, Stage::kOperand, forward_units<Real, Stage>};
+  return {Stage::kGates, Stage::kFirstGate, kMaxVectors / Stage::kGates, Stage::kOperand, forward_units<Real, Stage>};
 }
 
 // The accumulators of a tile where they are ready, instead of a product.
@@ -38,10 +39,9 @@ RNNFAST_INLINE void ready_tile(const ForwardArgs<Real>& args, const ForwardStage
 template <class Real>
 RNNFAST_NOINLINE void forward_panel(const ForwardArgs<Real>& args, const ForwardStage<Real>& stage, Index s,
                                     Index panel, Index next) {
-  const Index full = kMaxVectors / stage.gates;  // blocks of every panel but the last
-  const Index blocks = panel_blocks<Real>(args.H, panel, full), vectors = blocks * stage.gates;
-  const Index width = full * stage.gates * kLanes<Real>, numbers = args.P * width;
-  const Index unit = panel * full * kLanes<Real>;
+  const Index blocks = panel_blocks<Real>(args.H, panel, stage.full), vectors = blocks * stage.gates;
+  const Index width = stage.full * stage.gates * kLanes<Real>, numbers = args.P * width;
+  const Index unit = panel * stage.full * kLanes<Real>;
   Ahead<Real> ahead = fetched_ahead(args, next, numbers);
   const Index first = first_row(args.walk, s), end = last_row(args.walk, s);
   Tiles tiles = tiles_of(end - first, vectors);
