@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,15 +21,22 @@ from tests.test_copies import LAYERS, MODELS, X
 every_layer = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
 
 
+# Behind these the interpreter looks for signals.
+LOOKS = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
+
+
 @contextmanager
-def interrupt_after(opcodes: int) -> Iterator[list[bool]]:
-    """Raise KeyboardInterrupt before the given opcode of Python code, where a signal's handler could run."""
-    done, left = [False], opcodes
+def interrupt_after(places: int) -> Iterator[list[bool]]:
+    """Raise KeyboardInterrupt at the given one of the places in the package's code where a handler may run."""
+    done, left, opcodes = [False], places, dict[FrameType, str]()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal left
         frame.f_trace_opcodes = True
-        if event == "opcode" and "rnnfast" in frame.f_code.co_filename and not done[0]:
+        if event != "opcode" or "rnnfast" not in frame.f_code.co_filename or done[0]:
+            return trace
+        before, opcodes[frame] = opcodes.get(frame, ""), dis.opname[frame.f_code.co_code[frame.f_lasti]]
+        if before.startswith(LOOKS):
             left -= 1
             if left < 0:
                 done[0] = True
@@ -49,7 +57,7 @@ def interrupted_everywhere(prepare: Callable[[], Callable[[], object]], check: C
     """Run an operation, interrupted at every place; return how many there are."""
     for place in range(10_000):
         operation = prepare()
-        with interrupt_after(place) as done:
+        with np.errstate(), interrupt_after(place) as done:
             operation()
         check()
         if not done[0]:
@@ -81,7 +89,7 @@ def test_an_interrupted_load_changes_all_or_nothing() -> None:
         np.testing.assert_array_equal(layer(x)[0], expected[which])
         seen.add(which)
 
-    assert interrupted_everywhere(prepare, check) > 100
+    assert interrupted_everywhere(prepare, check) > 20
     assert seen == {"old", "new"}
 
 
@@ -112,7 +120,7 @@ def test_an_interrupted_step_is_taken_or_not(make: Any, lr: float) -> None:
         twin.load_state_dict(found[0])
         np.testing.assert_array_equal(*(each(np.ones((1, 2, 2), np.float32))[0] for each in (layer, twin)))
 
-    assert interrupted_everywhere(prepare, check) > 100
+    assert interrupted_everywhere(prepare, check) > 20
     assert len(states) == 2
 
 
