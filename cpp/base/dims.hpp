@@ -60,6 +60,7 @@ struct SegmentSpec {
   Source dq;
   int dq_gate;  // first gate of dq inside its source row
   Operand operand;
+  int stage;  // the backward stage that makes the last of dq
 };
 
 // A gate's pre-activation that also sees the cell state, unit by unit: the one before the step, or the step's own.
@@ -72,6 +73,8 @@ struct CellSpec {
   const char* name;
   int gates;
   int states;        // 1: h; 2: h and c
+  bool has_c;        // aux is the state c, which a step reads of the one before
+  int output_gate;   // gate o of h = o f(c), or -1 where h is not made of c
   bool saves_gates;  // false: the backward step needs nothing beyond y
   int aux;           // numbers a unit and row kept beside the gates: c (LSTM), q_n (GRU), r h_prev (GRU, reset before)
   int stages;
@@ -89,9 +92,9 @@ constexpr Source kInGates = Source::kGates, kInAux = Source::kAux;
 // What cells of one shape share; the first: one product a step, whose dq is du.
 constexpr CellSpec one_product(const char* name, int gates) {
   CellSpec s = {};
-  s.name = name, s.gates = gates, s.states = 1, s.stages = 1, s.segments = 1;
+  s.name = name, s.gates = gates, s.states = 1, s.output_gate = -1, s.stages = 1, s.segments = 1;
   s.forward[0] = s.backward[0] = {0, gates, kHid};
-  s.segment[0] = {0, gates, kInGates, 0, kHid};
+  s.segment[0] = {0, gates, kInGates, 0, kHid, 0};
   return s;
 }
 constexpr CellSpec rnn_spec(const char* name, bool saves_gates) {
@@ -101,7 +104,8 @@ constexpr CellSpec rnn_spec(const char* name, bool saves_gates) {
 }
 constexpr CellSpec lstm_spec(const char* name, int gates) {
   CellSpec s = one_product(name, gates);
-  s.states = 2, s.saves_gates = true, s.aux = 1, s.peepholes = gates - 1;
+  s.states = 2, s.has_c = true, s.output_gate = gates - 1;
+  s.saves_gates = true, s.aux = 1, s.peepholes = gates - 1;
   for (int gate = 0; gate < gates - 2; ++gate) s.peephole[gate] = {gate, false};
   s.peephole[gates - 2] = {gates - 1, true};
   return s;
@@ -109,14 +113,14 @@ constexpr CellSpec lstm_spec(const char* name, int gates) {
 constexpr CellSpec gru_spec(const char* name) {
   CellSpec s = one_product(name, 3);
   s.saves_gates = true, s.aux = 1, s.segments = 2;
-  s.segment[0] = {0, 2, kInGates, 0, kHid}, s.segment[1] = {2, 1, kInAux, 0, kHid};
+  s.segment[0] = {0, 2, kInGates, 0, kHid, 0}, s.segment[1] = {2, 1, kInAux, 0, kHid, 0};
   return s;
 }
 constexpr CellSpec gru_before_spec(const char* name) {
   CellSpec s = gru_spec(name);
   s.stages = 2;
   s.forward[0] = s.backward[0] = {0, 2, kHid}, s.forward[1] = s.backward[1] = {2, 1, kAuxRow};
-  s.segment[1] = {2, 1, kInGates, 2, kAuxRow};
+  s.segment[0].stage = 1, s.segment[1] = {2, 1, kInGates, 2, kAuxRow, 0};
   return s;
 }
 

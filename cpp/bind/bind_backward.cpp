@@ -55,10 +55,12 @@ template <class Real>
 py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, const py::object& dh, const py::object& dc,
                          const std::vector<std::vector<py::object>>& arrays, bool need_dx, const py::object& norms) {
   const Index N = tape.y_shape[0], T = tape.y_shape[1];
-  const bool has_c = tape.layers[0]->spec().states > 1;
+  const bool has_c = tape.layers[0]->spec().has_c;
   py::array_t<Real> dh0 = state_gradient<Real>("dh", dh, "(L*D, N, P)", tape.h_shape);
-  std::optional<py::array_t<Real>> dc0;
+  std::optional<py::array_t<Real>> dc0, dh_reset, dc_reset;
   if (has_c) dc0 = state_gradient<Real>("dc", dc, "(L*D, N, H)", tape.c_shape);
+  if (tape.h_reset != nullptr) dh_reset = state_gradient<Real>("dh_reset", py::none(), "(L*D, N, P)", tape.h_shape);
+  if (tape.c_reset != nullptr) dc_reset = state_gradient<Real>("dc_reset", py::none(), "(L*D, N, H)", tape.c_shape);
   const std::vector<Real> zeros(static_cast<std::size_t>(tape.y_shape[2]), Real(0));
   View<const Real> dy_view{zeros.data(), 0, 0, 0, 0};
   if (!dy.is_none()) dy_view = sequence_view<Real>("dy", dy.cast<py::array>(), "(N, T, D*P)", tape.y_shape);
@@ -81,10 +83,14 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
                                 dy_view,
                                 tape.h0,
                                 tape.c0,
+                                tape.h_reset,
+                                tape.c_reset,
                                 tape.saved,
                                 dx_view,
                                 dh0.mutable_data(),
-                                has_c ? dc0->mutable_data() : nullptr,
+                                dc0 ? dc0->mutable_data() : nullptr,
+                                dh_reset ? dh_reset->mutable_data() : nullptr,
+                                dc_reset ? dc_reset->mutable_data() : nullptr,
                                 gradients,
                                 tape.dropout,
                                 num_threads(),
@@ -98,7 +104,10 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
   }
   if (!finished) throw py::error_already_set();
   tape.saved.clear();
-  return py::make_tuple(dx, dh0, has_c ? py::object(*dc0) : py::none());
+  const auto or_none = [](const std::optional<py::array_t<Real>>& array) {
+    return array ? py::object(*array) : py::none();
+  };
+  return py::make_tuple(dx, dh0, or_none(dc0), or_none(dh_reset), or_none(dc_reset));
 }
 
 py::tuple backward_bound(BoundTape& tape, const py::object& dy, const py::object& dh, const py::object& dc,

@@ -10,6 +10,11 @@ struct BatchArrays {
   const py::object &lengths, &resets;
 };
 
+// Given states, and those that resets begin with.
+struct StateArrays {
+  const py::object &h0, &c0, &h_reset, &c_reset;
+};
+
 Plan make_plan(Index N, Index T, const BatchArrays& batch) {
   const Index* lengths = optional_contiguous<Index>("lengths", batch.lengths, "(N,)", {N});
   for (Index n = 0; lengths != nullptr && n < N; ++n)
@@ -22,20 +27,22 @@ Plan make_plan(Index N, Index T, const BatchArrays& batch) {
 
 template <class Real>
 py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, const py::array& x,
-                        const py::object& h0, const py::object& c0, const BatchArrays& batch, bool time_major,
-                        Keep keep, const Dropout& dropout) {
+                        const StateArrays& states, const BatchArrays& batch, bool time_major, Keep keep,
+                        const Dropout& dropout) {
   Stack<Real> layers = stack_of<Real>(bound);
   const Index LD = static_cast<Index>(layers.size()), C = layers[0]->arrays.C, H = layers[0]->arrays.H,
               P = layers[0]->arrays.P;
   if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
   const Index N = x.shape(0), T = x.shape(1);
-  const bool has_c = layers[0]->spec().states > 1;
+  const bool has_c = layers[0]->spec().has_c;
   Tape<Real> tape{
-      std::move(layers), D,          make_plan(N, T, batch), {}, dropout, {}, {}, nullptr, nullptr, C, time_major,
-      {LD, N, P},        {LD, N, H}, {N, T, D * P}};
+      std::move(layers), D,          make_plan(N, T, batch), {}, dropout, {}, {}, nullptr, nullptr, nullptr, nullptr,
+      C,                 time_major, {LD, N, P},             {LD, N, H}, {N, T, D * P}};
   tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, C});
-  tape.h0 = optional_contiguous<Real>("h0", h0, "(L*D, N, P)", tape.h_shape);
-  tape.c0 = optional_contiguous<Real>("c0", c0, "(L*D, N, H)", tape.c_shape);
+  tape.h0 = optional_contiguous<Real>("h0", states.h0, "(L*D, N, P)", tape.h_shape);
+  tape.c0 = optional_contiguous<Real>("c0", states.c0, "(L*D, N, H)", tape.c_shape);
+  tape.h_reset = optional_contiguous<Real>("h_reset", states.h_reset, "(L*D, 1, P)", {LD, 1, P});
+  tape.c_reset = optional_contiguous<Real>("c_reset", states.c_reset, "(L*D, 1, H)", {LD, 1, H});
   py::array y = new_sequences<Real>(N, T, D * P, time_major);
   py::array hn = py::array_t<Real>(tape.h_shape);
   py::object cn = has_c ? py::object(py::array_t<Real>(tape.c_shape)) : py::none();
@@ -51,6 +58,8 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
                                y_view,
                                tape.h0,
                                tape.c0,
+                               tape.h_reset,
+                               tape.c_reset,
                                static_cast<Real*>(hn.mutable_data()),
                                has_c ? static_cast<Real*>(cn.cast<py::array>().mutable_data()) : nullptr,
                                keep,
@@ -65,7 +74,9 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   }
   if (!finished) throw py::error_already_set();
   py::object kept = py::none();
-  if (save) kept = py::cast(std::make_unique<BoundTape>(std::move(tape), std::vector<py::object>{x, y, h0, c0}));
+  if (save)
+    kept = py::cast(std::make_unique<BoundTape>(
+        std::move(tape), std::vector<py::object>{x, y, states.h0, states.c0, states.h_reset, states.c_reset}));
   return py::make_tuple(y, hn, cn, kept);
 }
 
@@ -77,15 +88,17 @@ Keep keep_named(const std::string& name) {
 }
 
 py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index directions, const py::array& x,
-                        const py::object& h0, const py::object& c0, const py::object& lengths, const py::object& resets,
-                        bool time_major, const std::string& save,
+                        const py::object& h0, const py::object& c0, const py::object& h_reset,
+                        const py::object& c_reset, const py::object& lengths, const py::object& resets, bool time_major,
+                        const std::string& save,
                         const std::tuple<double, double, double, double, double>& dropout, std::uint64_t seed,
                         std::uint64_t call) {
   if (layers.empty() || directions < 1 || directions > 2 || static_cast<Index>(layers.size()) % directions != 0)
     throw py::value_error("layers: one or two directions of at least one are required");
+  const StateArrays states{h0, c0, h_reset, c_reset};
   const BatchArrays batch{lengths, resets};
   const auto run = layers[0]->value.index() == 0 ? &forward_typed<float> : &forward_typed<double>;
-  return run(layers, directions, x, h0, c0, batch, time_major, keep_named(save),
+  return run(layers, directions, x, states, batch, time_major, keep_named(save),
              {std::get<0>(dropout),
               std::get<1>(dropout),
               std::get<2>(dropout),
@@ -98,8 +111,8 @@ py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index di
 
 void bind_forward(py::module_& m) {
   m.def("forward", &forward_bound, py::arg("layers"), py::arg("directions"), py::arg("x"), py::arg("h0"), py::arg("c0"),
-        py::arg("lengths"), py::arg("resets"), py::arg("time_major"), py::arg("save"), py::arg("dropout"),
-        py::arg("seed"), py::arg("call"));
+        py::arg("h_reset"), py::arg("c_reset"), py::arg("lengths"), py::arg("resets"), py::arg("time_major"),
+        py::arg("save"), py::arg("dropout"), py::arg("seed"), py::arg("call"));
 }
 
 }  // namespace rnnfast

@@ -80,7 +80,7 @@ struct Parts {
     R = states.shape(1);
     h0 = contiguous<Real>("h0", states, "(L, R, H)", {L, R, H});
     c0 = optional_contiguous<Real>("c0", given.c0, "(L, R, H)", {L, R, units});
-    if ((c0 != nullptr) != (layers.front()->spec().states > 1))
+    if ((c0 != nullptr) != layers.front()->spec().has_c)
       throw py::value_error("c0: one is required by LSTM, and by no other");
     if (!given.attention.is_none())
       attention = std::make_unique<AttentionParts<Real>>(given.attention.cast<py::tuple>(), R, H);

@@ -43,7 +43,7 @@ py::list trace_typed(const Tape<Real>& tape) {
     py::list gates;
     if (first + static_cast<std::size_t>(D) < tape.saved.size())
       h = array_of(first, true, [&](const Kept& kept) { return Columns<Real>{kept.y, D * P, 0, D * P}; });
-    if (spec.states > 1) c = array_of(first, false, [&](const Kept& kept) { return Columns<Real>{kept.aux, H, 0, H}; });
+    if (spec.has_c) c = array_of(first, false, [&](const Kept& kept) { return Columns<Real>{kept.aux, H, 0, H}; });
     for (Index g = 0; spec.saves_gates && g < spec.gates; ++g)
       gates.append(array_of(first, false,
                             [&](const Kept& kept) { return Columns<Real>{kept.gates, spec.gates * H, g * H, H}; }));

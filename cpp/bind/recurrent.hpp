@@ -53,7 +53,7 @@ struct CellChoice {
                                     optional_contiguous<Real>("gamma_hh", given[1], "(G*H,)", {rows}),
                                     optional_contiguous<Real>("gamma_c", given[2], "(H,)", {H}),
                                     optional_contiguous<Real>("beta_c", given[3], "(H,)", {H}), static_cast<Real>(eps)};
-    if (norms.gamma_ih == nullptr || norms.gamma_hh == nullptr || (spec.states > 1) != (norms.gamma_c != nullptr))
+    if (norms.gamma_ih == nullptr || norms.gamma_hh == nullptr || (spec.output_gate >= 0) != (norms.gamma_c != nullptr))
       throw py::value_error("norm: gammas of W x and R h and, of a cell with a cell state, of c are required");
     if (!(eps > 0)) throw py::value_error("eps: a number above zero is required, got " + std::to_string(eps));
     return norms;
@@ -81,7 +81,7 @@ struct BoundWeights {
     if (w.ndim() != 2 || r.ndim() != 2) throw py::value_error("w, r: two dimensions are required");
     const CellKind kind = cell_named(cell);
     const Index G = spec_of(kind).gates, H = w.shape(0) / G, P = r.shape(1), C = w.shape(1);
-    if (!projection.is_none() && spec_of(kind).states < 2)
+    if (!projection.is_none() && !spec_of(kind).has_c)
       throw py::value_error("projection: a cell with a cell state is required");
     if (projection.is_none() && P != H)
       throw py::value_error("projection: one is required where h has other than H numbers");
@@ -116,7 +116,7 @@ struct Tape {
   std::vector<Saved<Real>> saved;
   Dropout dropout;
   View<const Real> x, y;
-  const Real *h0, *c0;
+  const Real *h0, *c0, *h_reset, *c_reset;
   Index C;
   bool time_major;
   Shape h_shape, c_shape, y_shape;

@@ -15,9 +15,9 @@ struct View {
 };
 
 constexpr Index kInitial = -1;    // Slot::prev: the given initial state
-constexpr Index kZero = -2;       // Slot::prev: a zero state (reset)
+constexpr Index kReset = -2;      // Slot::prev: the state that a reset begins with
 constexpr Index kEnd = kInitial;  // Slot::next: the sequence ends here
-constexpr Index kCut = kZero;     // Slot::next: the next step starts from zero, no gradient comes back
+constexpr Index kCut = kReset;    // Slot::next: the next step is a reset, no gradient comes back
 
 // Of a walk forwards. Backwards prev and next change places, and the end after t = 0 is no cut.
 struct Slot {
@@ -33,6 +33,14 @@ struct Walk {
   const Index* bounds;  // [T][parts + 1] first place of each part of a step; null where all sequences are equally long
   Index parts, part;    // this call's share of the sequences
   Index n0, n1;         // the same share where there are no bounds
+};
+
+// A state where no step is before: of sequence n given + n * width, and after a reset reset + n * reset_by_n.
+template <class Real>
+struct InitialState {
+  const Real* given;  // [N, width]
+  const Real* reset;  // [width], or [N, width] where reset_by_n is width, not 0
+  Index width, reset_by_n;
 };
 
 // An activation of an input bounded to [-clip, clip]; low, high: its values at the bounds, where nothing passes back.
@@ -91,13 +99,10 @@ struct ForwardArgs {
   View<Real> u;           // in: W x + b_ih [G H]; out: the gates
   View<Real> y;           // h; read one step back
   View<const Real> fed;   // what R reads one step back [P]: h, or h under a mask, or projected
-  const Real* fed0;       // the same of h0
   View<Real> aux;         // c, q_n or r h_prev [H]; read one step back
-  const Real* h0;         // [N, H]
-  const Real* c0;         // [N, H]; LSTM only
-  View<const Real> zone;  // [states H] shares of the states before in the new ones; data null: none
-  View<const Real> q;     // [G H] ready instead of a product; data null: none
-  const Real* zero;       // [H] zeros
+  InitialState<Real> h0, c0, fed0;  // of y [H], aux [H] (LSTM only) and fed [P]
+  View<const Real> zone;            // [states H] shares of the states before in the new ones; data null: none
+  View<const Real> q;               // [G H] ready instead of a product; data null: none
   bool save;              // keep gates and aux for the backward pass
   bool one_way;           // panels from the first to the last in every step, not up and down by turns
   bool from_l2;           // a thread's panels do not fit L1
@@ -135,8 +140,7 @@ struct BackwardArgs {
   View<Real> aux;      // in: as saved; GRU out: dq_n
   View<const Real> y, dy;
   View<Real> dh_steps;  // out: dL/dh of every step; data null: not wanted
-  const Real* h0;
-  const Real* c0;
+  InitialState<Real> h0, c0;  // as in forward
   const Real* zero;           // [G H] zeros
   const Real* mask;           // [N, H] of what R has read; null: none, and for cells that know no mask
   View<const Real> zone;      // as in forward
@@ -144,7 +148,9 @@ struct BackwardArgs {
   Real* dc;                   // [N, H] the same of c; LSTM only
   bool one_way, fetch_ahead;  // as in forward
   const CellOptions<Real>* options;
-  const Index* firsts;  // `finish`, of unequal sequences: the place at which the walk enters each of them
+  // `finish`: dL/dh of the state before these rows, where it is the one `entered` (kInitial or kReset), else zero.
+  Index entered;
+  const Index* firsts;  // places of the walk, one a sequence at most; null: those of its first step
   Index first_count;
 };
 
@@ -204,7 +210,7 @@ struct Kernels {
   void (*forward[kCellKinds][kMaxStages])(const ForwardArgs<Real>&);
   void (*backward[kCellKinds][kMaxStages])(const BackwardArgs<Real>&);
   void (*live[kCellKinds][kMaxStages])(const LiveArgs<Real>&);
-  void (*finish[kCellKinds])(const BackwardArgs<Real>&);  // dh before step 0, into args.dh
+  void (*finish[kCellKinds])(const BackwardArgs<Real>&);  // dL/dh of initial states, into args.dh
   // Panels hold gemm_vectors * lanes columns, the last one as many whole vectors as it needs; so do those of pack_rows.
   void (*gemm)(const GemmArgs<Real>&);
   void (*outer)(const OuterArgs<Real>&);

@@ -38,13 +38,15 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       dy_(columns(views.dy, direction_ * P_)),
       dx_(views.dx),
       dh_(call.dh + index * N_ * P_),
-      dc_(spec_.states > 1 ? call.dc + index * N_ * H_ : nullptr),
+      dc_(spec_.has_c ? call.dc + index * N_ * H_ : nullptr),
+      dh_reset_(call.dh_reset != nullptr ? call.dh_reset + index * N_ * P_ : nullptr),
+      dc_reset_(call.dc_reset != nullptr ? call.dc_reset + index * N_ * H_ : nullptr),
       norms_{call.norms != nullptr ? call.norms + index * N_ * call.T : nullptr, 0, 0, call.T, 1},
       zones_(call.dropout, index, weights_),
       zeros_(Buffer<Real>::zeros(std::max<Index>(spec_.gates, N_) * H_)),
       masks_(recurrent_masks<Real>(call.dropout, index, N_, P_)) {
-  h0_ = call.h0 != nullptr ? call.h0 + index * N_ * P_ : zeros_.data();
-  c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
+  h0_ = initial_state(call.h0, call.h_reset, index, N_, P_, zeros_.data());
+  c0_ = initial_state(call.c0, call.c_reset, index, N_, H_, zeros_.data());
   if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
   const Index chunk_rows = std::max(kRowBlock, chunks_.largest());
   if (norms_.data != nullptr && !weights_.output_outside()) dh_buffer_ = Buffer<Real>(checked_product(chunk_rows, H_));
@@ -59,6 +61,8 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
                                           {},
                                           call.h0,
                                           call.c0,
+                                          call.h_reset,
+                                          call.c_reset,
                                           call.dh,
                                           call.dc,
                                           Keep::kAgain,
@@ -69,8 +73,8 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   }
   if (zones_.random()) zone_rows_ = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
   gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, P_, dt_, x_,
-                                          read_only(u_), read_only(aux_), y_, h0_, c0_, zeros_.data(), masks_.data(),
-                                          layer_, layer_ > 0 ? call.dropout : Dropout{}});
+                                          read_only(u_), read_only(aux_), y_, h0_, c0_, masks_.data(), layer_,
+                                          layer_ > 0 ? call.dropout : Dropout{}});
   gradients_->eps = weights_.arrays.norm.eps;
   show_rows();
   if (weights_.projected() || weights_.normed()) place_dh(call.plan.rows(), saved);
@@ -78,6 +82,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   for (Scratch& scratch : scratch_) {
     scratch.du.resize(at(chunk_rows));
     scratch.dx.resize(at(chunk_rows));
+    if (dh_reset_ != nullptr) scratch.resets.resize(at(N_));
     scratch.gradients = gradients_->new_scratch();
   }
 }
@@ -89,7 +94,7 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
   args.panel0 = 0, args.panel1 = weights_.backward_panels();
   args.packed = panels_.r[at(stage)].data();
   args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_, args.dh_steps = dh_steps_;
-  args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data();
+  args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data(), args.entered = kInitial;
   args.mask = masks_.data(), args.dh = running_, args.dc = dc_, args.options = &weights_.options;
   args.one_way = one_way_panels(), args.fetch_ahead = schedule_.fetch_ahead && !outside_;
   args.zone =
@@ -99,7 +104,7 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
     args.dy = read_only(dh_rows_);
     if (weights_.output_outside() || stage > 0) args.dy = {outside_->given.data(), 0, 0, H_, 0};
     if (weights_.output_outside()) args.dh_steps = {};
-    if (weights_.projected()) args.h0 = zeros_.data();
+    if (weights_.projected()) args.h0 = {zeros_.data(), zeros_.data(), H_, 0};
   }
   return args;
 }
@@ -129,6 +134,26 @@ void BackwardScan<Real>::run_step(Index s, Index part, const Walk& walk, Scratch
     member.wait();
     if (weights_.normed()) through_norms(s, part, stage, member);
   }
+  if (dh_reset_ != nullptr) collect_resets(s, find_resets(s, part, scratch), scratch, member);
+}
+
+// Steps of a part's sequences by the one stage alone: in one call, or where the gradients of resets are wanted in a call
+// for each run of steps that ends at one.
+template <class Real>
+void BackwardScan<Real>::run_part(Index s0, Index s1, Index part, const Walk& walk, Scratch& scratch) {
+  const auto& kernel = weights_.table.backward[static_cast<int>(weights_.arrays.cell)][0];
+  BackwardArgs<Real> args = stage_args(0, walk);
+  args.s0 = s0, args.s1 = s1;
+  if (dh_reset_ == nullptr) return kernel(args);
+  const Index last = dt_ > 0 ? s0 : s1 - 1;
+  for_steps(s0, s1, -dt_, [&](Index s) {
+    const Index count = find_resets(s, part, scratch);
+    if (count == 0 && s != last) return;
+    (dt_ > 0 ? args.s0 : args.s1) = dt_ > 0 ? s : s + 1;
+    kernel(args);
+    collect_resets(s, count, scratch, {0, 1, nullptr});
+    (dt_ > 0 ? args.s1 : args.s0) = dt_ > 0 ? s : s + 1;
+  });
 }
 
 template <class Real>
@@ -140,13 +165,10 @@ void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
   }
   for (Index part = member.rank; part < parts_.count(); part += member.size) {
     const Walk walk = parts_.walk(part, dt_);
-    if (spec_.stages == 1 && !outside_) {
-      BackwardArgs<Real> args = stage_args(0, walk);
-      args.s0 = s0, args.s1 = s1;
-      weights_.table.backward[static_cast<int>(weights_.arrays.cell)][0](args);
-    } else {
+    if (spec_.stages == 1 && !outside_)
+      run_part(s0, s1, part, walk, scratch);
+    else
       for_steps(s0, s1, -dt_, [&](Index s) { run_step(s, part, walk, scratch, {0, 1, nullptr}); });
-    }
   }
 }
 

@@ -29,7 +29,7 @@ void BackwardScan<Real>::place_rows(Saved<Real>& saved, Index chunk_rows) {
   if (!weights_.normed()) return;
   raw_ = rows_view(saved.raw.data(), 2 * width);
   if (again) add_window(rows, held, 2 * width, raw_);
-  add_window(rows, held, 2 * width + (spec_.states - 1) * H_, d_);
+  add_window(rows, held, 2 * width + (spec_.output_gate >= 0 ? H_ : 0), d_);
 }
 
 // du of two directions meets in dx, that of sequences which begin later in the gradient of their initial state.
@@ -115,6 +115,38 @@ void BackwardScan<Real>::cut_dc(Range sequences) {
     if (dt_ > 0 && dc_ != nullptr && call_.plan.resets_at_start(n)) std::fill_n(dc_ + n * H_, H_, Real(0));
 }
 
+// Lists those of the part's rows of step s that are resets; returns how many.
+template <class Real>
+Index BackwardScan<Real>::find_resets(Index s, Index part, Scratch& scratch) const {
+  Index count = 0;
+  parts_.for_rows(s, part, [&](const Slot& slot) {
+    if (row_entering(slot, dt_) == kReset) scratch.resets[at(count++)] = slot.row;
+  });
+  return count;
+}
+
+// Adds the gradient of the state that the listed resets begin with: what `finish` makes of a given one. dh of their
+// sequences is free for it, because nothing of it crosses a reset.
+template <class Real>
+void BackwardScan<Real>::collect_resets(Index s, Index count, const Scratch& scratch, const Member& member) {
+  if (count == 0) return;
+  if (outside_) return collect_resets_outside(s, count, scratch, member);
+  BackwardArgs<Real> args = stage_args(0, call_.plan.walk(dt_));
+  const Range panels = share(args.panel1, member);
+  args.panel0 = panels.begin, args.panel1 = panels.end;
+  args.entered = kReset, args.firsts = scratch.resets.data(), args.first_count = count;
+  weights_.table.finish[static_cast<int>(weights_.arrays.cell)](args);
+  const Index units = weights_.table.backward_blocks * weights_.table.lanes;
+  const Range mine = {panels.begin * units, smaller(panels.end * units, H_)};
+  for (Index i = 0; i < count; ++i) {
+    const Index first = call_.plan.slot(s, scratch.resets[at(i)]).n * H_;
+    for (Index j = first + mine.begin; j < first + mine.end; ++j) {
+      dh_reset_[j] += dh_[j];
+      if (dc_reset_ != nullptr) dc_reset_[j] += dc_[j];
+    }
+  }
+}
+
 template <class Real>
 void BackwardScan<Real>::finish(const Member& member) {
   if (outside_) return finish_outside(share(N_, member.size, member.rank));
@@ -136,7 +168,9 @@ void BackwardScan<Real>::finish(const Member& member) {
   template void BackwardScan<Real>::write_norms(Range) const;        \
   template void BackwardScan<Real>::add_dx(Range, Index);            \
   template void BackwardScan<Real>::cut_dc(Range);                   \
-  template void BackwardScan<Real>::finish(const Member&);
+  template void BackwardScan<Real>::finish(const Member&);           \
+  template Index BackwardScan<Real>::find_resets(Index, Index, Scratch&) const; \
+  template void BackwardScan<Real>::collect_resets(Index, Index, const Scratch&, const Member&);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)
 #undef RNNFAST_INSTANTIATE

@@ -38,13 +38,13 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
       x_(x),
       y_(y),
       hn_(call.hn + index * N_ * P_),
-      cn_(spec_.states > 1 ? call.cn + index * N_ * H_ : nullptr),
+      cn_(spec_.has_c ? call.cn + index * N_ * H_ : nullptr),
       zones_(call.dropout, index, weights_),
       noise_stream_(noise_stream(call.dropout, index)),
       zeros_(Buffer<Real>::zeros(std::max<Index>(1, N_) * H_)),
       masks_(recurrent_masks<Real>(call.dropout, index, N_, P_)) {
-  h0_ = call.h0 != nullptr ? call.h0 + index * N_ * P_ : zeros_.data();
-  c0_ = call.c0 != nullptr ? call.c0 + index * N_ * H_ : zeros_.data();
+  h0_ = initial_state(call.h0, call.h_reset, index, N_, P_, zeros_.data());
+  c0_ = initial_state(call.c0, call.c_reset, index, N_, H_, zeros_.data());
   const Index rows = call.plan.rows(), G = spec_.gates;
   if (call.saved != nullptr) saved_ = &(*call.saved)[at(index)];
   if (call.keep == Keep::kAll) {
@@ -55,17 +55,18 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
     y_buffer_ = Buffer<Real>(checked_product(chunks_.largest() + N_, P_));
   } else {
     // Without a backward pass one row a sequence is enough; a cell state is then updated where it is returned.
-    if (spec_.states == 1 && spec_.aux > 0) aux_buffer_ = Buffer<Real>(N_ * H_);
-    aux_ = {spec_.states > 1 ? cn_ : aux_buffer_.data(), 0, 0, H_, 0};
+    if (!spec_.has_c && spec_.aux > 0) aux_buffer_ = Buffer<Real>(N_ * H_);
+    aux_ = {spec_.has_c ? cn_ : aux_buffer_.data(), 0, 0, H_, 0};
   }
   if (weights_.projected()) place_out(rows);
   if (weights_.normed()) place_norms(rows);
   if (call.keep == Keep::kStarts && spec_.saves_gates) {
     saved_->chunk = schedule_.chunk;
-    const Index starts = spec_.states > 1 && chunks_.count() > 0 ? chunks_.count() - 1 : 0;
+    const Index starts = spec_.has_c && chunks_.count() > 0 ? chunks_.count() - 1 : 0;
     saved_->starts = Buffer<Real>(checked_product(starts, N_ * H_));
   }
   if (masks_.size() > 0) fed_ = Buffer<Real>(N_ * P_);
+  if (masks_.size() > 0 && call.h_reset != nullptr) fed_reset_ = Buffer<Real>(N_ * P_);
   feed_initial();
   if (shares_units() && !weights_.normed()) weights_.live();  // made here, where it may throw
   scratch_.resize(at(call.threads));
@@ -100,7 +101,7 @@ ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, c
   args.u = views.u, args.y = weights_.projected() ? out_ : y_, args.aux = aux_;
   args.zone = zones_.random() ? read_only(views.zones) : zones_.expected();
   args.fed = fed_view(), args.fed0 = initially_fed(), args.q = read_only(q_);
-  args.h0 = weights_.projected() ? zeros_.data() : h0_, args.c0 = c0_, args.zero = zeros_.data();
+  args.h0 = weights_.projected() ? InitialState<Real>{zeros_.data(), zeros_.data(), H_, 0} : h0_, args.c0 = c0_;
   args.save = call_.keep == Keep::kAll || call_.keep == Keep::kAgain;
   args.one_way = one_way_panels(), args.options = &weights_.options;
   args.from_l2 = schedule_.from_l2, args.fetch_ahead = schedule_.fetch_ahead;
@@ -171,8 +172,8 @@ void ForwardScan<Real>::copy_states(Range sequences) const {
     if (from != out + n * width) std::copy_n(from, width, out + n * width);
   };
   for (Index n = sequences.begin; n < sequences.end; ++n) {
-    copy(n, P_, read_only(y_), h0_, hn_);
-    if (cn_ != nullptr) copy(n, H_, read_only(aux_), c0_, cn_);
+    copy(n, P_, read_only(y_), h0_.given, hn_);
+    if (cn_ != nullptr) copy(n, H_, read_only(aux_), c0_.given, cn_);
   }
 }
 

@@ -17,7 +17,7 @@ GradientScratch<Real> BlockGradients<Real>::new_scratch() const {
           Buffer<Real>(outer_scratch<Real>(std::max(C, H))),
           Buffer<Real>(dropout.p > 0 ? kRowBlock * C : 0),
           Buffer<Real>(masks != nullptr ? kRowBlock * P : 0),
-          Buffer<Real>(d.data != nullptr && spec.states > 1 ? kRowBlock * H : 0)};
+          Buffer<Real>(d.data != nullptr && spec.output_gate >= 0 ? kRowBlock * H : 0)};
 }
 
 // x as the layer saw it.
@@ -60,7 +60,7 @@ void BlockGradients<Real>::add_segment(Range rows, const SegmentSpec& segment, I
   for_rows(plan, rows, [&](Index row, const Slot& slot) {
     scratch.a[at(count)] = row_of(dq, row, slot.n, slot.t) + first;
     const Real* operand =
-        segment.operand == Operand::kAux ? row_of(aux, row, slot.n, slot.t) : row_before(y, slot, dt, h0, P, zero);
+        segment.operand == Operand::kAux ? row_of(aux, row, slot.n, slot.t) : row_before(y, slot, dt, h0);
     if (masks != nullptr) {
       Real* masked = scratch.masked.data() + count * P;
       for (Index i = 0; i < P; ++i) masked[i] = operand[i] * masks[slot.n * P + i];
@@ -98,7 +98,7 @@ void BlockGradients<Real>::add_norms(Range rows, Index part, Index parts, Gradie
     gather(segment.dq == Source::kGates ? u : aux, segment.dq_gate * H, width + first);
     add(share(segment.gates * H, parts, part), out.dgamma_hh + first, out.db_r != nullptr ? out.db_r + first : nullptr);
   }
-  if (spec.states == 1) return;
+  if (spec.output_gate < 0) return;
   Index i = 0;
   for_rows(plan, rows, [&](Index row, const Slot& slot) {
     Real* hat = scratch.normed.data() + i * H;
@@ -126,7 +126,7 @@ void BlockGradients<Real>::add_peephole(Range rows, int peephole, Index part, In
   Index count = 0;
   for_rows(plan, rows, [&](Index row, const Slot& slot) {
     scratch.a[at(count)] = row_of(u, row, slot.n, slot.t) + spec_of_it.gate * H;
-    scratch.b[at(count++)] = spec_of_it.own ? row_of(aux, row, slot.n, slot.t) : row_before(aux, slot, dt, c0, H, zero);
+    scratch.b[at(count++)] = spec_of_it.own ? row_of(aux, row, slot.n, slot.t) : row_before(aux, slot, dt, c0);
   });
   add_column_dots(count, scratch.a.data(), scratch.b.data(), share(H, parts, part), out.dP + peephole * H);
 }

@@ -24,7 +24,7 @@ struct BlockGradients {
   const LayerGradients<Real>& out;
   Index C, H, P, dt;
   View<const Real> x, u, aux, y;
-  const Real *h0, *c0, *zero;
+  InitialState<Real> h0, c0;
   const Real* masks;  // [N, P] of what R has read, or null
   Index layer;
   Dropout dropout;

@@ -33,7 +33,7 @@ void ForwardScan<Real>::make_q(Index s, Index part, int stage, Scratch& scratch,
   parts_.for_rows(s, part, [&](const Slot& slot) {
     scratch.x[at(count)] = of.operand == Operand::kAux
                                ? row_of(aux_, slot.row, slot.n, slot.t)
-                               : row_before(fed_view(), slot, dt_, initially_fed(), P_, zeros_.data());
+                               : row_before(fed_view(), slot, dt_, initially_fed());
     scratch.raw[at(count++)] = raw_of(slot) + of.first_gate * H_;
   });
   multiply_panels(fed, share(fed.count, member), count, scratch.x.data(), scratch.raw.data());
@@ -61,7 +61,7 @@ void BackwardScan<Real>::through_output(Index s, Index part, const Member& membe
   parts_.for_rows(s, part, member, [&](const Slot& slot) {
     weights_.table.normed_output_back(
         {weights_.output_norm(), &weights_.options, row_of(aux_, slot.row, slot.n, slot.t),
-         row_of(u_, slot.row, slot.n, slot.t) + width - H_, row_of(dh_rows_, slot.row, slot.n, slot.t),
+         row_of(u_, slot.row, slot.n, slot.t) + spec_.output_gate * H_, row_of(dh_rows_, slot.row, slot.n, slot.t),
          outside_->given.data() + slot.n * H_, row_of(d_, slot.row, slot.n, slot.t) + 2 * width, dc_ + slot.n * H_,
          row_after(slot, dt_) == kCut});
   });
@@ -84,8 +84,8 @@ template <class Real>
 void BackwardScan<Real>::through_norms(Index s, Index part, int stage, const Member& member) {
   const Index width = spec_.gates * H_;
   for (int i = 0; i < spec_.segments; ++i) {
-    if (spec_.stages > 1 && i == stage) continue;  // the reset gate's come last
     const SegmentSpec& segment = spec_.segment[i];
+    if (segment.stage != stage) continue;
     const Norm<Real> of_u = weights_.input_norm(i), of_q = weights_.recurrent_norm(i);
     const Index first = segment.first_gate * H_;
     parts_.for_rows(s, part, member, [&](const Slot& slot) {

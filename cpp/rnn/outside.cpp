@@ -62,31 +62,50 @@ void BackwardScan<Real>::gather_dh(Index s, Index part, Range panels, Scratch& s
   });
 }
 
-// dh of the initial states of some sequences.
+// dh of the initial state before a row.
+template <class Real>
+void BackwardScan<Real>::enter_outside(Index row, Index n, Index t) {
+  Real* dh = dh_ + n * P_;
+  const Real* dq = dq_of(0, row, n, t);
+  multiply_panels(panels_.fed[0], {0, panels_.fed[0].count}, 1, &dq, &dh);
+  for (Index i = 0; i < P_ && masks_.size() > 0; ++i) dh[i] *= masks_.data()[n * P_ + i];
+  for (Index i = 0; i < H_ && !weights_.output_outside(); ++i) dh[i] += running_[n * H_ + i];
+}
+
+// dh of the given states of some sequences.
 template <class Real>
 void BackwardScan<Real>::finish_outside(Range sequences) {
   for (Index n = sequences.begin; n < sequences.end; ++n) {
     const Plan& plan = call_.plan;
     if (plan.length(n) == 0) continue;
     const Index row = dt_ > 0 ? plan.first_row_of(n) : plan.last_row(n), t = dt_ > 0 ? 0 : plan.length(n) - 1;
-    Real* dh = dh_ + n * P_;
-    if (dt_ > 0 && plan.resets_at_start(n)) {
-      std::fill_n(dh, P_, Real(0));
-      continue;
-    }
-    const Real* dq = dq_of(0, row, n, t);
-    multiply_panels(panels_.fed[0], {0, panels_.fed[0].count}, 1, &dq, &dh);
-    for (Index i = 0; i < P_ && masks_.size() > 0; ++i) dh[i] *= masks_.data()[n * P_ + i];
-    for (Index i = 0; i < H_ && !weights_.output_outside(); ++i) dh[i] += running_[n * H_ + i];
+    if (dt_ > 0 && plan.resets_at_start(n))
+      std::fill_n(dh_ + n * P_, P_, Real(0));
+    else
+      enter_outside(row, n, t);
   }
   cut_dc(sequences);
+}
+
+template <class Real>
+void BackwardScan<Real>::collect_resets_outside(Index s, Index count, const Scratch& scratch, const Member& member) {
+  const Range mine = share(count, member);
+  for (Index i = mine.begin; i < mine.end; ++i) {
+    const Slot slot = call_.plan.slot(s, scratch.resets[at(i)]);
+    enter_outside(slot.row, slot.n, slot.t);
+    for (Index j = slot.n * P_; j < (slot.n + 1) * P_; ++j) dh_reset_[j] += dh_[j];
+    for (Index j = slot.n * H_; dc_reset_ != nullptr && j < (slot.n + 1) * H_; ++j) dc_reset_[j] += dc_[j];
+  }
+  member.wait();
 }
 
 #define RNNFAST_INSTANTIATE(Real)                                                 \
   template void BackwardScan<Real>::place_dh(Index, const Saved<Real>&);          \
   template const Real* BackwardScan<Real>::dq_of(int, Index, Index, Index) const; \
   template void BackwardScan<Real>::gather_dh(Index, Index, Range, Scratch&);     \
-  template void BackwardScan<Real>::finish_outside(Range);
+  template void BackwardScan<Real>::enter_outside(Index, Index, Index);           \
+  template void BackwardScan<Real>::finish_outside(Range);                        \
+  template void BackwardScan<Real>::collect_resets_outside(Index, Index, const Scratch&, const Member&);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)
 #undef RNNFAST_INSTANTIATE

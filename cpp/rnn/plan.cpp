@@ -36,7 +36,7 @@ Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.T), rows_(checke
       const bool reset = shape.resets != nullptr && shape.resets[n * shape.T + s] != 0;
       const Index before = latest[at(n)];
       if (before >= 0) slot[before].next = reset ? kCut : row;
-      slot[row] = {row, n, s, reset ? kZero : before, kEnd};
+      slot[row] = {row, n, s, reset ? kReset : before, kEnd};
       latest[at(n)] = row++;
     }
   }
@@ -60,7 +60,7 @@ std::vector<Index> Plan::entered_at(Index dt) const {
 }
 
 bool Plan::resets_at_start(Index n) const {
-  return !dense() && length(n) > 0 && slots_.data()[first_row_of(n)].prev == kZero;
+  return !dense() && length(n) > 0 && slots_.data()[first_row_of(n)].prev == kReset;
 }
 
 Index Plan::step_of(Index row) const {

@@ -64,7 +64,8 @@ struct Saved {
 enum class Keep { kNothing, kStarts, kAll, kAgain };  // kAgain: what kAll keeps, in rows that rebuild() is given
 
 // D directions: 1, or 2, whose outputs stand side by side. x, y: views of (N, T, .) arrays. States [L D, N, P] and [L
-// D, N, H]; h0, c0 may be null for zeros. Outputs may not overlap inputs.
+// D, N, H]; h0, c0 may be null for zeros. h_reset [L D, P], c_reset [L D, H]: what a reset begins with, null for zeros.
+// Outputs may not overlap inputs.
 template <class Real>
 struct ForwardCall {
   const Stack<Real>& layers;
@@ -73,7 +74,7 @@ struct ForwardCall {
   Index T;  // of the views; past a sequence's length y and dx are zero
   View<const Real> x;
   View<Real> y;
-  const Real *h0, *c0;
+  const Real *h0, *c0, *h_reset, *c_reset;
   Real *hn, *cn;
   Keep keep;
   std::vector<Saved<Real>>* saved;  // null: kNothing
@@ -92,9 +93,10 @@ struct LayerGradients {
   Real *dgamma_ih, *dgamma_hh, *dgamma_c, *dbeta_c;
 };
 
-// x, y, h0, c0, saved: of the forward call; saved is used up. dy: view of zeros where y has no gradient.
-// dh [L D, N, P], dc [L D, N, H]: in, the gradient of the final states; out, of the initial states. dx.data null: not
-// wanted; else zero where the batch has no rows.
+// x, y, h0, c0, h_reset, c_reset, saved: of the forward call; saved is used up. dy: view of zeros where y has no gradient.
+// dh [L D, N, P], dc [L D, N, H]: in, the gradient of the final states; out, of the given initial states. dh_reset,
+// dc_reset, as these: sums over a sequence's resets are added; dh_reset null: not wanted. dx.data null: not wanted; else
+// zero where the batch has no rows.
 template <class Real>
 struct BackwardCall {
   const Stack<Real>& layers;
@@ -102,10 +104,10 @@ struct BackwardCall {
   const Plan& plan;
   Index T;  // of the views; past a sequence's length y and dx are zero
   View<const Real> x, y, dy;
-  const Real *h0, *c0;
+  const Real *h0, *c0, *h_reset, *c_reset;
   std::vector<Saved<Real>>& saved;
   View<Real> dx;
-  Real *dh, *dc;
+  Real *dh, *dc, *dh_reset, *dc_reset;
   const std::vector<LayerGradients<Real>>& gradients;  // as the layers
   Dropout dropout;
   int threads;

@@ -58,13 +58,25 @@ inline Index row_after(const Slot& slot, Index dt) {
   return slot.t > 0 ? slot.prev : kEnd;
 }
 
-// The row one step before `slot`: of the view itself, of the initial state [N, H], or zeros.
+// Of a layer and direction's `index`, from states of all of them, each of which may be null for zeros.
 template <class Real>
-const Real* row_before(const View<const Real>& view, const Slot& slot, Index dt, const Real* initial, Index H,
-                       const Real* zero) {
-  const Index prev = dt > 0 ? slot.prev : slot.next;
+InitialState<Real> initial_state(const Real* given, const Real* reset, Index index, Index N, Index width,
+                                 const Real* zeros) {
+  return {given != nullptr ? given + index * N * width : zeros, reset != nullptr ? reset + index * width : zeros, width,
+          0};
+}
+
+// The row one step before `slot` in the direction of time, or kInitial or kReset.
+inline Index row_entering(const Slot& slot, Index dt) {
+  return dt > 0 ? slot.prev : slot.next;
+}
+
+// What is there: a row of the view, or of an initial state.
+template <class Real>
+const Real* row_before(const View<const Real>& view, const Slot& slot, Index dt, const InitialState<Real>& initial) {
+  const Index prev = row_entering(slot, dt);
   if (prev >= 0) return row_of(view, prev, slot.n, slot.t - dt);
-  return prev == kInitial ? initial + slot.n * H : zero;
+  return prev == kInitial ? initial.given + slot.n * initial.width : initial.reset + slot.n * initial.reset_by_n;
 }
 
 }  // namespace rnnfast

@@ -54,7 +54,7 @@ class ForwardScan {
   View<const Real> fed_view() const {
     return masks_.size() > 0 ? View<const Real>{fed_.data(), 0, 0, P_, 0} : read_only(y_);
   }
-  const Real* initially_fed() const { return masks_.size() > 0 ? fed_.data() : h0_; }
+  InitialState<Real> initially_fed() const;
   void feed_initial();
   void feed(Index s, Index part, Range units);
   ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const ChunkViews& views) const;
@@ -76,12 +76,12 @@ class ForwardScan {
   View<Real> y_, gates_{}, aux_{};
   View<Real> out_{};        // what is projected
   View<Real> raw_{}, q_{};  // of a normalised layer: W x and R h, where they are kept; a step's q
-  const Real *h0_ = nullptr, *c0_ = nullptr;
+  InitialState<Real> h0_{}, c0_{};
   Real *hn_, *cn_;
   const Zones<Real> zones_;
   const std::uint64_t noise_stream_;
   Buffer<Real> zeros_, aux_buffer_, y_buffer_, out_buffer_, q_buffer_;
-  Buffer<Real> masks_, fed_;  // [N, P] each, or none: h under the mask, of the latest step
+  Buffer<Real> masks_, fed_, fed_reset_;  // [N, P] each, or none: h under the mask, of the latest step and of a reset
   std::vector<Scratch> scratch_;
   Saved<Real>* saved_ = nullptr;
   bool stop_ = false;  // of a team that waits for each other: what its first member has seen
@@ -110,6 +110,7 @@ class BackwardScan {
   struct Scratch {
     std::vector<const Real*> du;
     std::vector<Real*> dx;
+    std::vector<Index> resets;  // rows of a step that are ones
     GradientScratch<Real> gradients;
   };
   // Where dL/dh is made outside the cell, of a projected or normalised layer: dL/dh [rows or N, P], what a stage gets
@@ -129,6 +130,7 @@ class BackwardScan {
   void slide_windows(Index s1, Index blocks);
   void show_rows();
   void run_step(Index s, Index part, const Walk& walk, Scratch& scratch, const Member& member);
+  void run_part(Index s0, Index s1, Index part, const Walk& walk, Scratch& scratch);
   void run_steps(Index s0, Index s1, const Member& member);
   void draw_zones(Range rows);
   void place_dh(Index rows, const Saved<Real>& saved);
@@ -140,7 +142,11 @@ class BackwardScan {
   const Real* dq_of(int stage, Index row, Index n, Index t) const;
   void finish(const Member& member);
   void finish_outside(Range sequences);
+  void enter_outside(Index row, Index n, Index t);
   void cut_dc(Range sequences);
+  Index find_resets(Index s, Index part, Scratch& scratch) const;
+  void collect_resets(Index s, Index count, const Scratch& scratch, const Member& member);
+  void collect_resets_outside(Index s, Index count, const Scratch& scratch, const Member& member);
   void write_norms(Range rows) const;
   BackwardArgs<Real> stage_args(int stage, const Walk& walk) const;
 
@@ -158,8 +164,9 @@ class BackwardScan {
   View<Real> u_{}, aux_{}, dh_steps_{};
   View<Real> dh_rows_{};    // dL/dh made outside the cell
   View<Real> raw_{}, d_{};  // of a normalised layer [2 G H]: W x and R h, then both as x^; du, dq, then d norm(c)
-  const Real *h0_ = nullptr, *c0_ = nullptr;
+  InitialState<Real> h0_{}, c0_{};
   Real *dh_, *dc_, *running_ = dh_;  // running: dh as the kernels see it
+  Real *dh_reset_, *dc_reset_;       // [N, P], [N, H] sums of a sequence's resets; null: not wanted
   const View<double> norms_;
   const Zones<Real> zones_;
   Buffer<Real> zeros_, masks_;

@@ -18,10 +18,19 @@ void ForwardScan<Real>::rebuild(Index i, const View<const Real>& y, const View<R
   member.wait();
 }
 
-// What R reads of the initial state.
+// What R reads of an initial state.
+template <class Real>
+InitialState<Real> ForwardScan<Real>::initially_fed() const {
+  if (masks_.size() == 0) return h0_;
+  if (fed_reset_.size() == 0) return {fed_.data(), zeros_.data(), P_, 0};
+  return {fed_.data(), fed_reset_.data(), P_, P_};
+}
+
+// Makes it, where it is under the masks.
 template <class Real>
 void ForwardScan<Real>::feed_initial() {
-  for (Index i = 0; i < fed_.size(); ++i) fed_.data()[i] = h0_[i] * masks_.data()[i];
+  for (Index i = 0; i < fed_.size(); ++i) fed_.data()[i] = h0_.given[i] * masks_.data()[i];
+  for (Index i = 0; i < fed_reset_.size(); ++i) fed_reset_.data()[i] = h0_.reset[i % P_] * masks_.data()[i];
 }
 
 // What the first step of chunk i reads of the one before: h, also under its mask, and c.
@@ -35,7 +44,7 @@ void ForwardScan<Real>::return_to(Index i, const View<const Real>& y) {
   for (Index part = 0; part < parts_.count(); ++part) {
     parts_.for_rows(before, part, [&](const Slot& slot) {
       std::copy_n(row_of(y, slot.row, slot.n, slot.t), P_, row_of(y_, slot.row, slot.n, slot.t));
-      if (spec_.states > 1) std::copy_n(start_of(i, slot.n), H_, row_of(aux_, slot.row, slot.n, slot.t));
+      if (spec_.has_c) std::copy_n(start_of(i, slot.n), H_, row_of(aux_, slot.row, slot.n, slot.t));
     });
     if (masks_.size() > 0) feed(before, part, {0, P_});
   }
@@ -44,7 +53,7 @@ void ForwardScan<Real>::return_to(Index i, const View<const Real>& y) {
 // c as it enters the chunk behind chunk i, of the sequences whose steps are this member's.
 template <class Real>
 void ForwardScan<Real>::keep_start(Index i, const Member& member) const {
-  if (call_.keep != Keep::kStarts || !spec_.saves_gates || spec_.states == 1 || i + 1 == chunks_.count()) return;
+  if (call_.keep != Keep::kStarts || !spec_.saves_gates || !spec_.has_c || i + 1 == chunks_.count()) return;
   const auto [s0, s1] = chunks_.steps(i, dt_);
   for (Index part = member.rank; part < parts_.count(); part += member.size)
     parts_.for_rows(dt_ > 0 ? s1 - 1 : s0, part, [&](const Slot& slot) {
@@ -56,6 +65,8 @@ template void ForwardScan<float>::rebuild(Index, const View<const float>&, const
                                           const View<float>&, const Member&);
 template void ForwardScan<double>::rebuild(Index, const View<const double>&, const View<double>&, const View<double>&,
                                            const View<double>&, const Member&);
+template InitialState<float> ForwardScan<float>::initially_fed() const;
+template InitialState<double> ForwardScan<double>::initially_fed() const;
 template void ForwardScan<float>::feed_initial();
 template void ForwardScan<double>::feed_initial();
 template void ForwardScan<float>::keep_start(Index, const Member&) const;

@@ -17,7 +17,7 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
   const Index units = checked_product(batch, H_), states = checked_product(layers_, units);
   h_ = Buffer<Real>::zeros(layers_ * batch * P_);
   h_next_ = Buffer<Real>(layers_ * batch * P_);
-  if (spec.states > 1) {
+  if (spec.has_c) {
     c_ = Buffer<Real>::zeros(states);
     c_next_ = Buffer<Real>(states);
   }
@@ -115,7 +115,9 @@ ForwardArgs<Real> Stepper<Real>::normed_args(const Stage& stage, Range rows) {
   args.s1 = 1, args.panel1 = weights.forward_panels(stage.index), args.H = H_, args.P = P_;
   args.u = rows_view(u_.data(), width), args.q = rows_view<const Real>(q_.data(), width);
   args.y = rows_view(h_next_.data() + first, H_), args.aux = rows_view(aux, H_);
-  args.fed = read_only(args.y), args.fed0 = args.h0 = h_.data() + first, args.c0 = aux;
+  args.fed = read_only(args.y);
+  args.fed0 = args.h0 = {h_.data() + first, nullptr, H_, 0};
+  args.c0 = {aux, nullptr, H_, 0};
   args.options = &weights.options;
   return args;
 }
@@ -138,7 +140,7 @@ void Stepper<Real>::compute_normed(const Stage& stage, const StepInput<Real>& x,
   if (stage.index == 0 && (stage.layer > 0 || !x.projected)) weights.project_input(count, from, to, to, false);
   for (Index i = 0; i < count; ++i) {
     const Index n = rows.begin + i;
-    from[i] = of.operand == Operand::kAux ? args.aux.data + n * H_ : args.h0 + n * H_;
+    from[i] = of.operand == Operand::kAux ? args.aux.data + n * H_ : args.h0.given + n * H_;
     to[i] = q_.data() + n * width + of.first_gate * H_;
   }
   const Panels<Real>& fed = weights.fed[static_cast<std::size_t>(stage.index)];

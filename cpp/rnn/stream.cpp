@@ -108,6 +108,8 @@ bool Stream<Real>::process(const View<const Real>& x, const View<Real>& y, Index
                                top,
                                stepper_.h(),
                                stepper_.c(),
+                               nullptr,
+                               nullptr,
                                stepper_.h_after(),
                                stepper_.c_after(),
                                Keep::kNothing,

@@ -93,7 +93,7 @@ template <class Real>
 void Weights<Real>::pack_normed() {
   const NormArrays<Real>& norm = arrays.norm;
   const Index H = arrays.H, width = spec().gates * H;
-  options.normed_output = spec().states > 1;
+  options.normed_output = spec().output_gate >= 0;
   for (int stage = 0; stage < spec().stages; ++stage) {
     const StageSpec& of = spec().forward[stage];
     fed[at(stage)] = panels_of_transpose(arrays.r + of.first_gate * H * arrays.P, of.gates * H, arrays.P);

@@ -6,9 +6,10 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// Where a backward tile finds dq; finish: the state before the first step, whose row after is the first row itself.
-RNNFAST_INLINE Index dq_row(const RowRef& ref, bool own_row, bool finish) {
-  if (finish) return ref.prev == kInitial ? ref.row : kCut;
+// Where a backward tile finds dq; finish: of a state that is `entered` without a step before, whose row after is the row
+// itself.
+RNNFAST_INLINE Index dq_row(const RowRef& ref, bool own_row, bool finish, Index entered) {
+  if (finish) return ref.prev == entered ? ref.row : kCut;
   return own_row ? ref.row : ref.next;
 }
 
@@ -37,13 +38,13 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
   const Index H = args.H;
   for (Index r = 0; r < rows; ++r) {
     const RowRef& ref = refs[r];
-    const Index after = dq_row(ref, Stage::kDq.own_row, false);
+    const Index after = dq_row(ref, Stage::kDq.own_row, false, args.entered);
     BackwardUnit<Real> m;
     m.u = at(args.u, ref.row, ref.n, ref.t) + unit;
     m.aux = at(args.aux, ref.row, ref.n, ref.t) + unit;
     m.h = at(args.y, ref.row, ref.n, ref.t) + unit;
-    m.h_prev = before(args.y, args.walk, ref, args.h0, H, args.zero) + unit;
-    m.aux_prev = before(args.aux, args.walk, ref, args.c0, H, args.zero) + unit;
+    m.h_prev = before(args.y, args.walk, ref, args.h0) + unit;
+    m.aux_prev = before(args.aux, args.walk, ref, args.c0) + unit;
     m.dh = args.dh + ref.n * H + unit, m.dc = args.dc + ref.n * H + unit;
     m.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
     m.H = H, m.options = args.options, m.cut = after == kCut;
@@ -87,7 +88,7 @@ RNNFAST_INLINE void finish_units(const BackwardArgs<Real>& args, bool bypasses, 
                                  Index unit, Index blocks, const Tile<Real>& tile) {
   const bool bypass = bypasses || args.zone.data != nullptr;
   for (Index r = 0; r < rows; ++r) {
-    const bool running = bypass && dq_row(refs[r], false, true) >= 0;
+    const bool running = bypass && dq_row(refs[r], false, true, args.entered) >= 0;
     for (Index block = 0; block < blocks; ++block) {
       const Index first = unit + block * kLanes<Real>, n = args.H - first;
       Real* dh = args.dh + refs[r].n * args.H + first;
@@ -116,7 +117,7 @@ RNNFAST_NOINLINE void backward_panel(const BackwardArgs<Real>& args, const Backw
     const Real *dq[kMaxTileRows], *dq_aux[kMaxTileRows];
     for (Index r = 0; r < m; ++r) {
       refs[r] = row_ref(args.walk, s, listed ? args.firsts[row + r] : row + r);
-      const Index after = dq_row(refs[r], range.own_row, kFinish);
+      const Index after = dq_row(refs[r], range.own_row, kFinish, args.entered);
       dq[r] = after >= 0 ? at(args.u, after, refs[r].n, 0) + range.first_gate * H : args.zero;
       dq_aux[r] = after >= 0 ? at(args.aux, after, refs[r].n, 0) : args.zero;
     }

@@ -14,9 +14,9 @@ RNNFAST_INLINE ForwardUnit<Real> forward_row(const ForwardArgs<Real>& args, cons
   ForwardUnit<Real> m;
   m.u = at(args.u, ref.row, ref.n, ref.t);
   m.h = at(args.y, ref.row, ref.n, ref.t);
-  m.h_prev = before(args.y, args.walk, ref, args.h0, args.H, args.zero);
+  m.h_prev = before(args.y, args.walk, ref, args.h0);
   m.aux = at(args.aux, ref.row, ref.n, ref.t);
-  m.aux_prev = before(args.aux, args.walk, ref, args.c0, args.H, args.zero);
+  m.aux_prev = before(args.aux, args.walk, ref, args.c0);
   m.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
   m.H = args.H, m.n = args.H, m.save = args.save, m.options = args.options;
   return m;
@@ -31,7 +31,7 @@ RNNFAST_INLINE ForwardUnit<Real> units_from(ForwardUnit<Real> m, Index unit) {
 template <class Real>
 RNNFAST_INLINE const Real* forward_operand(const ForwardArgs<Real>& args, Operand operand, const RowRef& ref) {
   if (operand == Operand::kAux) return at(args.aux, ref.row, ref.n, ref.t);
-  return before(args.fed, args.walk, ref, args.fed0, args.P, args.zero);
+  return before(args.fed, args.walk, ref, args.fed0);
 }
 
 template <class Real, class Stage>

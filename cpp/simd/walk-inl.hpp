@@ -33,12 +33,12 @@ RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
   return v.data + (row - v.row0) * v.by_row + n * v.by_n + t * v.by_t;
 }
 
-// The row of `view` one step back: of the sequence itself, of the given initial state, or zeros.
+// The row of `view` one step back: of the sequence itself, or of an initial state.
 template <class Real, class ViewReal>
-RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const Walk& w, const RowRef& ref, const Real* initial,
-                                  Index H, const Real* zero) {
+RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const Walk& w, const RowRef& ref,
+                                  const InitialState<Real>& initial) {
   if (ref.prev >= 0) return at(view, ref.prev, ref.n, ref.t - w.dt);
-  return ref.prev == kInitial ? initial + ref.n * H : zero;
+  return ref.prev == kInitial ? initial.given + ref.n * initial.width : initial.reset + ref.n * initial.reset_by_n;
 }
 
 // Panel `i` of a step's share: up and down by turns, so that a step begins with the weights that the one before has

@@ -45,6 +45,8 @@ def forward(
     x: Array,
     h0: Array | None,
     c0: Array | None,
+    h_reset: Array | None,
+    c_reset: Array | None,
     lengths: Array | None,
     resets: Array | None,
     time_major: bool,
@@ -84,7 +86,7 @@ def backward(
     gradients: list[Gradients],
     need_dx: bool,
     norms: Array | None,
-) -> tuple[Array | None, Array, Array | None]: ...
+) -> tuple[Array | None, Array, Array | None, Array | None, Array | None]: ...
 
 # x, dx (M, K); W, dW (N, K); b, db (N,); y, dy (M, N); ids int64 (M,); E, dE (V, D)
 def linear(x: Array, W: Array, b: Array | None) -> Array: ...

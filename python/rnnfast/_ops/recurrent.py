@@ -190,15 +190,19 @@ def rnn_forward(
     time_major: bool,
     save: str,
     resets: Array | None = None,
+    anew: tuple[Array | None, Array | None] = (None, None),
     random: Random = NOTHING_RANDOM,
 ) -> tuple[Array, Array, Array | None, CoreTape | None]:
     """Run a stack over x (N, T, C). Returns y (N, T, D*P), h, c, tape.
 
-    ``weights`` are those of layer*D + direction; ``save`` is "nothing", "all" or "recompute"; ``random`` is ((dropout,
+    ``weights`` are those of layer*D + direction; ``anew`` are h (L*D, 1, P) and c (L*D, 1, H) that resets begin with,
+    None for zeros; ``save`` is "nothing", "all" or "recompute"; ``random`` is ((dropout,
     recurrent dropout, noise, zoneout of h, of c), seed, call).
     """
     probabilities, seed, call = random
-    return _core.forward(weights, directions, x, h0, c0, lengths, resets, time_major, save, probabilities, seed, call)
+    return _core.forward(
+        weights, directions, x, h0, c0, *anew, lengths, resets, time_major, save, probabilities, seed, call
+    )
 
 
 def rnn_backward(
@@ -210,10 +214,10 @@ def rnn_backward(
     *,
     need_dx: bool = True,
     norms: Array | None = None,
-) -> tuple[Array | None, Array, Array | None]:
+) -> tuple[Array | None, Array, Array | None, Array | None, Array | None]:
     """Go back through time; adds into ``gradients``, in the order of ``pack``, as ``weights``: dx, dh0, dc0.
 
-    ``norms``, float64 zeros (L*D, N, T), receive |dL/dh| of every step.
+    Behind them, as these, gradients of the ``anew`` that forward was given: each sequence's sum, or None. ``norms``, float64 zeros (L*D, N, T), receive |dL/dh| of every step.
     """
     return _core.backward(tape, dy, dh, dc, gradients, need_dx, norms)
 

@@ -59,8 +59,8 @@ class RNN(Recurrent):
         Probability of a unit's h staying what it was, in training, anew at every step; elsewhere the expectation,
         ``h_t = p h_(t-1) + (1 - p) h`` with h as above (Krueger et al. 2017).
     learn_initial_state : bool
-        Whether sequences without a given state start from a parameter ``h0`` (L*D, 1, H), zeros at first, instead of
-        zeros.
+        Whether sequences without a given state, and all of them after a reset, start from a parameter ``h0`` (L*D, 1,
+        H), zeros at first, instead of zeros.
 
     Raises
     ------

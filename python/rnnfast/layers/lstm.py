@@ -57,8 +57,8 @@ class LSTM(Recurrent):
         and ``gamma_hh_l0`` (4*H,), ``gamma_c_l0`` and ``beta_c_l0`` (H,), ...; gammas begin with 1, ``beta_c`` and the
         biases, which are betas, too, with 0. Not beside projection, peepholes and zoneout.
     learn_initial_state : bool
-        Whether sequences without a given state start from parameters ``h0`` and ``c0`` (L*D, 1, H), zeros at first,
-        instead of zeros.
+        Whether sequences without a given state, and all of them after a reset, start from parameters ``h0`` and ``c0``
+        (L*D, 1, H), zeros at first, instead of zeros.
 
     Raises
     ------

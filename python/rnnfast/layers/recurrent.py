@@ -12,7 +12,17 @@ from rnnfast import _ops, checks
 from rnnfast.init import first_values, stack_shapes, stack_suffix
 from rnnfast.layers.call import Inputs, Sequences, read_inputs
 from rnnfast.layers.randomness import Randomness
-from rnnfast.layers.states import State, StateLike, add_to_learned, first_states, split_state, started
+from rnnfast.layers.states import (
+    STARTS,
+    Parts,
+    State,
+    StateLike,
+    add_to_learned,
+    after_reset,
+    first_states,
+    split_state,
+    started,
+)
 from rnnfast.layers.stream import Stream
 from rnnfast.layers.tape import LAYER_PARTS, PackCache, Tape, gradients_of
 from rnnfast.layers.trace import Traceable
@@ -93,15 +103,17 @@ class Recurrent(Traceable):
         x, lengths, resets = given
         h0, c0 = (None, None) if state is None else split_state("state", state, self.state_shapes(len(x)), self.dtype)
         learned: tuple[str, ...] = ()
+        anew: Parts = (None, None)
         if self.learned_state:
             (h0, c0), learned = started((h0, c0), self.learned_state, len(x))
+            anew = (None, None) if resets is None else after_reset(self.learned_state)
         random = _ops.NOTHING_RANDOM
         if training and any(self._random):
             vars(self)["_calls"] += 1
             random = (self._random, self._dropout_seed, self._calls)
         versions = () if save == "nothing" else self._versions()
         y, h, c, core = _ops.rnn_forward(
-            self.packed(), x, h0, c0, lengths, resets=resets, directions=self.directions,
+            self.packed(), x, h0, c0, lengths, resets=resets, anew=anew, directions=self.directions,
             time_major=self.time_major, save=save, random=random,
         )  # fmt: skip
         tape = None if core is None else Tape(self, core, versions, len(y), y.shape[1], learned)
@@ -127,8 +139,9 @@ class Recurrent(Traceable):
             Valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is; the reverse direction
             begins at the sequence's own end.
         resets : bool (N, T), (T, N) with ``time_major``, or beside a list of arrays a list of (T_i,), optional
-            True at t separates step t-1 from step t, in both directions: the state that enters t is zero, at t = 0
-            instead of the given one, and no gradient crosses.
+            True at t separates step t-1 from step t, in both directions: the state that enters t is the layer's initial
+            state, the learned one where there is one, else zero, at t = 0 instead of the given one. No gradient
+            crosses, but the learned state receives its own.
 
         Returns
         -------
@@ -232,8 +245,9 @@ class Recurrent(Traceable):
             gradients = [gradients_of(self._scan_parameters(index)) for index in range(scans)]
             norms = np.zeros((scans, tape.sequences, tape.steps)) if want_norms else None
             tape.gradient_norms = norms
-            dx, dh0, dc0 = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)
+            dx, dh0, dc0, *danew = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)
             add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
+            add_to_learned(self.learned_state, STARTS, danew)
         dx = np.empty((tape.sequences, tape.steps, 0), self.dtype) if dx is None else dx
         return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
 

@@ -55,8 +55,16 @@ def started(given: Parts, learned: Mapping[str, Parameter], sequences: int) -> t
     return (h, c), names
 
 
-def add_to_learned(learned: Mapping[str, Parameter], names: tuple[str, ...], gradients: Parts) -> None:
-    """Add gradients of initial states to those of the learned ones, of ``names``, that they started from."""
+def after_reset(learned: Mapping[str, Parameter]) -> Parts:
+    """Return the learned h0 and c0 (L*D, 1, H), with which a reset begins."""
+    h, c = (learned[name].value if name in learned else None for name in STARTS)
+    return h, c
+
+
+def add_to_learned(
+    learned: Mapping[str, Parameter], names: tuple[str, ...], gradients: Sequence[Array | None]
+) -> None:
+    """Add gradients of initial states, (L*D, N, H), to those of the learned ones, of ``names``, that they came from."""
     for name, d in zip(STARTS, gradients, strict=True):
         if name in names and d is not None:
             learned[name].grad += d.sum(axis=1, keepdims=True)

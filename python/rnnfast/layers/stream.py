@@ -143,7 +143,10 @@ class Stream(NotCopied, _ops.StreamCore):
         return y.transpose(1, 0, 2) if self._time_major else y
 
     def reset(self, mask: npt.ArrayLike | None = None) -> None:
-        """Go back to the start: the learned state or zeros, for a model with a context what that one starts with.
+        """Go back to the initial state of the layer: the learned one where there is one, else zero.
+
+        That is so also where ``stream`` was given a ``state``. A model's stream of a ``context`` or a ``source`` goes
+        back to the states that these give.
 
         Parameters
         ----------

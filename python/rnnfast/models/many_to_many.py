@@ -46,7 +46,8 @@ class ManyToMany(StepwiseModel, ReadingModel):
     of 1-D arrays of ids. y is (N, T) class ids 0..K-1 or (N, T, K) numbers, of which nothing past a length is
     read; or a list of (T_i,) or (T_i, K) arrays. ``sample_weight`` is (N,), or (N, T) or a list of (T_i,)
     arrays: a weight for every step. ``resets``, bool (N, T) or a list of (T_i,) arrays, cut sequences: where one is
-    True the state starts from zero, and what was before has no part in it. Predictions are (N, T) or (N, T, K), or
+    True the state is the layer's initial one, the learned one with ``learn_initial_state`` and else zero, and what was
+    before has no part in it. Predictions are (N, T) or (N, T, K), or
     a list of N arrays for a list or with ``lengths``. Parameters: ``embedding.weight``, ``rnn.*``,
     ``head.weight (K, D*H)``, ``head.bias (K,)``.
 

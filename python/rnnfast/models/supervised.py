@@ -85,7 +85,7 @@ class SupervisedModel(Model):
         sample_weight : (N,) or None
             Weights of the sequences; of a model with an output at every step also (N, T), of the steps.
         resets : bool (N, T), list of (T_i,) or None
-            Of ``ManyToMany``: before which steps the state becomes zero.
+            Of ``ManyToMany``: before which steps the state becomes the layer's initial one, learned or zero.
         tbptt : int or None
             Truncated back-propagation (Williams and Peng 1990), in memory that does not grow with T. ``ManyToMany``
             cuts sequences into pieces of so many steps: the state passes on, the gradient does not, and each piece is

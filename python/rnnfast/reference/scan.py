@@ -20,8 +20,8 @@ Bool = npt.NDArray[np.bool_]
 class Scan:
     """One direction of one layer: its weights, the order of its steps, and what each step saved.
 
-    ``valid (N, T)``: the step exists. ``cut (N, T)``: the state that enters the step is zero. ``zones``: the shares (N,
-    T, H) or numbers that the states before have in the new ones.
+    ``valid (N, T)``: the step exists. ``cut (N, T)``: the state that enters the step is ``start``, ``(1, H)`` each.
+    ``zones``: the shares (N, T, H) or numbers that the states before have in the new ones.
     """
 
     suffix: str
@@ -29,6 +29,7 @@ class Scan:
     order: Sequence[int]
     valid: Bool
     cut: Bool
+    start: State
     saved: dict[int, State]
     zones: Sequence[Array | float] = ()
 
@@ -43,7 +44,7 @@ def scan_forward(cell: Cell, scan: Scan, x: Array, state: State) -> tuple[Array,
     y = np.zeros((*x.shape[:2], scan.weights.R.shape[1]), x.dtype)
     for t in scan.order:
         valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
-        entering = tuple(np.where(cut, 0, s) for s in state)
+        entering = tuple(np.where(cut, first, s) for first, s in zip(scan.start, state, strict=True))
         result, scan.saved[t] = cell.step(scan.weights, x[:, t], entering)
         if scan.zones:
             mixed = [(scan.zone(t, i), new, old) for i, (new, old) in enumerate(zip(result, entering, strict=True))]
@@ -53,11 +54,11 @@ def scan_forward(cell: Cell, scan: Scan, x: Array, state: State) -> tuple[Array,
     return y, state
 
 
-def scan_backward(cell: Cell, scan: Scan, dy: Array, dstate: State) -> tuple[Array, State, Weights]:
-    """Go back through all steps: dx, the gradient of the first state, and the sum of the weights'."""
+def scan_backward(cell: Cell, scan: Scan, dy: Array, dstate: State) -> tuple[Array, State, State, Weights]:
+    """Go back through all steps: dx, the gradients of the first state and of ``start``, and the sum of the weights'."""
     w = scan.weights
     dx = np.zeros((*dy.shape[:2], w.W.shape[1]), dy.dtype)
-    total = w.zeros()
+    total, dstart = w.zeros(), tuple(np.zeros_like(first) for first in scan.start)
     for t in reversed(scan.order):
         valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
         dresult = tuple(np.where(valid, d, 0) for d in dstate)
@@ -68,7 +69,9 @@ def scan_backward(cell: Cell, scan: Scan, dy: Array, dstate: State) -> tuple[Arr
             dentering = tuple(
                 d + scan.zone(t, i) * own for i, (d, own) in enumerate(zip(dentering, dresult, strict=True))
             )
+        anew = tuple(np.where(valid & cut, d, 0).sum(axis=0, keepdims=True) for d in dentering)
+        dstart = tuple(d + own for d, own in zip(dstart, anew, strict=True))
         before = tuple(np.where(cut, 0, d) for d in dentering)
         dstate = tuple(np.where(valid, new, old) for new, old in zip(before, dstate, strict=True))
         total = total + grads
-    return dx, dstate, total
+    return dx, dstate, dstart, total

@@ -25,7 +25,7 @@ STARTS = ("h0", "c0")
 class Tape:
     """What :func:`backward` needs: the cell, the scans in the order of states, the masks between layers.
 
-    ``starts``: the states that the parameters h0 and c0 gave.
+    ``starts``: the states of which the parameters h0 and c0 gave the first ones.
     """
 
     cell: Cell
@@ -65,8 +65,8 @@ def forward(
     state : (L*D, N, H), for the LSTM the pair (h, c); by default h0 and c0, or zero.
     lengths : (N,) integers in 0..T. Past a sequence's length y is zero and the state stays as it is; the
         reverse direction starts at the sequence's own end.
-    resets : (N, T) bool; True at t separates step t-1 from step t: the state that crosses, in either
-        direction, becomes zero.
+    resets : (N, T) bool; True at t separates step t-1 from step t: in either direction the step after the cut starts
+        from h0 and c0, or from zero where ``params`` has none; at t = 0 that replaces the given state.
     masks : L-1 arrays (N, T, D*H) that multiply the input of the layers 1..L-1 (dropout).
     recurrent_masks : L*D arrays (N, H) that multiply what R reads of h, at every step.
     zones : L*D tuples, of one entry a state: shares (N, T, H), or one number p, that the state before has in the
@@ -96,6 +96,8 @@ def forward(
     hidden = params["weight_hr_l0" if "weight_hr_l0" in params else "weight_hh_l0"].shape[1]
     sizes = (params["weight_hh_l0"].shape[1], hidden)[: policy.states]
     states = _initial(policy, given, [(layers * directions, x.shape[0], size) for size in sizes], dtype)
+    own: State = tuple(params[name] for name in STARTS[: policy.states]) if "h0" in params else ()
+    anew = _initial(policy, own, [(layers * directions, 1, size) for size in sizes], dtype)
     final: list[State] = []
     scans: list[Scan] = []
     y = np.where(valid[..., None], x, 0).astype(dtype)
@@ -105,7 +107,8 @@ def forward(
         outputs = []
         for direction in range(directions):
             mask = 1.0 if recurrent_masks is None else recurrent_masks[len(scans)].astype(dtype)
-            scan = _make_scan(params, layer, direction, valid, resets, mask, dtype)
+            start = tuple(s[len(scans)] for s in anew)
+            scan = _make_scan(params, layer, direction, valid, resets, start, mask, dtype)
             scan = scan if zones is None else replace(scan, zones=zones[len(scans)])
             out, last = scan_forward(policy, scan, y, tuple(s[len(scans)] for s in states))
             scans.append(scan)
@@ -157,6 +160,7 @@ def backward(
     if dy is None:
         dy = np.zeros((rows, steps, tape.directions * hidden), dtype)
     dy = np.where(last.valid[..., None], dy, 0)
+    dstarts = [np.zeros((count, 1, size), dtype) for size in sizes[: tape.cell.states]]
     grads: dict[str, Array] = {}
     for layer in reversed(range(count // tape.directions)):
         parts = []
@@ -164,9 +168,9 @@ def backward(
             index = layer * tape.directions + direction
             scan = tape.scans[index]
             own = dy[..., direction * hidden : (direction + 1) * hidden]
-            dx, first, total = scan_backward(tape.cell, scan, own, tuple(d[index] for d in dstates))
+            dx, first, anew, total = scan_backward(tape.cell, scan, own, tuple(d[index] for d in dstates))
             parts.append(dx)
-            for d, value in zip(dstates, first, strict=True):
+            for d, value in zip([*dstates, *dstarts], [*first, *anew], strict=True):
                 d[index] = value
             grads |= {name + scan.suffix: value for name, value in zip(PARTS + NORMS, total.tensors(), strict=True)}
         dy = sum(parts[1:], parts[0])
@@ -174,7 +178,7 @@ def backward(
             dy = dy * tape.masks[layer - 1]
     for index, name in enumerate(STARTS[: tape.cell.states]):
         used = index in tape.starts
-        grads[name] = (dstates[index] if used else 0 * dstates[index]).sum(axis=1, keepdims=True)
+        grads[name] = dstarts[index] + (dstates[index] if used else 0 * dstates[index]).sum(axis=1, keepdims=True)
     return dy, dstates[0] if tape.single_state else tuple(dstates), {name: grads[name] for name in tape.names}
 
 
@@ -208,6 +212,7 @@ def _make_scan(
     direction: int,
     valid: Bool,
     resets: Bool,
+    start: State,
     mask: Array | float,
     dtype: np.dtype[Any],
 ) -> Scan:
@@ -221,4 +226,4 @@ def _make_scan(
     cut = np.pad(resets[:, 1:], ((0, 0), (0, 1))) if direction else resets
     norms = {name: params[name + suffix].astype(dtype) for name in NORMS if name + suffix in params}
     weights = Weights(W, R, b_ih, b_hh, P, S, **norms, mask=mask)
-    return Scan(suffix, weights, steps[::-1] if direction else steps, valid, cut, {})
+    return Scan(suffix, weights, steps[::-1] if direction else steps, valid, cut, start, {})
