@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import rnnfast as rf
 from rnnfast._core import testing
 from rnnfast.layers import recurrent
 from tests.comparison import (
@@ -134,7 +133,9 @@ def by_hand(problem: Problem, dtype: str) -> Result:
                     anew[i][d::D, n] += piece[3][i][d::D, 0]
                 first[i][d::D, n] = 0 if replaced else against_time[-1][3][i][d::D, 0]
                 last[i][d::D, n] = against_time[0][1][i][d::D, 0]
-    sums = {name: a.sum(1, keepdims=True) + b.sum(1, keepdims=True) for name, a, b in zip(names, first, anew, strict=True)}
+    sums = {
+        name: a.sum(1, keepdims=True) + b.sum(1, keepdims=True) for name, a, b in zip(names, first, anew, strict=True)
+    }
     return collect(ys, bundle(last), dxs, bundle(first), sums)
 
 

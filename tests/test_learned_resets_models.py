@@ -48,7 +48,7 @@ def test_a_stream_of_a_model(rng: np.random.Generator) -> None:
 def test_a_stream_goes_back_to_its_context_or_source(rng: np.random.Generator) -> None:
     options: dict[str, Any] = {"hidden_size": 6, "seed": 0, "cell_options": {"learn_initial_state": True}}
     writer = rf.OneToMany(5, context_size=2, **options)
-    decoder = rf.EncoderDecoder(5, 4, **options)
+    decoder = rf.EncoderDecoder(5, 4, source_embedding=3, **options)
     for model in (writer, decoder):
         for name, p in model.parameters().items():
             if name.endswith(("h0", "c0")):

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from rnnfast import reference
-from tests.comparison import KINDS, Problem, Result, assert_matches, build_layer, bundle, collect, make_problem, tolerance
+from tests.comparison import (
+    KINDS,
+    Problem,
+    Result,
+    assert_matches,
+    build_layer,
+    bundle,
+    collect,
+    make_problem,
+    tolerance,
+)
 from tests.test_learned_resets import SHAPES, problem_of, small
 from tests.test_randomness import MASKED, masks_of
 from tests.test_zoneout import ZONED, expected_zones, zones_of

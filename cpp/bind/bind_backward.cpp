@@ -8,10 +8,19 @@ namespace rnnfast {
 
 namespace {
 
+// Of a state that a layer may not have.
+template <class Real>
+struct StateGradient {
+  std::optional<py::array_t<Real>> array;
+
+  Real* data() { return array ? array->mutable_data() : nullptr; }
+  py::object object() const { return array ? py::object(*array) : py::none(); }
+};
+
 // A fresh array: a copy of the given gradient, or zeros.
 template <class Real>
-py::array_t<Real> state_gradient(const std::string& name, const py::object& given, const std::string& formula,
-                                 const Shape& shape) {
+StateGradient<Real> state_gradient(const std::string& name, const py::object& given, const std::string& formula,
+                                   const Shape& shape) {
   const Real* from = optional_contiguous<Real>(name, given, formula, shape);
   py::array_t<Real> result(shape);
   const auto size = static_cast<std::size_t>(result.size());
@@ -19,7 +28,7 @@ py::array_t<Real> state_gradient(const std::string& name, const py::object& give
     std::copy_n(from, size, result.mutable_data());
   else
     std::fill_n(result.mutable_data(), size, Real(0));
-  return result;
+  return {result};
 }
 
 template <class Real>
@@ -55,10 +64,8 @@ template <class Real>
 py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, const py::object& dh, const py::object& dc,
                          const std::vector<std::vector<py::object>>& arrays, bool need_dx, const py::object& norms) {
   const Index N = tape.y_shape[0], T = tape.y_shape[1];
-  const bool has_c = tape.layers[0]->spec().has_c;
-  py::array_t<Real> dh0 = state_gradient<Real>("dh", dh, "(L*D, N, P)", tape.h_shape);
-  std::optional<py::array_t<Real>> dc0, dh_reset, dc_reset;
-  if (has_c) dc0 = state_gradient<Real>("dc", dc, "(L*D, N, H)", tape.c_shape);
+  StateGradient<Real> dh0 = state_gradient<Real>("dh", dh, "(L*D, N, P)", tape.h_shape), dc0, dh_reset, dc_reset;
+  if (tape.layers[0]->spec().has_c) dc0 = state_gradient<Real>("dc", dc, "(L*D, N, H)", tape.c_shape);
   if (tape.h_reset != nullptr) dh_reset = state_gradient<Real>("dh_reset", py::none(), "(L*D, N, P)", tape.h_shape);
   if (tape.c_reset != nullptr) dc_reset = state_gradient<Real>("dc_reset", py::none(), "(L*D, N, H)", tape.c_shape);
   const std::vector<Real> zeros(static_cast<std::size_t>(tape.y_shape[2]), Real(0));
@@ -74,26 +81,11 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
     dx = new_sequences<Real>(N, T, tape.C, tape.time_major);
     dx_view = view_of<Real>(dx.cast<py::array>());
   }
-  const BackwardCall<Real> call{tape.layers,
-                                tape.directions,
-                                tape.plan,
-                                T,
-                                tape.x,
-                                tape.y,
-                                dy_view,
-                                tape.h0,
-                                tape.c0,
-                                tape.h_reset,
-                                tape.c_reset,
-                                tape.saved,
-                                dx_view,
-                                dh0.mutable_data(),
-                                dc0 ? dc0->mutable_data() : nullptr,
-                                dh_reset ? dh_reset->mutable_data() : nullptr,
-                                dc_reset ? dc_reset->mutable_data() : nullptr,
-                                gradients,
-                                tape.dropout,
-                                num_threads(),
+  const BackwardCall<Real> call{tape.layers,     tape.directions, tape.plan,    T,
+                                tape.x,          tape.y,          dy_view,      tape.h0,
+                                tape.c0,         tape.h_reset,    tape.c_reset, tape.saved,
+                                dx_view,         dh0.data(),      dc0.data(),   dh_reset.data(),
+                                dc_reset.data(), gradients,       tape.dropout, num_threads(),
                                 norms_data};
   bool finished = false;
   used = true;
@@ -104,10 +96,7 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
   }
   if (!finished) throw py::error_already_set();
   tape.saved.clear();
-  const auto or_none = [](const std::optional<py::array_t<Real>>& array) {
-    return array ? py::object(*array) : py::none();
-  };
-  return py::make_tuple(dx, dh0, or_none(dc0), or_none(dh_reset), or_none(dc_reset));
+  return py::make_tuple(dx, dh0.object(), dc0.object(), dh_reset.object(), dc_reset.object());
 }
 
 py::tuple backward_bound(BoundTape& tape, const py::object& dy, const py::object& dh, const py::object& dc,

@@ -26,6 +26,15 @@ Plan make_plan(Index N, Index T, const BatchArrays& batch) {
 }
 
 template <class Real>
+void read_states(Tape<Real>& tape, const StateArrays& states) {
+  const Shape &h = tape.h_shape, &c = tape.c_shape;
+  tape.h0 = optional_contiguous<Real>("h0", states.h0, "(L*D, N, P)", h);
+  tape.c0 = optional_contiguous<Real>("c0", states.c0, "(L*D, N, H)", c);
+  tape.h_reset = optional_contiguous<Real>("h_reset", states.h_reset, "(L*D, 1, P)", {h[0], 1, h[2]});
+  tape.c_reset = optional_contiguous<Real>("c_reset", states.c_reset, "(L*D, 1, H)", {c[0], 1, c[2]});
+}
+
+template <class Real>
 py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, const py::array& x,
                         const StateArrays& states, const BatchArrays& batch, bool time_major, Keep keep,
                         const Dropout& dropout) {
@@ -35,14 +44,10 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
   const Index N = x.shape(0), T = x.shape(1);
   const bool has_c = layers[0]->spec().has_c;
-  Tape<Real> tape{
-      std::move(layers), D,          make_plan(N, T, batch), {}, dropout, {}, {}, nullptr, nullptr, nullptr, nullptr,
-      C,                 time_major, {LD, N, P},             {LD, N, H}, {N, T, D * P}};
+  Tape<Real> tape{std::move(layers), D,          make_plan(N, T, batch), dropout, C, time_major,
+                  {LD, N, P},        {LD, N, H}, {N, T, D * P}};
   tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, C});
-  tape.h0 = optional_contiguous<Real>("h0", states.h0, "(L*D, N, P)", tape.h_shape);
-  tape.c0 = optional_contiguous<Real>("c0", states.c0, "(L*D, N, H)", tape.c_shape);
-  tape.h_reset = optional_contiguous<Real>("h_reset", states.h_reset, "(L*D, 1, P)", {LD, 1, P});
-  tape.c_reset = optional_contiguous<Real>("c_reset", states.c_reset, "(L*D, 1, H)", {LD, 1, H});
+  read_states(tape, states);
   py::array y = new_sequences<Real>(N, T, D * P, time_major);
   py::array hn = py::array_t<Real>(tape.h_shape);
   py::object cn = has_c ? py::object(py::array_t<Real>(tape.c_shape)) : py::none();
@@ -90,9 +95,8 @@ Keep keep_named(const std::string& name) {
 py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index directions, const py::array& x,
                         const py::object& h0, const py::object& c0, const py::object& h_reset,
                         const py::object& c_reset, const py::object& lengths, const py::object& resets, bool time_major,
-                        const std::string& save,
-                        const std::tuple<double, double, double, double, double>& dropout, std::uint64_t seed,
-                        std::uint64_t call) {
+                        const std::string& save, const std::tuple<double, double, double, double, double>& dropout,
+                        std::uint64_t seed, std::uint64_t call) {
   if (layers.empty() || directions < 1 || directions > 2 || static_cast<Index>(layers.size()) % directions != 0)
     throw py::value_error("layers: one or two directions of at least one are required");
   const StateArrays states{h0, c0, h_reset, c_reset};

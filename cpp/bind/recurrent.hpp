@@ -113,13 +113,13 @@ struct Tape {
   Stack<Real> layers;
   Index directions;
   Plan plan;
-  std::vector<Saved<Real>> saved;
   Dropout dropout;
-  View<const Real> x, y;
-  const Real *h0, *c0, *h_reset, *c_reset;
   Index C;
   bool time_major;
   Shape h_shape, c_shape, y_shape;
+  std::vector<Saved<Real>> saved = {};
+  View<const Real> x = {}, y = {};
+  const Real *h0 = nullptr, *c0 = nullptr, *h_reset = nullptr, *c_reset = nullptr;
 };
 
 // Everything a backward call needs; single-use. Keeps the arrays it points into alive.

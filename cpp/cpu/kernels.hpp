@@ -91,22 +91,22 @@ struct NormedOutputBack {
 template <class Real>
 struct ForwardArgs {
   Walk walk;
-  Index s0, s1;           // steps, in the walk's direction
-  Index panel0, panel1;   // panels of units
-  Index H, P;             // P: numbers that R reads
-  const Real* packed;     // [panel][P][blocks * gates][lanes], the stage's rows of R
-  const Real* bias;       // [panel][blocks * gates][lanes] of b_hh
-  View<Real> u;           // in: W x + b_ih [G H]; out: the gates
-  View<Real> y;           // h; read one step back
-  View<const Real> fed;   // what R reads one step back [P]: h, or h under a mask, or projected
-  View<Real> aux;         // c, q_n or r h_prev [H]; read one step back
+  Index s0, s1;                     // steps, in the walk's direction
+  Index panel0, panel1;             // panels of units
+  Index H, P;                       // P: numbers that R reads
+  const Real* packed;               // [panel][P][blocks * gates][lanes], the stage's rows of R
+  const Real* bias;                 // [panel][blocks * gates][lanes] of b_hh
+  View<Real> u;                     // in: W x + b_ih [G H]; out: the gates
+  View<Real> y;                     // h; read one step back
+  View<const Real> fed;             // what R reads one step back [P]: h, or h under a mask, or projected
+  View<Real> aux;                   // c, q_n or r h_prev [H]; read one step back
   InitialState<Real> h0, c0, fed0;  // of y [H], aux [H] (LSTM only) and fed [P]
   View<const Real> zone;            // [states H] shares of the states before in the new ones; data null: none
   View<const Real> q;               // [G H] ready instead of a product; data null: none
-  bool save;              // keep gates and aux for the backward pass
-  bool one_way;           // panels from the first to the last in every step, not up and down by turns
-  bool from_l2;           // a thread's panels do not fit L1
-  bool fetch_ahead;       // nor L2: the next one is fetched while one is used
+  bool save;                        // keep gates and aux for the backward pass
+  bool one_way;                     // panels from the first to the last in every step, not up and down by turns
+  bool from_l2;                     // a thread's panels do not fit L1
+  bool fetch_ahead;                 // nor L2: the next one is fetched while one is used
   const CellOptions<Real>* options;
 };
 
@@ -139,7 +139,7 @@ struct BackwardArgs {
   View<Real> u;        // in: the gates; out: du
   View<Real> aux;      // in: as saved; GRU out: dq_n
   View<const Real> y, dy;
-  View<Real> dh_steps;  // out: dL/dh of every step; data null: not wanted
+  View<Real> dh_steps;        // out: dL/dh of every step; data null: not wanted
   InitialState<Real> h0, c0;  // as in forward
   const Real* zero;           // [G H] zeros
   const Real* mask;           // [N, H] of what R has read; null: none, and for cells that know no mask

@@ -137,8 +137,8 @@ void BackwardScan<Real>::run_step(Index s, Index part, const Walk& walk, Scratch
   if (dh_reset_ != nullptr) collect_resets(s, find_resets(s, part, scratch), scratch, member);
 }
 
-// Steps of a part's sequences by the one stage alone: in one call, or where the gradients of resets are wanted in a call
-// for each run of steps that ends at one.
+// Steps of a part's sequences by the one stage alone: in one call, or where the gradients of resets are wanted in a
+// call for each run of steps that ends at one.
 template <class Real>
 void BackwardScan<Real>::run_part(Index s0, Index s1, Index part, const Walk& walk, Scratch& scratch) {
   const auto& kernel = weights_.table.backward[static_cast<int>(weights_.arrays.cell)][0];

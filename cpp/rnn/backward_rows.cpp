@@ -159,16 +159,16 @@ void BackwardScan<Real>::finish(const Member& member) {
   cut_dc(share(N_, member.size, member.rank));
 }
 
-#define RNNFAST_INSTANTIATE(Real)                                    \
-  template void BackwardScan<Real>::place_rows(Saved<Real>&, Index); \
-  template Index BackwardScan<Real>::lowest_row(Index) const;        \
-  template void BackwardScan<Real>::slide_windows(Index, Index);     \
-  template void BackwardScan<Real>::show_rows();                     \
-  template void BackwardScan<Real>::draw_zones(Range);               \
-  template void BackwardScan<Real>::write_norms(Range) const;        \
-  template void BackwardScan<Real>::add_dx(Range, Index);            \
-  template void BackwardScan<Real>::cut_dc(Range);                   \
-  template void BackwardScan<Real>::finish(const Member&);           \
+#define RNNFAST_INSTANTIATE(Real)                                               \
+  template void BackwardScan<Real>::place_rows(Saved<Real>&, Index);            \
+  template Index BackwardScan<Real>::lowest_row(Index) const;                   \
+  template void BackwardScan<Real>::slide_windows(Index, Index);                \
+  template void BackwardScan<Real>::show_rows();                                \
+  template void BackwardScan<Real>::draw_zones(Range);                          \
+  template void BackwardScan<Real>::write_norms(Range) const;                   \
+  template void BackwardScan<Real>::add_dx(Range, Index);                       \
+  template void BackwardScan<Real>::cut_dc(Range);                              \
+  template void BackwardScan<Real>::finish(const Member&);                      \
   template Index BackwardScan<Real>::find_resets(Index, Index, Scratch&) const; \
   template void BackwardScan<Real>::collect_resets(Index, Index, const Scratch&, const Member&);
 RNNFAST_INSTANTIATE(float)

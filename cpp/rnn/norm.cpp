@@ -31,9 +31,8 @@ void ForwardScan<Real>::make_q(Index s, Index part, int stage, Scratch& scratch,
   };
   Index count = 0;
   parts_.for_rows(s, part, [&](const Slot& slot) {
-    scratch.x[at(count)] = of.operand == Operand::kAux
-                               ? row_of(aux_, slot.row, slot.n, slot.t)
-                               : row_before(fed_view(), slot, dt_, initially_fed());
+    scratch.x[at(count)] = of.operand == Operand::kAux ? row_of(aux_, slot.row, slot.n, slot.t)
+                                                       : row_before(fed_view(), slot, dt_, initially_fed());
     scratch.raw[at(count++)] = raw_of(slot) + of.first_gate * H_;
   });
   multiply_panels(fed, share(fed.count, member), count, scratch.x.data(), scratch.raw.data());

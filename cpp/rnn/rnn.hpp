@@ -93,10 +93,10 @@ struct LayerGradients {
   Real *dgamma_ih, *dgamma_hh, *dgamma_c, *dbeta_c;
 };
 
-// x, y, h0, c0, h_reset, c_reset, saved: of the forward call; saved is used up. dy: view of zeros where y has no gradient.
-// dh [L D, N, P], dc [L D, N, H]: in, the gradient of the final states; out, of the given initial states. dh_reset,
-// dc_reset, as these: sums over a sequence's resets are added; dh_reset null: not wanted. dx.data null: not wanted; else
-// zero where the batch has no rows.
+// x, y, h0, c0, h_reset, c_reset, saved: of the forward call; saved is used up. dy: view of zeros where y has no
+// gradient. dh [L D, N, P], dc [L D, N, H]: in, the gradient of the final states; out, of the given initial states.
+// dh_reset, dc_reset, as these: sums over a sequence's resets are added; dh_reset null: not wanted. dx.data null: not
+// wanted; else zero where the batch has no rows.
 template <class Real>
 struct BackwardCall {
   const Stack<Real>& layers;

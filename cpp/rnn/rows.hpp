@@ -67,9 +67,7 @@ InitialState<Real> initial_state(const Real* given, const Real* reset, Index ind
 }
 
 // The row one step before `slot` in the direction of time, or kInitial or kReset.
-inline Index row_entering(const Slot& slot, Index dt) {
-  return dt > 0 ? slot.prev : slot.next;
-}
+inline Index row_entering(const Slot& slot, Index dt) { return dt > 0 ? slot.prev : slot.next; }
 
 // What is there: a row of the view, or of an initial state.
 template <class Real>

@@ -217,7 +217,8 @@ def rnn_backward(
 ) -> tuple[Array | None, Array, Array | None, Array | None, Array | None]:
     """Go back through time; adds into ``gradients``, in the order of ``pack``, as ``weights``: dx, dh0, dc0.
 
-    Behind them, as these, gradients of the ``anew`` that forward was given: each sequence's sum, or None. ``norms``, float64 zeros (L*D, N, T), receive |dL/dh| of every step.
+    Behind them, of the same shapes, those of the ``anew`` that forward was given: each sequence's sum, or None.
+    ``norms``, float64 zeros (L*D, N, T), receive |dL/dh| of every step.
     """
     return _core.backward(tape, dy, dh, dc, gradients, need_dx, norms)
 

@@ -61,9 +61,7 @@ def after_reset(learned: Mapping[str, Parameter]) -> Parts:
     return h, c
 
 
-def add_to_learned(
-    learned: Mapping[str, Parameter], names: tuple[str, ...], gradients: Sequence[Array | None]
-) -> None:
+def add_to_learned(learned: Mapping[str, Parameter], names: tuple[str, ...], gradients: Sequence[Array | None]) -> None:
     """Add gradients of initial states, (L*D, N, H), to those of the learned ones, of ``names``, that they came from."""
     for name, d in zip(STARTS, gradients, strict=True):
         if name in names and d is not None:
