@@ -198,9 +198,9 @@ def test_inference_layouts_and_pieces_of_time(kind: str, dtype: str, shape: str)
 
 @every_shape
 @every_kind
-def test_threads(kind: str, dtype: str, shape: str) -> None:
+def test_threads(kind: str, shape: str) -> None:
     problem = problem_of(kind, **SHAPES[shape])
-    assert_threads_agree(lambda: run_engine(problem, dtype))
+    assert_threads_agree(lambda: run_engine(problem, "float32"))
 
 
 @pytest.mark.parametrize("units", [False, True], ids=["by sequences", "by units"])
