@@ -9,6 +9,7 @@
 
 #include "../base/dims.hpp"
 #include "../cpu/team.hpp"
+#include "gil.hpp"
 
 namespace rnnfast {
 
@@ -91,12 +92,6 @@ Result for_type(const char* name, const py::array& first, Result (*f32)(Args...)
   if (py::isinstance<py::array_t<double>>(first)) return f64(args...);
   throw py::type_error(std::string(name) + ": dtype float32 or float64 is required, got " +
                        py::str(first.dtype()).cast<std::string>());
-}
-
-// Polls Python's signals; after a call was interrupted by it, the exception is set.
-inline bool python_signals() {
-  const py::gil_scoped_acquire gil;
-  return PyErr_CheckSignals() != 0;
 }
 
 }  // namespace rnnfast

@@ -32,7 +32,7 @@ py::tuple attend_typed(const py::array& query, const py::array& keys, const py::
   Real *to_context = context.mutable_data(), *to_weights = weights.mutable_data();
   bool finished = false;
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     Interrupt interrupt(python_signals);
     finished = attend(args, to_context, to_weights, interrupt);
   }
@@ -56,7 +56,7 @@ py::tuple attend_backward_typed(const py::array& dcontext, const py::array& weig
   if (args.v != nullptr) gradients.dv = contiguous_writable<Real>("dv", dv.cast<py::array>(), "(A,)", {args.A});
   bool finished = false;
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     Interrupt interrupt(python_signals);
     finished = attend_backward(args, gradients, interrupt);
   }
@@ -71,7 +71,7 @@ py::array tanh_typed(const py::array& x) {
   Real* to = y.mutable_data();
   const Index size = x.size();
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     tanh(size, from, to);
   }
   return std::move(y);

@@ -90,7 +90,7 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
   bool finished = false;
   used = true;
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     Interrupt interrupt(python_signals);
     finished = backward(call, interrupt);
   }

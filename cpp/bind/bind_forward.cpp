@@ -73,7 +73,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
                                num_threads()};
   bool finished = false;
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     Interrupt interrupt(python_signals);
     finished = forward(call, interrupt);
   }

@@ -142,7 +142,7 @@ py::tuple generate_typed(const Parts<Real>& parts, const GenerateOptions& option
                                 num_threads()};
   bool finished = false;
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     Interrupt interrupt(python_signals);
     finished = generate(call, interrupt);
   }
@@ -170,7 +170,7 @@ py::tuple beam_typed(const Parts<Real>& parts, Index length, Index beams, Index 
                             num_threads()};
   bool finished = false;
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     Interrupt interrupt(python_signals);
     finished = beam_search(call, interrupt);
   }

@@ -49,7 +49,7 @@ py::array linear_typed(const py::array& x, const py::array& W, const py::object&
                               y.mutable_data()};
   bool finished = false;
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     Interrupt interrupt(python_signals);
     finished = linear(args, interrupt);
   }
@@ -76,7 +76,7 @@ py::object linear_backward_typed(const py::array& dy, const py::array& x, const 
   }
   bool finished = false;
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     Interrupt interrupt(python_signals);
     finished = linear_backward(args, interrupt);
   }
@@ -92,7 +92,7 @@ py::array embedding_typed(const py::array& E, const py::array& ids) {
   py::array_t<Real> y({M, D});
   Real* to = y.mutable_data();
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     embedding(M, D, chosen, rows, to);
   }
   return std::move(y);
@@ -104,7 +104,7 @@ void embedding_backward_typed(const py::array& dE, const py::array& ids, const p
   Real* sums = contiguous_writable<Real>("dE", dE, "(V, D)", {V, D});
   const Index* chosen = ids_within("ids", ids, M, V, "V");
   const Real* from = contiguous<Real>("dy", dy, "(M, D)", {M, D});
-  const py::gil_scoped_release nogil;
+  const GilRelease nogil;
   embedding_backward(M, V, D, chosen, from, sums);
 }
 
@@ -133,7 +133,7 @@ py::array softmax_typed(const py::array& x, bool log) {
   py::array_t<Real> y({M, K});
   Real* to = y.mutable_data();
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     softmax(log ? SoftmaxKind::kLog : SoftmaxKind::kPlain, M, K, from, to);
   }
   return std::move(y);
@@ -155,7 +155,7 @@ py::tuple loss_typed(LossKind kind, const py::array& x, const py::array& target,
   args.dx = dx.mutable_data();
   double loss = 0;
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     loss = mean_loss(kind, args);
   }
   return py::make_tuple(loss, dx);

@@ -16,21 +16,21 @@ void check_positive(const char* name, double value) {
 
 double clock_rate(double seconds) {
   check_positive("seconds", seconds);
-  const py::gil_scoped_release nogil;
+  const GilRelease nogil;
   return measure_clock(seconds);
 }
 
 double issue_rate(int threads, double seconds) {
   check_positive("threads", threads);
   check_positive("seconds", seconds);
-  const py::gil_scoped_release nogil;
+  const GilRelease nogil;
   return measure_issue(threads, seconds);
 }
 
 double fma_rate(int threads, double seconds) {
   check_positive("threads", threads);
   check_positive("seconds", seconds);
-  const py::gil_scoped_release nogil;
+  const GilRelease nogil;
   return measure_fma(threads, seconds);
 }
 
@@ -38,14 +38,14 @@ double read_rate(int threads, Index bytes, double seconds) {
   check_positive("threads", threads);
   check_positive("bytes", static_cast<double>(bytes));
   check_positive("seconds", seconds);
-  const py::gil_scoped_release nogil;
+  const GilRelease nogil;
   return measure_read(threads, bytes, seconds);
 }
 
 double barrier_time(int threads, Index waits) {
   check_positive("threads", threads);
   check_positive("waits", static_cast<double>(waits));
-  const py::gil_scoped_release nogil;
+  const GilRelease nogil;
   return measure_barrier(threads, waits);
 }
 
@@ -64,7 +64,7 @@ std::vector<double> gemm_times(const py::array& a, const py::array& b, const py:
     a_rows.push_back(from + r * K);
     c_rows.push_back(to + r * N);
   }
-  const py::gil_scoped_release nogil;
+  const GilRelease nogil;
   return measure_gemm(threads, panels, M, a_rows.data(), c_rows.data(), repeats);
 }
 

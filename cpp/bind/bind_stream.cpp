@@ -60,7 +60,7 @@ py::object process_typed(TypedStream<Real>& stream, const py::array& x, bool tim
   py::array y = new_sequences<Real>(N, T, stream.core.width(), time_major);
   bool finished = false;
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     Interrupt interrupt(python_signals);
     finished = stream.core.process(view, view_of<Real>(y), T, interrupt);
   }

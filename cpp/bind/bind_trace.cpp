@@ -30,7 +30,7 @@ py::list trace_typed(const Tape<Real>& tape) {
     const Index width = both ? D * P : D * H;
     const py::array array = new_sequences<Real>(N, T, width, tape.time_major);
     const View<Real> view = view_of<Real>(array);
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     zero_padding(tape.plan, view, T, width, {0, N});
     for (Index d = 0; d < (both ? 1 : D); ++d)
       columns_of(tape.saved[first_scan + static_cast<std::size_t>(d)]).copy(tape.plan, columns(view, d * H));

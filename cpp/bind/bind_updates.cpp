@@ -90,11 +90,11 @@ void update(const Arrays& values, const Arrays& grads, const std::vector<Named>&
   if (count < 0) throw py::value_error("step: at least 0 is required, got " + std::to_string(count));
   if (all_double("values", values)) {
     const auto tensors = tensors_of<double>(values, grads, kept);
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     run(tensors, count);
   } else {
     const auto tensors = tensors_of<float>(values, grads, kept);
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     run(tensors, count);
   }
 }
@@ -143,7 +143,7 @@ double norm_typed(const Arrays& arrays) {
   for (std::size_t i = 0; i < arrays.size(); ++i)
     numbers.push_back(
         {arrays[i].size(), contiguous<Real>(element("arrays", i), arrays[i], "any", shape_of(arrays[i]))});
-  const py::gil_scoped_release nogil;
+  const GilRelease nogil;
   return squared_norm<Real>(numbers);
 }
 
@@ -154,7 +154,7 @@ void scale_typed(const Arrays& arrays, double factor) {
     numbers.push_back(
         {arrays[i].size(), contiguous_writable<Real>(element("arrays", i), arrays[i], "any", shape_of(arrays[i]))});
   check_apart(numbers);
-  const py::gil_scoped_release nogil;
+  const GilRelease nogil;
   scale(numbers, factor);
 }
 

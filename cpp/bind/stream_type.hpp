@@ -151,6 +151,13 @@ py::object new_output(const TypedStream<Real>& stream, bool single) {
   return py::reinterpret_steal<py::object>(array);
 }
 
+inline py::object call_python(const py::object& function, PyObject* argument) {
+  PyObject* result =
+      outlive_interpreter([&] { return PyObject_CallFunctionObjArgs(function.ptr(), argument, nullptr); });
+  if (result == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(result);
+}
+
 // A step of an x that is readable as it is; null where it is not. `use` is held from before the first write to the
 // stream: a call that is refused because of another one changes nothing.
 template <class Real>
@@ -162,7 +169,7 @@ PyObject* try_step(BoundStream& bound, TypedStream<Real>& stream, PyObject* give
   Real* to = out != nullptr ? writable_out(stream, out, x)
                             : reinterpret_cast<Real*>(reinterpret_cast<ArrayProxy*>(result.ptr())->data);
   if (stream.core.slow()) {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     stream.core.step(x.input, to);
   } else {
     stream.core.step(x.input, to);
@@ -173,7 +180,7 @@ PyObject* try_step(BoundStream& bound, TypedStream<Real>& stream, PyObject* give
 template <class Real>
 PyObject* step_typed(BoundStream& bound, TypedStream<Real>& stream, PyObject* given, PyObject* out) {
   if (PyObject* result = try_step(bound, stream, given, out)) return result;
-  const py::object prepared = bound.prepare(py::handle(given));  // runs Python, hence outside of any use
+  const py::object prepared = call_python(bound.prepare, given);  // runs Python, hence outside of any use
   if (PyObject* result = try_step(bound, stream, prepared.ptr(), out)) return result;
   throw py::value_error("x: an array of the stream's batch is required");
 }

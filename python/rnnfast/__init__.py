@@ -1,9 +1,12 @@
 """Recurrent networks on CPUs, trained and run: RNN, LSTM and GRU with a vectorised C++ core."""
 
+# First: the engine refuses a sub-interpreter before NumPy is imported into it.
+from rnnfast._ops import __version__ as __version__
+
+# isort: split
 from rnnfast import data as data
 from rnnfast import reference as reference
 from rnnfast import text as text
-from rnnfast._ops import __version__ as __version__
 from rnnfast.callbacks import Callback as Callback
 from rnnfast.callbacks import Checkpoint as Checkpoint
 from rnnfast.callbacks import EarlyStopping as EarlyStopping
