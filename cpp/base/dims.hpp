@@ -69,8 +69,16 @@ struct PeepholeSpec {
   bool own;
 };
 
+// Which options of a layer a cell reads. The bindings refuse the others, which would have no effect.
+struct OptionSpec {
+  int activations;      // of f, g and h, the first so many are chosen at run time
+  bool any_activation;  // false: tanh, relu and identity only
+  bool clip, leak, zoneout, norm, recurrent_dropout;
+};
+
 struct CellSpec {
   const char* name;
+  OptionSpec options;
   int gates;
   int states;        // 1: h; 2: h and c
   bool has_c;        // aux is the state c, which a step reads of the one before
@@ -82,7 +90,7 @@ struct CellSpec {
   StageSpec backward[kMaxStages];  // the rows of R whose product with dq gives a gradient; operand says where dq lies
   int segments;
   SegmentSpec segment[kMaxStages];
-  int peepholes;  // at most; a layer has all or none
+  int peepholes;  // an option: a layer has all or none
   PeepholeSpec peephole[kMaxPeepholes];
 };
 
@@ -90,52 +98,71 @@ constexpr Operand kHid = Operand::kHidden, kAuxRow = Operand::kAux;
 constexpr Source kInGates = Source::kGates, kInAux = Source::kAux;
 
 // What cells of one shape share; the first: one product a step, whose dq is du.
-constexpr CellSpec one_product(const char* name, int gates) {
+constexpr CellSpec one_product(const char* name, int gates, OptionSpec options) {
   CellSpec s = {};
-  s.name = name, s.gates = gates, s.states = 1, s.output_gate = -1, s.stages = 1, s.segments = 1;
+  s.name = name, s.options = options, s.gates = gates, s.states = 1, s.output_gate = -1, s.stages = 1, s.segments = 1;
   s.forward[0] = s.backward[0] = {0, gates, kHid};
   s.segment[0] = {0, gates, kInGates, 0, kHid, 0};
   return s;
 }
-constexpr CellSpec rnn_spec(const char* name, bool saves_gates) {
-  CellSpec s = one_product(name, 1);
-  s.saves_gates = saves_gates;
+constexpr CellSpec rnn_spec(const char* name, OptionSpec options) {
+  CellSpec s = one_product(name, 1, options);
+  s.saves_gates = options.leak;  // y alone does not tell the new state that was mixed in
   return s;
 }
-constexpr CellSpec lstm_spec(const char* name, int gates) {
-  CellSpec s = one_product(name, gates);
+constexpr CellSpec lstm_spec(const char* name, int gates, OptionSpec options) {
+  CellSpec s = one_product(name, gates, options);
   s.states = 2, s.has_c = true, s.output_gate = gates - 1;
-  s.saves_gates = true, s.aux = 1, s.peepholes = gates - 1;
+  s.saves_gates = true, s.aux = 1;
+  if (options.activations == 0) return s;
+  s.peepholes = gates - 1;
   for (int gate = 0; gate < gates - 2; ++gate) s.peephole[gate] = {gate, false};
   s.peephole[gates - 2] = {gates - 1, true};
   return s;
 }
-constexpr CellSpec gru_spec(const char* name) {
-  CellSpec s = one_product(name, 3);
+constexpr CellSpec gru_spec(const char* name, OptionSpec options) {
+  CellSpec s = one_product(name, 3, options);
   s.saves_gates = true, s.aux = 1, s.segments = 2;
   s.segment[0] = {0, 2, kInGates, 0, kHid, 0}, s.segment[1] = {2, 1, kInAux, 0, kHid, 0};
   return s;
 }
-constexpr CellSpec gru_before_spec(const char* name) {
-  CellSpec s = gru_spec(name);
+constexpr CellSpec gru_before_spec(const char* name, OptionSpec options) {
+  CellSpec s = gru_spec(name, options);
+  s.options.recurrent_dropout = false;
   s.stages = 2;
   s.forward[0] = s.backward[0] = {0, 2, kHid}, s.forward[1] = s.backward[1] = {2, 1, kAuxRow};
   s.segment[0].stage = 1, s.segment[1] = {2, 1, kInGates, 2, kAuxRow, 0};
   return s;
 }
 
+// Options of the cells with the activations of the papers. The LSTM's kernel makes h itself, of a c that is not normed.
+constexpr OptionSpec plain_options(int activations, bool norm) {
+  OptionSpec options = {};
+  options.activations = activations;
+  options.norm = norm;
+  return options;
+}
+constexpr OptionSpec any_options(int activations, bool leak, bool zoneout) {
+  OptionSpec options = {};
+  options.activations = activations;
+  options.any_activation = options.clip = options.norm = options.recurrent_dropout = true;
+  options.leak = leak;
+  options.zoneout = zoneout;
+  return options;
+}
+
 // The one registry of cells, in the order of CellKind.
 constexpr CellSpec kCells[kCellKinds] = {
-    rnn_spec("rnn", false),
-    lstm_spec("lstm", 4),
-    gru_spec("gru"),
-    gru_before_spec("gru_before"),
-    rnn_spec("any_rnn", false),
-    rnn_spec("leaky_rnn", true),
-    lstm_spec("any_lstm", 4),
-    lstm_spec("coupled_lstm", 3),
-    gru_spec("any_gru"),
-    gru_before_spec("any_gru_before"),
+    rnn_spec("rnn", plain_options(1, true)),
+    lstm_spec("lstm", 4, plain_options(0, false)),
+    gru_spec("gru", plain_options(0, true)),
+    gru_before_spec("gru_before", plain_options(0, true)),
+    rnn_spec("any_rnn", any_options(1, false, false)),
+    rnn_spec("leaky_rnn", any_options(1, true, true)),
+    lstm_spec("any_lstm", 4, any_options(3, false, true)),
+    lstm_spec("coupled_lstm", 3, any_options(3, false, true)),
+    gru_spec("any_gru", any_options(2, false, true)),
+    gru_before_spec("any_gru_before", any_options(2, false, true)),
 };
 
 // static: each object file has its own, also where nothing is inlined and the files differ in instruction set.

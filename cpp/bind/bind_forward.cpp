@@ -25,6 +25,16 @@ Plan make_plan(Index N, Index T, const BatchArrays& batch) {
   return Plan({N, T, lengths, resets});
 }
 
+// Refuses random masks that the layers' cells would ignore.
+void check_random(const CellSpec& spec, const Dropout& dropout) {
+  const std::string cell = " is required by cell '" + std::string(spec.name) + "'";
+  if (dropout.recurrent > 0 && !spec.options.recurrent_dropout)
+    throw py::value_error("recurrent_dropout: 0" + cell + ", got " + std::to_string(dropout.recurrent));
+  for (const double zoneout : dropout.zoneout)
+    if (zoneout > 0 && !spec.options.zoneout)
+      throw py::value_error("zoneout: 0" + cell + ", got " + std::to_string(zoneout));
+}
+
 template <class Real>
 void read_states(Tape<Real>& tape, const StateArrays& states) {
   const Shape &h = tape.h_shape, &c = tape.c_shape;
@@ -43,6 +53,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
               P = layers[0]->arrays.P;
   if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
   const Index N = x.shape(0), T = x.shape(1);
+  for (const auto& layer : layers) check_random(layer->spec(), dropout);
   const bool has_c = layers[0]->spec().has_c;
   Tape<Real> tape{std::move(layers), D,          make_plan(N, T, batch), dropout, C, time_major,
                   {LD, N, P},        {LD, N, H}, {N, T, D * P}};

@@ -2,6 +2,8 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <string>
@@ -17,7 +19,7 @@ namespace rnnfast {
 CellKind cell_named(const std::string& name);
 Activation activation_named(const std::string& name);
 
-// What a layer chooses of its cell's options. activations: name, alpha, beta of f, g and h.
+// What a layer chooses of its cell's options. activations: name, alpha, beta of f, g and h, as many as the cell reads.
 struct CellChoice {
   std::vector<std::tuple<std::string, double, double>> activations;
   double clip, leak;
@@ -25,23 +27,41 @@ struct CellChoice {
   py::object norm;  // (gamma_ih, gamma_hh, gamma_c, beta_c), or none
   double eps;
 
+  // Refuses what the cell would ignore.
+  void check(const CellSpec& spec) const {
+    const OptionSpec& reads = spec.options;
+    const std::string cell = " is required by cell '" + std::string(spec.name) + "'";
+    if (static_cast<int>(activations.size()) != reads.activations)
+      throw py::value_error("activations: a tuple of " + std::to_string(reads.activations) + cell + ", got " +
+                            std::to_string(activations.size()));
+    for (const auto& [name, alpha, beta] : activations)
+      if (activation_named(name) > Activation::kIdentity && !reads.any_activation)
+        throw py::value_error("activations: tanh, relu or identity" + cell + ", got '" + name + "'");
+    if (!(clip > 0)) throw py::value_error("clip: a number above zero is required, got " + std::to_string(clip));
+    if (!reads.clip && !std::isinf(clip)) throw py::value_error("clip: infinity" + cell + ", got " + std::to_string(clip));
+    if (!reads.leak && leak != 1) throw py::value_error("leak: 1" + cell + ", got " + std::to_string(leak));
+    if (spec.peepholes == 0 && !peepholes.is_none()) throw py::value_error("peepholes: None" + cell + ", got an array");
+    if (!reads.zoneout && !zoneout.is_none()) throw py::value_error("zoneout: None" + cell + ", got an array");
+    if (!reads.norm && !norm.is_none()) throw py::value_error("norm: None" + cell + ", got arrays");
+  }
+
   template <class Real>
   CellOptions<Real> options(const CellSpec& spec, Index H) const {
-    if (activations.size() != 3) throw py::value_error("activations: three, of f, g and h, are required");
-    if (!(clip > 0)) throw py::value_error("clip: a number above zero is required, got " + std::to_string(clip));
-    const auto function = [&](std::size_t i, double bound) -> ActivationFn<Real> {
-      const auto& [name, alpha, beta] = activations[i];
-      return {
-          activation_named(name), static_cast<Real>(alpha), static_cast<Real>(beta), static_cast<Real>(bound), 0, 0};
-    };
     const double unbounded = std::numeric_limits<double>::infinity();
-    return {function(0, clip),
-            function(1, clip),
-            function(2, unbounded),
-            static_cast<Real>(leak),
-            optional_contiguous<Real>("peepholes", peepholes, "(peepholes, H)", {spec.peepholes, H}),
-            optional_contiguous<Real>("zoneout", zoneout, "(states, H)", {spec.states, H}),
-            false};
+    CellOptions<Real> options{};
+    ActivationFn<Real>* const functions[] = {&options.f, &options.g, &options.h};
+    for (std::size_t i = 0; i < std::size(functions); ++i) {
+      functions[i]->clip = static_cast<Real>(i < 2 ? clip : unbounded);
+      if (i >= activations.size()) continue;
+      const auto& [name, alpha, beta] = activations[i];
+      functions[i]->kind = activation_named(name);
+      functions[i]->alpha = static_cast<Real>(alpha);
+      functions[i]->beta = static_cast<Real>(beta);
+    }
+    options.leak = static_cast<Real>(leak);
+    options.peepholes = optional_contiguous<Real>("peepholes", peepholes, "(peepholes, H)", {spec.peepholes, H});
+    options.zoneout = optional_contiguous<Real>("zoneout", zoneout, "(states, H)", {spec.states, H});
+    return options;
   }
 
   template <class Real>
@@ -80,6 +100,7 @@ struct BoundWeights {
                                                     const py::object& b_r, const py::object& projection) {
     if (w.ndim() != 2 || r.ndim() != 2) throw py::value_error("w, r: two dimensions are required");
     const CellKind kind = cell_named(cell);
+    choice.check(spec_of(kind));
     const Index G = spec_of(kind).gates, H = w.shape(0) / G, P = r.shape(1), C = w.shape(1);
     if (!projection.is_none() && !spec_of(kind).has_c)
       throw py::value_error("projection: a cell with a cell state is required");

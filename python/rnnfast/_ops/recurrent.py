@@ -21,20 +21,20 @@ Random = tuple[tuple[float, float, float, float, float], int, int]
 NOTHING_RANDOM: Random = ((0.0, 0.0, 0.0, 0.0, 0.0), 0, 0)
 
 NORM_EPS = 1e-5
-_TANH = ("tanh", 0.0, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A cell of the engine's registry and what it chooses; activations are (name, alpha, beta) of f, g and h.
+    """A cell of the engine's registry and what it chooses; ``pack`` refuses an option that the cell does not read.
 
-    ``zoneout``: the probability of keeping a unit, for each state, or empty.
+    ``activations`` are (name, alpha, beta) of f, g and h, as many as the cell reads; ``zoneout`` is the probability of
+    keeping a unit, for each state, or empty.
     """
 
     name: str
     gates: int
     peepholes: int = 0
-    activations: tuple[tuple[str, float, float], ...] = (_TANH, _TANH, _TANH)
+    activations: tuple[tuple[str, float, float], ...] = ()
     clip: float = math.inf
     leak: float = 1.0
     zoneout: tuple[float, ...] = ()

@@ -118,7 +118,7 @@ class RNN(Recurrent):
         cell = _ops.Cell(
             name="leaky_rnn" if leak < 1 or zoneout else "rnn" if plain else "any_rnn",
             gates=1,
-            activations=(known, known, known),
+            activations=(known,),
             clip=known_clip(clip),
             leak=self.leak,
             zoneout=random.zoneout[:1] if zoneout else (),
@@ -213,7 +213,7 @@ class GRU(Recurrent):
         cell = _ops.Cell(
             name=name if plain else f"any_{name}",
             gates=3,
-            activations=(f, g, g),
+            activations=() if plain else (f, g),
             clip=known_clip(clip),
             zoneout=random.zoneout[:1] if zoneout else (),
         )
