@@ -25,6 +25,8 @@ settings.register_profile(
 )
 settings.load_profile("rnnfast")
 
+testing.oversubscribe(True)  # teams of three are tried also where there are two processors
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shuffle", metavar="SEED", help="run the files, and the tests of each file, in a random order")

@@ -225,6 +225,8 @@ def test_threads_that_cannot_start(limit_mb: int) -> None:
     import resource
     import numpy as np
     import rnnfast as rf
+    from rnnfast._core import testing
+    testing.oversubscribe(True)
     rf.set_num_threads(3)
     layer = rf.LSTM(16, 256, seed=0)
     x = np.ones((64, 50, 16), np.float32)

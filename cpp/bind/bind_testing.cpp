@@ -5,6 +5,7 @@
 
 #include "../cpu/isa.hpp"
 #include "../cpu/packing.hpp"
+#include "../cpu/processors.hpp"
 #include "../rnn/wavefront.hpp"
 #include "arrays.hpp"
 #include "bind.hpp"
@@ -111,6 +112,10 @@ void bind_testing(py::module_& parent) {
     const std::optional<Split> split = forced_split();
     return split ? std::optional<bool>(*split == Split::kHidden) : std::nullopt;
   });
+  m.def("best_isa", &best_isa, py::arg("available"), py::arg("cap"));
+  m.def("cgroup_quota", &cgroup_quota, py::arg("root"));
+  m.def("num_threads", &num_threads);
+  m.def("oversubscribe", &oversubscribe);
   m.def("force_split", [](const std::optional<bool>& units) {
     force_split(units ? std::optional<Split>(*units ? Split::kHidden : Split::kBatch) : std::nullopt);
   });

@@ -1,6 +1,7 @@
 #include "isa.hpp"
 
 #include <cstdlib>
+#include <iterator>
 #include <stdexcept>
 
 namespace rnnfast {
@@ -32,6 +33,11 @@ bool has_avx512() {
 }
 #endif
 
+struct IsaEntry {
+  const char* name;
+  const KernelTable* table;
+  bool (*supported)();
+};
 const IsaEntry* chosen = nullptr;
 
 // Every level that exists anywhere, worst first, so that a cap means the same on every machine.
@@ -46,45 +52,45 @@ int level_of(const std::string& name) {
   throw std::invalid_argument("RNNFAST_MAX_ISA: one of baseline, neon, avx2, avx512 is required, got '" + name + "'");
 }
 
-}  // namespace
-
-const std::vector<IsaEntry>& isa_registry() {
-  static const std::vector<IsaEntry> registry = {
+// The one registry of instruction sets, best first. Constants, because a thread may still compute while static objects are destroyed.
+constexpr IsaEntry kRegistry[] = {
 #ifdef RNNFAST_HAVE_avx512
-      {"avx512", &avx512::kTable, has_avx512},
+    {"avx512", &avx512::kTable, has_avx512},
 #endif
 #ifdef RNNFAST_HAVE_avx2
-      {"avx2", &avx2::kTable, has_avx2},
+    {"avx2", &avx2::kTable, has_avx2},
 #endif
 #if defined(__aarch64__)
-      {"neon", &baseline::kTable, always},
-#else
-      {"baseline", &baseline::kTable, always},
+    // Every aarch64 processor has NEON: the compiler's baseline uses it. The table has both names, so that each cap
+    // finds a level that it allows.
+    {"neon", &baseline::kTable, always},
 #endif
-  };
-  return registry;
-}
+    {"baseline", &baseline::kTable, always},
+};
+
+}  // namespace
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;
-  for (const IsaEntry& entry : isa_registry())
+  for (const IsaEntry& entry : kRegistry)
     if (entry.supported()) names.emplace_back(entry.name);
   return names;
 }
 
+std::string best_isa(const std::vector<std::string>& available, const std::string& cap) {
+  const int highest = cap.empty() ? level_of(kLevels[std::size(kLevels) - 1]) : level_of(cap);
+  for (const std::string& name : available)
+    if (level_of(name) <= highest) return name;
+  throw std::invalid_argument("RNNFAST_MAX_ISA: a level that this build has is required, got '" + cap + "'");
+}
+
 void choose_isa() {
   const char* cap = std::getenv("RNNFAST_MAX_ISA");
-  const int highest = cap != nullptr && *cap != '\0' ? level_of(cap) : level_of("avx512");
-  chosen = &isa_registry().back();
-  for (const IsaEntry& entry : isa_registry()) {
-    if (!entry.supported() || level_of(entry.name) > highest) continue;
-    chosen = &entry;
-    return;
-  }
+  set_isa(best_isa(available_isas(), cap != nullptr ? cap : ""));
 }
 
 void set_isa(const std::string& name) {
-  for (const IsaEntry& entry : isa_registry()) {
+  for (const IsaEntry& entry : kRegistry) {
     if (name == entry.name && entry.supported()) {
       chosen = &entry;
       return;
@@ -94,6 +100,7 @@ void set_isa(const std::string& name) {
 }
 
 const char* isa_name() { return chosen->name; }
+std::size_t isa_index() { return static_cast<std::size_t>(chosen - kRegistry); }
 const KernelTable& kernel_table() { return *chosen->table; }
 
 }  // namespace rnnfast

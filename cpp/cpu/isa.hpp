@@ -7,20 +7,18 @@
 
 namespace rnnfast {
 
-struct IsaEntry {
-  const char* name;
-  const KernelTable* table;
-  bool (*supported)();
-};
-
-// The one registry of ISAs, best first; holds what this build contains.
-const std::vector<IsaEntry>& isa_registry();
+// The names of what this build contains and this machine supports, best first.
 std::vector<std::string> available_isas();
 
-// Chosen once: the best supported level, capped by RNNFAST_MAX_ISA. Throws std::invalid_argument on an unknown name.
+// The best of the available levels (best first) that is not above the cap; an empty cap allows all. Throws
+// std::invalid_argument on an unknown name, or where every level is above the cap.
+std::string best_isa(const std::vector<std::string>& available, const std::string& cap);
+
+// Chosen once: the best supported level, capped by RNNFAST_MAX_ISA.
 void choose_isa();
 void set_isa(const std::string& name);  // for tests; not thread-safe
 const char* isa_name();
+std::size_t isa_index();  // of the chosen level among those of this build
 const KernelTable& kernel_table();
 
 template <class Real>

@@ -107,8 +107,7 @@ Core this_core() {
 #else
   static const double l1 = kL1Bytes, l2 = kL2Bytes;
 #endif
-  std::size_t isa = 0;
-  while (isa_registry()[isa].table != &kernel_table()) ++isa;
+  const std::size_t isa = isa_index();
   if (flops[isa].load() == 0) flops[isa] = measure_flops();
   if (l2_rate[isa].load() == 0) l2_rate[isa] = std::clamp(measure_reads(kL2Numbers), kLeastRate, kMostRate);
   return {flops[isa], l2_rate[isa], l1, l2};

@@ -1,7 +1,6 @@
 #include "team.hpp"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include <thread>
 
 #include "denormals.hpp"
+#include "processors.hpp"
 
 namespace rnnfast {
 
@@ -25,15 +25,6 @@ namespace {
 std::atomic<bool> forked{false};
 
 constexpr int kMaxThreads = 1024;
-
-int available_processors() {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
-#endif
-  const unsigned n = std::thread::hardware_concurrency();
-  return n > 0 ? static_cast<int>(n) : 1;
-}
 
 int initial_threads() {
   pthread_atfork(nullptr, nullptr, [] { forked = true; });
@@ -50,10 +41,12 @@ int initial_threads() {
   return n > 0 && n <= kMaxThreads ? static_cast<int>(n) : available_processors();
 }
 
-std::atomic<int>& thread_setting() {
-  static std::atomic<int> setting{initial_threads()};
-  return setting;
+std::atomic<int>& setting() {
+  static std::atomic<int> threads{initial_threads()};
+  return threads;
 }
+
+std::atomic<bool> oversubscribed{false};
 
 std::int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -71,8 +64,15 @@ constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{100};
 
 }  // namespace
 
-int num_threads() { return forked ? 1 : thread_setting().load(); }
-void set_num_threads(int n) { thread_setting() = n; }
+int thread_setting() { return forked ? 1 : setting().load(); }
+void set_num_threads(int n) { setting() = n; }
+
+int num_threads() {
+  const int threads = thread_setting();
+  return oversubscribed ? threads : std::min(threads, available_processors());
+}
+
+void oversubscribe(bool value) { oversubscribed = value; }
 
 Interrupt::Interrupt(std::function<bool()> poll) : poll_(std::move(poll)), next_(now_ms() + kPollEveryMs) {}
 
@@ -146,12 +146,11 @@ class Pool {
   }
 
   void look_back(std::int64_t slept_ns, std::int64_t lasted_ns) {
-    static const int processors = available_processors();
     if (pausing_) pausing_ = false, judged_ = 0, slept_ = lasted_ = 0;
     const double allowed = kNsToWake * (size_ - 1);
     slept_ = kMemory * slept_ + std::max(0.0, static_cast<double>(slept_ns) - allowed);
     lasted_ = kMemory * lasted_ + static_cast<double>(size_ - 1) * static_cast<double>(lasted_ns);
-    if (++judged_ < kFewestCalls || size_ > processors) return;
+    if (++judged_ < kFewestCalls || size_ > available_processors()) return;
     if (slept_ > kContention * lasted_) {
       pausing_ = true;
       alone_until_ = Clock::now() + pause_;

@@ -9,8 +9,16 @@
 
 namespace rnnfast {
 
-int num_threads();
+// What the user asked for, 1 in a forked child.
+int thread_setting();
 void set_num_threads(int n);
+
+// The most threads that a call uses: no more than there are processors. A member without a processor of its own makes
+// the others wait at every barrier, and results do not depend on the number.
+int num_threads();
+// For tests: teams of as many members as the user asked for, so that the barriers of larger teams are tried on any
+// machine.
+void oversubscribe(bool value);
 
 // Lets a long call be stopped: `poll` runs on the thread that made this, at most every 50 ms, and answers whether to
 // stop.

@@ -39,6 +39,7 @@ static void unary(Unary kind, Index n, const Real* x, Real* y) {
 
 template <class Real, class Cell, class Stage, class BackwardStage>
 constexpr void set_stage(Kernels<Real>& table, CellKind kind, int stage) {
+  static_assert(Stage::kGates <= kMaxVectors, "a panel must hold at least one vector of units with all its gates");
   const int cell = static_cast<int>(kind);
   table.forward_blocks[cell][stage] = kMaxVectors / Stage::kGates;
   table.forward[cell][stage] = forward_steps<Real, Cell, Stage>;

@@ -24,7 +24,8 @@ def set_num_threads(n: int) -> None:
     """Set the largest number of threads a call may use, for the whole process.
 
     Results do not depend on it. The first value is that of ``RNNFAST_NUM_THREADS``, else ``OMP_NUM_THREADS``, else
-    the number of processors.
+    the number of processors that the process may use: those of its affinity mask, or the quota of its control group
+    (a container's ``--cpus``) where that is less. A call never uses more threads than these, whatever ``n`` is.
 
     Parameters
     ----------
@@ -62,12 +63,13 @@ def threads(n: int) -> Iterator[None]:
 
 def show_config() -> None:
     """Print the version, the instruction set, the threads and the environment."""
+    quota = f", quota {_ops.processor_quota()}" if _ops.processor_quota() else ""
     rows = {
         "rnnfast": _ops.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "instruction set": f"{_ops.isa()} (of {', '.join(_ops.isas())})",
-        "threads": f"{_ops.num_threads()} (of {os.cpu_count()} processors)",
+        "threads": f"{_ops.num_threads()} (of {os.cpu_count()} processors{quota})",
     }
     rows |= {name: os.environ[name] for name in ("RNNFAST_NUM_THREADS", "RNNFAST_MAX_ISA") if name in os.environ}
     width = max(map(len, rows))

@@ -4,6 +4,7 @@ from rnnfast._core import __version__ as __version__
 from rnnfast._core import cells as cells
 from rnnfast._core import isas as isas
 from rnnfast._core import num_threads as num_threads
+from rnnfast._core import processor_quota as processor_quota
 from rnnfast._core import set_num_threads as set_num_threads
 from rnnfast._ops.attention import attend as attend
 from rnnfast._ops.attention import attend_backward as attend_backward

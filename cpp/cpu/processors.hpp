@@ -1,0 +1,18 @@
+// How many processors this process may use.
+#pragma once
+#include <string>
+
+namespace rnnfast {
+
+// Processors that the control groups of this process allow it, read below `root` ("" for the machine itself, a folder
+// of made-up files in tests): the smallest ceil(quota / period) of the group and those above it, at least 1. 0 where
+// there is no limit, or none that can be read.
+int cgroup_quota(const std::string& root);
+
+// What the affinity mask allows, and the quota where that is less; counted once.
+int available_processors();
+
+// cgroup_quota of the machine, counted once.
+int processor_quota();
+
+}  // namespace rnnfast
