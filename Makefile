@@ -26,17 +26,27 @@ ifdef WERROR
 settings += SKBUILD_CMAKE_DEFINE=RNNFAST_WERROR=ON
 endif
 
+# SANITIZE is a preset of CMakePresets.json. Python itself is not instrumented: the run-time library is loaded first.
 ifdef SANITIZE
 library = $(shell $(or $(CXX),c++) -print-file-name=$(1))
-settings += SKBUILD_CMAKE_ARGS=--preset=asan SKBUILD_CMAKE_BUILD_TYPE=Debug
-runner := LD_PRELOAD="$(call library,libasan.so) $(call library,libstdc++.so)" \
-    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTEST_ADDOPTS=--capture=sys
+settings += SKBUILD_CMAKE_ARGS=--preset=$(SANITIZE) SKBUILD_CMAKE_BUILD_TYPE=Debug
+preloaded := LD_PRELOAD="$(call library,lib$(SANITIZE).so) $(call library,libstdc++.so)" PYTEST_ADDOPTS=--capture=sys
 endif
+ifeq ($(SANITIZE),asan)
+runner := $(preloaded) ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+endif
+ifeq ($(SANITIZE),tsan)
+# Without setarch the run-time library of GCC 12 fails where the kernel spreads addresses widely (vm.mmap_rnd_bits > 28).
+runner := $(preloaded) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=1 second_deadlock_stack=1" \
+    setarch -R
+endif
+threaded := $(addprefix tests/,test_team.py test_system.py test_interpreter.py test_wavefront.py test_thread_safety.py test_versions.py)
 
-.PHONY: help demo test lint format types asan bench clean
+.PHONY: help demo test lint format types asan tsan valgrind bench clean
 
 help:
-	@echo "make demo | test | lint | format | types | asan | bench | clean"
+	@echo "make demo | test | lint | format | types | asan | tsan | valgrind | bench | clean"
 
 demo: $(VENV)/.installed
 	$(bin)/python -m rnnfast demo $(ARGS)
@@ -61,7 +71,16 @@ types: $(VENV)/.tools $(VENV)/.installed
 	$(bin)/mypy
 
 asan:
-	$(MAKE) test SANITIZE=1 VENV=.venv-asan TORCH=
+	$(MAKE) test SANITIZE=asan VENV=.venv-asan TORCH=
+
+# The tests that start threads; ARGS replaces them.
+tsan:
+	$(MAKE) test SANITIZE=tsan VENV=.venv-tsan TORCH= ARGS="$(or $(ARGS),$(threaded))"
+
+# Every cell and model once, small. PYTHONMALLOC: blocks of Python's own allocator would hide what is read too far.
+valgrind: $(VENV)/.installed
+	PYTHONMALLOC=malloc RNNFAST_MAX_ISA=avx2 valgrind --quiet --error-exitcode=1 --suppressions=tests/valgrind.supp \
+	    --gen-suppressions=all --num-callers=30 $(bin)/python -m tests.small_models $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* .nox build dist rnnfast-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,7 +1,7 @@
 """``python -m bench.oversubscribed``: more threads than processors, by turns with as many as there are, in one process.
 
-The ratio is that of the speeds: 1 where asking for too many threads costs nothing. ``--force`` lets a team really have so
-many members.
+The ratio is that of the speeds: 1 where asking for too many threads costs nothing. ``--force`` lets a team really have
+so many members.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 include(CheckCXXCompilerFlag)
 
 function(rnnfast_add_isa name vector_bytes)
+  if(RNNFAST_ISAS AND NOT name IN_LIST RNNFAST_ISAS)
+    return()
+  endif()
   foreach(flag IN LISTS ARGN)
     string(MAKE_C_IDENTIFIER "RNNFAST_FLAG_${flag}" known)
     check_cxx_compiler_flag("${flag}" ${known})

@@ -105,7 +105,9 @@ def test_activations_are_as_many_as_the_cell_reads(name: str) -> None:
     for count in range(5):
         if count == len(own):
             continue
-        with pytest.raises(ValueError, match=f"activations: a tuple of {len(own)} is required by cell '{name}', got {count}"):
+        with pytest.raises(
+            ValueError, match=f"activations: a tuple of {len(own)} is required by cell '{name}', got {count}"
+        ):
             outputs(name, activations=known(*["tanh"] * count))
 
 

@@ -54,8 +54,14 @@ def test_a_sub_interpreter_is_refused_at_once(module: str, before: str) -> None:
 
 def test_the_engine_itself_refuses() -> None:
     """Before NumPy is imported, which warns in a sub-interpreter and leaves it to luck."""
-    code = "import sys\\ntry:\\n  import rnnfast\\nexcept ImportError as e:\\n  raise KeyError('numpy' in sys.modules, str(e))"
-    found = in_another(f'print(run_in_another("{code}"))')
+    code = """
+import sys
+try:
+    import rnnfast
+except ImportError as error:
+    raise KeyError("numpy" in sys.modules, str(error))
+"""
+    found = in_another(f"print(run_in_another({code!r}))")
     assert re.search(r"False.*(main interpreter is required|does not support loading in subinterpreters)", found)
 
 
@@ -137,7 +143,7 @@ CALLS = ["forward", "train", "fit", "generate", "search", "stream", "wide_stream
 
 @pytest.mark.parametrize("call", CALLS)
 def test_daemon_threads_do_not_stop_the_end(call: str) -> None:
-    """A thread that asks for the lock of an interpreter that has ended sleeps; it was unwound and aborted the process."""
+    """A thread that asks for the lock of an interpreter that has ended sleeps; unwound, it would abort the process."""
     for threads, steps in ((1, 100), (3, 3000)):
         done = run(DAEMONS.format(call=call, threads=threads, steps=steps))
         assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")

@@ -1,11 +1,10 @@
-"""What a process may use of its machine: processors, by affinity and by the quotas of control groups; instruction sets."""
+"""What a process may use of its machine: processors, by affinity and by quotas of control groups; instruction sets."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import rnnfast as rf
@@ -62,7 +61,10 @@ def test_version_2(tmp_path: Path, quota: str, expected: int) -> None:
 def test_version_1(tmp_path: Path, quota: str, period: str, expected: int, controllers: str) -> None:
     folder = f"sys/fs/cgroup/{controllers}"
     files = {f"{folder}/docker/7/cpu.cfs_quota_us": quota, f"{folder}/docker/7/cpu.cfs_period_us": period}
-    mounts = ["/ /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset", f"/ /{folder} rw - cgroup cgroup rw,{controllers}"]
+    mounts = [
+        "/ /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset",
+        f"/ /{folder} rw - cgroup cgroup rw,{controllers}",
+    ]
     groups = f"5:cpuset:/other\n4:{controllers}:/docker/7\n0::/init.scope\n"
     assert tree(tmp_path, groups, mounts, files) == expected
 

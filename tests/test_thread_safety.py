@@ -118,5 +118,6 @@ def test_the_number_of_threads_beside_calls() -> None:
         found = at_once(change, *[lambda: [layer(inputs(0))[0] for _ in range(ROUNDS)]] * 3)
     finally:
         rf.set_num_threads(before)
-    for y in sum(found[1:], []):
-        np.testing.assert_array_equal(y, expected)
+    for results in found[1:]:
+        for y in results:
+            np.testing.assert_array_equal(y, expected)

@@ -5,7 +5,8 @@
 namespace {
 
 constexpr const char* kMainOnly =
-    "rnnfast: the main interpreter is required, got a sub-interpreter; use threads, which share one layer, or processes";
+    "rnnfast: the main interpreter is required, got a sub-interpreter; use threads, which share one layer, or "
+    "processes";
 
 bool in_main_interpreter() { return PyInterpreterState_Get() == PyInterpreterState_Main(); }
 

@@ -38,7 +38,8 @@ struct CellChoice {
       if (activation_named(name) > Activation::kIdentity && !reads.any_activation)
         throw py::value_error("activations: tanh, relu or identity" + cell + ", got '" + name + "'");
     if (!(clip > 0)) throw py::value_error("clip: a number above zero is required, got " + std::to_string(clip));
-    if (!reads.clip && !std::isinf(clip)) throw py::value_error("clip: infinity" + cell + ", got " + std::to_string(clip));
+    if (!reads.clip && !std::isinf(clip))
+      throw py::value_error("clip: infinity" + cell + ", got " + std::to_string(clip));
     if (!reads.leak && leak != 1) throw py::value_error("leak: 1" + cell + ", got " + std::to_string(leak));
     if (spec.peepholes == 0 && !peepholes.is_none()) throw py::value_error("peepholes: None" + cell + ", got an array");
     if (!reads.zoneout && !zoneout.is_none()) throw py::value_error("zoneout: None" + cell + ", got an array");

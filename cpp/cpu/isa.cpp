@@ -52,7 +52,8 @@ int level_of(const std::string& name) {
   throw std::invalid_argument("RNNFAST_MAX_ISA: one of baseline, neon, avx2, avx512 is required, got '" + name + "'");
 }
 
-// The one registry of instruction sets, best first. Constants, because a thread may still compute while static objects are destroyed.
+// The one registry of instruction sets, best first. Constants, because a thread may still compute while static objects
+// are destroyed.
 constexpr IsaEntry kRegistry[] = {
 #ifdef RNNFAST_HAVE_avx512
     {"avx512", &avx512::kTable, has_avx512},

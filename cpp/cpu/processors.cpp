@@ -30,7 +30,8 @@ std::string unescaped(const std::string& path) {
   for (std::size_t i = 0; i < path.size(); ++i) {
     const bool escape = path[i] == '\\' && i + 3 < path.size() &&
                         std::all_of(&path[i + 1], &path[i + 4], [](char c) { return c >= '0' && c <= '7'; });
-    plain += escape ? static_cast<char>((path[i + 1] - '0') * 64 + (path[i + 2] - '0') * 8 + path[i + 3] - '0') : path[i];
+    plain +=
+        escape ? static_cast<char>((path[i + 1] - '0') * 64 + (path[i + 2] - '0') * 8 + path[i + 3] - '0') : path[i];
     if (escape) i += 3;
   }
   return plain;
