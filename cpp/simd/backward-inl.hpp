@@ -35,6 +35,7 @@ RNNFAST_INLINE Vec<Real> masked(const BackwardArgs<Real>& args, const RowRef& re
 template <class Real, class Cell, class Stage>
 RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
                                      Index blocks, const Tile<Real>& tile) {
+  assume_blocks(blocks, kMaxVectors);
   const Index H = args.H;
   for (Index r = 0; r < rows; ++r) {
     const RowRef& ref = refs[r];

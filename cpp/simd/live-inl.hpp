@@ -56,6 +56,13 @@ struct LivePanel {
   const Real *w, *r, *b_w, *b_r;
 };
 
+// Of panels of so many numbers a row of weights, but for the last.
+template <class Real>
+RNNFAST_INLINE LivePanel<Real> live_weights(const LiveArgs<Real>& args, Index panel, Index width) {
+  return {args.w + panel * args.C * width, args.r + panel * args.P * width, args.b_w + panel * width,
+          args.b_r + panel * width};
+}
+
 // A gate of one vector of units, from products that are ready.
 template <class Real>
 RNNFAST_INLINE Vec<Real> ready_product(const LiveArgs<Real>& args, Index row, Index gate, Index unit) {
@@ -85,8 +92,10 @@ RNNFAST_INLINE void live_chains(const LivePanel<Real>& panel, const Real* x, Ind
 
 // A single row, the cell on accumulators in registers.
 template <class Real, class Stage, int kBlocks>
-RNNFAST_NOINLINE void live_panel(const LiveArgs<Real>& args, const LivePanel<Real>& panel, Index unit) {
-  constexpr int G = Stage::kGates, NV = kBlocks * G;
+RNNFAST_NOINLINE void live_panel(const LiveArgs<Real>& args, Index index) {
+  constexpr int G = Stage::kGates, NV = kBlocks * G, kFull = kMaxVectors / G;
+  const LivePanel<Real> panel = live_weights(args, index, kFull * G * kLanes<Real>);
+  const Index unit = index * kFull * kLanes<Real>;
   const bool ready = args.u_rows != nullptr;
   Vec<Real> u[NV], q[NV];
 #pragma GCC unroll 4
@@ -107,11 +116,11 @@ RNNFAST_NOINLINE void live_panel(const LiveArgs<Real>& args, const LivePanel<Rea
 }
 
 template <class Real, class Stage, int kBlocks = kMaxVectors / Stage::kGates>
-RNNFAST_INLINE void live_blocks(const LiveArgs<Real>& args, const LivePanel<Real>& panel, Index unit, Index blocks) {
+RNNFAST_INLINE void live_blocks(const LiveArgs<Real>& args, Index index, Index blocks) {
   if (blocks == kBlocks)
-    live_panel<Real, Stage, kBlocks>(args, panel, unit);
+    live_panel<Real, Stage, kBlocks>(args, index);
   else if constexpr (kBlocks > 1)
-    live_blocks<Real, Stage, kBlocks - 1>(args, panel, unit, blocks);
+    live_blocks<Real, Stage, kBlocks - 1>(args, index, blocks);
 }
 
 // The products of a tile, [rows][blocks][gates][lanes].
@@ -147,6 +156,7 @@ RNNFAST_NOINLINE void live_units(const LiveArgs<Real>& args, Index row, Index ro
                                  const LiveTile<Real>& tile) {
   constexpr int G = Stage::kGates;
   static_assert(Stage::kParts == 1 || kMaxVectors / G == 1, "a stage of two parts has one block a panel");
+  assume_blocks(blocks, kMaxVectors / G);
   Vec<Real> kept[kMaxTileRows][2];
   const Real *from_u = tile.u.q, *from_q = tile.q.q;
   for (Index r = 0; r < rows; ++r) {
@@ -168,6 +178,7 @@ RNNFAST_NOINLINE void live_units(const LiveArgs<Real>& args, Index row, Index ro
 template <class Real>
 struct LiveStage {
   int gates, first_gate;
+  int full;  // blocks of every panel but the last
   Operand operand;
   void (*units)(const LiveArgs<Real>& args, Index row, Index rows, Index unit, Index blocks,
                 const LiveTile<Real>& tile);
@@ -185,9 +196,9 @@ RNNFAST_INLINE void ready_tile(const LiveArgs<Real>& args, const LiveStage<Real>
 }
 
 template <class Real>
-RNNFAST_NOINLINE void live_rows(const LiveArgs<Real>& args, const LiveStage<Real>& stage, const LivePanel<Real>& panel,
-                                Index unit, Index blocks) {
-  const Index vectors = blocks * stage.gates;
+RNNFAST_NOINLINE void live_rows(const LiveArgs<Real>& args, const LiveStage<Real>& stage, Index index, Index blocks) {
+  const LivePanel<Real> panel = live_weights(args, index, stage.full * stage.gates * kLanes<Real>);
+  const Index vectors = blocks * stage.gates, unit = index * stage.full * kLanes<Real>;
   const bool ready = args.u_rows != nullptr;
   Tiles tiles = tiles_of(args.rows, vectors);
   for (Index row = 0; row < args.rows;) {
@@ -210,22 +221,19 @@ RNNFAST_NOINLINE void live_rows(const LiveArgs<Real>& args, const LiveStage<Real
 
 template <class Real, class Cell, class Stage>
 static void live_step(const LiveArgs<Real>& args) {
-  static constexpr LiveStage<Real> kStage = {Stage::kGates, Stage::kFirstGate, Stage::kOperand,
+  constexpr int kFull = kMaxVectors / Stage::kGates;
+  static constexpr LiveStage<Real> kStage = {Stage::kGates, Stage::kFirstGate, kFull, Stage::kOperand,
                                              live_units<Real, Stage>};
-  constexpr Index kFull = kMaxVectors / Stage::kGates;  // blocks of every panel but the last
-  constexpr Index kWidth = kFull * Stage::kGates * kLanes<Real>;
   for (Index i = args.panel0; i < args.panel1; ++i) {
     const Index index = args.descending ? args.panel0 + args.panel1 - 1 - i : i;
-    const Index unit = index * kFull * kLanes<Real>, blocks = panel_blocks<Real>(args.H, index, kFull);
-    const LivePanel<Real> panel = {args.w + index * args.C * kWidth, args.r + index * args.P * kWidth,
-                                   args.b_w + index * kWidth, args.b_r + index * kWidth};
+    const Index blocks = panel_blocks<Real>(args.H, index, kFull);
     if constexpr (!Cell::kChosen) {
       if (args.rows == 1) {
-        live_blocks<Real, Stage>(args, panel, unit, blocks);
+        live_blocks<Real, Stage>(args, index, blocks);
         continue;
       }
     }
-    live_rows(args, kStage, panel, unit, blocks);
+    live_rows(args, kStage, index, blocks);
   }
 }
 

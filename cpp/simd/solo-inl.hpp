@@ -46,6 +46,7 @@ template <class Real, class Stage>
 RNNFAST_NOINLINE void forward_units(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
                                     Index blocks, Real* tile) {
   constexpr Index kBlock = Stage::kGates * kLanes<Real>;
+  assume_blocks(blocks, kMaxVectors / Stage::kGates);
   Vec<Real> q[Stage::kGates];
   if constexpr (Stage::kParts == 2) {
     static_assert(kMaxVectors / Stage::kGates == 1, "a panel is one block");

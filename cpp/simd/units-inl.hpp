@@ -52,6 +52,11 @@ struct BackwardUnit {
   RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(zones + (state + 1) * H - n, n); }
 };
 
+// Tells the compiler how many blocks of units a panel holds, so that it unrolls loops over them.
+RNNFAST_INLINE void assume_blocks(Index blocks, Index full) {
+  if (blocks < 1 || blocks > full) __builtin_unreachable();
+}
+
 // A stage's cell on one vector of units. A stage of two parts begins, and ends with what it kept; between them other
 // vectors may be begun, so that the chains of several run side by side.
 template <class Stage, class V, class Unit>
