@@ -11,7 +11,7 @@ namespace rnnfast::RNNFAST_ISA {
 // What all cells share sees a stage as this.
 template <class Real>
 struct ForwardStage {
-  int gates, first_gate;
+  int gates;
   int full;  // blocks of every panel but the last
   Operand operand;
   // The cell on [rows][blocks][gates][lanes] accumulators.
@@ -20,20 +20,7 @@ struct ForwardStage {
 
 template <class Real, class Stage>
 constexpr ForwardStage<Real> forward_stage() {
-  return {Stage::kGates, Stage::kFirstGate, kMaxVectors / Stage::kGates, Stage::kOperand, forward_units<Real, Stage>};
-}
-
-// The accumulators of a tile where they are ready, instead of a product.
-template <class Real>
-RNNFAST_INLINE void ready_tile(const ForwardArgs<Real>& args, const ForwardStage<Real>& stage, const RowRef* refs,
-                               Index rows, Index unit, Index blocks, Tile<Real>& tile) {
-  Real* to = tile.q;
-  for (Index r = 0; r < rows; ++r) {
-    const Real* q = at(args.q, refs[r].row, refs[r].n, refs[r].t) + stage.first_gate * args.H;
-    for (Index first = unit; first < unit + blocks * kLanes<Real>; first += kLanes<Real>)
-      for (Index g = 0; g < stage.gates; ++g, to += kLanes<Real>)
-        store(to, load_first(q + g * args.H + first, args.H - first));
-  }
+  return {Stage::kGates, kMaxVectors / Stage::kGates, Stage::kOperand, forward_units<Real, Stage>};
 }
 
 template <class Real>
@@ -54,22 +41,42 @@ RNNFAST_NOINLINE void forward_panel(const ForwardArgs<Real>& args, const Forward
       operand[r] = forward_operand(args, stage.operand, refs[r]);
     }
     Tile<Real> tile;
-    if (args.q.data != nullptr)
-      ready_tile(args, stage, refs, m, unit, blocks, tile);
-    else
-      multiply(vectors, m, operand, args.P, args.packed + panel * numbers, args.bias + panel * width, tile,
-               ahead.take(args.P));
+    multiply(vectors, m, operand, args.P, args.packed + panel * numbers, args.bias + panel * width, tile,
+             ahead.take(args.P));
     stage.units(args, refs, m, unit, blocks, tile.q);
     row += m;
+  }
+}
+
+// Where q is ready, the cell alone.
+template <class Real, class Stage>
+RNNFAST_NOINLINE void ready_steps(const ForwardArgs<Real>& args) {
+  constexpr int G = Stage::kGates;
+  constexpr Index kPanel = kMaxVectors / G * kLanes<Real>;
+  const Index H = args.H, end = args.panel1 * kPanel < H ? args.panel1 * kPanel : H;
+  for (Index step = 0; step < args.s1 - args.s0; ++step) {
+    const Index s = step_at(args.s0, args.s1, args.walk.dt, step);
+    for (Index row = first_row(args.walk, s); row < last_row(args.walk, s); ++row) {
+      const RowRef ref = row_ref(args.walk, s, row);
+      const Real* q = at(args.q, ref.row, ref.n, ref.t) + Stage::kFirstGate * H;
+      const ForwardUnit<Real> m = forward_row(args, ref);
+      for (Index unit = args.panel0 * kPanel; unit < end; unit += kLanes<Real>) {
+        Vec<Real> own[G];
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) own[g] = load_first(q + g * H + unit, H - unit);
+        apply_stage<Stage>(own, units_from(m, unit));
+      }
+    }
   }
 }
 
 template <class Real, class Cell, class Stage>
 static void forward_steps(const ForwardArgs<Real>& args) {
   static constexpr ForwardStage<Real> kStage = forward_stage<Real, Stage>();
+  if (args.q.data != nullptr) return ready_steps<Real, Stage>(args);
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
     const Index s = step_at(args.s0, args.s1, args.walk.dt, step);
-    if (last_row(args.walk, s) - first_row(args.walk, s) == 1 && args.q.data == nullptr) {
+    if (last_row(args.walk, s) - first_row(args.walk, s) == 1) {
       solo_step<Real, Cell, Stage>(args, s);
       continue;
     }
