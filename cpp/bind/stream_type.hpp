@@ -74,10 +74,16 @@ inline const ArrayProxy* plain_array(PyObject* object, const py::dtype& dtype) {
   return same && (array->flags & kAligned) != 0 ? array : nullptr;
 }
 
+// The same of an x: a subclass may mean something else (a mask) and is left to `prepare`.
+inline const ArrayProxy* plain_input(PyObject* object, const py::dtype& dtype) {
+  const auto& numpy = py::detail::npy_api::get();
+  return Py_TYPE(object) == numpy.PyArray_Type_ ? plain_array(object, dtype) : nullptr;
+}
+
 // (C,) for a batch of one, or (N, C) with contiguous rows; false for anything else.
 template <class Real>
 bool read_vectors(const TypedStream<Real>& stream, PyObject* object, StepArray<Real>& x) {
-  const ArrayProxy* array = plain_array(object, stream.dtype);
+  const ArrayProxy* array = plain_input(object, stream.dtype);
   const Index N = stream.core.batch(), C = stream.core.inputs();
   constexpr Index kSize = sizeof(Real);
   if (array == nullptr || array->nd < 1 || array->nd > 2) return false;
@@ -108,7 +114,7 @@ bool read_ids(TypedStream<Real>& stream, const BoundStream& bound, PyObject* obj
     stream.id_rows[0] = row_of_id(overflow != 0 ? -1 : id);
     x.single = true;
   } else {
-    const ArrayProxy* array = plain_array(object, bound.ids);
+    const ArrayProxy* array = plain_input(object, bound.ids);
     if (array == nullptr || array->nd > 1) return false;
     x.single = array->nd == 0;
     if (x.single ? N != 1 : array->dimensions[0] != N) return false;
