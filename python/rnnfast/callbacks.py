@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
+from rnnfast.checks import names_arguments
 from rnnfast.copies import CopiedWhole
 from rnnfast.params import write_all
 
@@ -48,15 +50,25 @@ class Callback(CopiedWhole):
         """Act when an exception ends training, KeyboardInterrupt included; the exception then goes on."""
 
 
+def as_callbacks(callbacks: Any) -> list[Callback]:
+    """Return the callbacks that ``fit`` was given, one or several, as a list; TypeError for anything else."""
+    found = [callbacks] if isinstance(callbacks, Callback) else list(checks.as_items("callbacks", callbacks))
+    for item in found:
+        if not isinstance(item, Callback):
+            hint = " (an object, not its class)" if isinstance(item, type) else ""
+            raise TypeError(f"callbacks: a Callback, or several, is required{hint}, got {checks.shown(item)}")
+    return found
+
+
 class _Best(Callback):
     """Watches one quantity of ``run.logs``; ``better`` tells whether this epoch is the best so far."""
 
     def __init__(self, monitor: str, mode: str | None, min_delta: float = 0.0) -> None:
-        if mode not in (None, "min", "max"):
-            raise ValueError(f"mode: 'min', 'max' or None (by the name) required, got {mode!r}")
-        self.monitor = monitor
+        if mode is not None:
+            checks.as_choice("mode", mode, ("min", "max"), others=" or None")
+        self.monitor = checks.as_text("monitor", monitor)
         self.mode = mode or ("max" if monitor.endswith("accuracy") else "min")
-        self.min_delta = min_delta
+        self.min_delta = checks.at_least_zero("min_delta", min_delta)
         self.best = math.inf
         self.best_epoch = 0
 
@@ -67,7 +79,7 @@ class _Best(Callback):
     def better(self, run: Run) -> bool:
         """Compare the quantity with its best value so far, and note an improvement."""
         if self.monitor not in run.logs:
-            raise ValueError(f"monitor: one of {', '.join(run.logs)} required, got {self.monitor!r}")
+            raise ValueError(f"monitor: one of {', '.join(run.logs)} is required, got {self.monitor!r}")
         value = run.logs[self.monitor] * (-1 if self.mode == "max" else 1)
         if not value < self.best - self.min_delta:
             return False
@@ -98,6 +110,7 @@ class EarlyStopping(_Best):
     'max'
     """
 
+    @names_arguments
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -108,10 +121,8 @@ class EarlyStopping(_Best):
         mode: str | None = None,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        if patience < 0:
-            raise ValueError(f"patience: a number >= 0 required, got {patience}")
-        self.patience = patience
-        self.restore_best = restore_best
+        self.patience = checks.as_integer("patience", patience, least=0)
+        self.restore_best = checks.as_flag("restore_best", restore_best)
         self._kept: dict[str, npt.NDArray[Any]] = {}
 
     def on_train_begin(self, run: Run) -> None:
@@ -156,9 +167,10 @@ class Checkpoint(_Best):
     'min'
     """
 
+    @names_arguments
     def __init__(self, path: str | os.PathLike[str], *, monitor: str | None = None, mode: str | None = None) -> None:
-        super().__init__(monitor or "loss", mode)
-        self.path = os.fspath(path)
+        super().__init__("loss" if monitor is None else monitor, mode)
+        self.path = os.fsdecode(checks.as_path("path", path))
         self.always = monitor is None
 
     def on_epoch_end(self, run: Run) -> None:

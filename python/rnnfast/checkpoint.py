@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
 from rnnfast.atomic import StrPath, replacing, require_regular
 
 Array = npt.NDArray[Any]
@@ -52,6 +53,7 @@ def write(path: StrPath, tensors: Tensors, config: dict[str, Any]) -> None:
     # Larger elements first, so that each tensor is aligned.
     arrays = dict(sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0])))
     header = _header(arrays, {"format": FORMAT, "config": text, "sha256": _checksum(arrays, text)})
+    checks.as_path("path", path)
     with replacing(path) as file:
         file.write(header)
         for array in arrays.values():
@@ -87,7 +89,7 @@ def read(path: StrPath) -> tuple[dict[str, Array], dict[str, Any]]:
     ValueError
         It is no model file, or is damaged.
     """
-    with open(os.fspath(path), "rb", buffering=0, opener=_open) as file:
+    with open(checks.as_path("path", path), "rb", buffering=0, opener=_open) as file:
         status = os.fstat(file.fileno())
         require_regular(status, path)
         try:

@@ -7,9 +7,10 @@ import functools
 import inspect
 import math
 import operator
+import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -160,6 +161,22 @@ def as_items(name: str, value: Any) -> Iterable[Any]:
         raise TypeError(f"{name}: a sequence is required, got {shown(value)}")
     items: Iterable[Any] = value
     return items
+
+
+def as_mapping(name: str, value: Any) -> Mapping[Any, Any]:
+    """Return a dict or another mapping; TypeError for anything else."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name}: a dict is required, got {shown(value)}")
+    return value
+
+
+def as_path(name: str, value: Any) -> str | bytes:
+    """Return a path as the system knows it; TypeError for anything but a string, bytes or a path."""
+    try:
+        path: str | bytes = os.fspath(value)
+        return path
+    except TypeError:
+        raise TypeError(f"{name}: a path is required, got {shown(value)}") from None
 
 
 def as_dtype(value: Any) -> np.dtype[Any]:

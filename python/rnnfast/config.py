@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from rnnfast import _ops
+from rnnfast import _ops, checks
 
 cpu = SimpleNamespace(isa=_ops.isa, isas=_ops.isas)
 
@@ -37,9 +37,10 @@ def set_num_threads(n: int) -> None:
     ValueError
         If ``n`` is outside.
     """
-    if not 1 <= n <= 1024:
-        raise ValueError(f"n: 1 to 1024 threads are required, got {n}")
-    _ops.set_num_threads(n)
+    count = checks.as_integer("n", n)
+    if not 1 <= count <= 1024:
+        raise ValueError(f"n: 1 to 1024 threads are required, got {count}")
+    _ops.set_num_threads(count)
 
 
 @contextmanager

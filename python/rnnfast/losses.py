@@ -88,8 +88,8 @@ class _Numbers(Task):
     def targets(self, y: npt.ArrayLike, size: int, dtype: DType, *, name: str = "y") -> Array:
         """Return numbers (M, K); (M,) is accepted for K = 1."""
         values = checks.as_reals(name, y, dtype)
-        if size == 1 and values.ndim == 1:
-            values = values[:, None]
+        if values.ndim == 1 and (size == 1 or len(values) == 0):
+            values = values.reshape(-1, size)
         if values.ndim != 2 or values.shape[1] != size:
             raise ValueError(
                 f"{name}: shape (N, K) with K = output_size = {size} is required, got shape {values.shape}"

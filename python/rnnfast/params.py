@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
 from rnnfast.copies import CopiedWhole
 from rnnfast.outline import Outline
 
@@ -74,7 +75,7 @@ class Parameter(CopiedWhole):
     __slots__ = ("__weakref__", "_bounds", "_data", "_grad", "_value", "version")
 
     def __init__(self, value: npt.ArrayLike) -> None:
-        self._data: Array = value if isinstance(value, Outline) else np.array(value, order="C")
+        self._data: Array = value if isinstance(value, Outline) else np.array(_floats(value), order="C")
         self._value: Array = self._data.view()
         self._value.flags.writeable = False
         self._grad: Array = self._data if isinstance(value, Outline) else np.zeros_like(self._data)
@@ -137,7 +138,7 @@ class Parameter(CopiedWhole):
         return new
 
     def _rounded(self, name: str, array: npt.ArrayLike) -> Array:
-        given = np.asarray(array)
+        given = checks.as_array(name, array)
         if given.dtype.kind not in "fiub":
             raise TypeError(f"{name}: real numbers are required, got dtype {given.dtype}")
         with np.errstate(over="ignore"):
@@ -183,9 +184,10 @@ class Parameter(CopiedWhole):
         array([[ 1., -2.],
                [ 0.,  0.]])
         """
-        if limit is not None and not limit >= 0:
-            raise ValueError(f"limit: a number of at least 0 is required, got {limit}")
-        high = np.full(self.shape, np.inf if limit is None else limit, self.dtype)
+        largest = np.inf
+        if limit is not None:
+            largest = checks.as_number("limit", limit, "a number of at least 0", lambda v: v >= 0)
+        high = np.full(self.shape, largest, self.dtype)
         low = -high
         if sign is not None:
             signs = self._broadcast("sign", sign)
@@ -202,11 +204,12 @@ class Parameter(CopiedWhole):
         write([self], [])
 
     def _broadcast(self, name: str, given: npt.ArrayLike) -> Array:
+        array = checks.as_array(name, given)
         try:
-            return np.broadcast_to(np.asarray(given), self.shape)
+            return np.broadcast_to(array, self.shape)
         except ValueError:
-            shape = np.shape(given)
-            raise ValueError(f"{name}: a shape that broadcasts to {self.shape} is required, got {shape}") from None
+            wanted = f"a shape that broadcasts to {self.shape} is required"
+            raise ValueError(f"{name}: {wanted}, got {array.shape}") from None
 
     def _settling(self) -> list[Call]:
         """Return the calls that bring the value back within its bounds, as a part of every write."""
@@ -234,6 +237,14 @@ def _restored(cls: type[Parameter], data: Array, grad: Array, bounds: tuple[Arra
     parameter._grad[...] = grad
     parameter._bounds = None if bounds is None else (bounds[0].copy(), bounds[1].copy())
     return parameter
+
+
+def _floats(value: Any) -> Array:
+    """Return the first value of a parameter; TypeError for another dtype than float32 and float64."""
+    array = checks.as_array("value", value)
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"value: float32 or float64 is required, got dtype {array.dtype}")
+    return array
 
 
 def write(parameters: Collection[Parameter], calls: Iterable[Call]) -> None:
@@ -324,7 +335,7 @@ class Module(CopiedWhole, ABC):
         TypeError
             Naming what is no real numbers; nothing is changed then.
         """
-        parameters = self.parameters()
+        parameters, state = self.parameters(), checks.as_mapping("state", state)
         missing = [name for name in parameters if name not in state]
         unexpected = [name for name in state if name not in parameters]
         misshaped = [

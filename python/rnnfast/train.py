@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.callbacks import Callback
+from rnnfast import checks
+from rnnfast.callbacks import Callback, as_callbacks
 from rnnfast.copies import CopiedWhole
 from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
 from rnnfast.params import Parameter
@@ -132,10 +133,10 @@ def fit(
     *,
     epochs: int,
     optimizer: str | Optimizer = "adam",
-    lr: float = 1e-3,
+    lr: float | None = None,
     clip_norm: float | None = None,
     validation: Data | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Callback | Sequence[Callback] = (),
     progress: bool = True,
     shuffle: bool = True,
     seed: int | None = None,
@@ -155,26 +156,26 @@ def fit(
     FloatingPointError
         The loss or a gradient is not finite, or a parameter would not be after the step; the step is not taken.
     """
-    if epochs < 0:
-        raise ValueError(f"epochs: a number >= 0 required, got {epochs}")
-    if clip_norm is not None and not clip_norm > 0:
-        raise ValueError(f"clip_norm: a number > 0 required, got {clip_norm}")
+    epochs, seed = checks.as_integer("epochs", epochs, least=0), checks.as_seed(seed)
+    shuffle, progress = checks.as_flag("shuffle", shuffle), checks.as_flag("progress", progress)
+    clip_norm = None if clip_norm is None else checks.above_zero("clip_norm", clip_norm)
+    called = as_callbacks(callbacks)
     bound = optimizer_for(optimizer, model.parameters(), lr)
     run = Run(model=model, optimizer=bound, history=History(), epochs=epochs)
     model.history = run.history
     rng = np.random.default_rng(seed) if shuffle else None
-    with _Progress(total=epochs * len(data), shown=progress) as bar, _telling(callbacks, run):
-        _each(callbacks, "on_train_begin", run)
+    with _Progress(total=epochs * len(data), shown=progress) as bar, _telling(called, run):
+        _each(called, "on_train_begin", run)
         while run.epoch < epochs and not run.stop:
             run.epoch += 1
-            _each(callbacks, "on_epoch_begin", run)
-            _train_epoch(run, data, rng, clip_norm, callbacks, bar)
+            _each(called, "on_epoch_begin", run)
+            _train_epoch(run, data, rng, clip_norm, called, bar)
             if validation is not None:
                 run.logs.update({f"val_{k}": v for k, v in evaluate(model, validation).items()})
             run.history.append(run.logs)
             bar.show(run, 0)
-            _each(callbacks, "on_epoch_end", run)
-        _each(callbacks, "on_train_end", run)
+            _each(called, "on_epoch_end", run)
+        _each(called, "on_train_end", run)
     return run.history
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rnnfast import checks
 from rnnfast.data.sequences import Int64
 
 WINDOW = 32  # batches whose sequences are sorted by length together: little padding, yet random batches
@@ -30,9 +31,17 @@ def batch_indices(lengths: Int64, batch_size: int, rng: np.random.Generator | No
     Examples
     --------
     >>> import numpy as np
+
+    from rnnfast import checks
     >>> [b.tolist() for b in batch_indices(np.array([5, 5, 5]), 2)]
     [[0, 1], [2]]
     """
+    checks.as_size("batch_size", batch_size)
+    if not isinstance(rng, np.random.Generator | None):
+        raise TypeError(f"rng: a numpy Generator or None is required, got {checks.shown(rng)}")
+    lengths = checks.as_array("lengths", lengths)
+    if lengths.ndim != 1:
+        raise ValueError(f"lengths: integers (N,) are required, got shape {lengths.shape}")
     count = len(lengths)
     if rng is None or count <= batch_size:
         return _chunks(np.arange(count, dtype=np.int64), batch_size)

@@ -126,6 +126,7 @@ def as_id_sequences(
     ValueError
         Another shape, an id out of range, lengths that do not fit.
     """
+    vocabulary, name, size = checks.as_size("vocabulary", vocabulary), *_named(name, size)
     wanted = f"integer ids (N, T) or a list of 1-D arrays (ids 0..{vocabulary - 1})"
     x = array_or_items(name, x)
     if isinstance(x, np.ndarray):
@@ -161,6 +162,7 @@ def as_real_sequences(
     ValueError
         Another shape, lengths that do not fit.
     """
+    features, dtype, name, size = checks.as_size("features", features), checks.as_dtype(dtype), *_named(name, size)
     x = array_or_items(name, x)
     if isinstance(x, np.ndarray):
         if features == 1 and x.ndim == 2:
@@ -243,7 +245,7 @@ def array_or_items(name: str, x: Any) -> Array | list[Any]:
     if hasattr(x, "__array__"):
         array = checks.as_array(name, x)
         return list(array) if array.dtype == object and array.ndim else array
-    if not np.iterable(x):
+    if isinstance(x, str | bytes) or not np.iterable(x):
         raise TypeError(f"{name}: an array or a list of arrays is required, got {checks.shown(x)}")
     return list(x)
 
@@ -262,9 +264,13 @@ def joined(items: list[Array], empty: Array) -> Sequences:
     return Sequences(np.concatenate([empty, *items]), offsets, lengths, ragged=True)
 
 
+def _named(name: str, size: str) -> tuple[str, str]:
+    return checks.as_text("name", name), checks.as_text("size", size)
+
+
 def _no_lengths(name: str, lengths: npt.ArrayLike | None) -> None:
     if lengths is not None:
-        raise ValueError(f"lengths: a list {name} has its own lengths, got both")
+        raise ValueError(f"lengths: None is required beside a list {name}, which has its own lengths; got both")
 
 
 def _check_rank(name: str, x: Array, rank: int, wanted: str, axes: str) -> None:

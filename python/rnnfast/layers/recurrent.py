@@ -189,7 +189,8 @@ class Recurrent(Traceable):
         tape : Tape
             To be passed to ``backward``, once.
         """
-        checks.as_choice("save", save, _SAVES)
+        if type(save) is not str or save not in _SAVES:
+            checks.as_choice("save", save, _SAVES)
         random = checks.as_flag("training", training)
         y, final, tape = self._run(self._read(x, lengths, resets), state, save=save, training=random)
         assert tape is not None

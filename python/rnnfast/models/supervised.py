@@ -49,7 +49,7 @@ class SupervisedModel(Model):
         epochs: int,
         batch_size: int = 32,
         optimizer: str | Optimizer = "adam",
-        lr: float = 1e-3,
+        lr: float | None = None,
         clip_norm: float | None = None,
         validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
         validation_split: float = 0.0,
@@ -59,7 +59,7 @@ class SupervisedModel(Model):
         resets: Any = None,
         tbptt: int | None = None,
         burn_in: int = 0,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
         shuffle: bool = True,
         seed: int | None = None,
@@ -73,8 +73,8 @@ class SupervisedModel(Model):
         epochs, batch_size : int
         optimizer : str or Optimizer
             "adam", "adamw", "rmsprop", "sgd", or an object, which has its own learning rate.
-        lr : float
-            Learning rate of an optimiser given by name.
+        lr : float or None
+            Learning rate of an optimiser given by name; None: 1e-3. An object has its own.
         clip_norm : float or None
             Largest norm of the gradient.
         validation_data : (x, y), or a dict of arguments of ``evaluate``, or None
@@ -93,7 +93,7 @@ class SupervisedModel(Model):
             sequence; those before them are run without dropout. Not of bidirectional models.
         burn_in : int
             Of ``ManyToMany``: so many steps at the start of a sequence, where the state is cold, get no loss.
-        callbacks : sequence of Callback
+        callbacks : Callback or sequence of Callback
         progress : bool
             Show a bar.
         shuffle : bool

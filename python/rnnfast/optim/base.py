@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
+from rnnfast.checks import above_zero, as_array, as_items, as_mapping, as_number, at_least_zero
 from rnnfast.copies import CopiedWhole
 from rnnfast.params import Parameter, write
 
@@ -185,7 +186,7 @@ class Optimizer(CopiedWhole, ABC):
             Names what is missing, unexpected or of another shape; nothing is changed then.
         """
         own = self.state_dict()
-        new = {name: np.asarray(value) for name, value in state.items()}
+        new = {name: as_array(str(name), value) for name, value in as_mapping("state", state).items()}
         problems = [f"missing {name}" for name in own if name not in new]
         problems += [f"unexpected {name}" for name in new if name not in own]
         problems += [
@@ -194,13 +195,13 @@ class Optimizer(CopiedWhole, ABC):
             if name in new and new[name].shape != own[name].shape
         ]
         if problems:
-            raise ValueError(f"state: the entries of this optimiser required, got {'; '.join(problems)}")
-        options = {name: float(new[f"option.{name}"]) for name in self.options}
+            raise ValueError(f"state: the entries of this optimiser are required, got {'; '.join(problems)}")
+        options = {name: as_number(f"option.{name}", new[f"option.{name}"]) for name in self.options}
         buffers = {
             name: [new[f"{name}.{key}"].astype(a.dtype) for key, a in zip(self._bound(), arrays, strict=True)]
             for name, arrays in self._buffers.items()
         }
-        step, lr = new["step"].astype(np.int64), float(new["option.lr"])
+        step, lr = new["step"].astype(np.int64), at_least_zero("option.lr", new["option.lr"])
         vars(self).update(_step=step, lr=lr, options=options, _buffers=buffers)
 
     @abstractmethod
@@ -237,8 +238,7 @@ def clip_grad_norm(params: Params, max_norm: float) -> float:
     >>> p.grad.round(4).tolist()
     [0.6, 0.8]
     """
-    if not max_norm > 0:
-        raise ValueError(f"max_norm: a number > 0 required, got {max_norm}")
+    max_norm = above_zero("max_norm", max_norm)
     every = named_params(params).values()
     for p in every:
         p.drop_held_grad()
@@ -253,21 +253,15 @@ def clip_grad_norm(params: Params, max_norm: float) -> float:
 def named_params(params: Params) -> dict[str, Parameter]:
     """Return ``params`` as a dict; an iterable's names are "0", "1", ..."""
     if isinstance(params, Parameter):
-        raise TypeError("params: a dict or an iterable of Parameter required, got a single Parameter")
-    named = dict(params) if isinstance(params, Mapping) else {str(i): p for i, p in enumerate(params)}
+        raise TypeError("params: a dict or an iterable of Parameter is required, got a single Parameter")
+    items = params if isinstance(params, Mapping) else as_items("params", params)
+    named = dict(items) if isinstance(items, Mapping) else {str(i): p for i, p in enumerate(items)}
     for name, p in named.items():
         if not isinstance(p, Parameter):
-            raise TypeError(f"params[{name!r}]: a Parameter required, got {type(p).__name__}")
+            raise TypeError(f"params[{name!r}]: a Parameter is required, got {type(p).__name__}")
     return named
 
 
 def over(a: float, b: float) -> float:
     """Return a / b, infinity where b is 0."""
     return a / b if b else math.inf
-
-
-def at_least_zero(name: str, value: float) -> float:
-    """Return ``value`` as a float; ValueError when it is negative or NaN."""
-    if not value >= 0:
-        raise ValueError(f"{name}: a number >= 0 required, got {value}")
-    return float(value)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.optim.base import Optimizer, Params, at_least_zero, over
+from rnnfast.checks import as_choice, as_flag, as_items, as_number, at_least_zero, names_arguments
+from rnnfast.optim.base import Optimizer, Params, over
 
 Array = npt.NDArray[Any]
 
@@ -31,6 +32,7 @@ class SGD(Optimizer):
 
     buffer_names = ("momentum_buffer",)
 
+    @names_arguments
     def __init__(
         self,
         params: Params | None = None,
@@ -41,15 +43,16 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        if nesterov and (momentum <= 0 or dampening != 0):
+        momentum = at_least_zero("momentum", momentum)
+        if as_flag("nesterov", nesterov) and (momentum == 0 or dampening != 0):
             raise ValueError(
-                f"nesterov: momentum > 0 and dampening = 0 required, got momentum={momentum}, dampening={dampening}"
+                f"nesterov: momentum > 0 and dampening = 0 are required, got momentum={momentum}, dampening={dampening}"
             )
         super().__init__(
             params,
             lr=lr,
-            momentum=at_least_zero("momentum", momentum),
-            dampening=float(dampening),
+            momentum=momentum,
+            dampening=as_number("dampening", dampening),
             weight_decay=at_least_zero("weight_decay", weight_decay),
             nesterov=float(nesterov),
         )
@@ -85,6 +88,7 @@ class RMSprop(Optimizer):
 
     buffer_names = ("square_avg", "momentum_buffer", "grad_avg")
 
+    @names_arguments
     def __init__(
         self,
         params: Params | None = None,
@@ -103,7 +107,7 @@ class RMSprop(Optimizer):
             eps=at_least_zero("eps", eps),
             weight_decay=at_least_zero("weight_decay", weight_decay),
             momentum=at_least_zero("momentum", momentum),
-            centered=float(centered),
+            centered=float(as_flag("centered", centered)),
         )
 
     def _update(self, values: list[Array], grads: list[Array]) -> None:
@@ -138,6 +142,7 @@ class Adam(Optimizer):
     buffer_names = ("exp_avg", "exp_avg_sq")
     decoupled = False
 
+    @names_arguments
     def __init__(
         self,
         params: Params | None = None,
@@ -147,14 +152,15 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        for beta in betas:
-            if not 0 <= beta < 1:
-                raise ValueError(f"betas: two numbers in [0, 1) required, got {betas}")
+        both = tuple(as_items("betas", betas))
+        if len(both) != 2:
+            raise ValueError(f"betas: a pair of numbers in [0, 1) is required, got {betas}")
+        beta1, beta2 = (as_number("betas", b, "a pair of numbers in [0, 1)", lambda v: 0 <= v < 1) for b in both)
         super().__init__(
             params,
             lr=lr,
-            beta1=float(betas[0]),
-            beta2=float(betas[1]),
+            beta1=beta1,
+            beta2=beta2,
             eps=at_least_zero("eps", eps),
             weight_decay=at_least_zero("weight_decay", weight_decay),
         )
@@ -188,6 +194,7 @@ class AdamW(Adam):
 
     decoupled = True
 
+    @names_arguments
     def __init__(
         self,
         params: Params | None = None,
@@ -200,6 +207,8 @@ class AdamW(Adam):
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
+DEFAULT_LR = 1e-3  # of an optimiser given to fit by name
+
 OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
     "sgd": SGD,
     "rmsprop": RMSprop,
@@ -208,13 +217,14 @@ OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
 }
 
 
-def optimizer_for(optimizer: str | Optimizer, params: Params, lr: float) -> Optimizer:
-    """Return ``optimizer``, or a new one of that name with learning rate ``lr``, bound to ``params``."""
+def optimizer_for(optimizer: str | Optimizer, params: Params, lr: float | None) -> Optimizer:
+    """Return ``optimizer``, or a new one of that name with learning rate ``lr``, bound to ``params``; None: 1e-3."""
     if isinstance(optimizer, str):
-        if optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer: one of {', '.join(OPTIMIZERS)} required, got {optimizer!r}")
-        return OPTIMIZERS[optimizer](params, lr)
+        cls = OPTIMIZERS[as_choice("optimizer", optimizer, OPTIMIZERS, others=" or an Optimizer")]
+        return cls(params, DEFAULT_LR if lr is None else lr)
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer: a name or an Optimizer required, got {type(optimizer).__name__}")
+        raise TypeError(f"optimizer: a name or an Optimizer is required, got {type(optimizer).__name__}")
+    if lr is not None:
+        raise ValueError(f"lr: None is required beside an optimizer object (which has lr = {optimizer.lr}), got {lr}")
     optimizer.bind(params)
     return optimizer
