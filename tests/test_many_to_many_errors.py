@@ -38,7 +38,7 @@ CASES: list[tuple[Any, type[Exception], str]] = [
         ValueError,
         r"lengths: shape \(N,\) = \(4,\) is required, got \(2,\)",
     ),
-    (lambda: tagger().loss(LISTED, Y, lengths=[5, 2]), ValueError, r"lengths: a list x has its own lengths"),
+    (lambda: tagger().loss(LISTED, Y, lengths=[5, 2]), ValueError, r"lengths: None is required beside a list x"),
     # y: shape
     (
         lambda: tagger().loss(X, Y[:, 0]),

@@ -125,24 +125,24 @@ def test_a_step_changes_the_version() -> None:
 
 
 def test_options_are_checked() -> None:
-    with pytest.raises(ValueError, match=r"lr: a number >= 0 required, got -1"):
+    with pytest.raises(ValueError, match=r"lr: a finite number of at least 0 is required, got -1"):
         rf.Adam(lr=-1)
-    with pytest.raises(ValueError, match=r"betas: two numbers in \[0, 1\) required"):
+    with pytest.raises(ValueError, match=r"betas: a pair of numbers in \[0, 1\) is required"):
         rf.Adam(betas=(0.9, 1.0))
-    with pytest.raises(ValueError, match=r"nesterov: momentum > 0 and dampening = 0 required"):
+    with pytest.raises(ValueError, match=r"nesterov: momentum > 0 and dampening = 0 are required"):
         rf.SGD(nesterov=True)
-    with pytest.raises(ValueError, match=r"max_norm: a number > 0 required, got 0"):
+    with pytest.raises(ValueError, match=r"max_norm: a number above zero is required, got 0"):
         rf.clip_grad_norm([Parameter(np.ones(1))], 0)
 
 
 def test_parameters_are_checked() -> None:
     with pytest.raises(ValueError, match=r"params: at least one parameter is required"):
         rf.SGD({})
-    with pytest.raises(TypeError, match=r"params\['0'\]: a Parameter required, got ndarray"):
+    with pytest.raises(TypeError, match=r"params\['0'\]: a Parameter is required, got ndarray"):
         rf.SGD([np.ones(2)])
     with pytest.raises(TypeError, match=r"got a single Parameter"):
         rf.SGD(Parameter(np.ones(2)))
-    with pytest.raises(RuntimeError, match=r"optimizer: parameters required"):
+    with pytest.raises(RuntimeError, match=r"optimizer: parameters are required"):
         rf.Adam().step()
 
 

@@ -115,7 +115,7 @@ def test_fit_goes_on_with_a_bound_optimiser() -> None:
     for _ in range(2):
         train(cut, epochs=2, optimizer=optimizer, shuffle=False)
     assert same(whole.state_dict(), cut.state_dict())
-    with pytest.raises(ValueError, match=r"optimizer: one that is bound to this model or unbound required"):
+    with pytest.raises(ValueError, match=r"optimizer: one bound to this model, or an unbound one, is required"):
         train(whole, optimizer=optimizer)
 
 
@@ -198,7 +198,7 @@ def test_checkpoints(tmp_path: Path) -> None:
         "best.safetensors",
     }
     assert same(rf.load(tmp_path / "3.safetensors").state_dict(), model.state_dict())
-    with pytest.raises(ValueError, match=r"monitor: one of loss required, got 'val_loss'"):
+    with pytest.raises(ValueError, match=r"monitor: one of loss is required, got 'val_loss'"):
         train(model, callbacks=[rf.EarlyStopping()])
 
 
@@ -247,7 +247,7 @@ def test_divergence_is_an_error_and_destroys_nothing() -> None:
 
     model, recorder = model_of(), Recorder()
     far = np.where(np.arange(len(Y)) == 0, 1e200, Y)
-    with pytest.raises(FloatingPointError, match=r"fit: a finite loss required, got inf in epoch 1"):
+    with pytest.raises(FloatingPointError, match=r"fit: a finite loss is required, got inf in epoch 1"):
         model.fit(X, far, epochs=1, batch_size=10, callbacks=[recorder], progress=False, seed=0)
     expected = recorder.states[-1][0] if recorder.states else model_of().state_dict()
     assert same(model.state_dict(), expected)

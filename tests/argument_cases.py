@@ -1,0 +1,270 @@
+"""Every public callable with one valid call, and the hostile values that an argument may legitimately take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import rnnfast as rf
+from rnnfast.data import as_id_sequences, as_real_sequences, batch_indices, from_left_padded
+from rnnfast.text import Vocabulary
+
+HOSTILE: dict[str, Any] = {
+    "None": None,
+    "text": "text",
+    "nan": float("nan"),
+    "inf": float("inf"),
+    "-1": -1,
+    "0": 0,
+    "2**63": 2**63,
+    "shape": np.zeros((3, 1, 2, 1)),
+    "object": object(),
+}
+
+# By argument, wherever it stands: hostile values that have a meaning.
+ACCEPTED = {
+    "seed": "None 0 2**63", "dropout": "0", "recurrent_dropout": "0", "noise": "0 2**63", "zoneout": "0",
+    "proj_size": "0",
+    "clip": "None inf 2**63", "forget_bias": "None -1 0 2**63", "lengths": "None", "resets": "None", "state": "None",
+    "dstate": "None", "dy": "None", "sample_weight": "None", "context": "None", "cell_options": "None",
+    "embedding": "None", "source_embedding": "None", "target_embedding": "None", "context_size": "None",
+    "attention": "None", "start": "None 0", "stop": "None 0", "tbptt": "None", "burn_in": "0", "epochs": "0",
+    "lr": "None 0 2**63", "clip_norm": "None inf 2**63", "validation_data": "None", "validation_split": "0",
+    "max_length": "None 0", "beams": "None", "length_penalty": "0", "temperature": "2**63", "top_k": "None",
+    "top_p": "None", "length": "0", "prefix": "None 0", "source": "None", "params": "None", "momentum": "0 2**63",
+    "dampening": "-1 0 2**63", "weight_decay": "0 2**63", "eps": "0 2**63", "alpha": "0 2**63", "patience": "0",
+    "min_delta": "0 2**63", "monitor": "text", "mode": "None", "max_norm": "2**63 inf", "characters": "text",
+    "sign": "None -1 0", "limit": "None 0 inf 2**63", "mask": "None", "out": "None",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A callable and arguments with which it succeeds; ``make`` returns what is called, fresh.
+
+    ``accepted`` replaces entries of ``ACCEPTED``; ``signature``: names of the arguments where Python knows none.
+    """
+
+    make: Callable[[], Callable[..., Any]]
+    valid: Callable[[], dict[str, Any]]
+    accepted: dict[str, str] = field(default_factory=dict)
+    signature: tuple[str, ...] = ()
+
+    def accepts(self, argument: str) -> set[str]:
+        return set(self.accepted.get(argument, ACCEPTED.get(argument, "")).split())
+
+
+X32 = np.ones((2, 3, 3), np.float32)
+X, IDS = np.ones((4, 3, 3)), np.array([[0, 1, 2, 1]] * 4)
+LENGTHS = [3, 2, 3, 1]
+SIZES: dict[str, Any] = {"input_size": 3, "hidden_size": 5}
+LAYER: dict[str, Any] = {
+    **SIZES, "num_layers": 2, "bidirectional": False, "dropout": 0.1, "time_major": False, "dtype": "float32", "seed": 0
+}  # fmt: skip
+OWN: dict[str, Any] = {**LAYER, "bias": True, "clip": 1.0, "recurrent_dropout": 0.1, "learn_initial_state": True}
+
+
+class Sum(rf.CustomCell, name="sum of arguments"):
+    def shapes(self, inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:
+        return {"b": (hidden,)}
+
+    def forward(self, p: Any, x: Any, state: Any) -> Any:
+        return (state[0] + x.sum(axis=1, keepdims=True) + p["b"],), None
+
+    def backward(self, p: Any, saved: Any, dstate: Any) -> Any:
+        d = dstate[0]
+        return np.repeat(d.sum(axis=1, keepdims=True), 3, axis=1).astype(d.dtype), dstate, {"b": d.sum(axis=0)}
+
+
+def gru() -> Any:
+    return rf.GRU(3, 5, seed=0)
+
+
+def custom() -> Any:
+    return rf.CustomLayer(Sum(), 3, 5, seed=0)
+
+
+def state() -> Any:
+    return np.zeros((1, 2, 5), np.float32)
+
+
+def run() -> dict[str, Any]:
+    return {"x": X32, "state": state(), "lengths": [3, 2], "resets": np.zeros((2, 3), bool)}
+
+
+def layer_cases(name: str, make: Callable[[], Any], *, saves: bool) -> dict[str, Case]:
+    def backward() -> Callable[..., Any]:
+        layer = make()
+        tape = layer.forward(X32)[2]
+        return lambda tape=tape, **options: layer.backward(tape, **options)
+
+    found = {
+        f"{name}.__call__": Case(make=make, valid=run),
+        f"{name}.trace": Case(make=lambda: make().trace, valid=run),
+        f"{name}.forward": Case(
+            make=lambda: make().forward, valid=lambda: {**run(), "training": True, **({"save": "all"} if saves else {})}
+        ),
+        f"{name}.backward": Case(
+            make=backward,
+            valid=lambda: {
+                "dy": np.ones((2, 3, 5), np.float32),
+                "dstate": state(),
+                "need_dx": True,
+                "gradient_norms": False,
+            },
+            signature=("tape", "dy", "dstate", "need_dx", "gradient_norms"),
+        ),
+        f"{name}.load_state_dict": Case(
+            make=lambda: make().load_state_dict, valid=lambda: {"state": make().state_dict()}, accepted={"state": ""}
+        ),
+    }
+    return found
+
+
+def stream() -> Any:
+    return gru().stream(2)
+
+
+LAYERS: dict[str, Case] = {
+    "RNN": Case(
+        make=lambda: rf.RNN, valid=lambda: {**OWN, "activation": "elu", "leak": 0.5, "noise": 0.1, "zoneout": 0.1}
+    ),
+    "GRU": Case(
+        make=lambda: rf.GRU,
+        valid=lambda: {
+            **OWN,
+            "reset_after": True,
+            "activations": ("sigmoid", "tanh"),
+            "zoneout": 0.1,
+            "layer_norm": False,
+        },
+    ),
+    "LSTM": Case(
+        make=lambda: rf.LSTM,
+        valid=lambda: {
+            **OWN,
+            "proj_size": 0,
+            "peephole": False,
+            "forget_bias": 1.0,
+            "coupled": False,
+            "zoneout": 0.1,
+            "activations": ("sigmoid", "tanh", "tanh"),
+            "layer_norm": False,
+        },
+    ),
+    "CustomLayer": Case(make=lambda: rf.CustomLayer, valid=lambda: {**LAYER, "cell": Sum()}),
+    "CustomCell.gradient_error": Case(
+        make=lambda: Sum().gradient_error,
+        valid=lambda: {"inputs": 3, "hidden": 4, "sequences": 2, "seed": 0},
+        accepted={"seed": "0 None 2**63"},
+    ),
+    **layer_cases("GRU", gru, saves=True),
+    **layer_cases("CustomLayer", custom, saves=False),
+    "GRU.stream": Case(make=lambda: gru().stream, valid=lambda: {"batch_size": 2, "state": state()}),
+    "Stream.step": Case(
+        make=lambda: stream().step,
+        valid=lambda: {"x": X32[:, 0], "out": np.empty((2, 5), np.float32)},
+        signature=("x", "out"),
+    ),
+    "Stream.process": Case(make=lambda: stream().process, valid=lambda: {"block": X32}),
+    "Stream.reset": Case(make=lambda: stream().reset, valid=lambda: {"mask": [True, False]}),
+    "Stream.state": Case(
+        make=lambda: lambda state: setattr(stream(), "state", state),
+        valid=lambda: {"state": state()},
+    ),
+}
+
+
+def parameter() -> Any:
+    return rf.Parameter(np.ones((2, 2)))
+
+
+def optimizer(cls: Any, **options: Any) -> Case:
+    valid = {"params": [parameter()], "lr": 0.1, "weight_decay": 0.1, **options}
+    return Case(make=lambda: cls, valid=lambda: valid, accepted={"lr": "0 2**63"})
+
+
+def optimizers() -> dict[str, Case]:
+    decays = {"betas": (0.9, 0.99), "eps": 1e-8}
+    smooth = {"alpha": 0.9, "eps": 1e-8, "momentum": 0.5, "centered": True}
+    found = {
+        "SGD": optimizer(rf.SGD, momentum=0.5, dampening=0.0, nesterov=False),
+        "RMSprop": optimizer(rf.RMSprop, **smooth),
+        "Adam": optimizer(rf.Adam, **decays),
+        "AdamW": optimizer(rf.AdamW, **decays),
+    }
+    for cls in (rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW):
+        bound: Callable[[], Any] = lambda cls=cls: cls([parameter()])  # noqa: E731
+        found[f"{cls.__name__}.bind"] = Case(
+            make=lambda cls=cls: cls().bind, valid=lambda: {"params": [parameter()]}, accepted={"params": ""}
+        )
+        found[f"{cls.__name__}.load_state_dict"] = Case(
+            make=lambda bound=bound: bound().load_state_dict, valid=lambda bound=bound: {"state": bound().state_dict()},
+            accepted={"state": ""},
+        )  # fmt: skip
+    return found
+
+
+def with_threads(n: Any) -> None:
+    with rf.threads(n):
+        pass
+
+
+OTHERS: dict[str, Case] = {
+    **optimizers(),
+    "clip_grad_norm": Case(
+        make=lambda: rf.clip_grad_norm,
+        valid=lambda: {"params": [parameter()], "max_norm": 1.0},
+        accepted={"params": ""},
+    ),
+    "EarlyStopping": Case(
+        make=lambda: rf.EarlyStopping,
+        valid=lambda: {"monitor": "loss", "patience": 3, "min_delta": 0.0, "restore_best": True, "mode": "min"},
+    ),
+    "Checkpoint": Case(
+        make=lambda: rf.Checkpoint,
+        valid=lambda: {"path": "model", "monitor": "loss", "mode": "min"},
+        accepted={"path": "text", "monitor": "None text"},
+    ),
+    "Parameter": Case(
+        make=lambda: rf.Parameter, valid=lambda: {"value": np.ones(3)}, accepted={"value": "nan inf shape"}
+    ),
+    "Parameter.assign": Case(make=lambda: parameter().assign, valid=lambda: {"array": np.ones((2, 2))}),
+    "Parameter.constrain": Case(
+        make=lambda: parameter().constrain,
+        valid=lambda: {"mask": np.ones((2, 2), bool), "sign": np.ones((2, 2)), "limit": 1.0},
+    ),
+    "set_num_threads": Case(make=lambda: rf.set_num_threads, valid=lambda: {"n": rf.get_num_threads()}),
+    "threads": Case(make=lambda: with_threads, valid=lambda: {"n": 1}),
+    "from_left_padded": Case(
+        make=lambda: from_left_padded, valid=lambda: {"x": X, "mask": np.ones((4, 3), bool)}, accepted={"mask": ""}
+    ),
+    "as_id_sequences": Case(
+        make=lambda: as_id_sequences,
+        valid=lambda: {"x": IDS, "vocabulary": 3, "lengths": [4, 2, 1, 0], "name": "x", "size": "input_size"},
+        accepted={"name": "text", "size": "text"},
+    ),
+    "as_real_sequences": Case(
+        make=lambda: as_real_sequences,
+        valid=lambda: {
+            "x": X,
+            "features": 3,
+            "dtype": np.dtype("float32"),
+            "lengths": LENGTHS,
+            "name": "x",
+            "size": "input_size",
+        },
+        accepted={"name": "text", "size": "text"},
+    ),
+    "batch_indices": Case(
+        make=lambda: batch_indices,
+        valid=lambda: {"lengths": np.array([3, 1, 2]), "batch_size": 2, "rng": np.random.default_rng(0)},
+        accepted={"lengths": "", "rng": "None"},
+    ),
+    "Vocabulary": Case(make=lambda: Vocabulary, valid=lambda: {"characters": "abc"}),
+    "Vocabulary.encode": Case(make=lambda: Vocabulary("abc").encode, valid=lambda: {"text": "ab"}),
+    "Vocabulary.decode": Case(make=lambda: Vocabulary("abc").decode, valid=lambda: {"ids": [0, 2]}),
+}

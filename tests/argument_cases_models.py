@@ -1,0 +1,171 @@
+"""The cases of models and their methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import rnnfast as rf
+from tests.argument_cases import IDS, LENGTHS, Case, X
+
+WEIGHTS, RESETS = np.ones(4), np.zeros((4, 3), bool)
+MODEL: dict[str, Any] = {
+    "input_size": 3, "output_size": 2, "cell": "gru", "hidden_size": 4, "num_layers": 2, "bidirectional": False,
+    "dropout": 0.1, "task": "classification", "embedding": 2, "cell_options": {"bias": True}, "dtype": "float32",
+    "seed": 0,
+}  # fmt: skip
+PAIR: dict[str, Any] = {
+    **{k: v for k, v in MODEL.items() if k not in ("input_size", "output_size", "embedding")},
+    "source_size": 3, "target_size": 4, "source_embedding": 2, "target_embedding": 2, "attention": "dot", "start": 1,
+    "stop": 2,
+}  # fmt: skip
+TRAIN: dict[str, Any] = {
+    "epochs": 1, "batch_size": 2, "optimizer": "sgd", "lr": 1e-3, "clip_norm": 1.0, "validation_data": None,
+    "validation_split": 0.25, "lengths": None, "sample_weight": WEIGHTS, "context": None, "callbacks": [],
+    "progress": False, "shuffle": True, "seed": 0,
+}  # fmt: skip
+
+
+def many_to_one() -> Any:
+    return rf.ManyToOne(3, 2, hidden_size=4, seed=0)
+
+
+def many_to_many() -> Any:
+    return rf.ManyToMany(3, 2, hidden_size=4, seed=0)
+
+
+def writer(**options: Any) -> Any:
+    return rf.OneToMany(3, hidden_size=4, seed=0, **options)
+
+
+def translator() -> Any:
+    return rf.EncoderDecoder(3, 4, hidden_size=4, seed=0)
+
+
+def supervised(name: str, make: Callable[[], Any], y: Any, **own: Any) -> dict[str, Case]:
+    """``own``: the options that not every model has; others are None or 0 there, and nothing else is accepted."""
+    takes: dict[str, Any] = {"resets": None, "tbptt": None, "burn_in": 0, **own}
+    data: dict[str, Any] = {"x": X, "y": y, "lengths": None, "sample_weight": WEIGHTS, "context": None}
+    once = {**data, "resets": takes["resets"], "burn_in": takes["burn_in"]}
+    return {
+        f"{name}.fit": Case(make=lambda: make().fit, valid=lambda: {**TRAIN, "x": X, "y": y, **takes}),
+        f"{name}.loss": Case(make=lambda: make().loss, valid=lambda: once),
+        f"{name}.loss_and_grad": Case(make=lambda: make().loss_and_grad, valid=lambda: once),
+        f"{name}.evaluate": Case(
+            make=lambda: make().evaluate, valid=lambda: {**once, "tbptt": takes["tbptt"], "batch_size": 2}
+        ),
+        f"{name}.load_state_dict": Case(
+            make=lambda: make().load_state_dict, valid=lambda: {"state": make().state_dict()}, accepted={"state": ""}
+        ),
+    }
+
+
+def reading(name: str, make: Callable[[], Any], resets: Any) -> dict[str, Case]:
+    data = {"x": X, "lengths": LENGTHS, "context": None, "resets": resets}
+    return {
+        f"{name}.predict": Case(make=lambda: make().predict, valid=lambda: {**data, "batch_size": 2}),
+        f"{name}.predict_proba": Case(make=lambda: make().predict_proba, valid=lambda: {**data, "batch_size": 2}),
+        f"{name}.trace": Case(make=lambda: make().trace, valid=lambda: data),
+        f"{name}.stream": Case(
+            make=lambda: make().stream, valid=lambda: {"batch_size": 2, "state": (np.zeros((1, 2, 4), np.float32),) * 2}
+        ),
+    }
+
+
+WRITTEN: dict[str, Any] = {"lengths": None, "sample_weight": WEIGHTS, "context": np.ones((4, 2)), "burn_in": 0}
+CONTEXT = {"context": ""}
+MODELS: dict[str, Case] = {
+    "ManyToOne": Case(make=lambda: rf.ManyToOne, valid=lambda: MODEL),
+    "ManyToMany": Case(make=lambda: rf.ManyToMany, valid=lambda: MODEL),
+    "OneToMany": Case(
+        make=lambda: rf.OneToMany, valid=lambda: {**MODEL, "context_size": 2}, accepted={"output_size": "None"}
+    ),
+    "EncoderDecoder": Case(make=lambda: rf.EncoderDecoder, valid=lambda: PAIR),
+    **supervised("ManyToOne", many_to_one, [0, 1, 1, 0], tbptt=2),
+    **supervised("ManyToMany", many_to_many, IDS[:, :3] // 2, resets=RESETS, tbptt=2, burn_in=1),
+    **supervised("EncoderDecoder", translator, IDS),
+    **reading("ManyToOne", many_to_one, None),
+    **reading("ManyToMany", many_to_many, RESETS),
+    "OneToMany.fit": Case(
+        make=lambda: writer(context_size=2).fit,
+        valid=lambda: {**TRAIN, **WRITTEN, "sequences": IDS, "tbptt": 2},
+        accepted=CONTEXT,
+    ),
+    "OneToMany.loss": Case(
+        make=lambda: writer(context_size=2).loss, valid=lambda: {**WRITTEN, "sequences": IDS}, accepted=CONTEXT
+    ),
+    "OneToMany.loss_and_grad": Case(
+        make=lambda: writer(context_size=2).loss_and_grad, valid=lambda: {**WRITTEN, "sequences": IDS}, accepted=CONTEXT
+    ),
+    "OneToMany.evaluate": Case(
+        make=lambda: writer(context_size=2).evaluate,
+        valid=lambda: {**WRITTEN, "sequences": IDS, "tbptt": 2, "batch_size": 2},
+        accepted={**CONTEXT, "batch_size": "None"},
+    ),
+    **{
+        f"OneToMany.{method}": Case(
+            make=lambda method=method: getattr(writer(context_size=2), method),
+            valid=lambda method=method: {
+                "x": [0, 2, 1],
+                "lengths": None,
+                "context": np.ones((1, 2)),
+                **({} if method == "trace" else {"batch_size": 2}),
+            },
+            accepted={**CONTEXT, "x": "0"},
+        )
+        for method in ("predict", "predict_proba", "trace")
+    },
+    "OneToMany.load_state_dict": Case(
+        make=lambda: writer().load_state_dict, valid=lambda: {"state": writer().state_dict()}, accepted={"state": ""}
+    ),
+    "OneToMany.generate": Case(
+        make=lambda: writer(context_size=2).generate,
+        valid=lambda: {
+            "prompt": [0, 1],
+            "length": 3,
+            "context": np.ones(2),
+            "temperature": 1.0,
+            "top_k": 2,
+            "top_p": 0.5,
+            "greedy": False,
+            "beams": None,
+            "length_penalty": 0.0,
+            "stop": 2,
+            "prefix": [1],
+            "num_sequences": 1,
+            "return_log_probs": False,
+            "seed": 0,
+        },
+        accepted={**CONTEXT, "prompt": "0", "length": ""},
+    ),
+    "OneToMany.stream": Case(
+        make=lambda: writer(context_size=2).stream,
+        valid=lambda: {"batch_size": 2, "state": (np.zeros((1, 2, 4), np.float32),) * 2, "context": np.ones((2, 2))},
+        accepted=CONTEXT,
+    ),
+    "EncoderDecoder.predict": Case(
+        make=lambda: rf.EncoderDecoder(3, 4, hidden_size=4, attention="dot", seed=0).predict,
+        valid=lambda: {
+            "x": X,
+            "max_length": 3,
+            "beams": 2,
+            "length_penalty": 0.5,
+            "return_attention": True,
+            "lengths": LENGTHS,
+            "batch_size": 2,
+        },
+        accepted={"length_penalty": "0 -1 2**63", "beams": ""},
+    ),
+    "EncoderDecoder.predict_proba": Case(
+        make=lambda: translator().predict_proba,
+        valid=lambda: {"x": X, "max_length": 3, "lengths": LENGTHS, "batch_size": 2},
+    ),
+    "EncoderDecoder.trace": Case(
+        make=lambda: translator().trace, valid=lambda: {"x": X, "y": IDS, "lengths": LENGTHS}, accepted={"y": "None"}
+    ),
+    "EncoderDecoder.stream": Case(
+        make=lambda: translator().stream, valid=lambda: {"batch_size": 4, "state": None, "source": X}
+    ),
+}
