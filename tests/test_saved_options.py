@@ -109,7 +109,7 @@ def test_scalars_of_numpy_save_and_load(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value",
     [{1, 2}, object(), 1j, np.zeros(2), b"bytes", np.datetime64("2020-01-01"), {1: 2}, [np.zeros(())]],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_an_option_that_no_file_can_hold_is_refused_by_the_constructor(value: Any) -> None:
     with pytest.raises(TypeError, match=r"^cell_options\['clip'\](\[0\])?: what a model's file can hold is required"):

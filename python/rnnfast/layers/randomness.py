@@ -36,7 +36,7 @@ class Randomness:
         if self.dropout and num_layers == 1:
             checks.warn(
                 "dropout: two or more layers are required, between which it acts; "
-                f"got dropout={self.dropout} with num_layers=1, where it does nothing"
+                f"got dropout={self.dropout} with num_layers=1, where it does nothing (a model has output_dropout)"
             )
         dropout = self.dropout if num_layers > 1 else 0.0
         return (dropout, self.recurrent, self.noise, *self.zoneout)

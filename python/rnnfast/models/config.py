@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from rnnfast import checks
 from rnnfast.losses import TASKS
 from rnnfast.models.attention import KINDS
-from rnnfast.models.parts import Affine
+from rnnfast.models.parts import Head
 from rnnfast.models.stem import CELLS, Stem, cell_class, cell_name
 
 DType = np.dtype[Any]
 Config = dict[str, Any]
-H = TypeVar("H", bound=Affine)
 
 SIZES = {"input_size", "output_size", "source_size", "target_size", "hidden_size", "num_layers"}
 OPTIONAL_SIZES = {"embedding", "context_size", "source_embedding", "target_embedding"}
@@ -48,7 +47,8 @@ def checked(config: Mapping[str, Any]) -> Config:
         known["attention"] = checks.as_choice("attention", known["attention"], KINDS, others=" or None")
     known["bidirectional"] = checks.as_flag("bidirectional", known["bidirectional"])
     known["cell"] = cell_name(known["cell"])
-    known["dropout"] = checks.as_probability("dropout", known["dropout"])
+    for name in ("dropout", "output_dropout"):
+        known[name] = checks.as_probability(name, known[name])
     known["task"] = checks.as_choice("task", known["task"], TASKS)
     known["dtype"] = checks.as_dtype(known["dtype"]).name
     known["seed"] = checks.as_seed(known["seed"])
@@ -98,14 +98,15 @@ def checked_cell_options(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(given)
 
 
-def build(config: Config, head: type[H], *, one_hot: bool = False) -> tuple[Stem, H, np.random.Generator]:
+def build(config: Config, *, one_hot: bool = False) -> tuple[Stem, Head, np.random.Generator]:
     """Return stem, head and the generator for what else has initial values."""
     rng = np.random.default_rng(config["seed"])
     stem = build_stem(
         config, config["input_size"], rng, embedding=config["embedding"], one_hot=one_hot,
         bidirectional=config["bidirectional"],
     )  # fmt: skip
-    return stem, head(stem.size, config["output_size"], stem.dtype, rng), rng
+    head = Head(stem.size, config["output_size"], stem.dtype, rng, dropout=config["output_dropout"])
+    return stem, head, rng
 
 
 def build_stem(

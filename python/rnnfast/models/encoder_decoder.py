@@ -47,7 +47,7 @@ class EncoderDecoder(DecoderStreaming):
     start, stop : int or None
         Ids below ``target_size`` that the user reserves; None: the model has its own, beyond the vocabulary. y never
         contains them. Vectors have neither.
-    cell, hidden_size, num_layers, dropout, cell_options, dtype, seed
+    cell, hidden_size, num_layers, dropout, output_dropout, cell_options, dtype, seed
         As of ``ManyToOne``, of encoder and decoder alike.
     bidirectional : bool
         Whether the encoder reads both ways. The decoder then begins with ``bridge.weight`` times both directions'
@@ -88,6 +88,7 @@ class EncoderDecoder(DecoderStreaming):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        output_dropout: float = 0.0,
         source_embedding: int | None = None,
         target_embedding: int | None = None,
         task: str = "classification",
@@ -102,7 +103,8 @@ class EncoderDecoder(DecoderStreaming):
             {
                 "source_size": source_size, "target_size": target_size, "cell": cell, "hidden_size": hidden_size,
                 "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
-                "source_embedding": source_embedding, "target_embedding": target_embedding, "task": task,
+                "output_dropout": output_dropout, "source_embedding": source_embedding,
+                "target_embedding": target_embedding, "task": task,
                 "attention": attention, "start": start, "stop": stop, "cell_options": cell_options, "dtype": dtype,
                 "seed": seed,
             }

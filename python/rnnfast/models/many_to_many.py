@@ -13,7 +13,7 @@ from rnnfast.data import AlignedData, Sequences, as_one, check_finite, step_coun
 from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
-from rnnfast.models.parts import StepHead, as_pieces, as_weights
+from rnnfast.models.parts import as_pieces, as_weights
 from rnnfast.models.stepwise import StepwiseModel
 from rnnfast.models.supervised import ReadingModel
 
@@ -37,7 +37,7 @@ class ManyToMany(StepwiseModel, ReadingModel):
         elements of targets at steps that exist.
     embedding : int or None
         Then x holds integer ids, and each stands for a learned vector of this size.
-    cell, hidden_size, num_layers, bidirectional, dropout, cell_options, dtype, seed
+    cell, hidden_size, num_layers, bidirectional, dropout, output_dropout, cell_options, dtype, seed
         As of ``ManyToOne``.
 
     Notes
@@ -81,6 +81,7 @@ class ManyToMany(StepwiseModel, ReadingModel):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        output_dropout: float = 0.0,
         task: str = "classification",
         embedding: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
@@ -90,12 +91,13 @@ class ManyToMany(StepwiseModel, ReadingModel):
         config = checked(
             {
                 "input_size": input_size, "output_size": output_size, "cell": cell, "hidden_size": hidden_size,
-                "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout, "task": task,
-                "embedding": embedding, "cell_options": cell_options, "dtype": dtype, "seed": seed,
+                "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
+                "output_dropout": output_dropout, "task": task, "embedding": embedding,
+                "cell_options": cell_options, "dtype": dtype, "seed": seed,
             }
         )  # fmt: skip
         found = task_named(task)
-        self.stem, self.head, _ = build(config, StepHead)
+        self.stem, self.head, _ = build(config)
         super().__init__(config, {"": self.stem, "head": self.head}, found, self.stem.dtype)
 
     def _data(

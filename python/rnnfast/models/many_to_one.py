@@ -13,7 +13,7 @@ from rnnfast.data import Batch, VectorData, check_finite_rows
 from rnnfast.layers import CustomCell
 from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
-from rnnfast.models.parts import Affine, as_pieces, as_weights
+from rnnfast.models.parts import as_pieces, as_weights
 from rnnfast.models.streaming import Streaming
 from rnnfast.models.supervised import ReadingModel
 
@@ -37,6 +37,8 @@ class ManyToOne(Streaming, ReadingModel):
     bidirectional : bool
     dropout : float
         Between layers.
+    output_dropout : float
+        Of what the head reads, in training.
     task : "classification", "regression" or "multilabel"
         Softmax cross-entropy, mean squared error, or binary cross-entropy.
     embedding : int or None
@@ -81,6 +83,7 @@ class ManyToOne(Streaming, ReadingModel):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        output_dropout: float = 0.0,
         task: str = "classification",
         embedding: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
@@ -90,12 +93,13 @@ class ManyToOne(Streaming, ReadingModel):
         config = checked(
             {
                 "input_size": input_size, "output_size": output_size, "cell": cell, "hidden_size": hidden_size,
-                "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout, "task": task,
-                "embedding": embedding, "cell_options": cell_options, "dtype": dtype, "seed": seed,
+                "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
+                "output_dropout": output_dropout, "task": task, "embedding": embedding,
+                "cell_options": cell_options, "dtype": dtype, "seed": seed,
             }
         )  # fmt: skip
         found = task_named(task)
-        self.stem, self.head, _ = build(config, Affine)
+        self.stem, self.head, _ = build(config)
         super().__init__(config, {"": self.stem, "head": self.head}, found, self.stem.dtype)
 
     def _data(
@@ -138,10 +142,10 @@ class ManyToOne(Streaming, ReadingModel):
         else:
             (_, last), tape = self.stem.infer(batch.inputs, state, batch.lengths), None
         h = self.stem.last_h(last)
-        h = h if batch.rows is None else h[batch.rows]
-        return self.head.forward(h), last, (tape, h)
+        outputs, read = self.head.read(h, batch.rows, training=keep)
+        return outputs, last, (tape, read, batch.rows, h.shape)
 
     def _backward(self, tape: Any, doutputs: Array) -> None:
-        stem_tape, h = tape
-        dh = self.head.backward(doutputs, h)
+        stem_tape, read, rows, shape = tape
+        dh = self.head.pull(doutputs, read, rows, shape)
         self.stem.backward(stem_tape, None, self.stem.dstate_of_last_h(dh))

@@ -16,7 +16,6 @@ from rnnfast.losses import task_named
 from rnnfast.models.config import build, checked
 from rnnfast.models.generation import as_prefix, repeat_state, write_on
 from rnnfast.models.next_element import NextElements
-from rnnfast.models.parts import StepHead
 from rnnfast.models.self_supervised import SelfSupervisedModel
 from rnnfast.models.state_map import StateMap, as_context
 from rnnfast.models.streaming import stream_of
@@ -43,7 +42,7 @@ class OneToMany(SelfSupervisedModel):
         Size of the learned vectors of ids; None gives the layer unit vectors.
     context_size : int or None
         Size K of the vector that starts a sequence.
-    cell, hidden_size, num_layers, bidirectional, dropout, cell_options, dtype, seed
+    cell, hidden_size, num_layers, bidirectional, dropout, output_dropout, cell_options, dtype, seed
         As of ``ManyToOne``; a model that writes cannot be bidirectional.
 
     Notes
@@ -73,6 +72,7 @@ class OneToMany(SelfSupervisedModel):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        output_dropout: float = 0.0,
         task: str = "classification",
         embedding: int | None = None,
         context_size: int | None = None,
@@ -84,13 +84,14 @@ class OneToMany(SelfSupervisedModel):
             {
                 "input_size": input_size, "output_size": input_size if output_size is None else output_size,
                 "cell": cell, "hidden_size": hidden_size, "num_layers": num_layers,
-                "bidirectional": bidirectional, "dropout": dropout, "task": task, "embedding": embedding,
-                "context_size": context_size, "cell_options": cell_options, "dtype": dtype, "seed": seed,
+                "bidirectional": bidirectional, "dropout": dropout, "output_dropout": output_dropout, "task": task,
+                "embedding": embedding, "context_size": context_size, "cell_options": cell_options, "dtype": dtype,
+                "seed": seed,
             }
         )  # fmt: skip
         _check_kind(config)
         found = task_named(task)
-        self.stem, self.head, rng = build(config, StepHead, one_hot=task == "classification")
+        self.stem, self.head, rng = build(config, one_hot=task == "classification")
         parts: dict[str, Any] = {"": self.stem, "head": self.head}
         self.context: StateMap | None = None
         if context_size is not None:

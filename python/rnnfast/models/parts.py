@@ -49,22 +49,47 @@ class Affine(Module):
         return dx
 
 
-class StepHead(Affine):
-    """An affine map of a layer's outputs at chosen steps."""
+class Head(Affine):
+    """An affine map of a layer's outputs at chosen rows, under dropout in training (Srivastava et al. 2014).
 
-    def read(self, y: Array, rows: Array | None) -> tuple[Array, Array]:
-        """Return outputs (M, K) of y (N, T, F) at ``rows`` (M,), numbered ``n*T + t``; and the h (M, F) read."""
-        h = y.reshape(-1, y.shape[2])
+    Which elements are dropped is a function of the seed, the number of the call, the row and the unit.
+
+    Parameters
+    ----------
+    features, size, dtype, rng
+        As of ``Affine``.
+    dropout : float
+        Probability of an element of h being dropped, the others being scaled by 1 / (1 - p).
+    """
+
+    def __init__(
+        self, features: int, size: int, dtype: DType, rng: np.random.Generator, *, dropout: float = 0.0
+    ) -> None:
+        super().__init__(features, size, dtype, rng)
+        self.dropout = dropout
+        self._dropout_seed, self._calls = int(rng.spawn(1)[0].integers(2**63)), 0
+
+    def read(self, y: Array, rows: Array | None, *, training: bool) -> tuple[Array, tuple[Array, int]]:
+        """Return outputs (R, K) of y (..., F) at ``rows`` (R,) of y (M, F), None for all; and what ``pull`` needs."""
+        h = y.reshape(-1, y.shape[-1])
         h = h if rows is None else h[rows]
-        return self.forward(h), h
+        call = 0
+        if training and self.dropout:
+            self._calls += 1
+            call = self._calls
+            h = _ops.dropout(h, self.dropout, self._dropout_seed, call)
+        return self.forward(h), (h, call)
 
-    def pull(self, doutputs: Array, h: Array, rows: Array | None, shape: tuple[int, ...]) -> Array:
-        """Add the gradients of weight and bias; return that of y, of the given shape (N, T, F)."""
+    def pull(self, doutputs: Array, tape: tuple[Array, int], rows: Array | None, shape: tuple[int, ...]) -> Array:
+        """Add the gradients of weight and bias; return that of y, of the given shape (..., F)."""
+        h, call = tape
         dh = self.backward(doutputs, h)
+        if call:
+            dh = _ops.dropout(dh, self.dropout, self._dropout_seed, call)
         if rows is None:
             return dh.reshape(shape)
         dy = np.zeros(shape, dh.dtype)
-        dy.reshape(-1, shape[2])[rows] = dh
+        dy.reshape(-1, shape[-1])[rows] = dh
         return dy
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from rnnfast.data import Batch
-from rnnfast.models.parts import StepHead
+from rnnfast.models.parts import Head
 from rnnfast.models.stem import Stem
 from rnnfast.models.streaming import Streaming
 
@@ -22,11 +22,11 @@ class StepwiseModel(Streaming):
     Attributes
     ----------
     stem : Stem
-    head : StepHead
+    head : Head
     """
 
     stem: Stem
-    head: StepHead
+    head: Head
 
     def _initial(self, batch: Batch) -> Any:
         """Return the states in which the batch's sequences begin; None for zeros."""
@@ -42,11 +42,11 @@ class StepwiseModel(Streaming):
             y, last, tape = self.stem.forward(batch.inputs, state, batch.lengths, batch.resets)
         else:
             (y, last), tape = self.stem.infer(batch.inputs, state, batch.lengths, batch.resets), None
-        outputs, h = self.head.read(y, batch.rows)
-        return outputs, last, (tape, h, y.shape, batch)
+        outputs, read = self.head.read(y, batch.rows, training=keep)
+        return outputs, last, (tape, read, y.shape, batch)
 
     def _backward(self, tape: Any, doutputs: Array) -> None:
-        stem_tape, h, shape, batch = tape
-        dstate = self.stem.backward(stem_tape, self.head.pull(doutputs, h, batch.rows, shape))
+        stem_tape, read, shape, batch = tape
+        dstate = self.stem.backward(stem_tape, self.head.pull(doutputs, read, batch.rows, shape))
         if not batch.continues:
             self._pull_initial(dstate, batch)

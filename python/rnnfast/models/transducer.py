@@ -16,7 +16,7 @@ from rnnfast.models.attention import Attention
 from rnnfast.models.bridge import Bridge
 from rnnfast.models.config import Config, build_stem
 from rnnfast.models.generation import write_on
-from rnnfast.models.parts import StepHead
+from rnnfast.models.parts import Head
 from rnnfast.models.targets import Targets
 from rnnfast.sampling import WritingOptions
 
@@ -41,7 +41,7 @@ class Transducer:
     bridge : Bridge or None
         Of an encoder that reads both ways.
     attention : Attention or None
-    head : StepHead
+    head : Head
     targets : Targets
     """
 
@@ -67,7 +67,7 @@ class Transducer:
         self.attention: Attention | None = None
         if config["attention"] is not None:
             self.attention = Attention(config["attention"], self.decoder.size, self.encoder.size, dtype, rng)
-        self.head = StepHead(self.decoder.size, self.targets.outputs, dtype, rng)
+        self.head = Head(self.decoder.size, self.targets.outputs, dtype, rng, dropout=config["output_dropout"])
 
     def parts(self) -> dict[str, Any]:
         """Return what has parameters, under the names of the model's file."""
@@ -93,7 +93,7 @@ class Transducer:
         weights = None
         if self.attention is not None:
             h, weights = self.attention.infer(h, memory, batch.lengths, batch.source_lengths)
-        return self.head.read(h, batch.rows)[0], weights
+        return self.head.read(h, batch.rows, training=False)[0], weights
 
     def forward(self, batch: PairBatch) -> tuple[Array, Any]:
         """Return the outputs (M, K), with dropout, and the tape."""
@@ -103,7 +103,7 @@ class Transducer:
         attention_tape = None
         if self.attention is not None:
             h, attention_tape = self.attention.forward(h, memory, batch.lengths, batch.source_lengths)
-        outputs, read = self.head.read(h, batch.rows)
+        outputs, read = self.head.read(h, batch.rows, training=True)
         return outputs, (encoder_tape, last, decoder_tape, attention_tape, read, batch.rows, h.shape)
 
     def trace(self, batch: PairBatch) -> dict[str, Trace]:
