@@ -99,30 +99,36 @@ PyObject* read_state(PyObject* self, PyObject*) {
   });
 }
 
+// Replaces the states of the sequences where `chosen` [N] is nonzero, of all where it is null.
 template <class Real>
-void write_state_typed(TypedStream<Real>& stream, const py::object& h, const py::object& c) {
+void write_state_typed(TypedStream<Real>& stream, const py::object& h, const py::object& c, const bool* chosen) {
   const Shape h_shape = state_shape(stream, stream.core.outputs()), c_shape = state_shape(stream, stream.core.units());
   const Real* from_h = optional_contiguous<Real>("h", h, "(L, N, P)", h_shape);
   const Real* from_c = optional_contiguous<Real>("c", c, "(L, N, H)", c_shape);
   const auto write = [&](const Real* from, Real* to, const Shape& shape) {
-    const Index size = shape[0] * shape[1] * shape[2];
-    if (to == nullptr) return;
-    if (from != nullptr)
-      std::copy_n(from, size, to);
-    else
-      std::fill_n(to, size, Real(0));
+    const Index N = shape[1], width = shape[2];
+    for (Index row = 0; to != nullptr && row < shape[0] * N; ++row) {
+      if (chosen != nullptr && !chosen[row % N]) continue;
+      if (from != nullptr)
+        std::copy_n(from + row * width, width, to + row * width);
+      else
+        std::fill_n(to + row * width, width, Real(0));
+    }
   };
   write(from_h, stream.core.h(), h_shape);
   write(from_c, stream.core.c(), c_shape);
 }
 
-// _write_state(h, c): arrays, or None for zeros
+// _write_state(h, c, mask): arrays, or None for zeros; bool (N,), or None for all sequences
 PyObject* write_state(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   return with_stream(self, [&](BoundStream& bound) {
-    if (count != 2) throw py::type_error("_write_state: h and c are required");
+    if (count != 3) throw py::type_error("_write_state: h, c and mask are required");
     const Use use(bound);
     const auto h = py::reinterpret_borrow<py::object>(args[0]), c = py::reinterpret_borrow<py::object>(args[1]);
-    bound.visit([&](auto& stream) { write_state_typed(stream, h, c); });
+    const auto mask = py::reinterpret_borrow<py::object>(args[2]);
+    bound.visit([&](auto& stream) {
+      write_state_typed(stream, h, c, optional_contiguous<bool>("mask", mask, "(N,)", {stream.core.batch()}));
+    });
     return py::none().release().ptr();
   });
 }
@@ -227,7 +233,7 @@ void bind_stream(py::module_& m) {
       {"step", function(step), METH_FASTCALL | METH_KEYWORDS, kStepDoc},
       {"_process", function(process), METH_FASTCALL, "T steps: x (N, T, C), time_major -> (N, T, H) or (N, T, K)."},
       {"_read_state", read_state, METH_NOARGS, "Copies of h and c (L, N, H), the latter None without one."},
-      {"_write_state", function(write_state), METH_FASTCALL, "Replace h and c (L, N, H); None for zeros."},
+      {"_write_state", function(write_state), METH_FASTCALL, "Replace h and c (L, N, H), None for zeros, where mask (N,) is True, None for all."},
       {nullptr, nullptr, 0, nullptr}};
   static PyType_Slot slots[] = {{Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)},
                                 {Py_tp_init, reinterpret_cast<void*>(initialise)},

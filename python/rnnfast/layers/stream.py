@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rnnfast import _ops, checks
 from rnnfast.copies import NotCopied
 from rnnfast.layers.states import Parts, State, StateLike, split_state, started
+from rnnfast.params import no_writes
 
 if TYPE_CHECKING:
     from rnnfast.layers.recurrent import Recurrent
@@ -91,17 +92,17 @@ class Stream(NotCopied, _ops.StreamCore):
         if layer.bidirectional:
             raise ValueError("stream: a layer of one direction is required, the reverse one starts at the end; got two")
         self.batch_size = checks.as_size("batch_size", batch_size)
-        weights = layer.packed()
         around = _alone(layer, self.batch_size) if surroundings is None else surroundings
         self._shapes = layer.state_shapes(self.batch_size)
         self._dtype = layer.dtype
         self._time_major = layer.time_major
         self._block = around.block
-        self._learned, _ = started((None, None), layer.learned_state, self.batch_size)
-        self._start = self._from_learned(self._split("start", start))
-        initial = self._start if state is None else self._from_learned(self._split("state", state))
-        super().__init__(weights, self.batch_size, around.step, around.table, around.head, around.bias)
-        self._write_state(*initial)
+        with no_writes():
+            self._learned, _ = started((None, None), layer.learned_state, self.batch_size)
+            self._start = self._from_learned(self._split("start", start))
+            initial = self._start if state is None else self._from_learned(self._split("state", state))
+            super().__init__(layer.packed(), self.batch_size, around.step, around.table, around.head, around.bias)
+        self._write_state(*initial, None)
 
     def _split(self, name: str, state: StateLike) -> Parts:
         return split_state(name, state, self._shapes, self._dtype)
@@ -118,7 +119,7 @@ class Stream(NotCopied, _ops.StreamCore):
 
     @state.setter
     def state(self, state: StateLike) -> None:
-        self._write_state(*self._from_learned(self._split("state", state)))
+        self._write_state(*self._from_learned(self._split("state", state)), None)
 
     def process(self, block: npt.ArrayLike) -> Array:
         """Advance by T steps.
@@ -161,18 +162,14 @@ class Stream(NotCopied, _ops.StreamCore):
             On another type than bool.
         """
         if mask is None:
-            self._write_state(*self._start)
+            self._write_state(*self._start, None)
             return
         chosen = checks.as_array("mask", mask)
         if chosen.dtype != bool:
             raise TypeError(f"mask: dtype bool is required, got {chosen.dtype}")
         if chosen.shape != (self.batch_size,):
             raise ValueError(f"mask: shape (N,) = ({self.batch_size},) is required, got {chosen.shape}")
-        now = self._read_state()
-        for part, start in zip(now, self._start, strict=True):
-            if part is not None:
-                part[:, chosen] = 0 if start is None else start[:, chosen]
-        self._write_state(*now)
+        self._write_state(*self._start, np.ascontiguousarray(chosen))
 
     def __repr__(self) -> str:
         layers, sequences, units = self._shapes[-1]
