@@ -43,10 +43,10 @@ runner := $(preloaded) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt
 endif
 threaded := $(addprefix tests/,test_team.py test_system.py test_interpreter.py test_wavefront.py test_thread_safety.py test_versions.py)
 
-.PHONY: help demo test lint format types asan tsan valgrind bench clean
+.PHONY: help demo test lint format types asan tsan valgrind fuzz bench clean
 
 help:
-	@echo "make demo | test | lint | format | types | asan | tsan | valgrind | bench | clean"
+	@echo "make demo | test | lint | format | types | asan | tsan | valgrind | fuzz | bench | clean"
 
 demo: $(VENV)/.installed
 	$(bin)/python -m rnnfast demo $(ARGS)
@@ -69,6 +69,9 @@ format: $(VENV)/.tools
 
 types: $(VENV)/.tools $(VENV)/.installed
 	$(bin)/mypy
+
+fuzz: $(VENV)/.installed
+	$(bin)/python -m tests.fuzz_files $(ARGS)
 
 asan:
 	$(MAKE) test SANITIZE=asan VENV=.venv-asan TORCH=

@@ -19,7 +19,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import atomic, checkpoint
-from tests.test_system import needs_limits, output
+from tests.test_system import needs_limits, not_sanitized, output
 
 
 @pytest.fixture
@@ -233,6 +233,7 @@ def test_a_failure_at_any_stage_leaves_file_and_folder(
     assert holds(tmp_path / "m", other())
 
 
+@not_sanitized
 @needs_limits
 def test_too_little_memory_leaves_file_and_process(tmp_path: Path) -> None:
     """Limits from nothing left to enough, in steps that stop the save at different places."""
