@@ -72,7 +72,9 @@ struct Parts {
     H = layers.back()->arrays.P;
     head = panels_of_transpose(contiguous<Real>("head", given.head, "(K, H)", {K, H}), K, H);
     head_bias = optional_contiguous<Real>("head bias", given.bias, "(K,)", {K});
-    if (!given.table.is_none()) {
+    if (py::isinstance<py::int_>(given.table)) {
+      V = unit_vectors(given.table, C);
+    } else if (!given.table.is_none()) {
       V = given.table.cast<py::array>().shape(0);
       table = contiguous<Real>("table", given.table.cast<py::array>(), "(V, C)", {V, C});
     }
@@ -88,8 +90,7 @@ struct Parts {
 
   Writer<Real> writer(Element element) const {
     const Index C = layers.front()->arrays.C;
-    if (element == Element::kId && (table == nullptr || K > V))
-      throw py::value_error("table: an input for every id is required");
+    if (element == Element::kId && K > V) throw py::value_error("table: an input for every id is required");
     if (element != Element::kId && K != C)
       throw py::value_error("head: as many outputs as inputs are required (C = " + std::to_string(C) + "), got " +
                             std::to_string(K));

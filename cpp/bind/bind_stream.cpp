@@ -152,9 +152,14 @@ std::unique_ptr<TypedStream<Real>> build(const std::vector<const BoundWeights*>&
   }
   auto typed = std::make_unique<TypedStream<Real>>(std::move(stack), batch, std::move(head));
   if (table.is_none()) return typed;
-  typed->table = table.cast<py::array>();
-  typed->V = typed->table.ndim() == 2 ? typed->table.shape(0) : 0;
-  const Real* rows = contiguous<Real>("table", typed->table, "(V, C)", {typed->V, C});
+  const Real* rows = nullptr;
+  if (py::isinstance<py::int_>(table)) {
+    typed->V = unit_vectors(table, C);
+  } else {
+    typed->table = table.cast<py::array>();
+    typed->V = typed->table.ndim() == 2 ? typed->table.shape(0) : 0;
+    rows = contiguous<Real>("table", typed->table, "(V, C)", {typed->V, C});
+  }
   typed->entries = std::make_unique<Entries<Real>>(typed->core.stack(), rows, typed->V, kIdUses);
   typed->id_rows.resize(static_cast<std::size_t>(batch));
   return typed;

@@ -81,6 +81,15 @@ struct CellChoice {
   }
 };
 
+// The number of ids, V, where they are given instead of a table: their inputs are unit vectors.
+inline Index unit_vectors(const py::object& count, Index C) {
+  const auto V = count.cast<Index>();
+  if (V != C)
+    throw py::value_error("table: V = C = " + std::to_string(C) + " unit vectors are required, got " +
+                          std::to_string(V));
+  return V;
+}
+
 // A layer's packed weights and the arrays they were packed from.
 struct BoundWeights {
   std::variant<std::shared_ptr<const Weights<float>>, std::shared_ptr<const Weights<double>>> value;

@@ -14,9 +14,9 @@ namespace rnnfast {
 template <class Real>
 struct TypedStream {
   Stream<Real> core;
-  py::array table;  // (V, C) the input of every id; without elements where x holds vectors
-  Index V = 0;
-  std::unique_ptr<Entries<Real>> entries;  // of the table
+  py::array table;  // (V, C) the input of every id; without elements where that is a unit vector, or x holds vectors
+  Index V = 0;      // 0: x holds vectors
+  std::unique_ptr<Entries<Real>> entries;  // of the ids
   std::vector<const Real*> id_rows;
   py::dtype dtype = py::dtype::of<Real>();
 

@@ -1,5 +1,7 @@
 #include "entries.hpp"
 
+#include "../cpu/denormals.hpp"
+
 namespace rnnfast {
 
 namespace {
@@ -11,9 +13,16 @@ constexpr Index kMostNumbers = Index{1} << 23;
 
 template <class Real>
 Entries<Real>::Entries(const Stack<Real>& layers, const Real* table, Index V, double uses) {
+  const FlushDenormals flush;  // as in the teams that make the other products
   const Weights<Real>& first = *layers.front();
   const Index C = first.arrays.C, width = first.spec().gates * first.arrays.H;
-  projected_ = table != nullptr && V > 0 && static_cast<double>(V) <= uses && V <= kMostNumbers / width;
+  if (table == nullptr && V > 0) {
+    projected_ = true;
+    width_ = width;
+    rows_ = first.unit_inputs();
+    return;
+  }
+  projected_ = V > 0 && static_cast<double>(V) <= uses && V <= kMostNumbers / width;
   width_ = projected_ ? width : C;
   rows_ = table;
   if (!projected_) return;

@@ -5,7 +5,8 @@
 namespace rnnfast {
 
 // Rows of the table [V, C]; or, where `uses` of them make it worth while, their products u = W x + b_w, each computed
-// once. table may be null: then there are no rows.
+// once. table may be null: then ids are unit vectors of V = C numbers, whose products are columns of W; or, with V = 0,
+// there are no rows.
 template <class Real>
 class Entries {
  public:

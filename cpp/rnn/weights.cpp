@@ -7,6 +7,8 @@ namespace rnnfast {
 
 namespace {
 
+constexpr Index kTransposed = 16;  // ids whose unit inputs are written side by side: one cache line of every row of W
+
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 // The stage's rows of a matrix [G H, K] in panels of units, the gates of a vector of units side by side:
@@ -128,11 +130,37 @@ void Weights<Real>::project_input(Index rows, const Real* const* x, Real* const*
                                   bool fetch_ahead) const {
   if (!normed()) return multiply(w, rows, x, u, input_bias(), fetch_ahead);
   multiply<Real>(w, rows, x, raw, nullptr, fetch_ahead);
+  for (Index row = 0; row < rows; ++row) normalize_input(raw[row], u[row]);
+}
+
+template <class Real>
+void Weights<Real>::normalize_input(const Real* raw, Real* u) const {
   for (int segment = 0; segment < spec().segments; ++segment) {
-    const Norm<Real> norm = input_norm(segment);
     const Index first = spec().segment[segment].first_gate * arrays.H;
-    for (Index row = 0; row < rows; ++row) table.normalize(norm, raw[row] + first, u[row] + first);
+    table.normalize(input_norm(segment), raw + first, u + first);
   }
+}
+
+template <class Real>
+const Real* Weights<Real>::unit_inputs() const {
+  std::call_once(units_once_, [this] {
+    const Index C = arrays.C, width = spec().gates * arrays.H;
+    unit_inputs_ = Buffer<Real>(checked_product(C, width));
+    for (Index first = 0; first < C; first += kTransposed) {
+      const Index last = smaller(first + kTransposed, C);
+      for (Index row = 0; row < width; ++row)
+        for (Index id = first; id < last; ++id) unit_inputs_.data()[id * width + row] = arrays.w[row * C + id];
+      for (Index id = first; id < last; ++id) {
+        Real* u = unit_inputs_.data() + id * width;
+        if (normed()) {
+          normalize_input(u, u);
+        } else if (input_bias() != nullptr) {
+          for (Index row = 0; row < width; ++row) u[row] += input_bias()[row];
+        }
+      }
+    }
+  });
+  return unit_inputs_.data();
 }
 
 template <class Real>

@@ -69,6 +69,9 @@ class Weights {
   // u = W x + b_ih of rows, or normalised; raw, which may be u: W x, where it is normalised. fetch_ahead: as in
   // GemmArgs.
   void project_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u, bool fetch_ahead) const;
+  // The same of every unit vector, [C, G H]: the columns of W with b_ih. Where W is finite these are the numbers that a
+  // product with the vector gives; a zero may have another sign. Safe as backward() is.
+  const Real* unit_inputs() const;
   // The same of a stage's gates, of the units in its panels only; not normalised.
   void project_units(int stage, Range panels, Index rows, const Real* const* x, Real* const* u, bool fetch_ahead) const;
   // Of one row: the stage's gates of q from those of raw [G H], which may be q; of a normalised layer.
@@ -79,13 +82,15 @@ class Weights {
 
  private:
   void pack_normed();
+  void normalize_input(const Real* raw, Real* u) const;
   Norm<Real> norm_of(int segment, const Real* gammas, const Real* bias) const;
 
   Buffer<Real> input_bias_, peepholes_, zoneout_;
   Buffer<Real> recurrent_bias_, gammas_, beta_c_;  // of a normalised layer; gammas: of c, W x and R h
-  mutable std::once_flag backward_once_, live_once_;
+  mutable std::once_flag backward_once_, live_once_, units_once_;
   mutable Backward backward_;
   mutable Live live_;
+  mutable Buffer<Real> unit_inputs_;
 };
 
 }  // namespace rnnfast

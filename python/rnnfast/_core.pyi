@@ -60,14 +60,15 @@ def forward(
 # of every layer h (None: the last one's, which is y), c or None, gates; all (N, T, D*H)
 def trace(tape: Tape) -> list[tuple[Array | None, Array | None, list[Array]]]: ...
 
-# prepare: makes an x that step cannot read into one that it can; table (V, C), head (K, H), head_bias (K,)
+# prepare: makes an x that step cannot read into one that it can; table (V, C), or V where ids are unit vectors;
+# head (K, H), head_bias (K,)
 class Stream:
     def __init__(
         self,
         layers: list[Weights],
         batch_size: int,
         prepare: Callable[[Any], Array],
-        table: Array | None,
+        table: Array | int | None,
         head: Array | None,
         head_bias: Array | None,
     ) -> None: ...
@@ -164,13 +165,13 @@ def attend_backward(
     dv: Array | None,
 ) -> tuple[Array, Array, Array]: ...
 
-# table (V, C), head (K, H), bias (K,), h0, c0 (L, R, H), prefix int64 (R, P)
+# table (V, C), or V where ids are unit vectors, head (K, H), bias (K,), h0, c0 (L, R, H), prefix int64 (R, P)
 #   ->  ids int64 (R, length) or vectors (R, length, K), counts int64 (R,), log p float64 (R, length or 0)
 # attention: keys (R, S, A), memory (R, S, M), source lengths (R,), v (A,), query (A, H) and bias, combine (H, M + H)
 # and bias
 def generate(
     layers: list[Weights],
-    table: Array | None,
+    table: Array | int | None,
     head: Array,
     bias: Array | None,
     attention: tuple[Array | None, ...] | None,
@@ -191,7 +192,7 @@ def generate(
 # the same  ->  ids int64 (R, length), counts int64 (R,), scores float64 (R,)
 def beam_search(
     layers: list[Weights],
-    table: Array | None,
+    table: Array | int | None,
     head: Array,
     bias: Array | None,
     attention: tuple[Array | None, ...] | None,

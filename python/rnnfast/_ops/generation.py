@@ -36,10 +36,13 @@ class WriterAttention:
 
 @dataclass(frozen=True, kw_only=True)
 class Writer:
-    """A model's parts: packed layers, the input of every id (V, C) or None, the head's W (K, H) and b (K,)."""
+    """A model's parts: packed layers, the input of every id, the head's W (K, H) and b (K,).
+
+    ``table``: the inputs (V, C), or V where they are unit vectors, or None where there are no ids.
+    """
 
     layers: list[Weights]
-    table: Array | None
+    table: Array | int | None
     head: Array
     bias: Array | None
     attention: WriterAttention | None = None

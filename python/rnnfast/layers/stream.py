@@ -22,15 +22,16 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What stands around a streamed layer, as copies: input of every id (V, C), head's weight (K, H) and bias (K,).
+    """What stands around a streamed layer, as copies: input of every id, head's weight (K, H) and bias (K,).
 
+    ``table``: the inputs (V, C), or V where they are unit vectors, or None where x holds vectors.
     ``step`` makes an x of one step readable for the engine where it is not, ``block`` turns several steps into
     the layer's (N, T, C).
     """
 
     step: Callable[[Any], Array]
     block: Callable[[Any], Array]
-    table: Array | None = None
+    table: Array | int | None = None
     head: Array | None = None
     bias: Array | None = None
 

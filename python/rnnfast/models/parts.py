@@ -96,15 +96,16 @@ class Head(Affine):
 class InputPart(Protocol):
     """Makes the layer's input (N, T, size) of what the user gives.
 
-    Where that is ids, ``table (V, size)`` holds the input of every one; ``backward`` gets its dy only where there
-    are parameters. ``named`` is what users call the number of features or ids.
+    Where that is ids, ``table`` holds the input of every one, (V, size), or is V where these are unit vectors.
+    ``backward`` gets its dy only where there are parameters. ``named`` is what users call the number of features or
+    ids.
     """
 
     size: int
     named: str
 
     @property
-    def table(self) -> Array | None: ...  # noqa: D102
+    def table(self) -> Array | int | None: ...  # noqa: D102
 
     def parameters(self) -> dict[str, Parameter]: ...  # noqa: D102
 
@@ -179,8 +180,13 @@ class OneHot(Module):
 
     def __init__(self, vocabulary: int, dtype: DType, named: str) -> None:
         self.size = vocabulary
+        self.dtype = dtype
         self.named = named
-        self.table = np.eye(vocabulary, dtype=dtype)
+
+    @property
+    def table(self) -> int:
+        """The number of ids."""
+        return self.size
 
     def parameters(self) -> dict[str, Parameter]:
         """Return nothing."""
@@ -192,10 +198,24 @@ class OneHot(Module):
 
     def forward(self, x: Array) -> Array:
         """Return the unit vectors of ids x."""
-        return self.table[x]
+        return unit_vectors(x, self.size, self.dtype)
 
     def backward(self, x: Array, dy: Array) -> None:
         """Do nothing: the vectors are fixed."""
+
+
+def unit_vectors(ids: Array, size: int, dtype: DType) -> Array:
+    """Return the unit vectors (..., V) of ids (...).
+
+    Examples
+    --------
+    >>> unit_vectors(np.array([2, 0]), 3, np.dtype("float32"))
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
+    vectors = np.zeros((*ids.shape, size), dtype)
+    np.put_along_axis(vectors, ids[..., None], 1, axis=-1)
+    return vectors
 
 
 def as_pieces(tbptt: Any, burn_in: Any, *, bidirectional: bool) -> tuple[int | None, int]:

@@ -14,7 +14,7 @@ from rnnfast.checks import names_arguments
 from rnnfast.data import check_finite
 from rnnfast.layers import Stream, Surroundings, Trace
 from rnnfast.models.base import Model
-from rnnfast.models.parts import Affine
+from rnnfast.models.parts import Affine, unit_vectors
 from rnnfast.models.stem import Stem
 from rnnfast.models.supervised import SupervisedModel
 from rnnfast.models.transducer import Transducer
@@ -157,7 +157,7 @@ def stream_of(stem: Stem, head: Affine, batch_size: int, state: Any, start: Any 
     if stem.custom:
         raise ValueError("stream: a built-in cell is required, a custom one has no stream")
     part = stem.input
-    table = None if part.table is None else np.array(part.table)
+    table = part.table.copy() if isinstance(part.table, np.ndarray) else part.table
     step = partial(_step, batch=batch_size, width=part.size, dtype=stem.dtype)
     return Stream(
         stem.rnn,
@@ -166,7 +166,7 @@ def stream_of(stem: Stem, head: Affine, batch_size: int, state: Any, start: Any 
         start=start,
         surroundings=Surroundings(
             step=step if table is None else partial(_step_ids, batch=batch_size),
-            block=partial(_block, part=part, table=table),
+            block=partial(_block, part=part, table=table, dtype=stem.dtype),
             table=table,
             head=head.weight.value,
             bias=head.bias.value,
@@ -174,10 +174,12 @@ def stream_of(stem: Stem, head: Affine, batch_size: int, state: Any, start: Any 
     )
 
 
-def _block(block: npt.ArrayLike, part: Any, table: Array | None) -> Array:
+def _block(block: npt.ArrayLike, part: Any, table: Array | int | None, dtype: np.dtype[Any]) -> Array:
     """Return the layer's input (N, T, C) of a block of reals or ids."""
     found = part.sequences(checks.as_array("block", block), None, "block")
     values: Array = found.take(np.arange(len(found), dtype=np.int64))[0]
+    if isinstance(table, int):
+        return unit_vectors(values, table, dtype)
     return values if table is None else table[values]
 
 
