@@ -238,7 +238,7 @@ void bind_stream(py::module_& m) {
       {"step", function(step), METH_FASTCALL | METH_KEYWORDS, kStepDoc},
       {"_process", function(process), METH_FASTCALL, "T steps: x (N, T, C), time_major -> (N, T, H) or (N, T, K)."},
       {"_read_state", read_state, METH_NOARGS, "Copies of h and c (L, N, H), the latter None without one."},
-      {"_write_state", function(write_state), METH_FASTCALL, "Replace h and c (L, N, H), None for zeros, where mask (N,) is True, None for all."},
+      {"_write_state", function(write_state), METH_FASTCALL, "Replace h, c (L, N, H), None: zeros, where mask (N,)."},
       {nullptr, nullptr, 0, nullptr}};
   static PyType_Slot slots[] = {{Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)},
                                 {Py_tp_init, reinterpret_cast<void*>(initialise)},

@@ -194,8 +194,7 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
-  if (const std::optional<Split> split = forced_split(); split && threads > 1)
-    schedule = {*split, threads, 1, serial};
+  if (const std::optional<Split> split = forced_split(); split && threads > 1) schedule = {*split, threads, 1, serial};
   const bool shares_units = schedule.split == Split::kHidden;
   const double own_rows = shares_units ? rows : rows / schedule.threads, own_units = shares_units ? units : h;
   const double weights = size * cell.gates * h * own_units;

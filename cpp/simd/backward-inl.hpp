@@ -6,8 +6,8 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// Where a backward tile finds dq; finish: of a state that is `entered` without a step before, whose row after is the row
-// itself.
+// Where a backward tile finds dq; finish: of a state that is `entered` without a step before, whose row after is the
+// row itself.
 RNNFAST_INLINE Index dq_row(const RowRef& ref, bool own_row, bool finish, Index entered) {
   if (finish) return ref.prev == entered ? ref.row : kCut;
   return own_row ? ref.row : ref.next;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class NotCopied:
     """What holds memory of the engine and can be neither copied nor pickled; ``instead`` says what to do."""
 
     __slots__ = ()
-    instead: str
+    instead: ClassVar[str]
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(f"{type(self).__name__}: it cannot be copied or pickled; {self.instead}")

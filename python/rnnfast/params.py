@@ -7,7 +7,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain, count, repeat
@@ -21,7 +21,7 @@ from rnnfast.copies import CopiedWhole
 from rnnfast.outline import Outline
 
 Array = npt.NDArray[Any]
-Call = Callable[[], object]
+Call = partial[Any]
 
 newest_version = [0]
 """Number of the newest write to any parameter. As long as it stays, no parameter has changed."""

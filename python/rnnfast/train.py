@@ -225,7 +225,7 @@ def _train_epoch(
         _check_finite("loss", result.loss, run)
         if result.weight > 0:
             if clip_norm is not None:
-                _check_finite("gradient's norm", clip_grad_norm(run.optimizer.params, clip_norm), run)
+                _check_finite("gradient's norm", clip_grad_norm(run.optimizer.params or {}, clip_norm), run)
             _step(run)
         run.step += 1
         total += result.loss * result.weight

@@ -14,7 +14,7 @@ from rnnfast.checks import names_arguments
 from rnnfast.data import check_finite
 from rnnfast.layers import Stream, Surroundings, Trace
 from rnnfast.models.base import Model
-from rnnfast.models.parts import Affine, unit_vectors
+from rnnfast.models.parts import Affine, Head, unit_vectors
 from rnnfast.models.stem import Stem
 from rnnfast.models.supervised import SupervisedModel
 from rnnfast.models.transducer import Transducer
@@ -26,7 +26,7 @@ class Streaming(Model):
     """What a model of one layer stack and a head adds: ``stream()``."""
 
     stem: Stem
-    head: Affine
+    head: Head
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: Any = None) -> Stream:
