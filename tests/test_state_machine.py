@@ -1,0 +1,166 @@
+"""Layers under any order of writes, copies, pickles, calls, training, streams and threads, beside a model in NumPy."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+import rnnfast as rf
+from rnnfast import reference
+
+LR, MOMENTUM = 0.1, 0.9
+KINDS: dict[str, Any] = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}
+WAYS = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
+}
+X = np.random.default_rng(0).normal(size=(3, 4, 2))
+numbers = st.integers(-8, 8).map(lambda n: n / 16)
+
+
+@dataclass
+class Twin:
+    """A layer with its optimiser and streams, and what NumPy says they hold."""
+
+    layer: Any
+    optimizer: Any
+    values: dict[str, np.ndarray]
+    momentum: dict[str, np.ndarray]
+    steps: int = 0
+    streams: list[tuple[Any, dict[str, np.ndarray], int]] = field(default_factory=list)
+
+
+def close(found: Any, wanted: Any) -> None:
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-11)
+
+
+class LayersAsNumpySeesThem(RuleBasedStateMachine):
+    """Everything in float64; the reference computes in another order, hence the tolerance."""
+
+    @initialize(kind=st.sampled_from(sorted(KINDS)), layers=st.integers(1, 2))
+    def begin(self, kind: str, layers: int) -> None:
+        self.kind = kind
+        layer = KINDS[kind](2, 3, num_layers=layers, dtype="float64", seed=0)
+        values = layer.state_dict()
+        optimizer = rf.SGD(layer.parameters(), lr=LR, momentum=MOMENTUM)
+        self.twins = [Twin(layer, optimizer, values, {name: np.zeros_like(v) for name, v in values.items()})]
+
+    def expected(self, values: dict[str, np.ndarray], x: np.ndarray = X) -> np.ndarray:
+        y: np.ndarray = reference.forward(self.kind, values, x)[0]
+        return y
+
+    @rule(data=st.data(), value=numbers, part=st.booleans())
+    def write(self, data: Any, value: float, part: bool) -> None:
+        twin = data.draw(st.sampled_from(self.twins))
+        name = data.draw(st.sampled_from(sorted(twin.values)))
+        if part:
+            twin.layer.parameters()[name][0] = value
+            twin.values[name][0] = value
+        else:
+            new = twin.values[name] * 0.5 + value
+            twin.layer.parameters()[name].assign(new)
+            twin.values[name] = new.copy()
+
+    @rule(data=st.data(), scale=numbers)
+    def load(self, data: Any, scale: float) -> None:
+        twin = data.draw(st.sampled_from(self.twins))
+        state = {name: v * scale for name, v in twin.values.items()}
+        twin.layer.load_state_dict(state)
+        twin.values = {name: v.copy() for name, v in state.items()}
+
+    @rule(data=st.data(), way=st.sampled_from(sorted(WAYS)))
+    def copy_both(self, data: Any, way: str) -> None:
+        twin = data.draw(st.sampled_from(self.twins))
+        pair = (twin.layer, twin.optimizer)
+        layer, optimizer = WAYS[way](pair) if way != "copy" else copy.deepcopy(pair)
+        self.twins.append(Twin(layer, optimizer, *copy.deepcopy((twin.values, twin.momentum)), twin.steps))
+        self.twins = self.twins[-4:]
+
+    @rule(data=st.data(), way=st.sampled_from(sorted(WAYS)))
+    def copy_apart(self, data: Any, way: str) -> None:
+        """The optimiser comes unbound and is bound to the copied layer."""
+        twin = data.draw(st.sampled_from(self.twins))
+        layer, optimizer = WAYS[way](twin.layer), WAYS[way](twin.optimizer)
+        assert optimizer.params is None
+        optimizer.bind(layer.parameters())
+        self.twins.append(Twin(layer, optimizer, *copy.deepcopy((twin.values, twin.momentum)), twin.steps))
+        self.twins = self.twins[-4:]
+
+    @rule(data=st.data())
+    def train(self, data: Any) -> None:
+        twin = data.draw(st.sampled_from(self.twins))
+        y, _, tape = twin.layer.forward(X)
+        twin.layer.zero_grad()
+        twin.layer.backward(tape, y)
+        with pytest.raises(RuntimeError, match="tape: a new one is required"):
+            twin.layer.backward(tape, y)
+        wanted, _, reference_tape = reference.forward(self.kind, twin.values, X)
+        gradients = reference.backward(reference_tape, wanted)[2]
+        twin.optimizer.step()
+        twin.steps += 1
+        for name, g in gradients.items():
+            close(twin.layer.parameters()[name].grad, g)
+            b = twin.momentum[name]
+            b[...] = g if twin.steps == 1 else MOMENTUM * b + g
+            twin.values[name] = twin.values[name] - LR * b
+
+    @rule(data=st.data())
+    def stale_tape(self, data: Any) -> None:
+        """A write between forward and backward is noticed."""
+        twin = data.draw(st.sampled_from(self.twins))
+        y, _, tape = twin.layer.forward(X)
+        name = data.draw(st.sampled_from(sorted(twin.values)))
+        twin.layer.parameters()[name].assign(twin.values[name])
+        with pytest.raises(RuntimeError, match="tape: unchanged parameters are required"):
+            twin.layer.backward(tape, y)
+
+    @rule(data=st.data())
+    def stream(self, data: Any) -> None:
+        """A stream keeps the weights of the moment it was made."""
+        twin = data.draw(st.sampled_from(self.twins))
+        twin.streams = [*twin.streams[-1:], (twin.layer.stream(len(X)), copy.deepcopy(twin.values), 0)]
+
+    @rule(data=st.data())
+    def step(self, data: Any) -> None:
+        twin = data.draw(st.sampled_from(self.twins))
+        for index, (stream, values, t) in enumerate(twin.streams):
+            close(stream.step(X[:, t]), self.expected(values, X[:, : t + 1])[:, t])
+            twin.streams[index] = (stream, values, (t + 1) % X.shape[1])
+            if t + 1 == X.shape[1]:
+                stream.reset()
+
+    @rule(data=st.data(), value=numbers)
+    def write_beside_calls(self, data: Any, value: float) -> None:
+        """Calls of other threads see old or new weights, or some of each; the next call sees the new ones."""
+        twin = data.draw(st.sampled_from(self.twins))
+        readers = [threading.Thread(target=twin.layer, args=(X,)) for _ in range(2)]
+        new = {name: v * 0.9 + value for name, v in twin.values.items()}
+        readers[0].start()
+        twin.layer.load_state_dict(new)
+        readers[1].start()
+        for reader in readers:
+            reader.join()
+        twin.values = new
+
+    @invariant()
+    def holds(self) -> None:
+        for twin in getattr(self, "twins", []):
+            for name, p in twin.layer.parameters().items():
+                close(p.value, twin.values[name])
+            close(twin.layer(X)[0], self.expected(twin.values))
+
+
+LayersAsNumpySeesThem.TestCase.settings = settings(
+    parent=settings.get_profile("rnnfast"), max_examples=30, stateful_step_count=20
+)
+test_layers_as_numpy_sees_them = LayersAsNumpySeesThem.TestCase
