@@ -84,3 +84,10 @@ def test_every_public_callable_has_a_case() -> None:
             for method in methods - WITHOUT_ARGUMENTS - INTERNAL - {"save"}:
                 shared = "GRU" if item in (rf.RNN, rf.LSTM) else name
                 assert f"{shared}.{method}" in CASES, f"{name}.{method}"
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), -1, 0, 2**63, object()], ids=lambda value: type(value).__name__)
+def test_files_have_paths(value: Any) -> None:
+    for call in (rf.load, rf.ManyToOne(2, 2, hidden_size=2).save):
+        with pytest.raises(TypeError, match=r"^path: a path is required, got"):
+            call(value)
