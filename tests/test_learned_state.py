@@ -109,7 +109,7 @@ def test_it_is_zero_at_first(cell: str) -> None:
 
 def test_a_model_learns_it() -> None:
     """With no other input, the first answer can come from the state alone."""
-    x, target = np.zeros((8, 1, 1), np.float32), np.full((8, 1), 0.7, np.float32)
+    x, target = np.zeros((8, 2, 1), np.float32), np.full((8, 1), 0.7, np.float32)
     model = rf.ManyToOne(
         1, 1, cell="rnn", hidden_size=4, task="regression", cell_options={"learn_initial_state": True}, seed=0
     )

@@ -166,7 +166,7 @@ def as_items(name: str, value: Any) -> Iterable[Any]:
 def as_mapping(name: str, value: Any) -> Mapping[Any, Any]:
     """Return a dict or another mapping; TypeError for anything else."""
     if not isinstance(value, Mapping):
-        raise TypeError(f"{name}: a dict is required, got {shown(value)}")
+        raise TypeError(f"{name}: a dict is required, got {type(value).__name__}")
     return value
 
 

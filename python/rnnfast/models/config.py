@@ -84,8 +84,7 @@ def checked_cell_options(config: Mapping[str, Any]) -> dict[str, Any]:
     given = config["cell_options"]
     if given is None:
         return {}
-    if not isinstance(given, Mapping):
-        raise TypeError(f"cell_options: a dict of options, or None, is required, got {checks.shown(given)}")
+    given = checks.as_mapping("cell_options", given)
     cls = cell_class(config["cell"])
     accepted = inspect.signature(cls).parameters
     for name in given:
