@@ -26,7 +26,8 @@ HOSTILE: dict[str, Any] = {
 
 # By argument, wherever it stands: hostile values that have a meaning.
 ACCEPTED = {
-    "seed": "None 0 2**63", "dropout": "0", "recurrent_dropout": "0", "noise": "0 2**63", "zoneout": "0",
+    "seed": "None 0 2**63", "dropout": "0", "recurrent_dropout": "0",
+    "output_dropout": "0", "noise": "0 2**63", "zoneout": "0",
     "proj_size": "0",
     "clip": "None inf 2**63", "forget_bias": "None -1 0 2**63", "lengths": "None", "resets": "None", "state": "None",
     "dstate": "None", "dy": "None", "sample_weight": "None", "context": "None", "cell_options": "None",

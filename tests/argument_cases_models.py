@@ -13,7 +13,8 @@ from tests.argument_cases import IDS, LENGTHS, Case, X
 WEIGHTS, RESETS = np.ones(4), np.zeros((4, 3), bool)
 MODEL: dict[str, Any] = {
     "input_size": 3, "output_size": 2, "cell": "gru", "hidden_size": 4, "num_layers": 2, "bidirectional": False,
-    "dropout": 0.1, "task": "classification", "embedding": 2, "cell_options": {"bias": True}, "dtype": "float32",
+    "dropout": 0.1, "output_dropout": 0.1,
+    "task": "classification", "embedding": 2, "cell_options": {"bias": True}, "dtype": "float32",
     "seed": 0,
 }  # fmt: skip
 PAIR: dict[str, Any] = {
