@@ -53,6 +53,13 @@ def test_a_change_is_noticed_and_taken_back(name: str) -> None:
     assert read() == before
 
 
+def test_what_is_excused_is_taken_back_all_the_same() -> None:
+    before = dict(os.environ)
+    with unchanged(excused=["environment"]):
+        os.environ["RNNFAST_A_TEST"] = "1"
+    assert dict(os.environ) == before
+
+
 @pytest.mark.parametrize("name", ["instruction set", "forced split", "one-way panels"])
 def test_a_block_that_raises_ends_where_it_began(name: str) -> None:
     """Also inside another block."""
