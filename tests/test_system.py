@@ -38,7 +38,7 @@ not_sanitized = pytest.mark.skipif(
 )
 
 
-def run(code: str, *, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, *, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a new interpreter; a hang is an error."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("RNNFAST_", "OMP_"))}
     return subprocess.run(
