@@ -11,6 +11,9 @@ TORCH ?=
 NUMPY ?=
 TORCH_VERSION := 2.13.0
 
+# Packages are installed without byte code; it is written when they are first imported, also where a shell forbids it.
+unexport PYTHONDONTWRITEBYTECODE
+
 bin := $(VENV)/bin
 install = $(bin)/python -m pip install --quiet --no-compile
 sources := pyproject.toml $(shell find CMakeLists.txt CMakePresets.json cmake cpp python \

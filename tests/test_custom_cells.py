@@ -263,7 +263,7 @@ def test_options_reach_the_cell_and_its_file(tmp_path: Path) -> None:
     assert model.config["cell_options"] == {"a": 0.25}
     np.testing.assert_array_equal(back(model, tmp_path).predict_proba(x), model.predict_proba(x))
     known = rf.CustomCell.known.pop("scaled")
-    with pytest.raises(ValueError, match=r"cell: one of rnn, lstm, gru or a CustomCell required, got 'scaled'"):
+    with pytest.raises(ValueError, match=r"cell: one of rnn, lstm, gru or a CustomCell is required, got 'scaled'"):
         rf.load(tmp_path / "model")
     rf.CustomCell.known["scaled"] = known
 
@@ -305,7 +305,7 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match=r"state: shape \(L\*D, N, H\) = \(1, 2, 4\) is required"):
         layer(x, np.ones((1, 3, 4), np.float32))
     model = rf.OneToMany(4, cell=Told, hidden_size=5)
-    with pytest.raises(ValueError, match="stream: a built-in cell required"):
+    with pytest.raises(ValueError, match="stream: a built-in cell is required"):
         model.stream()
     with pytest.raises(ValueError, match="beams: None required with a custom cell, got 3"):
         model.generate([0], 4, beams=3)

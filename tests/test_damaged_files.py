@@ -132,7 +132,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "an option of another cell": (set_config(cell_options={"proj_size": 1}), "proj_size"),
     "a missing option": (lambda saved: saved["config"].pop("task"), "config"),
     "another form of a number": (set_config(dropout=0), "config"),
-    "text for a number": (set_config(dropout="0.0"), "config"),
+    "text for a number": (set_config(dropout="0.0"), "dropout"),
     "metadata of no form": (lambda saved: saved.update(metadata=["a"]), "AttributeError"),
 }  # fmt: skip
 

@@ -117,5 +117,5 @@ def test_what_is_kept(cell: str, sizes: tuple[int, int, int]) -> None:
 
 
 def test_refusal() -> None:
-    with pytest.raises(ValueError, match=r"save: 'all' or 'recompute' is required, got 'some'"):
+    with pytest.raises(ValueError, match=r"save: one of all, recompute is required, got 'some'"):
         rf.GRU(3, 5).forward(np.zeros((1, 2, 3), np.float32), save="some")

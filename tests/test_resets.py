@@ -209,7 +209,7 @@ def test_a_model_with_resets_is_one_of_pieces(ragged: bool, rng: np.random.Gener
 
 def test_refusals_of_models(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 5, 3)), np.zeros((2, 5), int)
-    with pytest.raises(TypeError, match=r"resets: dtype bool required, got int64"):
+    with pytest.raises(TypeError, match=r"resets: dtype bool is required, got int64"):
         tagger().loss(x, y, resets=np.zeros((2, 5), int))
     with pytest.raises(ValueError, match=r"resets: a value for every step required, shape \(N, T\) = \(2, 5\)"):
         tagger().predict(x, resets=np.zeros((2, 4), bool))

@@ -64,6 +64,6 @@ def test_random_layers(name: str, isa: str, dtype: str) -> None:
 @pytest.mark.usefixtures("split")
 def test_inference(name: str, isa: str, dtype: str) -> None:
     layer, options = RANDOM[name]
-    model = layer(9, 50, dtype=dtype, seed=1, **options)
+    model = layer(9, 50, num_layers=2, dtype=dtype, seed=1, **options)
     x = np.random.default_rng(0).standard_normal((4, 6, 9)).astype(dtype)
     assert_threads_agree(lambda: {"y": model(x, lengths=[6, 2, 5, 6])[0]})

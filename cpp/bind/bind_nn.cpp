@@ -120,7 +120,7 @@ py::array dropout_typed(const py::array& x, double p, std::uint64_t seed, std::u
   py::array_t<Real> y({args.M, args.K});
   args.y = y.mutable_data();
   {
-    const py::gil_scoped_release nogil;
+    const GilRelease nogil;
     dropout(args);
   }
   return std::move(y);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -31,9 +32,11 @@ _writing: AbstractContextManager[bool] = threading.RLock()
 
 
 def _forget_other_threads() -> None:
-    """Give a forked child a lock of its own: the thread that held the parent's does not exist there."""
+    """Give a forked child locks of its own: the threads that held the parent's do not exist there."""
     global _writing
     _writing = threading.RLock()
+    for module in list(_modules):
+        module._take_lock()
 
 
 os.register_at_fork(after_in_child=_forget_other_threads)
@@ -291,14 +294,19 @@ class Module(CopiedWhole, ABC):
     def __new__(cls, *args: Any, **options: Any) -> Any:
         """Give every module a lock of its own."""
         module = super().__new__(cls)
-        vars(module)["_adding"] = threading.RLock()
+        module._take_lock()
         return module
+
+    def _take_lock(self) -> None:
+        vars(self)["_adding"] = threading.RLock()
+        _modules.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_adding"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _adding=threading.RLock())
+        vars(self).update(state)
+        self._take_lock()
 
     def __setattr__(self, name: str, value: object) -> None:
         own = vars(self)
@@ -351,3 +359,6 @@ class Module(CopiedWhole, ABC):
         if problems:
             raise ValueError(f"state: the names and shapes of state_dict() are required, got {'; '.join(problems)}")
         write_all(parameters.values(), [p._rounded(name, state[name]) for name, p in parameters.items()])
+
+
+_modules: weakref.WeakSet[Module] = weakref.WeakSet()

@@ -159,8 +159,10 @@ class Model(Module):
         options = inspect.signature(cls).parameters
         config = {name: value for name, value in cls.later_options.items() if name in options} | config
         kept = Metadata({name: str(value) for name, value in metadata.items()})
-        cls.require_described(config, tensors)
-        model = cls(**config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # what the constructor warned of when the model was made
+            cls.require_described(config, tensors)
+            model = cls(**config)
         model.load_state_dict(tensors)
         model.metadata = kept
         return model
