@@ -32,9 +32,10 @@ entering = threading.Event()
 """
 
 needs_limits = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals, limits and fork")
-# AddressSanitizer reserves terabytes of addresses and makes the kernels twenty times slower.
+# Sanitizers reserve terabytes of addresses and make the kernels many times slower.
 not_sanitized = pytest.mark.skipif(
-    "asan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer changes how long calls take and how memory runs out"
+    any(name in os.environ.get("LD_PRELOAD", "") for name in ("libasan", "libtsan")),
+    reason="a sanitizer changes how long calls take and how memory runs out",
 )
 
 
