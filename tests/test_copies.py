@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 
@@ -19,7 +20,6 @@ Copy = Callable[[Any], Any]
 
 
 def by_joblib(value: Any) -> Any:
-    joblib = pytest.importorskip("joblib")
     file = io.BytesIO()
     joblib.dump(value, file)
     file.seek(0)

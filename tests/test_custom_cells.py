@@ -307,5 +307,5 @@ def test_refusals() -> None:
     model = rf.OneToMany(4, cell=Told, hidden_size=5)
     with pytest.raises(ValueError, match="stream: a built-in cell is required"):
         model.stream()
-    with pytest.raises(ValueError, match="beams: None required with a custom cell, got 3"):
+    with pytest.raises(ValueError, match="beams: None is required with a custom cell, got 3"):
         model.generate([0], 4, beams=3)

@@ -85,7 +85,6 @@ x = np.ones((4, {steps}, 8), np.float32)
 small = x[:, :20]
 layer = rf.LSTM(8, 32, seed=0)
 gru = rf.GRU(8, 32, seed=0)
-tagger = rf.ManyToMany(8, 2, hidden_size=8, seed=0)
 writer = rf.OneToMany(5, hidden_size=16, seed=0, embedding=4)
 classes = np.zeros((4, 20), np.int64)
 class Reader(np.ndarray):
@@ -99,7 +98,7 @@ def train():
     gru.backward(tape, y)
 
 def fit():
-    tagger.fit(small, classes, epochs=1, batch_size=2, progress=False)
+    rf.ManyToMany(8, 2, hidden_size=8, seed=0).fit(small, classes, epochs=1, batch_size=2, progress=False)
 
 def generate():
     writer.generate([1, 2], {steps}, seed=0)

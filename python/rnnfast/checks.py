@@ -10,7 +10,9 @@ import operator
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -239,8 +241,23 @@ def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
+_warns = ContextVar("warns", default=True)
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Leave out the warnings of this module; in this thread only, other than ``warnings.catch_warnings``."""
+    token = _warns.set(False)
+    try:
+        yield
+    finally:
+        _warns.reset(token)
+
+
 def warn(message: str) -> None:
     """Warn, at the line outside of this package that led here."""
+    if not _warns.get():
+        return
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         level, frame = level + 1, frame.f_back

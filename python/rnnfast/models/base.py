@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
@@ -13,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import checkpoint
+from rnnfast import checkpoint, checks
 from rnnfast.atomic import StrPath
 from rnnfast.losses import Task
 from rnnfast.models.metadata import Metadata
@@ -160,8 +159,7 @@ class Model(Module):
         options = inspect.signature(cls).parameters
         config = {name: value for name, value in cls.later_options.items() if name in options} | config
         kept = Metadata({name: str(value) for name, value in metadata.items()})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # what the constructor warned of when the model was made
+        with checks.no_warnings():  # those of the constructor came when the model was made
             cls.require_described(config, tensors)
             model = cls(**config)
         model.load_state_dict(tensors)
