@@ -96,6 +96,20 @@ def test_tensors_without_elements_are_refused(axis: int, tmp_path: Path) -> None
     assert "rnn.weight_ih_l0 without elements" in refused(tmp_path / "m", parts)
 
 
+@pytest.mark.parametrize("where", ["overlap", "hole", "behind", "before"])
+def test_tensors_fill_the_file_without_a_gap(where: str, tmp_path: Path) -> None:
+    parts = small()
+    entries = sorted(parts.entries.values(), key=lambda entry: entry["data_offsets"])
+    shift = {"overlap": -4, "hole": 4, "behind": 0, "before": 4}[where]
+    parts.data += bytes(0 if where == "overlap" else 4)
+    for entry in entries if where == "before" else entries[2:]:
+        entry["data_offsets"] = [place + shift for place in entry["data_offsets"]]
+    if where == "overlap":
+        parts.data = parts.data[:-4]
+    assert " at byte " in (found := refused(tmp_path / "m", parts)) or where == "behind"
+    assert "tensors of" in found or where != "behind"
+
+
 def test_a_cell_with_a_parameter_without_elements_is_not_saved(tmp_path: Path) -> None:
     before = dict(rf.CustomCell.known)
 
@@ -198,11 +212,23 @@ LARGE: dict[str, Callable[[int], bytes]] = {
     "large characters": lambda size: header(('{"a":"' + "\U0001f600" * (3 << 20) + '"}').encode()),
     "large characters of the configuration": lambda size: configured("x" * (15 << 20) + "\U0001f600"),
     "objects of the configuration": lambda size: configured('{"a":[' + '{"":0},' * (1 << 16) + "0]}"),
-    "many objects of the configuration": lambda size: configured('{"a":[' + '{"":0},' * (1 << 21) + "0]}"),
+    "many objects of the configuration": lambda size: configured('{"a":[' + '{"":0},' * (1 << 20) + "0]}"),
     "many tensors": lambda size: header(
         json.dumps({str(i): {"dtype": "U8", "shape": [1], "data_offsets": [i, i + 1]} for i in range(100_000)}).encode()
     ) + bytes(100_000),
 }  # fmt: skip
+
+
+# Refused for what they might cost, before that is spent.
+REASONS = {
+    "lists": "elements",
+    "few lists": "another format",
+    "quotes": "elements",
+    "large characters": "a header of 50331",
+    "large characters of the configuration": "a configuration of 62914",
+    "many objects of the configuration": "elements",
+    "many tensors": "elements",
+}
 
 
 @pytest.mark.parametrize("name", LARGE)
@@ -210,7 +236,8 @@ LARGE: dict[str, Callable[[int], bytes]] = {
 def test_large_damaged_files(name: str, size: int, tmp_path: Path) -> None:
     file = LARGE[name](size)
     assert len(file) <= 100_000_000
-    refused(tmp_path / "m", file)
+    said = refused(tmp_path / "m", file)
+    assert REASONS.get(name, "") in said
 
 
 def test_more_text_than_a_file_may_hold_is_not_saved(tmp_path: Path) -> None:
