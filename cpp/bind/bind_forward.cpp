@@ -27,12 +27,13 @@ Plan make_plan(Index N, Index T, const BatchArrays& batch) {
 
 // Refuses random masks that the layers' cells would ignore.
 void check_random(const CellSpec& spec, const Dropout& dropout) {
-  const std::string cell = " is required by cell '" + std::string(spec.name) + "'";
-  if (dropout.recurrent > 0 && !spec.options.recurrent_dropout)
-    throw py::value_error("recurrent_dropout: 0" + cell + ", got " + std::to_string(dropout.recurrent));
+  const auto refuse = [&](const char* name, double given) {
+    throw py::value_error(std::string(name) + ": 0 is required by cell '" + spec.name + "', got " +
+                          std::to_string(given));
+  };
+  if (dropout.recurrent > 0 && !spec.options.recurrent_dropout) refuse("recurrent_dropout", dropout.recurrent);
   for (const double zoneout : dropout.zoneout)
-    if (zoneout > 0 && !spec.options.zoneout)
-      throw py::value_error("zoneout: 0" + cell + ", got " + std::to_string(zoneout));
+    if (zoneout > 0 && !spec.options.zoneout) refuse("zoneout", zoneout);
 }
 
 template <class Real>

@@ -321,7 +321,7 @@ class Module(CopiedWhole, ABC):
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         for p in self.parameters().values():
-            p.grad[...] = 0
+            p._grad[...] = 0
 
     def state_dict(self) -> dict[str, Array]:
         """Return a copy of every parameter's value by name."""

@@ -247,8 +247,9 @@ class Recurrent(Traceable):
             norms = np.zeros((scans, tape.sequences, tape.steps)) if want_norms else None
             tape.gradient_norms = norms
             dx, dh0, dc0, *danew = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)
-            add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
-            add_to_learned(self.learned_state, STARTS, danew)
+            if self.learned_state:
+                add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
+                add_to_learned(self.learned_state, STARTS, danew)
         dx = np.empty((tape.sequences, tape.steps, 0), self.dtype) if dx is None else dx
         return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
 

@@ -55,7 +55,7 @@ class Tape(NotCopied):
         """Raise RuntimeError unless the tape is unused, of this layer, and of parameters in these versions."""
         if self.layer is not layer:
             raise RuntimeError("tape: one of this layer's own forward calls is required, got another layer's")
-        if self.used:
+        if self.core.used:
             raise RuntimeError("tape: a new one is required for every backward, got one that was used")
         if self.versions != versions:
             raise RuntimeError("tape: unchanged parameters are required between forward and backward, got changed ones")
@@ -81,7 +81,7 @@ LAYER_PARTS = (
 
 def gradients_of(parameters: Sequence[Parameter | None]) -> _ops.Gradients:
     """Return the gradients of one layer and direction, in the order of ``LAYER_PARTS``, for the engine to add to."""
-    return [None if p is None else p.grad for p in parameters]
+    return [None if p is None else p._grad for p in parameters]
 
 
 class PackCache:
