@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,14 +66,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def no_trace(request: pytest.FixtureRequest) -> Iterator[None]:
+def no_trace() -> Iterator[None]:
     """A test that leaves the process's state changed fails, and the next one does not see it.
 
-    The libraries we compare with change two parts of it when they are first used.
+    The libraries we compare with change two parts of it when they are first used, which may be in any test.
     """
-    compares = any(request.node.get_closest_marker(name) for name in ("torch", "onnx", "keras"))
-    with unchanged(excused=("environment", "warning filters") if compares else ()):
+    with unchanged(excused=changed_by_libraries):
         yield
+
+
+def changed_by_libraries() -> tuple[str, ...]:
+    loaded = any(name in sys.modules for name in ("torch", "onnxruntime", "keras"))
+    return ("environment", "warning filters") if loaded else ()
 
 
 @pytest.fixture(params=testing.isas())

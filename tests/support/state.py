@@ -95,8 +95,8 @@ STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 
 
 @contextmanager
-def unchanged(*, excused: Collection[str] = ()) -> Iterator[None]:
-    """Restore :data:`STATE` after the block, and fail where it has left any of it changed that is not excused."""
+def unchanged(*, excused: Callable[[], Collection[str]] = tuple) -> Iterator[None]:
+    """Restore :data:`STATE` after the block, and fail where it has left any of it changed that is not excused then."""
     before = {name: read() for name, (read, _) in STATE.items()}
     yield
     changed = []
@@ -104,5 +104,5 @@ def unchanged(*, excused: Collection[str] = ()) -> Iterator[None]:
         if read() != before[name]:
             changed.append(name)
             write(before[name])
-    changed = [name for name in changed if name not in excused]
+    changed = [name for name in changed if name not in excused()]
     assert not changed, f"global state is left changed: {', '.join(changed)}"
