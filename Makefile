@@ -46,10 +46,10 @@ runner := $(preloaded) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt
 endif
 threaded := $(addprefix tests/,test_team.py test_system.py test_interpreter.py test_wavefront.py test_thread_safety.py test_versions.py)
 
-.PHONY: help demo test lint format types asan tsan valgrind fuzz bench clean
+.PHONY: help demo test lint format types asan tsan valgrind fuzz weekly bench clean
 
 help:
-	@echo "make demo | test | lint | format | types | asan | tsan | valgrind | fuzz | bench | clean"
+	@echo "make demo | test | lint | format | types | asan | tsan | valgrind | fuzz | weekly | bench | clean"
 
 demo: $(VENV)/.installed
 	$(bin)/python -m rnnfast demo $(ARGS)
@@ -72,6 +72,10 @@ format: $(VENV)/.tools
 
 types: $(VENV)/.tools $(VENV)/.installed
 	$(bin)/mypy
+
+# What takes too long for every change: run by hand, and weekly by the workflow.
+weekly: fuzz asan tsan valgrind
+	$(MAKE) test ARGS="-m weekly"
 
 fuzz: $(VENV)/.installed
 	$(bin)/python -m tests.fuzz_files $(ARGS)
