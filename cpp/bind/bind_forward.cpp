@@ -41,6 +41,7 @@ void read_states(Tape<Real>& tape, const StateArrays& states) {
   const Shape &h = tape.h_shape, &c = tape.c_shape;
   tape.h0 = optional_contiguous<Real>("h0", states.h0, "(L*D, N, P)", h);
   tape.c0 = optional_contiguous<Real>("c0", states.c0, "(L*D, N, H)", c);
+  if (states.h_reset.is_none() && states.c_reset.is_none()) return;
   tape.h_reset = optional_contiguous<Real>("h_reset", states.h_reset, "(L*D, 1, P)", {h[0], 1, h[2]});
   tape.c_reset = optional_contiguous<Real>("c_reset", states.c_reset, "(L*D, 1, H)", {c[0], 1, c[2]});
 }
