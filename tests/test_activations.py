@@ -99,6 +99,7 @@ def check_bits(function: str, first: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @every_function
 def test_every_float32(function: str) -> None:
     """All 2^32 of them, the sets of one machine at once; NumPy leaves the interpreter to the second thread."""

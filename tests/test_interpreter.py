@@ -150,6 +150,7 @@ def test_daemon_threads_do_not_stop_the_end(call: str) -> None:
 
 @not_sanitized
 @pytest.mark.weekly
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("call", CALLS)
 def test_daemon_threads_many_times(call: str) -> None:
     for steps in (20, 100, 1000) * 20:

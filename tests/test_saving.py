@@ -345,7 +345,7 @@ def test_saves_from_several_threads(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["m"]
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(450, marks=pytest.mark.weekly)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(450, marks=[pytest.mark.weekly, pytest.mark.timeout(3600)])])
 def test_a_save_killed_at_any_moment_leaves_one_of_both_files(rounds: int, tmp_path: Path) -> None:
     """A process that saves one of two models for ever is killed, again and again."""
     models = [rf.ManyToOne(300, 2, hidden_size=200, seed=seed) for seed in (0, 1)]
