@@ -23,8 +23,6 @@ INTERNAL = {
     "batch_loss",
     "batch_metrics",
     "restored",
-    "begin_update",
-    "settle",
     "drop_held_grad",
     "better",
     "state_shapes",
