@@ -42,6 +42,7 @@ enum class CellKind : int {
 constexpr int kCellKinds = 10;
 constexpr int kMaxStages = 2;
 constexpr int kMaxPeepholes = 3;
+constexpr int kMaxActivations = 3;
 
 // What the product of a stage reads: the hidden state of the step before, or the cell's own auxiliary row.
 enum class Operand : int { kHidden, kAux };
@@ -79,6 +80,7 @@ struct OptionSpec {
 struct CellSpec {
   const char* name;
   OptionSpec options;
+  Activation activation[kMaxActivations];  // f of the gates, g of the candidate, h of c, where none is chosen
   int gates;
   int states;        // 1: h; 2: h and c
   bool has_c;        // aux is the state c, which a step reads of the one before
@@ -107,11 +109,14 @@ constexpr CellSpec one_product(const char* name, int gates, OptionSpec options) 
 }
 constexpr CellSpec rnn_spec(const char* name, OptionSpec options) {
   CellSpec s = one_product(name, 1, options);
+  s.activation[0] = Activation::kTanh;
   s.saves_gates = options.leak;  // y alone does not tell the new state that was mixed in
   return s;
 }
 constexpr CellSpec lstm_spec(const char* name, int gates, OptionSpec options) {
   CellSpec s = one_product(name, gates, options);
+  s.activation[0] = Activation::kSigmoid;
+  s.activation[1] = s.activation[2] = Activation::kTanh;
   s.states = 2, s.has_c = true, s.output_gate = gates - 1;
   s.saves_gates = true, s.aux = 1;
   if (options.activations == 0) return s;
@@ -122,6 +127,8 @@ constexpr CellSpec lstm_spec(const char* name, int gates, OptionSpec options) {
 }
 constexpr CellSpec gru_spec(const char* name, OptionSpec options) {
   CellSpec s = one_product(name, 3, options);
+  s.activation[0] = Activation::kSigmoid;
+  s.activation[1] = Activation::kTanh;
   s.saves_gates = true, s.aux = 1, s.segments = 2;
   s.segment[0] = {0, 2, kInGates, 0, kHid, 0}, s.segment[1] = {2, 1, kInAux, 0, kHid, 0};
   return s;

@@ -3,9 +3,10 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <sstream>
 #include <string>
-#include <vector>
 
 #include "../base/dims.hpp"
 #include "../cpu/team.hpp"
@@ -14,7 +15,36 @@
 namespace rnnfast {
 
 namespace py = pybind11;
-using Shape = std::vector<Index>;
+
+// The sizes of an array's axes, without memory of its own: a small call would spend a tenth of its time on that.
+class Shape {
+ public:
+  Shape() = default;
+  Shape(std::initializer_list<Index> sizes) : Shape(sizes.begin(), sizes.size()) {}
+  template <class Size>
+  Shape(const Size* sizes, std::size_t count) : count_(count) {
+    if (count > kMaxAxes) throw py::value_error("at most 64 axes are required, got " + std::to_string(count));
+    std::copy_n(sizes, count, sizes_);
+  }
+  Shape(const Shape& other) : Shape(other.sizes_, other.count_) {}
+  Shape& operator=(const Shape& other) {
+    count_ = other.count_;
+    std::copy_n(other.sizes_, count_, sizes_);
+    return *this;
+  }
+
+  std::size_t size() const { return count_; }
+  const Index* begin() const { return sizes_; }
+  const Index* end() const { return sizes_ + count_; }
+  Index operator[](std::size_t axis) const { return sizes_[axis]; }
+  bool operator==(const Shape& other) const { return std::equal(begin(), end(), other.begin(), other.end()); }
+  bool operator!=(const Shape& other) const { return !(*this == other); }
+
+ private:
+  static constexpr std::size_t kMaxAxes = 64;  // NumPy's own limit
+  std::size_t count_ = 0;
+  Index sizes_[kMaxAxes];
+};
 
 inline std::string to_text(const Shape& shape) {
   std::ostringstream text;
@@ -24,7 +54,7 @@ inline std::string to_text(const Shape& shape) {
   return text.str();
 }
 
-inline Shape shape_of(const py::array& array) { return Shape(array.shape(), array.shape() + array.ndim()); }
+inline Shape shape_of(const py::array& array) { return {array.shape(), static_cast<std::size_t>(array.ndim())}; }
 
 [[noreturn]] inline void fail_shape(const std::string& name, const std::string& formula, const Shape& expected,
                                     const Shape& got) {

@@ -81,12 +81,24 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
     dx = new_sequences<Real>(N, T, tape.C, tape.time_major);
     dx_view = view_of<Real>(dx.cast<py::array>());
   }
-  const BackwardCall<Real> call{tape.layers,     tape.directions, tape.plan,    T,
-                                tape.x,          tape.y,          dy_view,      tape.h0,
-                                tape.c0,         tape.h_reset,    tape.c_reset, tape.saved,
-                                dx_view,         dh0.data(),      dc0.data(),   dh_reset.data(),
-                                dc_reset.data(), gradients,       tape.dropout, num_threads(),
-                                norms_data};
+  BackwardCall<Real> call(tape.layers, tape.plan, tape.saved, gradients);
+  call.directions = tape.directions;
+  call.T = T;
+  call.x = tape.x;
+  call.y = tape.y;
+  call.dy = dy_view;
+  call.h0 = tape.h0;
+  call.c0 = tape.c0;
+  call.h_reset = tape.h_reset;
+  call.c_reset = tape.c_reset;
+  call.dx = dx_view;
+  call.dh = dh0.data();
+  call.dc = dc0.data();
+  call.dh_reset = dh_reset.data();
+  call.dc_reset = dc_reset.data();
+  call.dropout = tape.dropout;
+  call.threads = num_threads();
+  call.norms = norms_data;
   bool finished = false;
   used = true;
   {

@@ -10,9 +10,9 @@ struct BatchArrays {
   const py::object &lengths, &resets;
 };
 
-// Given states, and those that resets begin with.
+// Given states, and (h, c) that resets begin with, or none.
 struct StateArrays {
-  const py::object &h0, &c0, &h_reset, &c_reset;
+  const py::object &h0, &c0, &anew;
 };
 
 Plan make_plan(Index N, Index T, const BatchArrays& batch) {
@@ -41,9 +41,10 @@ void read_states(Tape<Real>& tape, const StateArrays& states) {
   const Shape &h = tape.h_shape, &c = tape.c_shape;
   tape.h0 = optional_contiguous<Real>("h0", states.h0, "(L*D, N, P)", h);
   tape.c0 = optional_contiguous<Real>("c0", states.c0, "(L*D, N, H)", c);
-  if (states.h_reset.is_none() && states.c_reset.is_none()) return;
-  tape.h_reset = optional_contiguous<Real>("h_reset", states.h_reset, "(L*D, 1, P)", {h[0], 1, h[2]});
-  tape.c_reset = optional_contiguous<Real>("c_reset", states.c_reset, "(L*D, 1, H)", {c[0], 1, c[2]});
+  if (states.anew.is_none()) return;
+  const auto [h_reset, c_reset] = states.anew.cast<std::pair<py::object, py::object>>();
+  tape.h_reset = optional_contiguous<Real>("h_reset", h_reset, "(L*D, 1, P)", {h[0], 1, h[2]});
+  tape.c_reset = optional_contiguous<Real>("c_reset", c_reset, "(L*D, 1, H)", {c[0], 1, c[2]});
 }
 
 template <class Real>
@@ -51,39 +52,45 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
                         const StateArrays& states, const BatchArrays& batch, bool time_major, Keep keep,
                         const Dropout& dropout) {
   Stack<Real> layers = stack_of<Real>(bound);
-  const Index LD = static_cast<Index>(layers.size()), C = layers[0]->arrays.C, H = layers[0]->arrays.H,
-              P = layers[0]->arrays.P;
+  const Index LD = static_cast<Index>(layers.size());
+  const Index C = layers[0]->arrays.C, H = layers[0]->arrays.H, P = layers[0]->arrays.P;
   if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
   const Index N = x.shape(0), T = x.shape(1);
   for (const auto& layer : layers) check_random(layer->spec(), dropout);
   const bool has_c = layers[0]->spec().has_c;
-  Tape<Real> tape{std::move(layers), D,          make_plan(N, T, batch), dropout, C, time_major,
-                  {LD, N, P},        {LD, N, H}, {N, T, D * P}};
+  Tape<Real> tape(make_plan(N, T, batch));
+  tape.layers = std::move(layers);
+  tape.directions = D;
+  tape.dropout = dropout;
+  tape.C = C;
+  tape.time_major = time_major;
+  tape.h_shape = {LD, N, P};
+  tape.c_shape = {LD, N, H};
+  tape.y_shape = {N, T, D * P};
   tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, C});
   read_states(tape, states);
   py::array y = new_sequences<Real>(N, T, D * P, time_major);
   py::array hn = py::array_t<Real>(tape.h_shape);
   py::object cn = has_c ? py::object(py::array_t<Real>(tape.c_shape)) : py::none();
   const View<Real> y_view = view_of<Real>(y);
-  tape.y = {y_view.data, 0, 0, y_view.by_n, y_view.by_t};
+  tape.y = read_only(y_view);
   const bool save = keep != Keep::kNothing;
   if (save) tape.saved.resize(static_cast<std::size_t>(LD));
-  const ForwardCall<Real> call{tape.layers,
-                               D,
-                               tape.plan,
-                               T,
-                               tape.x,
-                               y_view,
-                               tape.h0,
-                               tape.c0,
-                               tape.h_reset,
-                               tape.c_reset,
-                               static_cast<Real*>(hn.mutable_data()),
-                               has_c ? static_cast<Real*>(cn.cast<py::array>().mutable_data()) : nullptr,
-                               keep,
-                               save ? &tape.saved : nullptr,
-                               dropout,
-                               num_threads()};
+  ForwardCall<Real> call(tape.layers, tape.plan);
+  call.directions = D;
+  call.T = T;
+  call.x = tape.x;
+  call.y = y_view;
+  call.h0 = tape.h0;
+  call.c0 = tape.c0;
+  call.h_reset = tape.h_reset;
+  call.c_reset = tape.c_reset;
+  call.hn = static_cast<Real*>(hn.mutable_data());
+  call.cn = has_c ? static_cast<Real*>(cn.cast<py::array>().mutable_data()) : nullptr;
+  call.keep = keep;
+  call.saved = save ? &tape.saved : nullptr;
+  call.dropout = dropout;
+  call.threads = num_threads();
   bool finished = false;
   {
     const GilRelease nogil;
@@ -94,7 +101,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   py::object kept = py::none();
   if (save)
     kept = py::cast(std::make_unique<BoundTape>(
-        std::move(tape), std::vector<py::object>{x, y, states.h0, states.c0, states.h_reset, states.c_reset}));
+        std::move(tape), std::vector<py::object>{x, y, states.h0, states.c0, states.anew}));
   return py::make_tuple(y, hn, cn, kept);
 }
 
@@ -105,31 +112,37 @@ Keep keep_named(const std::string& name) {
   throw py::value_error("save: one of nothing, all, recompute is required, got '" + name + "'");
 }
 
+// None, or ((dropout, recurrent dropout, noise, zoneout of h, of c), seed, call).
+Dropout dropout_given(const py::object& random) {
+  Dropout dropout;
+  if (random.is_none()) return dropout;
+  const auto [numbers, seed, call] = random.cast<std::tuple<std::array<double, 5>, std::uint64_t, std::uint64_t>>();
+  dropout.p = numbers[0];
+  dropout.recurrent = numbers[1];
+  dropout.noise = numbers[2];
+  dropout.zoneout = {numbers[3], numbers[4]};
+  dropout.seed = seed;
+  dropout.call = call;
+  return dropout;
+}
+
 py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index directions, const py::array& x,
-                        const py::object& h0, const py::object& c0, const py::object& h_reset,
-                        const py::object& c_reset, const py::object& lengths, const py::object& resets, bool time_major,
-                        const std::string& save, const std::tuple<double, double, double, double, double>& dropout,
-                        std::uint64_t seed, std::uint64_t call) {
+                        const py::object& h0, const py::object& c0, const py::object& anew, const py::object& lengths,
+                        const py::object& resets, bool time_major, const std::string& save, const py::object& random) {
   if (layers.empty() || directions < 1 || directions > 2 || static_cast<Index>(layers.size()) % directions != 0)
     throw py::value_error("layers: one or two directions of at least one are required");
-  const StateArrays states{h0, c0, h_reset, c_reset};
+  const StateArrays states{h0, c0, anew};
   const BatchArrays batch{lengths, resets};
   const auto run = layers[0]->value.index() == 0 ? &forward_typed<float> : &forward_typed<double>;
-  return run(layers, directions, x, states, batch, time_major, keep_named(save),
-             {std::get<0>(dropout),
-              std::get<1>(dropout),
-              std::get<2>(dropout),
-              {std::get<3>(dropout), std::get<4>(dropout)},
-              seed,
-              call});
+  return run(layers, directions, x, states, batch, time_major, keep_named(save), dropout_given(random));
 }
 
 }  // namespace
 
 void bind_forward(py::module_& m) {
   m.def("forward", &forward_bound, py::arg("layers"), py::arg("directions"), py::arg("x"), py::arg("h0"), py::arg("c0"),
-        py::arg("h_reset"), py::arg("c_reset"), py::arg("lengths"), py::arg("resets"), py::arg("time_major"),
-        py::arg("save"), py::arg("dropout"), py::arg("seed"), py::arg("call"));
+        py::arg("anew"), py::arg("lengths"), py::arg("resets"), py::arg("time_major"), py::arg("save"),
+        py::arg("random"));
 }
 
 }  // namespace rnnfast

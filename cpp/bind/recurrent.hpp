@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../rnn/rnn.hpp"
+#include "../rnn/rows.hpp"
 #include "arrays.hpp"
 
 namespace rnnfast {
@@ -53,6 +54,7 @@ struct CellChoice {
     ActivationFn<Real>* const functions[] = {&options.f, &options.g, &options.h};
     for (std::size_t i = 0; i < std::size(functions); ++i) {
       functions[i]->clip = static_cast<Real>(i < 2 ? clip : unbounded);
+      functions[i]->kind = spec.activation[i];
       if (i >= activations.size()) continue;
       const auto& [name, alpha, beta] = activations[i];
       functions[i]->kind = activation_named(name);
@@ -141,14 +143,16 @@ Stack<Real> stack_of(const std::vector<const BoundWeights*>& layers) {
 
 template <class Real>
 struct Tape {
+  explicit Tape(Plan batch) : plan(std::move(batch)) {}
+
   Stack<Real> layers;
-  Index directions;
+  Index directions = 1;
   Plan plan;
   Dropout dropout;
-  Index C;
-  bool time_major;
+  Index C = 0;
+  bool time_major = false;
   Shape h_shape, c_shape, y_shape;
-  std::vector<Saved<Real>> saved = {};
+  std::vector<Saved<Real>> saved;
   View<const Real> x = {}, y = {};
   const Real *h0 = nullptr, *c0 = nullptr, *h_reset = nullptr, *c_reset = nullptr;
 };

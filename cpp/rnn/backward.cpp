@@ -14,6 +14,26 @@ Schedule as_kept(Schedule schedule, const Saved<Real>& saved) {
   return schedule;
 }
 
+// The forward call whose gates were not kept. It writes into the states' gradients, which it never returns.
+template <class Real>
+ForwardCall<Real> call_again(const BackwardCall<Real>& call) {
+  ForwardCall<Real> again(call.layers, call.plan);
+  again.directions = call.directions;
+  again.T = call.T;
+  again.x = call.x;
+  again.h0 = call.h0;
+  again.c0 = call.c0;
+  again.h_reset = call.h_reset;
+  again.c_reset = call.c_reset;
+  again.hn = call.dh;
+  again.cn = call.dc;
+  again.keep = Keep::kAgain;
+  again.saved = &call.saved;
+  again.dropout = call.dropout;
+  again.threads = call.threads;
+  return again;
+}
+
 }  // namespace
 
 template <class Real>
@@ -53,22 +73,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
   Saved<Real>& saved = call.saved[at(index)];
   place_rows(saved, chunk_rows);
   if (saved.chunk > 0) {
-    again_call_.emplace(ForwardCall<Real>{call.layers,
-                                          call.directions,
-                                          call.plan,
-                                          call.T,
-                                          call.x,
-                                          {},
-                                          call.h0,
-                                          call.c0,
-                                          call.h_reset,
-                                          call.c_reset,
-                                          call.dh,
-                                          call.dc,
-                                          Keep::kAgain,
-                                          &call.saved,
-                                          call.dropout,
-                                          call.threads});
+    again_call_.emplace(call_again(call));
     again_.emplace(*again_call_, index, schedule_, x_, View<Real>{});
   }
   if (zones_.random()) zone_rows_ = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));

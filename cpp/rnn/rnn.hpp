@@ -68,18 +68,20 @@ enum class Keep { kNothing, kStarts, kAll, kAgain };  // kAgain: what kAll keeps
 // Outputs may not overlap inputs.
 template <class Real>
 struct ForwardCall {
+  ForwardCall(const Stack<Real>& stack, const Plan& batch) : layers(stack), plan(batch) {}
+
   const Stack<Real>& layers;
-  Index directions;
   const Plan& plan;
-  Index T;  // of the views; past a sequence's length y and dx are zero
-  View<const Real> x;
-  View<Real> y;
-  const Real *h0, *c0, *h_reset, *c_reset;
-  Real *hn, *cn;
-  Keep keep;
-  std::vector<Saved<Real>>* saved;  // null: kNothing
+  Index directions = 1;
+  Index T = 0;  // of the views; past a sequence's length y and dx are zero
+  View<const Real> x = {};
+  View<Real> y = {};
+  const Real *h0 = nullptr, *c0 = nullptr, *h_reset = nullptr, *c_reset = nullptr;
+  Real *hn = nullptr, *cn = nullptr;
+  Keep keep = Keep::kNothing;
+  std::vector<Saved<Real>>* saved = nullptr;  // null: kNothing
   Dropout dropout;
-  int threads;
+  int threads = 1;
 };
 
 // False: interrupted, outputs undefined.
@@ -99,19 +101,23 @@ struct LayerGradients {
 // wanted; else zero where the batch has no rows.
 template <class Real>
 struct BackwardCall {
+  BackwardCall(const Stack<Real>& stack, const Plan& batch, std::vector<Saved<Real>>& kept,
+               const std::vector<LayerGradients<Real>>& sums)
+      : layers(stack), plan(batch), saved(kept), gradients(sums) {}
+
   const Stack<Real>& layers;
-  Index directions;
   const Plan& plan;
-  Index T;  // of the views; past a sequence's length y and dx are zero
-  View<const Real> x, y, dy;
-  const Real *h0, *c0, *h_reset, *c_reset;
   std::vector<Saved<Real>>& saved;
-  View<Real> dx;
-  Real *dh, *dc, *dh_reset, *dc_reset;
   const std::vector<LayerGradients<Real>>& gradients;  // as the layers
+  Index directions = 1;
+  Index T = 0;  // of the views; past a sequence's length y and dx are zero
+  View<const Real> x = {}, y = {}, dy = {};
+  const Real *h0 = nullptr, *c0 = nullptr, *h_reset = nullptr, *c_reset = nullptr;
+  View<Real> dx = {};
+  Real *dh = nullptr, *dc = nullptr, *dh_reset = nullptr, *dc_reset = nullptr;
   Dropout dropout;
-  int threads;
-  double* norms;  // [L D, N, T] of zeros; out: |dL/dh| of every step; null: not wanted
+  int threads = 1;
+  double* norms = nullptr;  // [L D, N, T] of zeros; out: |dL/dh| of every step; null: not wanted
 };
 
 template <class Real>

@@ -100,22 +100,15 @@ bool Stream<Real>::process(const View<const Real>& x, const View<Real>& y, Index
     h = Buffer<Real>(checked_product(plan.rows(), P));
     top = {h.data(), 0, 0, T * P, P};
   }
-  const ForwardCall<Real> call{layers_,
-                               1,
-                               plan,
-                               T,
-                               x,
-                               top,
-                               stepper_.h(),
-                               stepper_.c(),
-                               nullptr,
-                               nullptr,
-                               stepper_.h_after(),
-                               stepper_.c_after(),
-                               Keep::kNothing,
-                               nullptr,
-                               {},
-                               num_threads()};
+  ForwardCall<Real> call(layers_, plan);
+  call.T = T;
+  call.x = x;
+  call.y = top;
+  call.h0 = stepper_.h();
+  call.c0 = stepper_.c();
+  call.hn = stepper_.h_after();
+  call.cn = stepper_.c_after();
+  call.threads = num_threads();
   if (!forward(call, interrupt)) return false;
   if (head_.K > 0) {
     const auto run = [&](const Member& member) {

@@ -59,13 +59,23 @@ constexpr void set_two_stages(Kernels<Real>& table, CellKind kind) {
   set_stage<Real, Cell, typename Cell::ForwardCandidate, typename Cell::BackwardReset>(table, kind, 1);
 }
 
+template <bool kFirst, class A, class B>
+struct Select {
+  using Type = A;
+};
+template <class A, class B>
+struct Select<false, A, B> {
+  using Type = B;
+};
+
 template <class Real>
 constexpr Kernels<Real> make_kernels() {
-  using Paper = Standard<Real>;
   using Any = Chosen<Real>;
+  using Paper = typename Select<kOnlyRight, Any, Standard<Real>>::Type;
+  using Common = typename Select<kOnlyRight, Any, Simple<Real>>::Type;
   Kernels<Real> table = {};
   table.lanes = kLanes<Real>, table.gemm_vectors = kGemmVectors, table.backward_blocks = kMaxVectors;
-  set_cell<Real, Elman<Real, Simple<Real>>>(table, CellKind::kRnn);
+  set_cell<Real, Elman<Real, Common>>(table, CellKind::kRnn);
   set_cell<Real, Lstm<Real, Paper, false>>(table, CellKind::kLstm);
   set_cell<Real, Gru<Real, Paper>>(table, CellKind::kGru);
   set_two_stages<Real, GruBefore<Real, Paper>>(table, CellKind::kGruBefore);

@@ -50,6 +50,14 @@ constexpr int kRegisters = 32;
 constexpr int kRegisters = 16;
 #endif
 
+// Where there is no fused multiply-add the kernels need only be right: the cells of the papers are then those of any
+// activations, and tiles are small.
+#if defined(__AVX2__) || defined(__ARM_NEON)
+constexpr bool kOnlyRight = false;
+#else
+constexpr bool kOnlyRight = true;
+#endif
+
 template <class Real>
 RNNFAST_INLINE Vec<Real> load(const Real* p) {
   Vec<Real> v;

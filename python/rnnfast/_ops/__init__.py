@@ -23,7 +23,6 @@ from rnnfast._ops.losses import log_softmax as log_softmax
 from rnnfast._ops.losses import mean_squared_error as mean_squared_error
 from rnnfast._ops.losses import softmax as softmax
 from rnnfast._ops.losses import softmax_cross_entropy as softmax_cross_entropy
-from rnnfast._ops.recurrent import NOTHING_RANDOM as NOTHING_RANDOM
 from rnnfast._ops.recurrent import Cell as Cell
 from rnnfast._ops.recurrent import CoreTape as CoreTape
 from rnnfast._ops.recurrent import Gradients as Gradients

@@ -18,7 +18,7 @@ CoreTape = _core.Tape
 StreamCore = _core.Stream
 Gradients = Sequence[Array | None]
 Random = tuple[tuple[float, float, float, float, float], int, int]
-NOTHING_RANDOM: Random = ((0.0, 0.0, 0.0, 0.0, 0.0), 0, 0)
+Parts = tuple[Array | None, Array | None]
 
 NORM_EPS = 1e-5
 
@@ -190,19 +190,16 @@ def rnn_forward(
     time_major: bool,
     save: str,
     resets: Array | None = None,
-    anew: tuple[Array | None, Array | None] = (None, None),
-    random: Random = NOTHING_RANDOM,
+    anew: Parts | None = None,
+    random: Random | None = None,
 ) -> tuple[Array, Array, Array | None, CoreTape | None]:
     """Run a stack over x (N, T, C). Returns y (N, T, D*P), h, c, tape.
 
     ``weights`` are those of layer*D + direction; ``anew`` are h (L*D, 1, P) and c (L*D, 1, H) that resets begin with,
     None for zeros; ``save`` is "nothing", "all" or "recompute"; ``random`` is ((dropout,
-    recurrent dropout, noise, zoneout of h, of c), seed, call).
+    recurrent dropout, noise, zoneout of h, of c), seed, call), or None where nothing is.
     """
-    probabilities, seed, call = random
-    return _core.forward(
-        weights, directions, x, h0, c0, *anew, lengths, resets, time_major, save, probabilities, seed, call
-    )
+    return _core.forward(weights, directions, x, h0, c0, anew, lengths, resets, time_major, save, random)
 
 
 def rnn_backward(

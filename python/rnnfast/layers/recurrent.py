@@ -103,13 +103,13 @@ class Recurrent(Traceable):
         x, lengths, resets = given
         h0, c0 = (None, None) if state is None else split_state("state", state, self.state_shapes(len(x)), self.dtype)
         learned: tuple[str, ...] = ()
-        anew: Parts = (None, None)
+        anew: Parts | None = None
         if self.learned_state:
             (h0, c0), learned = started((h0, c0), self.learned_state, len(x))
-            anew = (None, None) if resets is None else after_reset(self.learned_state)
-        random = _ops.NOTHING_RANDOM
+            anew = None if resets is None else after_reset(self.learned_state)
+        random: _ops.Random | None = None
         if training and any(self._random):
-            vars(self)["_calls"] += 1
+            object.__setattr__(self, "_calls", self._calls + 1)
             random = (self._random, self._dropout_seed, self._calls)
         versions = () if save == "nothing" else self._versions()
         y, h, c, core = _ops.rnn_forward(

@@ -16,7 +16,7 @@ from rnnfast.params import Parameter, newest_version, no_writes
 Array = npt.NDArray[Any]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Tape(NotCopied):
     """What a forward call keeps for ``backward``; single-use.
 
