@@ -15,12 +15,12 @@ STATES = {"lstm": 2, "coupled_lstm": 2}
 # Activations of each cell where they are chosen at run time; in these tests, those of the papers.
 CHOSEN = {
     "rnn": ("tanh",),
-    "any_rnn": ("tanh",),
+    "generic_rnn": ("tanh",),
     "leaky_rnn": ("tanh",),
-    "any_lstm": ("sigmoid", "tanh", "tanh"),
+    "generic_lstm": ("sigmoid", "tanh", "tanh"),
     "coupled_lstm": ("sigmoid", "tanh", "tanh"),
-    "any_gru": ("sigmoid", "tanh"),
-    "any_gru_before": ("sigmoid", "tanh"),
+    "generic_gru": ("sigmoid", "tanh"),
+    "generic_gru_before": ("sigmoid", "tanh"),
 }
 PARTS = ("w", "r", "b_w", "b_r", "peepholes", "projection", "gamma_ih", "gamma_hh", "gamma_c", "beta_c")
 
@@ -80,11 +80,11 @@ READ = {
     "activations": set(CHOSEN) - {"rnn"},
     "clip": set(CHOSEN) - {"rnn"},
     "leak": {"leaky_rnn"},
-    "peepholes": {"any_lstm", "coupled_lstm"},
-    "zoneout": set(CHOSEN) - {"rnn", "any_rnn"},
+    "peepholes": {"generic_lstm", "coupled_lstm"},
+    "zoneout": set(CHOSEN) - {"rnn", "generic_rnn"},
     "norm": set(_ops.cells()) - {"lstm"},
-    "random recurrent_dropout": set(CHOSEN) - {"rnn", "any_gru_before"},
-    "random zoneout": set(CHOSEN) - {"rnn", "any_rnn"},
+    "random recurrent_dropout": set(CHOSEN) - {"rnn", "generic_gru_before"},
+    "random zoneout": set(CHOSEN) - {"rnn", "generic_rnn"},
 }
 
 
@@ -113,4 +113,4 @@ def test_activations_are_as_many_as_the_cell_reads(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["tanh", "relu", "identity"])
 def test_a_plain_rnn_has_three_activations(kind: str) -> None:
-    assert outputs("rnn", activations=known(kind)) == outputs("any_rnn", activations=known(kind))
+    assert outputs("rnn", activations=known(kind)) == outputs("generic_rnn", activations=known(kind))

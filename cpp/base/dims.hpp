@@ -26,18 +26,18 @@ enum class Activation : int {
   kAffine            // alpha x + beta
 };
 
-// "Any": with activations chosen at run time, LSTMs also with peepholes.
+// "Generic": with activations chosen at run time, LSTMs also with peepholes.
 enum class CellKind : int {
   kRnn,
   kLstm,
   kGru,
   kGruBefore,
-  kAnyRnn,
+  kGenericRnn,
   kLeakyRnn,
-  kAnyLstm,
+  kGenericLstm,
   kCoupled,
-  kAnyGru,
-  kAnyGruBefore
+  kGenericGru,
+  kGenericGruBefore
 };
 constexpr int kCellKinds = 10;
 constexpr int kMaxStages = 2;
@@ -149,7 +149,7 @@ constexpr OptionSpec plain_options(int activations, bool norm) {
   options.norm = norm;
   return options;
 }
-constexpr OptionSpec any_options(int activations, bool leak, bool zoneout) {
+constexpr OptionSpec generic_options(int activations, bool leak, bool zoneout) {
   OptionSpec options = {};
   options.activations = activations;
   options.any_activation = options.clip = options.norm = options.recurrent_dropout = true;
@@ -164,12 +164,12 @@ constexpr CellSpec kCells[kCellKinds] = {
     lstm_spec("lstm", 4, plain_options(0, false)),
     gru_spec("gru", plain_options(0, true)),
     gru_before_spec("gru_before", plain_options(0, true)),
-    rnn_spec("any_rnn", any_options(1, false, false)),
-    rnn_spec("leaky_rnn", any_options(1, true, true)),
-    lstm_spec("any_lstm", 4, any_options(3, false, true)),
-    lstm_spec("coupled_lstm", 3, any_options(3, false, true)),
-    gru_spec("any_gru", any_options(2, false, true)),
-    gru_before_spec("any_gru_before", any_options(2, false, true)),
+    rnn_spec("generic_rnn", generic_options(1, false, false)),
+    rnn_spec("leaky_rnn", generic_options(1, true, true)),
+    lstm_spec("generic_lstm", 4, generic_options(3, false, true)),
+    lstm_spec("coupled_lstm", 3, generic_options(3, false, true)),
+    gru_spec("generic_gru", generic_options(2, false, true)),
+    gru_before_spec("generic_gru_before", generic_options(2, false, true)),
 };
 
 // static: each object file has its own, also where nothing is inlined and the files differ in instruction set.

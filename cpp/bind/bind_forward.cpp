@@ -100,8 +100,8 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   if (!finished) throw py::error_already_set();
   py::object kept = py::none();
   if (save)
-    kept = py::cast(std::make_unique<BoundTape>(
-        std::move(tape), std::vector<py::object>{x, y, states.h0, states.c0, states.anew}));
+    kept = py::cast(
+        std::make_unique<BoundTape>(std::move(tape), std::vector<py::object>{x, y, states.h0, states.c0, states.anew}));
   return py::make_tuple(y, hn, cn, kept);
 }
 

@@ -58,14 +58,14 @@ struct Given {
 
 // A model's parts as the engine reads them, and what they point into.
 template <class Real>
-struct Parts {
+struct RowPartition {
   Stack<Real> layers;
   Panels<Real> head;
   std::unique_ptr<AttentionParts<Real>> attention;
   const Real *head_bias, *table, *h0, *c0;
   Index V, K, R, H;
 
-  explicit Parts(const Given& given)
+  explicit RowPartition(const Given& given)
       : layers(stack_of<Real>(given.layers)), table(nullptr), V(0), K(given.head.shape(0)) {
     const Index C = layers.front()->arrays.C, L = static_cast<Index>(layers.size());
     const Index units = layers.back()->arrays.H;
@@ -107,7 +107,7 @@ struct GenerateOptions {
 };
 
 template <class Real>
-py::tuple generate_typed(const Parts<Real>& parts, const GenerateOptions& options) {
+py::tuple generate_typed(const RowPartition<Real>& parts, const GenerateOptions& options) {
   const Element element = element_named(options.element);
   const bool ids_wanted = element == Element::kId;
   const Index R = parts.R, length = options.length;
@@ -152,7 +152,7 @@ py::tuple generate_typed(const Parts<Real>& parts, const GenerateOptions& option
 }
 
 template <class Real>
-py::tuple beam_typed(const Parts<Real>& parts, Index length, Index beams, Index stop, double length_penalty) {
+py::tuple beam_typed(const RowPartition<Real>& parts, Index length, Index beams, Index stop, double length_penalty) {
   py::array_t<Index> ids(Shape{parts.R, length}), counts(Shape{parts.R});
   py::array_t<double> scores(Shape{parts.R});
   std::fill_n(ids.mutable_data(), ids.size(), Index{0});
@@ -179,12 +179,12 @@ py::tuple beam_typed(const Parts<Real>& parts, Index length, Index beams, Index 
   return py::make_tuple(ids, counts, scores);
 }
 
-// Calls f with Parts of the layers' type.
+// Calls f with RowPartition of the layers' type.
 template <class F>
 py::tuple with_parts(const Given& given, const F& f) {
   if (given.layers.empty()) throw py::value_error("layers: at least one is required");
-  if (given.layers[0]->value.index() == 0) return f(Parts<float>(given));
-  return f(Parts<double>(given));
+  if (given.layers[0]->value.index() == 0) return f(RowPartition<float>(given));
+  return f(RowPartition<double>(given));
 }
 
 }  // namespace

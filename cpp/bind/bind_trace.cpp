@@ -1,6 +1,6 @@
 #include <pybind11/stl.h>
 
-#include "../rnn/rows.hpp"
+#include "../rnn/views.hpp"
 #include "recurrent.hpp"
 
 namespace rnnfast {
@@ -14,7 +14,7 @@ struct Columns {
   Index width, first, count;
 
   void copy(const Plan& plan, const View<Real>& to) const {
-    for_rows(plan, {0, plan.rows()}, [&](Index row, const Slot& slot) {
+    for_rows(plan, {0, plan.rows()}, [&](Index row, const Row& slot) {
       std::copy_n(rows.data() + row * width + first, count, row_of(to, row, slot.n, slot.t));
     });
   }

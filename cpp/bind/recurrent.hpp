@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "../rnn/rnn.hpp"
-#include "../rnn/rows.hpp"
+#include "../rnn/views.hpp"
 #include "arrays.hpp"
 
 namespace rnnfast {

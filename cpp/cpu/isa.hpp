@@ -14,7 +14,7 @@ std::vector<std::string> available_isas();
 // std::invalid_argument on an unknown name, or where every level is above the cap.
 std::string best_isa(const std::vector<std::string>& available, const std::string& cap);
 
-// Chosen once: the best supported level, capped by RNNFAST_MAX_ISA.
+// RuntimeActivations once: the best supported level, capped by RNNFAST_MAX_ISA.
 void choose_isa();
 void set_isa(const std::string& name);  // for tests; not thread-safe
 const char* isa_name();

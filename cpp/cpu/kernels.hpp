@@ -14,22 +14,22 @@ struct View {
   Index row0, by_row, by_n, by_t;
 };
 
-constexpr Index kInitial = -1;    // Slot::prev: the given initial state
-constexpr Index kReset = -2;      // Slot::prev: the state that a reset begins with
-constexpr Index kEnd = kInitial;  // Slot::next: the sequence ends here
-constexpr Index kCut = kReset;    // Slot::next: the next step is a reset, no gradient comes back
+constexpr Index kInitial = -1;    // Row::prev: the given initial state
+constexpr Index kReset = -2;      // Row::prev: the state that a reset begins with
+constexpr Index kEnd = kInitial;  // Row::next: the sequence ends here
+constexpr Index kCut = kReset;    // Row::next: the next step is a reset, no gradient comes back
 
-// Of a walk forwards. Backwards prev and next change places, and the end after t = 0 is no cut.
-struct Slot {
+// Of an order forwards. Backwards prev and next change places, and the end after t = 0 is no cut.
+struct Row {
   Index row, n, t;   // row, sequence and time
   Index prev, next;  // rows of the same sequence one step before and after
 };
 
 // The order in which rows are computed, place by place. Without slots the place is the row, step * N + n.
-struct Walk {
+struct RowOrder {
   Index N, T;
   Index dt;             // +1, or -1 where time runs backwards: from the last step to the first
-  const Slot* slots;    // [rows], by step and part; null when dense
+  const Row* slots;     // [rows], by step and part; null when dense
   const Index* bounds;  // [T][parts + 1] first place of each part of a step; null where all sequences are equally long
   Index parts, part;    // this call's share of the sequences
   Index n0, n1;         // the same share where there are no bounds
@@ -90,29 +90,29 @@ struct NormedOutputBack {
 
 template <class Real>
 struct ForwardArgs {
-  Walk walk;
-  Index s0, s1;                     // steps, in the walk's direction
-  Index panel0, panel1;             // panels of units
-  Index H, P;                       // P: numbers that R reads
-  const Real* packed;               // [panel][P][blocks * gates][lanes], the stage's rows of R
-  const Real* bias;                 // [panel][blocks * gates][lanes] of b_hh
-  View<Real> u;                     // in: W x + b_ih [G H]; out: the gates
-  View<Real> y;                     // h; read one step back
-  View<const Real> fed;             // what R reads one step back [P]: h, or h under a mask, or projected
-  View<Real> aux;                   // c, q_n or r h_prev [H]; read one step back
-  InitialState<Real> h0, c0, fed0;  // of y [H], aux [H] (LSTM only) and fed [P]
-  View<const Real> zone;            // [states H] shares of the states before in the new ones; data null: none
-  View<const Real> q;               // [G H] ready instead of a product; data null: none
-  bool save;                        // keep gates and aux for the backward pass
-  bool one_way;                     // panels from the first to the last in every step, not up and down by turns
-  bool from_l2;                     // a thread's panels do not fit L1
-  bool fetch_ahead;                 // nor L2: the next one is fetched while one is used
+  RowOrder order;
+  Index s0, s1;                                 // steps, in the order's direction
+  Index panel0, panel1;                         // panels of units
+  Index H, P;                                   // P: numbers that R reads
+  const Real* packed;                           // [panel][P][blocks * gates][lanes], the stage's rows of R
+  const Real* bias;                             // [panel][blocks * gates][lanes] of b_hh
+  View<Real> u;                                 // in: W x + b_ih [G H]; out: the gates
+  View<Real> y;                                 // h; read one step back
+  View<const Real> recurrent_input;             // what R reads one step back [P]: h, or h under a mask, or projected
+  View<Real> aux;                               // c, q_n or r h_prev [H]; read one step back
+  InitialState<Real> h0, c0, recurrent_input0;  // of y [H], aux [H] (LSTM only) and recurrent_input [P]
+  View<const Real> zone;  // [states H] shares of the states before in the new ones; data null: none
+  View<const Real> q;     // [G H] ready instead of a product; data null: none
+  bool save;              // keep gates and aux for the backward pass
+  bool one_way;           // panels from the first to the last in every step, not up and down by turns
+  bool from_l2;           // a thread's panels do not fit L1
+  bool fetch_ahead;       // nor L2: the next one is fetched while one is used
   const CellOptions<Real>* options;
 };
 
 // One step of a layer's stage, input product included, on the panels [panel0, panel1) of units.
 template <class Real>
-struct LiveArgs {
+struct StreamStepArgs {
   Index rows, C, H, P, G;
   Index panel0, panel1;
   bool descending;  // panels from the last to the first
@@ -131,8 +131,8 @@ struct LiveArgs {
 
 template <class Real>
 struct BackwardArgs {
-  Walk walk;
-  Index s0, s1;  // steps, run against the walk's direction
+  RowOrder order;
+  Index s0, s1;  // steps, run against the order's direction
   Index panel0, panel1;
   Index H;
   const Real* packed;  // [panel][K][blocks][lanes], the stage's rows of R as they are; null: dy is all there is
@@ -150,7 +150,7 @@ struct BackwardArgs {
   const CellOptions<Real>* options;
   // `finish`: dL/dh of the state before these rows, where it is the one `entered` (kInitial or kReset), else zero.
   Index entered;
-  const Index* firsts;  // places of the walk, one a sequence at most; null: those of its first step
+  const Index* firsts;  // places in the order, one a sequence at most; null: those of its first step
   Index first_count;
 };
 
@@ -209,7 +209,7 @@ struct Kernels {
   int backward_blocks;                         // vectors of units in a backward panel
   void (*forward[kCellKinds][kMaxStages])(const ForwardArgs<Real>&);
   void (*backward[kCellKinds][kMaxStages])(const BackwardArgs<Real>&);
-  void (*live[kCellKinds][kMaxStages])(const LiveArgs<Real>&);
+  void (*stream_step[kCellKinds][kMaxStages])(const StreamStepArgs<Real>&);
   void (*finish[kCellKinds])(const BackwardArgs<Real>&);  // dL/dh of initial states, into args.dh
   // Panels hold gemm_vectors * lanes columns, the last one as many whole vectors as it needs; so do those of pack_rows.
   void (*gemm)(const GemmArgs<Real>&);

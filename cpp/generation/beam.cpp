@@ -74,12 +74,12 @@ void Beam<Real>::start(Index n) {
 // on.
 template <class Real>
 void Beam<Real>::expand() {
-  const Index K = call_.writer.head.K, P = call_.layers.back()->arrays.P, live = static_cast<Index>(alive_.size());
-  for (Index i = 0; i < live; ++i) rows_[at(i)] = stepper_.last_h() + i * P;
-  readout_.run(live, rows_.data(), source_.data(), output_rows_.data());
-  kernels<Real>().nn.log_softmax(live, K, outputs_.data(), outputs_.data());
+  const Index K = call_.writer.head.K, P = call_.layers.back()->arrays.P, alive = static_cast<Index>(alive_.size());
+  for (Index i = 0; i < alive; ++i) rows_[at(i)] = stepper_.last_h() + i * P;
+  readout_.run(alive, rows_.data(), source_.data(), output_rows_.data());
+  kernels<Real>().nn.log_softmax(alive, K, outputs_.data(), outputs_.data());
   candidates_.clear();
-  for (Index i = 0; i < live; ++i)
+  for (Index i = 0; i < alive; ++i)
     for (Index id = 0; id < K; ++id)
       candidates_.push_back({log_p_[at(i)] + static_cast<double>(output_rows_[at(i)][id]), i, id});
   const auto kept = candidates_.begin() + smaller(2 * call_.beams, static_cast<Index>(candidates_.size()));
@@ -130,10 +130,10 @@ void Beam<Real>::run(Index n, bool polls, Interrupt& interrupt) {
     expand();
     extend(n, t);
     if (t + 1 == call_.length) break;
-    const Index live = static_cast<Index>(alive_.size());
-    stepper_.reorder(parents_.data(), live);
-    for (Index i = 0; i < live; ++i) rows_[at(i)] = entries_.row(alive_[at(i)].back());
-    entries_.step(stepper_, live, rows_.data());
+    const Index alive = static_cast<Index>(alive_.size());
+    stepper_.reorder(parents_.data(), alive);
+    for (Index i = 0; i < alive; ++i) rows_[at(i)] = entries_.row(alive_[at(i)].back());
+    entries_.step(stepper_, alive, rows_.data());
   }
   for (std::size_t i = 0; i < alive_.size(); ++i) finish(n, alive_[i], log_p_[i], static_cast<Index>(alive_[i].size()));
 }

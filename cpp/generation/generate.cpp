@@ -34,7 +34,7 @@ class Scribe {
   Sampler<Real> sampler_;
   Readout<Real> readout_;
   Buffer<Real> outputs_;
-  std::vector<Index> live_, kept_;  // the sequence of each row; the rows that go on
+  std::vector<Index> stream_, kept_;  // the sequence of each row; the rows that go on
   std::vector<const Real*> h_rows_, x_rows_;
   std::vector<Real*> output_rows_;
 };
@@ -56,7 +56,7 @@ Scribe<Real>::Scribe(const GenerateCall<Real>& call, const Entries<Real>& entrie
   }
   h_rows_.resize(at(R)), x_rows_.resize(at(R));
   for (Index i = 0; i < R; ++i) {
-    live_.push_back(sequences.begin + i);
+    stream_.push_back(sequences.begin + i);
     output_rows_.push_back(outputs_.data() + i * call.writer.head.K);
   }
 }
@@ -113,28 +113,28 @@ const Real* Scribe<Real>::input(Index n, Index t) const {
 template <class Real>
 void Scribe<Real>::choose_all(Index t) {
   kept_.clear();
-  for (Index i = 0; i < static_cast<Index>(live_.size()); ++i)
-    if (choose(live_[at(i)], t, output_rows_[at(i)])) kept_.push_back(i);
-  if (kept_.size() == live_.size()) return;
+  for (Index i = 0; i < static_cast<Index>(stream_.size()); ++i)
+    if (choose(stream_[at(i)], t, output_rows_[at(i)])) kept_.push_back(i);
+  if (kept_.size() == stream_.size()) return;
   stepper_.reorder(kept_.data(), static_cast<Index>(kept_.size()));
-  for (std::size_t i = 0; i < kept_.size(); ++i) live_[i] = live_[at(kept_[i])];
-  live_.resize(kept_.size());
+  for (std::size_t i = 0; i < kept_.size(); ++i) stream_[i] = stream_[at(kept_[i])];
+  stream_.resize(kept_.size());
 }
 
 template <class Real>
 void Scribe<Real>::run(bool polls, Interrupt& interrupt) {
   const Index P = call_.layers.back()->arrays.P;
-  for (const Index n : live_) call_.counts[n] = 0;
-  for (Index t = 0; t < call_.length && !live_.empty(); ++t) {
+  for (const Index n : stream_) call_.counts[n] = 0;
+  for (Index t = 0; t < call_.length && !stream_.empty(); ++t) {
     if (polls) interrupt.check();
     if (interrupt.stopped()) return;
-    const Index rows = static_cast<Index>(live_.size());
+    const Index rows = static_cast<Index>(stream_.size());
     for (Index i = 0; i < rows; ++i) h_rows_[at(i)] = stepper_.last_h() + i * P;
-    readout_.run(rows, h_rows_.data(), live_.data(), output_rows_.data());
+    readout_.run(rows, h_rows_.data(), stream_.data(), output_rows_.data());
     choose_all(t);
     if (t + 1 == call_.length) return;
-    for (std::size_t i = 0; i < live_.size(); ++i) x_rows_[i] = input(live_[i], t);
-    entries_.step(stepper_, static_cast<Index>(live_.size()), x_rows_.data());
+    for (std::size_t i = 0; i < stream_.size(); ++i) x_rows_[i] = input(stream_[i], t);
+    entries_.step(stepper_, static_cast<Index>(stream_.size()), x_rows_.data());
   }
 }
 

@@ -93,9 +93,9 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
 }
 
 template <class Real>
-BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) const {
+BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const RowOrder& order) const {
   BackwardArgs<Real> args{};
-  args.walk = walk, args.H = H_;
+  args.order = order, args.H = H_;
   args.panel0 = 0, args.panel1 = weights_.backward_panels();
   args.packed = panels_.r[at(stage)].data();
   args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_, args.dh_steps = dh_steps_;
@@ -116,10 +116,10 @@ BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const Walk& walk) c
 
 // A step of a part's sequences, by members that share its units.
 template <class Real>
-void BackwardScan<Real>::run_step(Index s, Index part, const Walk& walk, Scratch& scratch, const Member& member) {
+void BackwardScan<Real>::run_step(Index s, Index part, const RowOrder& order, Scratch& scratch, const Member& member) {
   const auto& kernel = weights_.table.backward[static_cast<int>(weights_.arrays.cell)];
   if (outside_) {
-    gather_dh(s, part, share(panels_.fed[0].count, member), scratch);
+    gather_dh(s, part, share(panels_.recurrent[0].count, member), scratch);
     member.wait();
     if (weights_.projected()) {
       unproject(s, part, share(panels_.projection.count, member), scratch);
@@ -129,10 +129,10 @@ void BackwardScan<Real>::run_step(Index s, Index part, const Walk& walk, Scratch
   }
   for (int stage = 0; stage < spec_.stages; ++stage) {
     if (outside_ && stage > 0) {
-      through_stage(s, part, stage, share(panels_.fed[at(stage)].count, member), scratch);
+      through_stage(s, part, stage, share(panels_.recurrent[at(stage)].count, member), scratch);
       member.wait();
     }
-    BackwardArgs<Real> args = stage_args(stage, walk);
+    BackwardArgs<Real> args = stage_args(stage, order);
     const Range panels = share(args.panel1, member);
     args.s0 = s, args.s1 = s + 1, args.panel0 = panels.begin, args.panel1 = panels.end;
     kernel[stage](args);
@@ -145,9 +145,9 @@ void BackwardScan<Real>::run_step(Index s, Index part, const Walk& walk, Scratch
 // Steps of a part's sequences by the one stage alone: in one call, or where the gradients of resets are wanted in a
 // call for each run of steps that ends at one.
 template <class Real>
-void BackwardScan<Real>::run_part(Index s0, Index s1, Index part, const Walk& walk, Scratch& scratch) {
+void BackwardScan<Real>::run_part(Index s0, Index s1, Index part, const RowOrder& order, Scratch& scratch) {
   const auto& kernel = weights_.table.backward[static_cast<int>(weights_.arrays.cell)][0];
-  BackwardArgs<Real> args = stage_args(0, walk);
+  BackwardArgs<Real> args = stage_args(0, order);
   args.s0 = s0, args.s1 = s1;
   if (dh_reset_ == nullptr) return kernel(args);
   const Index last = dt_ > 0 ? s0 : s1 - 1;
@@ -165,15 +165,15 @@ template <class Real>
 void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
   Scratch& scratch = scratch_[at(member.rank)];
   if (schedule_.split == Split::kHidden) {
-    const Walk walk = parts_.walk(0, dt_);
-    return for_steps(s0, s1, -dt_, [&](Index s) { run_step(s, 0, walk, scratch, member); });
+    const RowOrder order = parts_.order(0, dt_);
+    return for_steps(s0, s1, -dt_, [&](Index s) { run_step(s, 0, order, scratch, member); });
   }
   for (Index part = member.rank; part < parts_.count(); part += member.size) {
-    const Walk walk = parts_.walk(part, dt_);
+    const RowOrder order = parts_.order(part, dt_);
     if (spec_.stages == 1 && !outside_)
-      run_part(s0, s1, part, walk, scratch);
+      run_part(s0, s1, part, order, scratch);
     else
-      for_steps(s0, s1, -dt_, [&](Index s) { run_step(s, part, walk, scratch, {0, 1, nullptr}); });
+      for_steps(s0, s1, -dt_, [&](Index s) { run_step(s, part, order, scratch, {0, 1, nullptr}); });
   }
 }
 

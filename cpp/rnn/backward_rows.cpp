@@ -49,7 +49,7 @@ Index BackwardScan<Real>::lowest_row(Index s0) const {
 
 template <class Real>
 void BackwardScan<Real>::add_window(Index rows, Index held, Index width, View<Real>& view) {
-  windows_.push_back({Window<Real>(rows, held, width), &view});
+  windows_.push_back({SlidingRows<Real>(rows, held, width), &view});
   view = windows_.back().window.view();
 }
 
@@ -75,14 +75,14 @@ void BackwardScan<Real>::show_rows() {
 // The zones of some rows of the chunk in work.
 template <class Real>
 void BackwardScan<Real>::draw_zones(Range rows) {
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
+  for_rows(call_.plan, rows, [&](Index row, const Row& slot) {
     zones_.draw(slot, zone_rows_.data() + (row - first_zone_row_) * zones_.width());
   });
 }
 
 template <class Real>
 void BackwardScan<Real>::write_norms(Range rows) const {
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
+  for_rows(call_.plan, rows, [&](Index row, const Row& slot) {
     const Real* dh = row_of(dh_steps_, row, slot.n, slot.t);
     *row_of(norms_, row, slot.n, slot.t) = std::sqrt(weights_.table.nn.squared_norm(P_, dh));
   });
@@ -92,7 +92,7 @@ template <class Real>
 void BackwardScan<Real>::add_dx(Range rows, Index rank) {
   Scratch& scratch = scratch_[at(rank)];
   Index count = 0;
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
+  for_rows(call_.plan, rows, [&](Index row, const Row& slot) {
     scratch.du[at(count)] = row_of(weights_.normed() ? d_ : u_, row, slot.n, slot.t);
     scratch.dx[at(count++)] = row_of(dx_, row, slot.n, slot.t);
   });
@@ -102,7 +102,7 @@ void BackwardScan<Real>::add_dx(Range rows, Index rank) {
     multiply_add<Real>(panels_.w, count, scratch.du.data(), scratch.dx.data());
   if (layer_ == 0 || call_.dropout.p == 0 || direction_ + 1 < call_.directions) return;
   const Real scale = static_cast<Real>(1 / (1 - call_.dropout.p));
-  for_rows(call_.plan, rows, [&](Index row, const Slot& slot) {
+  for_rows(call_.plan, rows, [&](Index row, const Row& slot) {
     Real* dx = row_of(dx_, row, slot.n, slot.t);
     weights_.table.dropout(C_, dx, dx, dropout_key(call_.dropout, layer_, slot), scale);
   });
@@ -119,7 +119,7 @@ void BackwardScan<Real>::cut_dc(Range sequences) {
 template <class Real>
 Index BackwardScan<Real>::find_resets(Index s, Index part, Scratch& scratch) const {
   Index count = 0;
-  parts_.for_rows(s, part, [&](const Slot& slot) {
+  parts_.for_rows(s, part, [&](const Row& slot) {
     if (row_entering(slot, dt_) == kReset) scratch.resets[at(count++)] = slot.row;
   });
   return count;
@@ -131,7 +131,7 @@ template <class Real>
 void BackwardScan<Real>::collect_resets(Index s, Index count, const Scratch& scratch, const Member& member) {
   if (count == 0) return;
   if (outside_) return collect_resets_outside(s, count, scratch, member);
-  BackwardArgs<Real> args = stage_args(0, call_.plan.walk(dt_));
+  BackwardArgs<Real> args = stage_args(0, call_.plan.order(dt_));
   const Range panels = share(args.panel1, member);
   args.panel0 = panels.begin, args.panel1 = panels.end;
   args.entered = kReset, args.firsts = scratch.resets.data(), args.first_count = count;
@@ -152,7 +152,7 @@ void BackwardScan<Real>::finish(const Member& member) {
   if (outside_) return finish_outside(share(N_, member.size, member.rank));
   const auto& kernel = weights_.table.finish[static_cast<int>(weights_.arrays.cell)];
   const Range panels = share(weights_.backward_panels(), member.size, member.rank);
-  BackwardArgs<Real> args = stage_args(0, call_.plan.walk(dt_));
+  BackwardArgs<Real> args = stage_args(0, call_.plan.order(dt_));
   args.panel0 = panels.begin, args.panel1 = panels.end;
   if (!call_.plan.even()) args.firsts = firsts_.data(), args.first_count = static_cast<Index>(firsts_.size());
   kernel(args);

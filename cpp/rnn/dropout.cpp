@@ -22,13 +22,13 @@ DropoutKey key_of(std::uint64_t stream, double p, Index n, Index t) {
 
 }  // namespace
 
-DropoutKey dropout_key(const Dropout& dropout, Index layer, const Slot& slot) {
+DropoutKey dropout_key(const Dropout& dropout, Index layer, const Row& slot) {
   return key_of(stream_of(dropout, Purpose::kDropout, layer), dropout.p, slot.n, slot.t);
 }
 
 std::uint64_t noise_stream(const Dropout& dropout, Index index) { return stream_of(dropout, Purpose::kNoise, index); }
 
-DropoutKey noise_key(std::uint64_t stream, const Slot& slot) { return key_of(stream, 0, slot.n, slot.t); }
+DropoutKey noise_key(std::uint64_t stream, const Row& slot) { return key_of(stream, 0, slot.n, slot.t); }
 
 template <class Real>
 Buffer<Real> recurrent_masks(const Dropout& dropout, Index index, Index N, Index P) {
@@ -48,7 +48,7 @@ template Buffer<float> recurrent_masks(const Dropout&, Index, Index, Index);
 template Buffer<double> recurrent_masks(const Dropout&, Index, Index, Index);
 
 template <class Real>
-Zones<Real>::Zones(const Dropout& dropout, Index index, const Weights<Real>& weights)
+ZoneoutMask<Real>::ZoneoutMask(const Dropout& dropout, Index index, const Weights<Real>& weights)
     : random_(dropout.zoneout[0] > 0 || dropout.zoneout[1] > 0),
       states_(weights.spec().states),
       H_(weights.arrays.H),
@@ -57,7 +57,7 @@ Zones<Real>::Zones(const Dropout& dropout, Index index, const Weights<Real>& wei
       p_(dropout.zoneout) {}
 
 template <class Real>
-void Zones<Real>::draw(const Slot& slot, Real* zones) const {
+void ZoneoutMask<Real>::draw(const Row& slot, Real* zones) const {
   for (std::size_t state = 0; state < static_cast<std::size_t>(states_); ++state, zones += H_) {
     std::fill_n(zones, H_, p_[state] > 0 ? Real(1) : Real(0));
     if (p_[state] > 0)
@@ -65,7 +65,7 @@ void Zones<Real>::draw(const Slot& slot, Real* zones) const {
   }
 }
 
-template class Zones<float>;
-template class Zones<double>;
+template class ZoneoutMask<float>;
+template class ZoneoutMask<double>;
 
 }  // namespace rnnfast

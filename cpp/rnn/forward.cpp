@@ -65,10 +65,10 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
     const Index starts = spec_.has_c && chunks_.count() > 0 ? chunks_.count() - 1 : 0;
     saved_->starts = Buffer<Real>(checked_product(starts, N_ * H_));
   }
-  if (masks_.size() > 0) fed_ = Buffer<Real>(N_ * P_);
-  if (masks_.size() > 0 && call.h_reset != nullptr) fed_reset_ = Buffer<Real>(N_ * P_);
-  feed_initial();
-  if (shares_units() && !weights_.normed()) weights_.live();  // made here, where it may throw
+  if (masks_.size() > 0) masked_ = Buffer<Real>(N_ * P_);
+  if (masks_.size() > 0 && call.h_reset != nullptr) masked_reset_ = Buffer<Real>(N_ * P_);
+  mask_initial_state();
+  if (shares_units() && !weights_.normed()) weights_.stream_panels();  // made here, where it may throw
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
     scratch.x.resize(at(chunks_.largest()));
@@ -84,23 +84,23 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
 
 // What R reads after step s, of the part's sequences.
 template <class Real>
-void ForwardScan<Real>::feed(Index s, Index part, Range units) {
-  parts_.for_rows(s, part, [&](const Slot& slot) {
+void ForwardScan<Real>::mask_state(Index s, Index part, Range units) {
+  parts_.for_rows(s, part, [&](const Row& slot) {
     const Real *h = row_of(y_, slot.row, slot.n, slot.t), *mask = masks_.data() + slot.n * P_;
-    for (Index i = units.begin; i < units.end; ++i) fed_.data()[slot.n * P_ + i] = h[i] * mask[i];
+    for (Index i = units.begin; i < units.end; ++i) masked_.data()[slot.n * P_ + i] = h[i] * mask[i];
   });
 }
 
 template <class Real>
-ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, const Walk& walk,
+ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, const RowOrder& order,
                                                 const ChunkViews& views) const {
   ForwardArgs<Real> args{};
-  args.walk = walk, args.s0 = s0, args.s1 = s1;
+  args.order = order, args.s0 = s0, args.s1 = s1;
   args.panel0 = 0, args.panel1 = weights_.forward_panels(stage), args.H = H_, args.P = P_;
   args.packed = weights_.r[at(stage)].data(), args.bias = weights_.bias[at(stage)].data();
   args.u = views.u, args.y = weights_.projected() ? out_ : y_, args.aux = aux_;
   args.zone = zones_.random() ? read_only(views.zones) : zones_.expected();
-  args.fed = fed_view(), args.fed0 = initially_fed(), args.q = read_only(q_);
+  args.recurrent_input = recurrent_input(), args.recurrent_input0 = initial_recurrent_input(), args.q = read_only(q_);
   args.h0 = weights_.projected() ? InitialState<Real>{zeros_.data(), zeros_.data(), H_, 0} : h0_, args.c0 = c0_;
   args.save = call_.keep == Keep::kAll || call_.keep == Keep::kAgain;
   args.one_way = one_way_panels(), args.options = &weights_.options;
@@ -110,12 +110,12 @@ ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, c
 
 // A step of a part's sequences, by members that share its units.
 template <class Real>
-void ForwardScan<Real>::run_step(Index s, Index part, const Walk& walk, const ChunkViews& views, Scratch& scratch,
+void ForwardScan<Real>::run_step(Index s, Index part, const RowOrder& order, const ChunkViews& views, Scratch& scratch,
                                  const Member& member) {
   const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
   for (int stage = 0; stage < spec_.stages; ++stage) {
     if (weights_.normed()) make_q(s, part, stage, scratch, member);
-    ForwardArgs<Real> args = stage_args(s, s + 1, stage, walk, views);
+    ForwardArgs<Real> args = stage_args(s, s + 1, stage, order, views);
     const Range panels = share(args.panel1, member);
     args.panel0 = panels.begin, args.panel1 = panels.end;
     kernel[stage](args);
@@ -127,7 +127,7 @@ void ForwardScan<Real>::run_step(Index s, Index part, const Walk& walk, const Ch
     member.wait();
   }
   if (masks_.size() == 0) return;
-  feed(s, part, share(P_, member));
+  mask_state(s, part, share(P_, member));
   member.wait();
 }
 
@@ -138,19 +138,19 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   const Index count = gather_steps(s0, s1, part, scratch, views.u);
   weights_.project_input(count, scratch.x.data(), scratch.raw.data(), scratch.u.data(), schedule_.fetch_input);
   if (random())
-    for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Slot& slot) { make_random(slot, views); });
-  const Walk walk = parts_.walk(part, dt_);
+    for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Row& slot) { make_random(slot, views); });
+  const RowOrder order = parts_.order(part, dt_);
   if (spec_.stages == 1 && !between_steps())
-    return weights_.table.forward[static_cast<int>(weights_.arrays.cell)][0](stage_args(s0, s1, 0, walk, views));
-  for_steps(s0, s1, dt_, [&](Index s) { run_step(s, part, walk, views, scratch, {0, 1, nullptr}); });
+    return weights_.table.forward[static_cast<int>(weights_.arrays.cell)][0](stage_args(s0, s1, 0, order, views));
+  for_steps(s0, s1, dt_, [&](Index s) { run_step(s, part, order, views, scratch, {0, 1, nullptr}); });
 }
 
 template <class Real>
 void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& member) {
   const ChunkViews views = views_of(s0, scratch_.front());
   project_shared(s0, s1, views, member);
-  const Walk walk = parts_.walk(0, dt_);
-  for_steps(s0, s1, dt_, [&](Index s) { run_step(s, 0, walk, views, scratch_[at(member.rank)], member); });
+  const RowOrder order = parts_.order(0, dt_);
+  for_steps(s0, s1, dt_, [&](Index s) { run_step(s, 0, order, views, scratch_[at(member.rank)], member); });
 }
 
 template <class Real>

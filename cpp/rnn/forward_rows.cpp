@@ -20,7 +20,7 @@ typename ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index s0, Scr
 
 // Pointer i of the scratch's: the slot's x, under the dropout mask where there is one, and u.
 template <class Real>
-void ForwardScan<Real>::gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u) {
+void ForwardScan<Real>::gather(const Row& slot, Index i, Scratch& scratch, const View<Real>& u) {
   const Real* x = row_of(x_, slot.row, slot.n, slot.t);
   if (scratch.dropped.data() != nullptr) {
     Real* dropped = scratch.dropped.data() + i * C_;
@@ -41,14 +41,14 @@ Index ForwardScan<Real>::gather_steps(Index s0, Index s1, Index part, Scratch& s
   Index count = 0;
   if (!call_.plan.even() || weights_.normed() || scratch.dropped.data() != nullptr) {
     for (Index s = s0; s < s1; ++s)
-      parts_.for_rows(s, part, [&](const Slot& slot) { gather(slot, count++, scratch, u); });
+      parts_.for_rows(s, part, [&](const Row& slot) { gather(slot, count++, scratch, u); });
     return count;
   }
-  const Walk walk = parts_.walk(part, dt_);
+  const RowOrder order = parts_.order(part, dt_);
   for (Index s = s0; s < s1; ++s) {
-    const Real* x = row_of(x_, s * N_ + walk.n0, walk.n0, s);
-    Real* to = row_of(u, s * N_ + walk.n0, walk.n0, s);
-    for (Index n = walk.n0; n < walk.n1; ++n, ++count) {
+    const Real* x = row_of(x_, s * N_ + order.n0, order.n0, s);
+    Real* to = row_of(u, s * N_ + order.n0, order.n0, s);
+    for (Index n = order.n0; n < order.n1; ++n, ++count) {
       scratch.x[at(count)] = x, scratch.u[at(count)] = to;
       x += x_.by_row + x_.by_n, to += u.by_row + u.by_n;
     }
@@ -58,7 +58,7 @@ Index ForwardScan<Real>::gather_steps(Index s0, Index s1, Index part, Scratch& s
 
 // What is random of a row, before the steps.
 template <class Real>
-void ForwardScan<Real>::make_random(const Slot& slot, const ChunkViews& views) const {
+void ForwardScan<Real>::make_random(const Row& slot, const ChunkViews& views) const {
   if (call_.dropout.noise > 0)
     weights_.table.add_noise(spec_.gates * H_, row_of(views.u, slot.row, slot.n, slot.t),
                              noise_key(noise_stream_, slot), static_cast<Real>(call_.dropout.noise));
@@ -76,7 +76,7 @@ void ForwardScan<Real>::project_shared(Index s0, Index s1, const ChunkViews& vie
   const Range mine = {rows.begin + share_of_all.begin, rows.begin + share_of_all.end};
   Scratch& scratch = drops ? scratch_.front() : scratch_[at(member.rank)];
   if (normed || drops)
-    for_rows(call_.plan, mine, [&](Index row, const Slot& slot) { gather(slot, row - rows.begin, scratch, views.u); });
+    for_rows(call_.plan, mine, [&](Index row, const Row& slot) { gather(slot, row - rows.begin, scratch, views.u); });
   else
     gather_steps(s0, s1, 0, scratch, views.u);
   if (drops) member.wait();
@@ -91,15 +91,15 @@ void ForwardScan<Real>::project_shared(Index s0, Index s1, const ChunkViews& vie
   if (!normed && !random()) return;
   member.wait();
   if (!random()) return;
-  for_rows(call_.plan, mine, [&](Index, const Slot& slot) { make_random(slot, views); });
+  for_rows(call_.plan, mine, [&](Index, const Row& slot) { make_random(slot, views); });
   member.wait();
 }
 
 #define RNNFAST_INSTANTIATE(Real)                                                                   \
   template ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index, Scratch&);              \
-  template void ForwardScan<Real>::gather(const Slot&, Index, Scratch&, const View<Real>&);         \
+  template void ForwardScan<Real>::gather(const Row&, Index, Scratch&, const View<Real>&);          \
   template Index ForwardScan<Real>::gather_steps(Index, Index, Index, Scratch&, const View<Real>&); \
-  template void ForwardScan<Real>::make_random(const Slot&, const ChunkViews&) const;               \
+  template void ForwardScan<Real>::make_random(const Row&, const ChunkViews&) const;                \
   template void ForwardScan<Real>::project_shared(Index, Index, const ChunkViews&, const Member&);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)

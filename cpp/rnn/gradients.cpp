@@ -22,7 +22,7 @@ GradientScratch<Real> BlockGradients<Real>::new_scratch() const {
 
 // x as the layer saw it.
 template <class Real>
-const Real* BlockGradients<Real>::input(Index row, const Slot& slot, Index i, GradientScratch<Real>& scratch) const {
+const Real* BlockGradients<Real>::input(Index row, const Row& slot, Index i, GradientScratch<Real>& scratch) const {
   const Real* from = row_of(x, row, slot.n, slot.t);
   if (dropout.p == 0) return from;
   Real* to = scratch.dropped.data() + i * C;
@@ -34,7 +34,7 @@ template <class Real>
 void BlockGradients<Real>::add(Index block, Index part, Index parts, GradientScratch<Real>& scratch) const {
   const Range rows = {block * kRowBlock, smaller((block + 1) * kRowBlock, plan.rows())};
   Index count = 0;
-  for_rows(plan, rows, [&](Index row, const Slot& slot) {
+  for_rows(plan, rows, [&](Index row, const Row& slot) {
     scratch.a[at(count)] = row_of(d.data != nullptr ? d : u, row, slot.n, slot.t);
     scratch.b[at(count)] = input(row, slot, count, scratch);
     ++count;
@@ -57,7 +57,7 @@ void BlockGradients<Real>::add_segment(Range rows, const SegmentSpec& segment, I
   const View<const Real>& dq = normed ? d : segment.dq == Source::kGates ? u : aux;
   const Index first = normed ? (spec.gates + segment.first_gate) * H : segment.dq_gate * H;
   Index count = 0;
-  for_rows(plan, rows, [&](Index row, const Slot& slot) {
+  for_rows(plan, rows, [&](Index row, const Row& slot) {
     scratch.a[at(count)] = row_of(dq, row, slot.n, slot.t) + first;
     const Real* operand =
         segment.operand == Operand::kAux ? row_of(aux, row, slot.n, slot.t) : row_before(y, slot, dt, h0);
@@ -85,7 +85,7 @@ void BlockGradients<Real>::add_norms(Range rows, Index part, Index parts, Gradie
   };
   const auto gather = [&](const View<const Real>& a, Index first_a, Index first_b) {
     Index i = 0;
-    for_rows(plan, rows, [&](Index row, const Slot& slot) {
+    for_rows(plan, rows, [&](Index row, const Row& slot) {
       scratch.a[at(i)] = row_of(a, row, slot.n, slot.t) + first_a;
       scratch.b[at(i++)] = row_of(raw, row, slot.n, slot.t) + first_b;
     });
@@ -100,7 +100,7 @@ void BlockGradients<Real>::add_norms(Range rows, Index part, Index parts, Gradie
   }
   if (spec.output_gate < 0) return;
   Index i = 0;
-  for_rows(plan, rows, [&](Index row, const Slot& slot) {
+  for_rows(plan, rows, [&](Index row, const Row& slot) {
     Real* hat = scratch.normed.data() + i * H;
     kernels<Real>().normalize({H, eps, nullptr, nullptr}, row_of(aux, row, slot.n, slot.t), hat);
     scratch.a[at(i)] = row_of(d, row, slot.n, slot.t) + 2 * width;
@@ -112,7 +112,7 @@ void BlockGradients<Real>::add_norms(Range rows, Index part, Index parts, Gradie
 template <class Real>
 void BlockGradients<Real>::add_projection(Range rows, Index part, Index parts, GradientScratch<Real>& scratch) const {
   Index count = 0;
-  for_rows(plan, rows, [&](Index row, const Slot& slot) {
+  for_rows(plan, rows, [&](Index row, const Row& slot) {
     scratch.a[at(count)] = row_of(dh, row, slot.n, slot.t);
     scratch.b[at(count++)] = row_of(out_rows, row, slot.n, slot.t);
   });
@@ -124,7 +124,7 @@ void BlockGradients<Real>::add_peephole(Range rows, int peephole, Index part, In
                                         GradientScratch<Real>& scratch) const {
   const PeepholeSpec& spec_of_it = spec.peephole[peephole];
   Index count = 0;
-  for_rows(plan, rows, [&](Index row, const Slot& slot) {
+  for_rows(plan, rows, [&](Index row, const Row& slot) {
     scratch.a[at(count)] = row_of(u, row, slot.n, slot.t) + spec_of_it.gate * H;
     scratch.b[at(count++)] = spec_of_it.own ? row_of(aux, row, slot.n, slot.t) : row_before(aux, slot, dt, c0);
   });

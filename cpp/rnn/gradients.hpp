@@ -1,7 +1,7 @@
 // Gradients of one layer's weights, a block of rows at a time.
 #pragma once
 #include "rnn.hpp"
-#include "rows.hpp"
+#include "views.hpp"
 
 namespace rnnfast {
 
@@ -36,7 +36,7 @@ struct BlockGradients {
   void add(Index block, Index part, Index parts, GradientScratch<Real>& scratch) const;
 
  private:
-  const Real* input(Index row, const Slot& slot, Index i, GradientScratch<Real>& scratch) const;
+  const Real* input(Index row, const Row& slot, Index i, GradientScratch<Real>& scratch) const;
   void add_segment(Range rows, const SegmentSpec& segment, Index part, Index parts,
                    GradientScratch<Real>& scratch) const;
   void add_projection(Range rows, Index part, Index parts, GradientScratch<Real>& scratch) const;

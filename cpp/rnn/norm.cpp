@@ -24,20 +24,21 @@ void ForwardScan<Real>::place_norms(Index rows) {
 template <class Real>
 void ForwardScan<Real>::make_q(Index s, Index part, int stage, Scratch& scratch, const Member& member) {
   const StageSpec& of = spec_.forward[stage];
-  const Panels<Real>& fed = weights_.fed[at(stage)];
-  const auto raw_of = [&](const Slot& slot) {
+  const Panels<Real>& recurrent = weights_.recurrent[at(stage)];
+  const auto raw_of = [&](const Row& slot) {
     return raw_.data != nullptr ? row_of(raw_, slot.row, slot.n, slot.t) + spec_.gates * H_
                                 : row_of(q_, slot.row, slot.n, slot.t);
   };
   Index count = 0;
-  parts_.for_rows(s, part, [&](const Slot& slot) {
-    scratch.x[at(count)] = of.operand == Operand::kAux ? row_of(aux_, slot.row, slot.n, slot.t)
-                                                       : row_before(fed_view(), slot, dt_, initially_fed());
+  parts_.for_rows(s, part, [&](const Row& slot) {
+    scratch.x[at(count)] = of.operand == Operand::kAux
+                               ? row_of(aux_, slot.row, slot.n, slot.t)
+                               : row_before(recurrent_input(), slot, dt_, initial_recurrent_input());
     scratch.raw[at(count++)] = raw_of(slot) + of.first_gate * H_;
   });
-  multiply_panels(fed, share(fed.count, member), count, scratch.x.data(), scratch.raw.data());
+  multiply_panels(recurrent, share(recurrent.count, member), count, scratch.x.data(), scratch.raw.data());
   member.wait();
-  parts_.for_rows(s, part, member, [&](const Slot& slot) {
+  parts_.for_rows(s, part, member, [&](const Row& slot) {
     weights_.normalize_recurrent(stage, raw_of(slot), row_of(q_, slot.row, slot.n, slot.t));
   });
   member.wait();
@@ -46,7 +47,7 @@ void ForwardScan<Real>::make_q(Index s, Index part, int stage, Scratch& scratch,
 // h = o f(norm(c)), o standing where h will.
 template <class Real>
 void ForwardScan<Real>::make_h(Index s, Index part, const Member& member) {
-  parts_.for_rows(s, part, member, [&](const Slot& slot) {
+  parts_.for_rows(s, part, member, [&](const Row& slot) {
     weights_.table.normed_output({weights_.output_norm(), &weights_.options, row_of(aux_, slot.row, slot.n, slot.t),
                                   row_of(y_, slot.row, slot.n, slot.t)});
   });
@@ -57,7 +58,7 @@ void ForwardScan<Real>::make_h(Index s, Index part, const Member& member) {
 template <class Real>
 void BackwardScan<Real>::through_output(Index s, Index part, const Member& member) {
   const Index width = spec_.gates * H_;
-  parts_.for_rows(s, part, member, [&](const Slot& slot) {
+  parts_.for_rows(s, part, member, [&](const Row& slot) {
     weights_.table.normed_output_back(
         {weights_.output_norm(), &weights_.options, row_of(aux_, slot.row, slot.n, slot.t),
          row_of(u_, slot.row, slot.n, slot.t) + spec_.output_gate * H_, row_of(dh_rows_, slot.row, slot.n, slot.t),
@@ -71,11 +72,11 @@ void BackwardScan<Real>::through_output(Index s, Index part, const Member& membe
 template <class Real>
 void BackwardScan<Real>::through_stage(Index s, Index part, int stage, Range panels, Scratch& scratch) {
   Index count = 0;
-  parts_.for_rows(s, part, [&](const Slot& slot) {
+  parts_.for_rows(s, part, [&](const Row& slot) {
     scratch.du[at(count)] = dq_of(stage, slot.row, slot.n, slot.t);
     scratch.dx[at(count++)] = outside_->given.data() + slot.n * H_;
   });
-  multiply_panels(panels_.fed[at(stage)], panels, count, scratch.du.data(), scratch.dx.data());
+  multiply_panels(panels_.recurrent[at(stage)], panels, count, scratch.du.data(), scratch.dx.data());
 }
 
 // From the gradients of u and q to those of W x and R h, of the gates whose gradients the stage has made.
@@ -87,7 +88,7 @@ void BackwardScan<Real>::through_norms(Index s, Index part, int stage, const Mem
     if (segment.stage != stage) continue;
     const Norm<Real> of_u = weights_.input_norm(i), of_q = weights_.recurrent_norm(i);
     const Index first = segment.first_gate * H_;
-    parts_.for_rows(s, part, member, [&](const Slot& slot) {
+    parts_.for_rows(s, part, member, [&](const Row& slot) {
       Real *raw = row_of(raw_, slot.row, slot.n, slot.t) + first, *d = row_of(d_, slot.row, slot.n, slot.t) + first;
       const View<Real>& dq = segment.dq == Source::kGates ? u_ : aux_;
       weights_.table.normalize_back(of_u, raw, row_of(u_, slot.row, slot.n, slot.t) + first, d);

@@ -37,16 +37,16 @@ const Real* BackwardScan<Real>::dq_of(int stage, Index row, Index n, Index t) co
 // panels. Where the cell's kernel would add what bypasses R, it finds zeros.
 template <class Real>
 void BackwardScan<Real>::gather_dh(Index s, Index part, Range panels, Scratch& scratch) {
-  const Panels<Real>& fed = panels_.fed[0];
+  const Panels<Real>& recurrent = panels_.recurrent[0];
   Index count = 0;
-  parts_.for_rows(s, part, [&](const Slot& slot) {
+  parts_.for_rows(s, part, [&](const Row& slot) {
     const Index after = row_after(slot, dt_);
     scratch.du[at(count)] = after >= 0 ? dq_of(0, after, slot.n, slot.t + dt_) : zeros_.data();
     scratch.dx[at(count++)] = row_of(dh_rows_, slot.row, slot.n, slot.t);
   });
-  multiply_panels(fed, panels, count, scratch.du.data(), scratch.dx.data());
-  const Range columns = columns_of(fed, panels);
-  parts_.for_rows(s, part, [&](const Slot& slot) {
+  multiply_panels(recurrent, panels, count, scratch.du.data(), scratch.dx.data());
+  const Range columns = columns_of(recurrent, panels);
+  parts_.for_rows(s, part, [&](const Row& slot) {
     Real* dh = row_of(dh_rows_, slot.row, slot.n, slot.t);
     const Real* dy = row_of(dy_, slot.row, slot.n, slot.t);
     const Real* mask = masks_.size() > 0 ? masks_.data() + slot.n * P_ : nullptr;
@@ -67,7 +67,7 @@ template <class Real>
 void BackwardScan<Real>::enter_outside(Index row, Index n, Index t) {
   Real* dh = dh_ + n * P_;
   const Real* dq = dq_of(0, row, n, t);
-  multiply_panels(panels_.fed[0], {0, panels_.fed[0].count}, 1, &dq, &dh);
+  multiply_panels(panels_.recurrent[0], {0, panels_.recurrent[0].count}, 1, &dq, &dh);
   for (Index i = 0; i < P_ && masks_.size() > 0; ++i) dh[i] *= masks_.data()[n * P_ + i];
   for (Index i = 0; i < H_ && !weights_.output_outside(); ++i) dh[i] += running_[n * H_ + i];
 }
@@ -91,7 +91,7 @@ template <class Real>
 void BackwardScan<Real>::collect_resets_outside(Index s, Index count, const Scratch& scratch, const Member& member) {
   const Range mine = share(count, member);
   for (Index i = mine.begin; i < mine.end; ++i) {
-    const Slot slot = call_.plan.slot(s, scratch.resets[at(i)]);
+    const Row slot = call_.plan.slot(s, scratch.resets[at(i)]);
     enter_outside(slot.row, slot.n, slot.t);
     for (Index j = slot.n * P_; j < (slot.n + 1) * P_; ++j) dh_reset_[j] += dh_[j];
     for (Index j = slot.n * H_; dc_reset_ != nullptr && j < (slot.n + 1) * H_; ++j) dc_reset_[j] += dc_[j];

@@ -25,9 +25,9 @@ Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.T), rows_(checke
   if (!unequal && (shape.resets == nullptr || rows_ == 0)) return;
 
   if (unequal) lengths_.assign(shape.lengths, shape.lengths + N_), first_.reserve(at(steps_ + 1));
-  slots_ = Buffer<Slot>(rows_);
+  slots_ = Buffer<Row>(rows_);
   std::vector<Index> latest(at(N_), kInitial);
-  Slot* slot = slots_.data();
+  Row* slot = slots_.data();
   Index row = 0;
   for (Index s = 0; s < steps_; ++s) {
     if (unequal) first_.push_back(row);
@@ -45,8 +45,8 @@ Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.T), rows_(checke
 
 Index Plan::row_at(Index s, Index n) const {
   if (even()) return s * N_ + n;
-  const Slot *begin = slots_.data() + first_[at(s)], *end = slots_.data() + first_[at(s + 1)];
-  return std::lower_bound(begin, end, n, [](const Slot& slot, Index value) { return slot.n < value; })->row;
+  const Row *begin = slots_.data() + first_[at(s)], *end = slots_.data() + first_[at(s + 1)];
+  return std::lower_bound(begin, end, n, [](const Row& slot, Index value) { return slot.n < value; })->row;
 }
 
 std::vector<Index> Plan::entered_at(Index dt) const {
@@ -68,9 +68,9 @@ Index Plan::step_of(Index row) const {
   return std::upper_bound(first_.begin(), first_.end(), row) - first_.begin() - 1;
 }
 
-Walk Plan::walk(Index dt) const { return {N_, steps_, dt, slots_.data(), nullptr, 1, 0, 0, N_}; }
+RowOrder Plan::order(Index dt) const { return {N_, steps_, dt, slots_.data(), nullptr, 1, 0, 0, N_}; }
 
-Parts::Parts(const Plan& plan, Index count) : plan_(&plan), count_(count) {
+RowPartition::RowPartition(const Plan& plan, Index count) : plan_(&plan), count_(count) {
   if (plan.even()) return;
   bounds_.resize(at(plan.steps() * (count + 1)));
   if (count > 1) {
@@ -81,7 +81,7 @@ Parts::Parts(const Plan& plan, Index count) : plan_(&plan), count_(count) {
     bounds_[at(2 * s)] = plan.first_row(s), bounds_[at(2 * s + 1)] = plan.first_row(s + 1);
 }
 
-void Parts::deal() {
+void RowPartition::deal() {
   std::vector<Index> order(at(plan_->sequences())), part_of(order.size()), totals(at(count_)), places(at(count_));
   std::iota(order.begin(), order.end(), Index{0});
   std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return plan_->length(a) > plan_->length(b); });
@@ -90,8 +90,8 @@ void Parts::deal() {
     part_of[at(n)] = part;
     totals[at(part)] += plan_->length(n);
   }
-  own_ = Buffer<Slot>(plan_->rows());
-  const Slot* slots = plan_->slots_.data();
+  own_ = Buffer<Row>(plan_->rows());
+  const Row* slots = plan_->slots_.data();
   for (Index s = 0; s < plan_->steps(); ++s) {
     const Index begin = plan_->first_row(s), end = plan_->first_row(s + 1);
     Index* bounds = bounds_.data() + s * (count_ + 1);
@@ -106,17 +106,17 @@ void Parts::deal() {
   }
 }
 
-Walk Parts::walk(Index part, Index dt) const {
-  Walk walk = plan_->walk(dt);
+RowOrder RowPartition::order(Index part, Index dt) const {
+  RowOrder order = plan_->order(dt);
   const Range sequences = share(plan_->sequences(), count_, part);
-  walk.parts = count_, walk.part = part;
-  walk.n0 = sequences.begin, walk.n1 = sequences.end;
-  if (!plan_->even()) walk.bounds = bounds_.data();
-  if (own_.size() > 0) walk.slots = own_.data();
-  return walk;
+  order.parts = count_, order.part = part;
+  order.n0 = sequences.begin, order.n1 = sequences.end;
+  if (!plan_->even()) order.bounds = bounds_.data();
+  if (own_.size() > 0) order.slots = own_.data();
+  return order;
 }
 
-Range Parts::places_of(Index s, Index part) const {
+Range RowPartition::places_of(Index s, Index part) const {
   if (!plan_->even()) return {bounds_[at(s * (count_ + 1) + part)], bounds_[at(s * (count_ + 1) + part + 1)]};
   const Range sequences = share(plan_->sequences(), count_, part);
   return {s * plan_->sequences() + sequences.begin, s * plan_->sequences() + sequences.end};

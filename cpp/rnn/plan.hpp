@@ -27,7 +27,7 @@ class Plan {
   bool dense() const { return slots_.size() == 0; }  // even, without resets
   Index first_row(Index s) const { return even() ? s * N_ : first_[static_cast<std::size_t>(s)]; }  // s in 0..steps
   Index length(Index n) const { return even() ? steps_ : lengths_[static_cast<std::size_t>(n)]; }
-  Slot slot(Index s, Index row) const {
+  Row slot(Index s, Index row) const {
     if (!dense()) return slots_.data()[row];
     return {row, row - s * N_, s, s > 0 ? row - N_ : kInitial, s + 1 < steps_ ? row + N_ : kEnd};
   }
@@ -38,27 +38,27 @@ class Plan {
   std::vector<Index> entered_at(Index dt) const;
   bool resets_at_start(Index n) const;
   // All rows; of unequal sequences only for `finish`.
-  Walk walk(Index dt) const;
+  RowOrder order(Index dt) const;
 
   // Step whose rows hold `row`.
   Index step_of(Index row) const;
 
  private:
-  friend class Parts;
+  friend class RowPartition;
   Index row_at(Index s, Index n) const;
 
   Index N_, steps_, rows_;
   std::vector<Index> lengths_, first_;  // of unequal sequences
-  Buffer<Slot> slots_;                  // by row
+  Buffer<Row> slots_;                   // by row
 };
 
 // A plan's rows dealt to `count` threads: the same number of sequences each, or of unequal ones the longest first, each
 // to the part with the least so far, so that parts are alike at every step.
-class Parts {
+class RowPartition {
  public:
-  Parts(const Plan& plan, Index count);
+  RowPartition(const Plan& plan, Index count);
   Index count() const { return count_; }
-  Walk walk(Index part, Index dt) const;
+  RowOrder order(Index part, Index dt) const;
   // Calls f(slot) for the part's rows of step s.
   template <class F>
   void for_rows(Index s, Index part, const F& f) const {
@@ -83,7 +83,7 @@ class Parts {
   const Plan* plan_;
   Index count_;
   std::vector<Index> bounds_;  // of unequal sequences
-  Buffer<Slot> own_;           // the same dealt to several parts
+  Buffer<Row> own_;            // the same dealt to several parts
 };
 
 // A plan's steps in runs of at most so many rows, though of one step at least.

@@ -27,7 +27,7 @@ void ForwardScan<Real>::place_out(Index rows) {
 template <class Real>
 void ForwardScan<Real>::project_out(Index s, Index part, Range panels, Scratch& scratch) {
   Index count = 0;
-  parts_.for_rows(s, part, [&](const Slot& slot) {
+  parts_.for_rows(s, part, [&](const Row& slot) {
     scratch.x[at(count)] = row_of(out_, slot.row, slot.n, slot.t);
     scratch.u[at(count++)] = row_of(y_, slot.row, slot.n, slot.t);
   });
@@ -38,7 +38,7 @@ void ForwardScan<Real>::project_out(Index s, Index part, Range panels, Scratch& 
 template <class Real>
 void BackwardScan<Real>::unproject(Index s, Index part, Range panels, Scratch& scratch) {
   Index count = 0;
-  parts_.for_rows(s, part, [&](const Slot& slot) {
+  parts_.for_rows(s, part, [&](const Row& slot) {
     scratch.du[at(count)] = row_of(dh_rows_, slot.row, slot.n, slot.t);
     scratch.dx[at(count++)] = outside_->given.data() + slot.n * H_;
   });

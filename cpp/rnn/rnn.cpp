@@ -39,8 +39,8 @@ using InPlace = std::vector<std::optional<T>>;
 
 // How a layer is computed: by a thread of its own in a wavefront, else by the whole team.
 template <class Real>
-const Directions& plan_layer(std::optional<Directions>& layer, const Wavefront& wave, Index D, const Plan& plan,
-                             const Weights<Real>& weights, int threads, bool training) {
+const Bidirectional& plan_layer(std::optional<Bidirectional>& layer, const Wavefront& wave, Index D, const Plan& plan,
+                                const Weights<Real>& weights, int threads, bool training) {
   const bool at_once = wave.threads() > 1;
   layer.emplace(D, plan, weights.spec(), weights.arrays.C, weights.arrays.H, sizeof(Real), at_once ? 1 : threads,
                 training);
@@ -57,7 +57,7 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, training, false);
   // What a layer has written lies there until the layer above has read it, and until it has read it itself.
   std::vector<Buffer<Real>> between(training ? 0 : at(smaller(L - 1, std::max(2, wave.threads()))));
-  InPlace<Directions> layers(at(L));
+  InPlace<Bidirectional> layers(at(L));
   InPlace<ForwardScan<Real>> scans(at(L * D));
   View<const Real> x = call.x;
   int threads = wave.threads();
@@ -70,7 +70,7 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
       if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), D * P));
       y = rows_view(buffer.data(), D * P);
     }
-    const Directions& shared = plan_layer(layers[at(layer)], wave, D, call.plan, weights, call.threads, training);
+    const Bidirectional& shared = plan_layer(layers[at(layer)], wave, D, call.plan, weights, call.threads, training);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
       scans[at(layer * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), x,
@@ -99,7 +99,7 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
   const Index D = call.directions, L = static_cast<Index>(call.layers.size()) / D;
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, true, true);
   std::vector<Buffer<Real>> between(at(smaller(L - 1, std::max(2, wave.threads()))));
-  InPlace<Directions> layers(at(L));  // and scans: from the last layer on
+  InPlace<Bidirectional> layers(at(L));  // and scans: from the last layer on
   InPlace<BackwardScan<Real>> scans(at(L * D));
   Surroundings<Real> views{call.x, call.y, call.dy, call.dx};
   int threads = wave.threads();
@@ -115,7 +115,7 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
       views.dx = rows_view(buffer.data(), C);
     }
     const Index i = L - 1 - layer;
-    const Directions& shared = plan_layer(layers[at(i)], wave, D, call.plan, weights, call.threads, true);
+    const Bidirectional& shared = plan_layer(layers[at(i)], wave, D, call.plan, weights, call.threads, true);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
       scans[at(i * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), views);

@@ -21,10 +21,10 @@ struct Dropout {
   std::array<double, 2> zoneout = {};  // of a unit of h, of c: keeping what it was, anew at every step
   std::uint64_t seed = 0, call = 0;
 };
-DropoutKey dropout_key(const Dropout& dropout, Index layer, const Slot& slot);
+DropoutKey dropout_key(const Dropout& dropout, Index layer, const Row& slot);
 // What noise_key needs of a layer and direction.
 std::uint64_t noise_stream(const Dropout& dropout, Index index);
-DropoutKey noise_key(std::uint64_t stream, const Slot& slot);
+DropoutKey noise_key(std::uint64_t stream, const Row& slot);
 // [N, P], each 0 or 1 / (1 - recurrent); empty without recurrent dropout.
 template <class Real>
 Buffer<Real> recurrent_masks(const Dropout& dropout, Index index, Index N, Index P);
@@ -32,12 +32,12 @@ Buffer<Real> recurrent_masks(const Dropout& dropout, Index index, Index N, Index
 // Shares of the states before in the new ones, as the kernels read them: of one row at a time in training, where each
 // is 0 or 1, else the same for all.
 template <class Real>
-class Zones {
+class ZoneoutMask {
  public:
-  Zones(const Dropout& dropout, Index index, const Weights<Real>& weights);
+  ZoneoutMask(const Dropout& dropout, Index index, const Weights<Real>& weights);
   bool random() const { return random_; }
   Index width() const { return states_ * H_; }
-  void draw(const Slot& slot, Real* zones) const;
+  void draw(const Row& slot, Real* zones) const;
   View<const Real> expected() const { return {expected_, 0, 0, 0, 0}; }
 
  private:

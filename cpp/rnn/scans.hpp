@@ -2,11 +2,11 @@
 #pragma once
 #include <optional>
 
-#include "directions.hpp"
+#include "bidirectional.hpp"
 #include "gradients.hpp"
 #include "rnn.hpp"
+#include "sliding_rows.hpp"
 #include "wavefront.hpp"
-#include "window.hpp"
 
 namespace rnnfast {
 
@@ -39,25 +39,26 @@ class ForwardScan {
   Real* start_of(Index i, Index n) const { return saved_->starts.data() + ((i - 1) * N_ + n) * H_; }
   void keep_start(Index i, const Member& member) const;
   void return_to(Index i, const View<const Real>& y);
-  void run_step(Index s, Index part, const Walk& walk, const ChunkViews& views, Scratch& scratch, const Member& member);
+  void run_step(Index s, Index part, const RowOrder& order, const ChunkViews& views, Scratch& scratch,
+                const Member& member);
   void run_batch_chunk(Index s0, Index s1, Index part);
   void project_shared(Index s0, Index s1, const ChunkViews& views, const Member& member);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
-  void gather(const Slot& slot, Index i, Scratch& scratch, const View<Real>& u);
+  void gather(const Row& slot, Index i, Scratch& scratch, const View<Real>& u);
   Index gather_steps(Index s0, Index s1, Index part, Scratch& scratch, const View<Real>& u);
-  void make_random(const Slot& slot, const ChunkViews& views) const;
+  void make_random(const Row& slot, const ChunkViews& views) const;
   void place_out(Index rows);
   void project_out(Index s, Index part, Range panels, Scratch& scratch);
   void place_norms(Index rows);
   void make_q(Index s, Index part, int stage, Scratch& scratch, const Member& member);
   void make_h(Index s, Index part, const Member& member);
-  View<const Real> fed_view() const {
-    return masks_.size() > 0 ? View<const Real>{fed_.data(), 0, 0, P_, 0} : read_only(y_);
+  View<const Real> recurrent_input() const {
+    return masks_.size() > 0 ? View<const Real>{masked_.data(), 0, 0, P_, 0} : read_only(y_);
   }
-  InitialState<Real> initially_fed() const;
-  void feed_initial();
-  void feed(Index s, Index part, Range units);
-  ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const Walk& walk, const ChunkViews& views) const;
+  InitialState<Real> initial_recurrent_input() const;
+  void mask_initial_state();
+  void mask_state(Index s, Index part, Range units);
+  ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const RowOrder& order, const ChunkViews& views) const;
   ChunkViews views_of(Index s0, Scratch& scratch);
   bool random() const { return call_.dropout.noise > 0 || zones_.random(); }
   // Whether more than the cell's stages happens between two steps.
@@ -70,7 +71,7 @@ class ForwardScan {
   const CellSpec& spec_;
   const Index H_, P_, C_, N_;
   const Schedule schedule_;
-  const Parts parts_;
+  const RowPartition parts_;
   const Chunks chunks_;
   const View<const Real> x_;
   View<Real> y_, gates_{}, aux_{};
@@ -78,10 +79,11 @@ class ForwardScan {
   View<Real> raw_{}, q_{};  // of a normalised layer: W x and R h, where they are kept; a step's q
   InitialState<Real> h0_{}, c0_{};
   Real *hn_, *cn_;
-  const Zones<Real> zones_;
+  const ZoneoutMask<Real> zones_;
   const std::uint64_t noise_stream_;
   Buffer<Real> zeros_, aux_buffer_, y_buffer_, out_buffer_, q_buffer_;
-  Buffer<Real> masks_, fed_, fed_reset_;  // [N, P] each, or none: h under the mask, of the latest step and of a reset
+  Buffer<Real> masks_, masked_,
+      masked_reset_;  // [N, P] each, or none: h under the mask, of the latest step and of a reset
   std::vector<Scratch> scratch_;
   Saved<Real>* saved_ = nullptr;
   bool stop_ = false;  // of a team that waits for each other: what its first member has seen
@@ -120,7 +122,7 @@ class BackwardScan {
   };
   // A window and its view, which moves with it.
   struct Sliding {
-    Window<Real> window;
+    SlidingRows<Real> window;
     View<Real>* view;
   };
   void place_rows(Saved<Real>& saved, Index chunk_rows);
@@ -129,8 +131,8 @@ class BackwardScan {
   void add_window(Index rows, Index held, Index width, View<Real>& view);
   void slide_windows(Index s1, Index blocks);
   void show_rows();
-  void run_step(Index s, Index part, const Walk& walk, Scratch& scratch, const Member& member);
-  void run_part(Index s0, Index s1, Index part, const Walk& walk, Scratch& scratch);
+  void run_step(Index s, Index part, const RowOrder& order, Scratch& scratch, const Member& member);
+  void run_part(Index s0, Index s1, Index part, const RowOrder& order, Scratch& scratch);
   void run_steps(Index s0, Index s1, const Member& member);
   void draw_zones(Range rows);
   void place_dh(Index rows, const Saved<Real>& saved);
@@ -148,7 +150,7 @@ class BackwardScan {
   void collect_resets(Index s, Index count, const Scratch& scratch, const Member& member);
   void collect_resets_outside(Index s, Index count, const Scratch& scratch, const Member& member);
   void write_norms(Range rows) const;
-  BackwardArgs<Real> stage_args(int stage, const Walk& walk) const;
+  BackwardArgs<Real> stage_args(int stage, const RowOrder& order) const;
 
   const BackwardCall<Real>& call_;
   const Index layer_, direction_;
@@ -157,7 +159,7 @@ class BackwardScan {
   const CellSpec& spec_;
   const Index H_, P_, C_, N_, dt_;
   const Schedule schedule_;
-  const Parts parts_;
+  const RowPartition parts_;
   const Chunks chunks_;
   const View<const Real> x_, y_, dy_;
   const View<Real> dx_;
@@ -168,7 +170,7 @@ class BackwardScan {
   Real *dh_, *dc_, *running_ = dh_;  // running: dh as the kernels see it
   Real *dh_reset_, *dc_reset_;       // [N, P], [N, H] sums of a sequence's resets; null: not wanted
   const View<double> norms_;
-  const Zones<Real> zones_;
+  const ZoneoutMask<Real> zones_;
   Buffer<Real> zeros_, masks_;
   Buffer<Real> dh_buffer_;  // dh of a chunk, where norms are wanted
   Buffer<Real> zone_rows_;  // of a chunk, from first_zone_row_ on

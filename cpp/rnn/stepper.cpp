@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "rows.hpp"
+#include "views.hpp"
 
 namespace rnnfast {
 
@@ -41,16 +41,16 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
     for (int stage = 0; stage < spec.stages && weights.normed(); ++stage)
       stages_.push_back({nullptr, {}, layer, nullptr, &weights, stage});
     if (weights.normed()) continue;
-    const auto& live = weights.live();
+    const auto& panels = weights.stream_panels();
     for (int stage = 0; stage < spec.stages; ++stage) {
       const auto at = static_cast<std::size_t>(stage);
-      LiveArgs<Real> args{};
+      StreamStepArgs<Real> args{};
       args.rows = batch, args.C = weights.arrays.C, args.H = H_, args.P = P_, args.G = spec.gates;
       args.panel1 = weights.forward_panels(stage);
-      args.w = live.w[at].data(), args.b_w = live.b_w[at].data();
+      args.w = panels.w[at].data(), args.b_w = panels.b_w[at].data();
       args.r = weights.r[at].data(), args.b_r = weights.bias[at].data();
       args.options = &weights.options;
-      stages_.push_back({weights.table.live[static_cast<int>(weights.arrays.cell)][stage], args, layer,
+      stages_.push_back({weights.table.stream_step[static_cast<int>(weights.arrays.cell)][stage], args, layer,
                          weights.projected() ? &weights.projection : nullptr, nullptr, stage});
     }
   }
@@ -62,7 +62,7 @@ void Stepper<Real>::compute(const StepInput<Real>& x, Index count, Split split, 
   const Range rows = split == Split::kBatch ? share(count, member) : Range{0, count};
   if (stages_.front().normed != nullptr) return compute_rows(x, count, split, member);
   for (const Stage& stage : stages_) {
-    LiveArgs<Real> args = stage.args;
+    StreamStepArgs<Real> args = stage.args;
     const Index offset = stage.layer * units, first = rows.begin * H_;
     const Index offset_h = stage.layer * batch_ * P_, first_h = rows.begin * P_;
     args.rows = rows.end - rows.begin, args.descending = descending_;
@@ -111,12 +111,12 @@ ForwardArgs<Real> Stepper<Real>::normed_args(const Stage& stage, Range rows) {
   const Index first = stage.layer * batch_ * H_, width = weights.spec().gates * H_;
   Real* aux = c_.size() > 0 ? c_.data() + first : between_.data();
   ForwardArgs<Real> args{};
-  args.walk = {batch_, 1, 1, nullptr, nullptr, 1, 0, rows.begin, rows.end};
+  args.order = {batch_, 1, 1, nullptr, nullptr, 1, 0, rows.begin, rows.end};
   args.s1 = 1, args.panel1 = weights.forward_panels(stage.index), args.H = H_, args.P = P_;
   args.u = rows_view(u_.data(), width), args.q = rows_view<const Real>(q_.data(), width);
   args.y = rows_view(h_next_.data() + first, H_), args.aux = rows_view(aux, H_);
-  args.fed = read_only(args.y);
-  args.fed0 = args.h0 = {h_.data() + first, nullptr, H_, 0};
+  args.recurrent_input = read_only(args.y);
+  args.recurrent_input0 = args.h0 = {h_.data() + first, nullptr, H_, 0};
   args.c0 = {aux, nullptr, H_, 0};
   args.options = &weights.options;
   return args;
@@ -143,8 +143,8 @@ void Stepper<Real>::compute_normed(const Stage& stage, const StepInput<Real>& x,
     from[i] = of.operand == Operand::kAux ? args.aux.data + n * H_ : args.h0.given + n * H_;
     to[i] = q_.data() + n * width + of.first_gate * H_;
   }
-  const Panels<Real>& fed = weights.fed[static_cast<std::size_t>(stage.index)];
-  multiply_panels(fed, {0, fed.count}, count, from, to);
+  const Panels<Real>& recurrent = weights.recurrent[static_cast<std::size_t>(stage.index)];
+  multiply_panels(recurrent, {0, recurrent.count}, count, from, to);
   for (Index n = rows.begin; n < rows.end; ++n)
     weights.normalize_recurrent(stage.index, q_.data() + n * width, q_.data() + n * width);
   weights.table.forward[static_cast<int>(weights.arrays.cell)][stage.index](args);

@@ -48,8 +48,8 @@ class Stepper {
 
  private:
   struct Stage {
-    void (*kernel)(const LiveArgs<Real>&);
-    LiveArgs<Real> args;
+    void (*kernel)(const StreamStepArgs<Real>&);
+    StreamStepArgs<Real> args;
     Index layer;
     const Panels<Real>* projection;  // of what the stage has written, or null
     const Weights<Real>* normed;     // of a normalised layer, whose stages have no kernel of their own here; else null

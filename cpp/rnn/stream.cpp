@@ -4,7 +4,7 @@
 #include <functional>
 #include <utility>
 
-#include "rows.hpp"
+#include "views.hpp"
 
 namespace rnnfast {
 

@@ -98,7 +98,7 @@ void Weights<Real>::pack_normed() {
   options.normed_output = spec().output_gate >= 0;
   for (int stage = 0; stage < spec().stages; ++stage) {
     const StageSpec& of = spec().forward[stage];
-    fed[at(stage)] = panels_of_transpose(arrays.r + of.first_gate * H * arrays.P, of.gates * H, arrays.P);
+    recurrent[at(stage)] = panels_of_transpose(arrays.r + of.first_gate * H * arrays.P, of.gates * H, arrays.P);
   }
   if (arrays.b_r != nullptr) recurrent_bias_ = copy_of(arrays.b_r, width);
   gammas_ = Buffer<Real>(H + 2 * width);
@@ -167,8 +167,8 @@ template <class Real>
 void Weights<Real>::project_units(int stage, Range panels, Index rows, const Real* const* x, Real* const* u,
                                   bool fetch_ahead) const {
   const StageSpec& of = spec().forward[stage];
-  multiply_units<Real>({live().w[at(stage)].data(), arrays.C, of.gates, of.first_gate, arrays.H}, panels, rows, x, u,
-                       input_bias(), fetch_ahead);
+  multiply_units<Real>({stream_panels().w[at(stage)].data(), arrays.C, of.gates, of.first_gate, arrays.H}, panels, rows,
+                       x, u, input_bias(), fetch_ahead);
 }
 
 template <class Real>
@@ -182,12 +182,12 @@ void Weights<Real>::normalize_recurrent(int stage, const Real* raw, Real* q) con
 }
 
 template <class Real>
-const typename Weights<Real>::Live& Weights<Real>::live() const {
-  std::call_once(live_once_, [this] {
+const typename Weights<Real>::StreamPanels& Weights<Real>::stream_panels() const {
+  std::call_once(stream_once_, [this] {
     for (int stage = 0; stage < spec().stages; ++stage)
-      pack_stage(*this, stage, arrays.w, arrays.C, arrays.b_w, live_.w[at(stage)], live_.b_w[at(stage)]);
+      pack_stage(*this, stage, arrays.w, arrays.C, arrays.b_w, stream_.w[at(stage)], stream_.b_w[at(stage)]);
   });
-  return live_;
+  return stream_;
 }
 
 template <class Real>
@@ -199,7 +199,7 @@ const typename Weights<Real>::Backward& Weights<Real>::backward() const {
     for (int stage = 0; stage < spec().stages; ++stage) {
       const StageSpec& of = spec().backward[stage];
       if (projected() || normed())
-        backward_.fed[at(stage)] = panels_of(arrays.r + of.first_gate * H * P, of.gates * H, P);
+        backward_.recurrent[at(stage)] = panels_of(arrays.r + of.first_gate * H * P, of.gates * H, P);
       else
         pack_transposed_stage(*this, stage, backward_.r[at(stage)]);
     }

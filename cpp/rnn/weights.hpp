@@ -35,17 +35,17 @@ class Weights {
   explicit Weights(const WeightArrays<Real>& arrays);
 
   struct Backward {
-    Panels<Real> w;                            // du W
-    std::array<Buffer<Real>, kMaxStages> r;    // dq R, by panels of units; or, where dL/dh is made outside the cell:
-    std::array<Panels<Real>, kMaxStages> fed;  // dq R
-    Panels<Real> projection;                   // dh W_hr
+    Panels<Real> w;                          // du W
+    std::array<Buffer<Real>, kMaxStages> r;  // dq R, by panels of units; or, where dL/dh is made outside the cell:
+    std::array<Panels<Real>, kMaxStages> recurrent;  // dq R
+    Panels<Real> projection;                         // dh W_hr
   };
-  struct Live {
+  struct StreamPanels {
     std::array<Buffer<Real>, kMaxStages> w, b_w;  // W and b_ih in the panels of r and bias
   };
   // Safe to call from one thread at a time a Weights object or from several.
   const Backward& backward() const;
-  const Live& live() const;
+  const StreamPanels& stream_panels() const;
 
   const CellSpec& spec() const { return spec_of(arrays.cell); }
   bool projected() const { return arrays.projection != nullptr; }
@@ -56,11 +56,11 @@ class Weights {
   Index backward_panels() const;
 
   const WeightArrays<Real> arrays;
-  const Kernels<Real>& table;                // of the ISA that packed
-  CellOptions<Real> options;                 // with peepholes and zoneout of its own
-  Panels<Real> w;                            // W x
-  Panels<Real> projection;                   // W_hr out, empty without one
-  std::array<Panels<Real>, kMaxStages> fed;  // R h of a normalised layer, else empty
+  const Kernels<Real>& table;                      // of the ISA that packed
+  CellOptions<Real> options;                       // with peepholes and zoneout of its own
+  Panels<Real> w;                                  // W x
+  Panels<Real> projection;                         // W_hr out, empty without one
+  std::array<Panels<Real>, kMaxStages> recurrent;  // R h of a normalised layer, else empty
   std::array<Buffer<Real>, kMaxStages> r, bias;
 
   // b_ih [G H], or null.
@@ -87,9 +87,9 @@ class Weights {
 
   Buffer<Real> input_bias_, peepholes_, zoneout_;
   Buffer<Real> recurrent_bias_, gammas_, beta_c_;  // of a normalised layer; gammas: of c, W x and R h
-  mutable std::once_flag backward_once_, live_once_, units_once_;
+  mutable std::once_flag backward_once_, stream_once_, units_once_;
   mutable Backward backward_;
-  mutable Live live_;
+  mutable StreamPanels stream_;
   mutable Buffer<Real> unit_inputs_;
 };
 

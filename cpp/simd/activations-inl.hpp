@@ -110,10 +110,10 @@ RNNFAST_INLINE Vec<Real> d_activate(const ActivationFn<Real>& fn, Vec<Real> y) {
 // A cell's activations: f of the gates, g of the candidate, h of the cell state on its way out.
 // The gates and candidates of the papers, known to the compiler.
 template <class Real>
-struct Standard {
+struct FixedActivations {
   using V = Vec<Real>;
   using Options = CellOptions<Real>;
-  static constexpr bool kChosen = false;
+  static constexpr bool kRuntime = false;
   RNNFAST_INLINE_MEMBER static V f(const Options&, V x) { return sigmoid<Real>(x); }
   RNNFAST_INLINE_MEMBER static V g(const Options&, V x) { return tanh<Real>(x); }
   RNNFAST_INLINE_MEMBER static V h(const Options&, V x) { return tanh<Real>(x); }
@@ -124,10 +124,10 @@ struct Standard {
 
 // One of three: the Elman layers in common use.
 template <class Real>
-struct Simple {
+struct ElmanActivations {
   using V = Vec<Real>;
   using Options = CellOptions<Real>;
-  static constexpr bool kChosen = false;
+  static constexpr bool kRuntime = false;
   RNNFAST_INLINE_MEMBER static V f(const Options& options, V x) {
     if (options.f.kind == Activation::kTanh) return tanh<Real>(x);
     if (options.f.kind == Activation::kRelu) return x < V{} ? V{} : x;
@@ -142,10 +142,10 @@ struct Simple {
 
 // Any, chosen at run time.
 template <class Real>
-struct Chosen {
+struct RuntimeActivations {
   using V = Vec<Real>;
   using Options = CellOptions<Real>;
-  static constexpr bool kChosen = true;
+  static constexpr bool kRuntime = true;
   RNNFAST_INLINE_MEMBER static V f(const Options& options, V x) { return activate<Real>(options.f, x); }
   RNNFAST_INLINE_MEMBER static V g(const Options& options, V x) { return activate<Real>(options.g, x); }
   RNNFAST_INLINE_MEMBER static V h(const Options& options, V x) { return activate<Real>(options.h, x); }

@@ -1,9 +1,9 @@
 // Scores of additive attention, and the gradient of a softmax. Sums over a row run in fixed partial sums
-// (rows-inl.hpp).
+// (reduce-inl.hpp).
 #pragma once
 #include "../cpu/nn_kernels.hpp"
 #include "math-inl.hpp"
-#include "rows-inl.hpp"
+#include "reduce-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

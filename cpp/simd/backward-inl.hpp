@@ -2,7 +2,7 @@
 // then the cell.
 #pragma once
 #include "cells-inl.hpp"
-#include "walk-inl.hpp"
+#include "row_order-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -17,7 +17,7 @@ RNNFAST_INLINE Index dq_row(const RowRef& ref, bool own_row, bool finish, Index 
 template <class Real, class Cell>
 RNNFAST_INLINE void fetch_step_before(const BackwardArgs<Real>& args, const RowRef& ref, Index unit) {
   if (ref.prev < 0) return;
-  const Index t = ref.t - args.walk.dt;
+  const Index t = ref.t - args.order.dt;
   const Real* u = at(args.u, ref.prev, ref.n, t) + unit;
 #pragma GCC unroll 4
   for (int g = 0; g < Cell::kSavedGates; ++g) __builtin_prefetch(u + g * args.H);
@@ -44,15 +44,15 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
     m.u = at(args.u, ref.row, ref.n, ref.t) + unit;
     m.aux = at(args.aux, ref.row, ref.n, ref.t) + unit;
     m.h = at(args.y, ref.row, ref.n, ref.t) + unit;
-    m.h_prev = before(args.y, args.walk, ref, args.h0) + unit;
-    m.aux_prev = before(args.aux, args.walk, ref, args.c0) + unit;
+    m.h_prev = before(args.y, args.order, ref, args.h0) + unit;
+    m.aux_prev = before(args.aux, args.order, ref, args.c0) + unit;
     m.dh = args.dh + ref.n * H + unit, m.dc = args.dc + ref.n * H + unit;
     m.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
     m.H = H, m.options = args.options, m.cut = after == kCut;
     const Real* dy = at(args.dy, ref.row, ref.n, ref.t) + unit;
     Real* dh_step = args.dh_steps.data != nullptr ? at(args.dh_steps, ref.row, ref.n, ref.t) + unit : nullptr;
     // dh holds a part of the gradient at a sequence's end, and between steps where something bypasses R.
-    const bool bypass = Cell::kBypass || (Cell::kChosen && m.zones != nullptr);
+    const bool bypass = Cell::kBypass || (Cell::kRuntime && m.zones != nullptr);
     const bool running = after == kEnd || (bypass && after >= 0);
     for (Index block = 0; block < blocks; ++block) {
       m.n = H - unit - block * kLanes<Real>;
@@ -62,7 +62,7 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
         if (args.packed == nullptr) product += load_first(dy, m.n);
         Stage::apply(product, m);
       } else {
-        if constexpr (Cell::kChosen) product = masked(args, ref, m.n, product);
+        if constexpr (Cell::kRuntime) product = masked(args, ref, m.n, product);
         const Vec<Real> dh = ((running ? m.load_dh() : Vec<Real>{}) + product) + load_first(dy, m.n);
         if (dh_step != nullptr) store_first(dh_step + block * kLanes<Real>, dh, m.n);
         Stage::apply(dh, m);
@@ -110,14 +110,14 @@ RNNFAST_NOINLINE void backward_panel(const BackwardArgs<Real>& args, const Backw
   const Real* packed = args.packed + panel * numbers;
   Ahead<Real> ahead = fetched_ahead(args, next, numbers);
   const bool listed = kFinish && args.firsts != nullptr;
-  const Index first = listed ? 0 : first_row(args.walk, s), end = listed ? args.first_count : last_row(args.walk, s);
+  const Index first = listed ? 0 : first_row(args.order, s), end = listed ? args.first_count : last_row(args.order, s);
   Tiles tiles = tiles_of(end - first, blocks);
   for (Index row = first; row < end;) {
     const Index m = tiles.take();
     RowRef refs[kMaxTileRows];
     const Real *dq[kMaxTileRows], *dq_aux[kMaxTileRows];
     for (Index r = 0; r < m; ++r) {
-      refs[r] = row_ref(args.walk, s, listed ? args.firsts[row + r] : row + r);
+      refs[r] = row_ref(args.order, s, listed ? args.firsts[row + r] : row + r);
       const Index after = dq_row(refs[r], range.own_row, kFinish, args.entered);
       dq[r] = after >= 0 ? at(args.u, after, refs[r].n, 0) + range.first_gate * H : args.zero;
       dq_aux[r] = after >= 0 ? at(args.aux, after, refs[r].n, 0) : args.zero;
@@ -143,7 +143,7 @@ template <class Real, class Cell, class Stage>
 static void backward_steps(const BackwardArgs<Real>& args) {
   static constexpr BackwardStage<Real> kStage = backward_stage<Real, Cell, Stage>();
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
-    const Index s = step_at(args.s0, args.s1, -args.walk.dt, step);
+    const Index s = step_at(args.s0, args.s1, -args.order.dt, step);
     for (Index i = 0; i < args.panel1 - args.panel0; ++i)
       backward_panel<Real, false>(args, kStage, s, panel_at(args, s, i), panel_after(args, s, i));
   }
@@ -152,7 +152,7 @@ static void backward_steps(const BackwardArgs<Real>& args) {
 template <class Real, class Cell>
 static void finish(const BackwardArgs<Real>& args) {
   static constexpr BackwardStage<Real> kStage = backward_stage<Real, Cell, typename Cell::Backward>();
-  const Index s = args.walk.dt > 0 ? 0 : args.walk.T - 1;
+  const Index s = args.order.dt > 0 ? 0 : args.order.T - 1;
   for (Index panel = args.panel0; panel < args.panel1; ++panel)
     backward_panel<Real, true>(args, kStage, s, panel, kNoPanel);
 }

@@ -3,7 +3,7 @@
 // it has (activations-inl.hpp). Adding a cell: here, one line in base/dims.hpp and one in kernels.cpp.
 #pragma once
 #include "activations-inl.hpp"
-#include "units-inl.hpp"
+#include "cell_io-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -13,7 +13,7 @@ struct Elman {
   using V = Vec<Real>;
   static constexpr int kSavedGates = 0;
   static constexpr bool kBypass = false;
-  static constexpr bool kChosen = Act::kChosen;
+  static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
     static constexpr int kGates = 1, kFirstGate = 0, kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;
@@ -35,7 +35,7 @@ struct Leaky {
   using V = Vec<Real>;
   static constexpr int kSavedGates = 1;
   static constexpr bool kBypass = true;
-  static constexpr bool kChosen = Act::kChosen;
+  static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
     static constexpr int kGates = 1, kFirstGate = 0, kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;
@@ -68,24 +68,24 @@ struct Lstm {
   static constexpr int kGateCount = kCoupled ? 3 : 4;
   static constexpr int kSavedGates = kGateCount;
   static constexpr bool kBypass = false;
-  static constexpr bool kChosen = Act::kChosen;
+  static constexpr bool kRuntime = Act::kRuntime;
 
   template <class Unit>
   RNNFAST_INLINE V seen(const Unit& m, int peephole, V c, V a) {
-    if constexpr (Act::kChosen) {
+    if constexpr (Act::kRuntime) {
       if (m.options->peepholes != nullptr) return fma(m.peephole(peephole), c, a);
     }
     return a;
   }
 
   RNNFAST_INLINE bool made_outside(const CellOptions<Real>& options) {
-    if constexpr (Act::kChosen) return options.normed_output;
+    if constexpr (Act::kRuntime) return options.normed_output;
     return false;
   }
 
   // c before it was mixed; what was saved is mixed.
   RNNFAST_INLINE V new_state(const BackwardUnit<Real>& m, V i, V g, V c_prev) {
-    if constexpr (Act::kChosen) {
+    if constexpr (Act::kRuntime) {
       if (m.zoned()) {
         if constexpr (kCoupled) return fma(i, g - c_prev, c_prev);
         return fma(m.gate(kF), c_prev, i * g);
@@ -122,7 +122,7 @@ struct Lstm {
     template <class Unit>
     RNNFAST_INLINE void end(const V (&kept)[2], const Unit& m) {
       const V h = made_outside(*m.options) ? kept[0] : kept[0] * Act::h(*m.options, kept[1]);
-      if constexpr (Act::kChosen)
+      if constexpr (Act::kRuntime)
         m.set_h(m.zoned() ? zoned<Real, Act>(m, 0, h, m.load_h_prev()) : h);
       else
         m.set_h(h);
@@ -133,7 +133,7 @@ struct Lstm {
     RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) {
       const auto& options = *m.options;
       const V i = m.gate(kI), g = m.gate(kG), o = m.gate(kO), c_prev = m.load_aux_prev();
-      if constexpr (Act::kChosen) {
+      if constexpr (Act::kRuntime) {
         if (m.zoned()) m.set_dh(passed_by<Real, Act>(m, 0, dh));
       }
       const bool outside = made_outside(options);
@@ -167,7 +167,7 @@ struct Gru {
   enum Gate { kR, kZ, kN };
   static constexpr int kSavedGates = 3;
   static constexpr bool kBypass = true;
-  static constexpr bool kChosen = Act::kChosen;
+  static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
     static constexpr int kGates = 3, kFirstGate = 0, kParts = 2;
     static constexpr Operand kOperand = Operand::kHidden;
@@ -207,7 +207,7 @@ struct GruBefore {
   enum Gate { kR, kZ, kN };
   static constexpr int kSavedGates = 3;
   static constexpr bool kBypass = true;
-  static constexpr bool kChosen = Act::kChosen;
+  static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
     static constexpr int kGates = 2, kFirstGate = 0, kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;

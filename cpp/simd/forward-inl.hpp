@@ -3,8 +3,8 @@
 #pragma once
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
-#include "solo-inl.hpp"
-#include "walk-inl.hpp"
+#include "row_order-inl.hpp"
+#include "single_row-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -30,14 +30,14 @@ RNNFAST_NOINLINE void forward_panel(const ForwardArgs<Real>& args, const Forward
   const Index width = stage.full * stage.gates * kLanes<Real>, numbers = args.P * width;
   const Index unit = panel * stage.full * kLanes<Real>;
   Ahead<Real> ahead = fetched_ahead(args, next, numbers);
-  const Index first = first_row(args.walk, s), end = last_row(args.walk, s);
+  const Index first = first_row(args.order, s), end = last_row(args.order, s);
   Tiles tiles = tiles_of(end - first, vectors);
   for (Index row = first; row < end;) {
     const Index m = tiles.take();
     RowRef refs[kMaxTileRows];
     const Real* operand[kMaxTileRows];
     for (Index r = 0; r < m; ++r) {
-      refs[r] = row_ref(args.walk, s, row + r);
+      refs[r] = row_ref(args.order, s, row + r);
       operand[r] = forward_operand(args, stage.operand, refs[r]);
     }
     Tile<Real> tile;
@@ -55,9 +55,9 @@ RNNFAST_NOINLINE void ready_steps(const ForwardArgs<Real>& args) {
   constexpr Index kPanel = kMaxVectors / G * kLanes<Real>;
   const Index H = args.H, end = args.panel1 * kPanel < H ? args.panel1 * kPanel : H;
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
-    const Index s = step_at(args.s0, args.s1, args.walk.dt, step);
-    for (Index row = first_row(args.walk, s); row < last_row(args.walk, s); ++row) {
-      const RowRef ref = row_ref(args.walk, s, row);
+    const Index s = step_at(args.s0, args.s1, args.order.dt, step);
+    for (Index row = first_row(args.order, s); row < last_row(args.order, s); ++row) {
+      const RowRef ref = row_ref(args.order, s, row);
       const Real* q = at(args.q, ref.row, ref.n, ref.t) + Stage::kFirstGate * H;
       const ForwardUnit<Real> m = forward_row(args, ref);
       for (Index unit = args.panel0 * kPanel; unit < end; unit += kLanes<Real>) {
@@ -75,9 +75,9 @@ static void forward_steps(const ForwardArgs<Real>& args) {
   static constexpr ForwardStage<Real> kStage = forward_stage<Real, Stage>();
   if (args.q.data != nullptr) return ready_steps<Real, Stage>(args);
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
-    const Index s = step_at(args.s0, args.s1, args.walk.dt, step);
-    if (last_row(args.walk, s) - first_row(args.walk, s) == 1) {
-      solo_step<Real, Cell, Stage>(args, s);
+    const Index s = step_at(args.s0, args.s1, args.order.dt, step);
+    if (last_row(args.order, s) - first_row(args.order, s) == 1) {
+      single_row_step<Real, Cell, Stage>(args, s);
       continue;
     }
     for (Index i = 0; i < args.panel1 - args.panel0; ++i)

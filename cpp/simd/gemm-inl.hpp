@@ -12,8 +12,8 @@ constexpr int kGemmVectors = kRegisters == 32 ? 4 : 2;
 // Rows of a tile whose accumulators, one row of B and one broadcast fit the registers.
 constexpr int kMaxTileRows = kOnlyRight ? 2 : 8;
 template <int NV>
-constexpr int kTileRows = (kRegisters == 32 ? 24 : 12) / NV < kMaxTileRows ? (kRegisters == 32 ? 24 : 12) / NV
-                                                                           : kMaxTileRows;
+constexpr int kTileRows =
+    (kRegisters == 32 ? 24 : 12) / NV < kMaxTileRows ? (kRegisters == 32 ? 24 : 12) / NV : kMaxTileRows;
 constexpr int kMaxVectors = 4;
 
 // Inner dimension of one pass of gemm: A's rows of a tile stay in L1, B's panel in L2.

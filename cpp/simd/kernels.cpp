@@ -5,12 +5,12 @@
 #include "cells-inl.hpp"
 #include "forward-inl.hpp"
 #include "gemm-inl.hpp"
-#include "live-inl.hpp"
 #include "nn-inl.hpp"
 #include "noise-inl.hpp"
 #include "norm-inl.hpp"
 #include "outer-inl.hpp"
 #include "probe-inl.hpp"
+#include "stream_step-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -44,7 +44,7 @@ constexpr void set_stage(Kernels<Real>& table, CellKind kind, int stage) {
   table.forward_blocks[cell][stage] = kMaxVectors / Stage::kGates;
   table.forward[cell][stage] = forward_steps<Real, Cell, Stage>;
   table.backward[cell][stage] = backward_steps<Real, Cell, BackwardStage>;
-  table.live[cell][stage] = live_step<Real, Cell, Stage>;
+  table.stream_step[cell][stage] = stream_step<Real, Cell, Stage>;
 }
 
 template <class Real, class Cell>
@@ -70,21 +70,21 @@ struct Select<false, A, B> {
 
 template <class Real>
 constexpr Kernels<Real> make_kernels() {
-  using Any = Chosen<Real>;
-  using Paper = typename Select<kOnlyRight, Any, Standard<Real>>::Type;
-  using Common = typename Select<kOnlyRight, Any, Simple<Real>>::Type;
+  using Runtime = RuntimeActivations<Real>;
+  using Fixed = typename Select<kOnlyRight, Runtime, FixedActivations<Real>>::Type;
+  using OfElman = typename Select<kOnlyRight, Runtime, ElmanActivations<Real>>::Type;
   Kernels<Real> table = {};
   table.lanes = kLanes<Real>, table.gemm_vectors = kGemmVectors, table.backward_blocks = kMaxVectors;
-  set_cell<Real, Elman<Real, Common>>(table, CellKind::kRnn);
-  set_cell<Real, Lstm<Real, Paper, false>>(table, CellKind::kLstm);
-  set_cell<Real, Gru<Real, Paper>>(table, CellKind::kGru);
-  set_two_stages<Real, GruBefore<Real, Paper>>(table, CellKind::kGruBefore);
-  set_cell<Real, Elman<Real, Any>>(table, CellKind::kAnyRnn);
-  set_cell<Real, Leaky<Real, Any>>(table, CellKind::kLeakyRnn);
-  set_cell<Real, Lstm<Real, Any, false>>(table, CellKind::kAnyLstm);
-  set_cell<Real, Lstm<Real, Any, true>>(table, CellKind::kCoupled);
-  set_cell<Real, Gru<Real, Any>>(table, CellKind::kAnyGru);
-  set_two_stages<Real, GruBefore<Real, Any>>(table, CellKind::kAnyGruBefore);
+  set_cell<Real, Elman<Real, OfElman>>(table, CellKind::kRnn);
+  set_cell<Real, Lstm<Real, Fixed, false>>(table, CellKind::kLstm);
+  set_cell<Real, Gru<Real, Fixed>>(table, CellKind::kGru);
+  set_two_stages<Real, GruBefore<Real, Fixed>>(table, CellKind::kGruBefore);
+  set_cell<Real, Elman<Real, Runtime>>(table, CellKind::kGenericRnn);
+  set_cell<Real, Leaky<Real, Runtime>>(table, CellKind::kLeakyRnn);
+  set_cell<Real, Lstm<Real, Runtime, false>>(table, CellKind::kGenericLstm);
+  set_cell<Real, Lstm<Real, Runtime, true>>(table, CellKind::kCoupled);
+  set_cell<Real, Gru<Real, Runtime>>(table, CellKind::kGenericGru);
+  set_two_stages<Real, GruBefore<Real, Runtime>>(table, CellKind::kGenericGruBefore);
   table.gemm = gemm<Real>, table.outer = outer<Real>;
   table.column_sums = column_sums<Real>, table.column_dots = column_dots<Real>;
   table.pack_rows = pack_rows<Real>, table.dropout = dropout<Real>, table.add_noise = add_noise<Real>;

@@ -1,11 +1,11 @@
 // Softmax, losses with their gradients. Sums over the K numbers of a row run in fixed partial sums
-// (rows-inl.hpp).
+// (reduce-inl.hpp).
 #pragma once
 #include "../cpu/kernels.hpp"
 #include "attention-inl.hpp"
 #include "log-inl.hpp"
 #include "optim-inl.hpp"
-#include "rows-inl.hpp"
+#include "reduce-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

@@ -1,7 +1,7 @@
 // Layer normalisation of a row (Ba et al. 2016) and its derivative; variances are those of all n numbers.
 #pragma once
 #include "activations-inl.hpp"
-#include "rows-inl.hpp"
+#include "reduce-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

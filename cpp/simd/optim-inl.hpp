@@ -1,7 +1,7 @@
 // Optimiser updates, element by element: PyTorch's formulas, with fma where they multiply and add.
 #pragma once
 #include "../cpu/kernels.hpp"
-#include "rows-inl.hpp"
+#include "reduce-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -73,7 +73,7 @@ static void scale(Index n, Real factor, Real* x) {
   });
 }
 
-// Sum of x^2 in double, in partial sums as in rows-inl.hpp.
+// Sum of x^2 in double, in partial sums as in reduce-inl.hpp.
 template <class Real>
 static double squared_norm(Index n, const Real* x) {
   double sums[kPartials] = {};

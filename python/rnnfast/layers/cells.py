@@ -116,7 +116,7 @@ class RNN(Recurrent):
         random = Randomness(dropout=dropout, recurrent=recurrent_dropout, noise=noise, zoneout=(zoneout, 0.0))
         plain = known[0] in _PLAIN and clip is None and not recurrent_dropout
         cell = _ops.Cell(
-            name="leaky_rnn" if leak < 1 or zoneout else "rnn" if plain else "any_rnn",
+            name="leaky_rnn" if leak < 1 or zoneout else "rnn" if plain else "generic_rnn",
             gates=1,
             activations=(known,),
             clip=known_clip(clip),
@@ -211,7 +211,7 @@ class GRU(Recurrent):
             raise ValueError(f"recurrent_dropout: reset_after=True is required, got {recurrent_dropout} without it")
         plain = (f[0], g[0]) == _GRU and clip is None and not recurrent_dropout and not zoneout
         cell = _ops.Cell(
-            name=name if plain else f"any_{name}",
+            name=name if plain else f"generic_{name}",
             gates=3,
             activations=() if plain else (f, g),
             clip=known_clip(clip),

@@ -121,7 +121,7 @@ class LSTM(Recurrent):
         self.layer_norm = plain_norm(layer_norm, proj_size=proj_size, peephole=peephole, zoneout=any(zones) and zoneout)
         known = known_activations(activations, _ACTIVATIONS)
         chosen = clip is not None or peephole or recurrent_dropout or any(zones) or layer_norm
-        name = "coupled_lstm" if coupled else "any_lstm" if chosen or _others(known) else "lstm"
+        name = "coupled_lstm" if coupled else "generic_lstm" if chosen or _others(known) else "lstm"
         cell = _ops.Cell(
             name=name,
             gates=4 - self.coupled,

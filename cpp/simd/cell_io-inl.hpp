@@ -73,7 +73,7 @@ RNNFAST_INLINE void apply_stage(const V (&q)[Stage::kGates], const Unit& m) {
 // Zoneout (Krueger et al. 2017) by cells whose activations are chosen: a state keeps the share z of the one before.
 template <class Real, class Act, class Unit>
 RNNFAST_INLINE Vec<Real> zoned(const Unit& m, int state, Vec<Real> now, Vec<Real> before) {
-  if constexpr (Act::kChosen) {
+  if constexpr (Act::kRuntime) {
     if (m.zoned()) {
       const Vec<Real> z = m.zone(state);
       return fma(z, before, (splat(Real(1)) - z) * now);
@@ -86,7 +86,7 @@ RNNFAST_INLINE Vec<Real> zoned(const Unit& m, int state, Vec<Real> now, Vec<Real
 template <class Real, class Act, class Unit>
 RNNFAST_INLINE Vec<Real> passed_by(const Unit& m, int state, Vec<Real>& d) {
   Vec<Real> past{};
-  if constexpr (Act::kChosen) {
+  if constexpr (Act::kRuntime) {
     if (m.zoned()) {
       const Vec<Real> z = m.zone(state);
       past = z * d;

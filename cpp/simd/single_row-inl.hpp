@@ -5,7 +5,7 @@
 #pragma once
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
-#include "walk-inl.hpp"
+#include "row_order-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -14,9 +14,9 @@ RNNFAST_INLINE ForwardUnit<Real> forward_row(const ForwardArgs<Real>& args, cons
   ForwardUnit<Real> m;
   m.u = at(args.u, ref.row, ref.n, ref.t);
   m.h = at(args.y, ref.row, ref.n, ref.t);
-  m.h_prev = before(args.y, args.walk, ref, args.h0);
+  m.h_prev = before(args.y, args.order, ref, args.h0);
   m.aux = at(args.aux, ref.row, ref.n, ref.t);
-  m.aux_prev = before(args.aux, args.walk, ref, args.c0);
+  m.aux_prev = before(args.aux, args.order, ref, args.c0);
   m.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
   m.H = args.H, m.n = args.H, m.save = args.save, m.options = args.options;
   return m;
@@ -31,7 +31,7 @@ RNNFAST_INLINE ForwardUnit<Real> units_from(ForwardUnit<Real> m, Index unit) {
 template <class Real>
 RNNFAST_INLINE const Real* forward_operand(const ForwardArgs<Real>& args, Operand operand, const RowRef& ref) {
   if (operand == Operand::kAux) return at(args.aux, ref.row, ref.n, ref.t);
-  return before(args.fed, args.walk, ref, args.fed0);
+  return before(args.recurrent_input, args.order, ref, args.recurrent_input0);
 }
 
 template <class Real, class Stage>
@@ -91,8 +91,8 @@ RNNFAST_INLINE void row_product(const Real* x, Index inner, const Real* packed, 
 }
 
 template <class Real, class Stage, int kPanels, int kBlocks>
-RNNFAST_NOINLINE void solo_panels(const ForwardArgs<Real>& args, const Real* operand, const ForwardUnit<Real>& row,
-                                  Index panel) {
+RNNFAST_NOINLINE void single_row_panels(const ForwardArgs<Real>& args, const Real* operand,
+                                        const ForwardUnit<Real>& row, Index panel) {
   constexpr int G = Stage::kGates, NV = kBlocks * G, kFull = kMaxVectors / G;
   constexpr Index kWidth = kFull * G * kLanes<Real>;
   const Index stride = args.P * kWidth;
@@ -112,18 +112,18 @@ RNNFAST_NOINLINE void solo_panels(const ForwardArgs<Real>& args, const Real* ope
 }
 
 template <class Real, class Stage, int kBlocks = kMaxVectors / Stage::kGates>
-RNNFAST_INLINE void solo_blocks(const ForwardArgs<Real>& args, const Real* operand, const ForwardUnit<Real>& row,
-                                Index panel, Index blocks) {
+RNNFAST_INLINE void single_row_blocks(const ForwardArgs<Real>& args, const Real* operand, const ForwardUnit<Real>& row,
+                                      Index panel, Index blocks) {
   if (blocks == kBlocks)
-    solo_panels<Real, Stage, 1, kBlocks>(args, operand, row, panel);
+    single_row_panels<Real, Stage, 1, kBlocks>(args, operand, row, panel);
   else if constexpr (kBlocks > 1)
-    solo_blocks<Real, Stage, kBlocks - 1>(args, operand, row, panel, blocks);
+    single_row_blocks<Real, Stage, kBlocks - 1>(args, operand, row, panel, blocks);
 }
 
 // Accumulators in memory, for the cells whose activations are chosen: [panel][NV][lanes].
 template <class Real, int kPanels, int NV>
-RNNFAST_NOINLINE void solo_product(const ForwardArgs<Real>& args, const Real* operand, Index panel, Index width,
-                                   Tile<Real>& tile) {
+RNNFAST_NOINLINE void single_row_product(const ForwardArgs<Real>& args, const Real* operand, Index panel, Index width,
+                                         Tile<Real>& tile) {
   const Index stride = args.P * width;
   Vec<Real> q[kPanels][NV];
   row_product<Real, kPanels, NV>(operand, args.P, args.packed + panel * stride, stride, args.bias + panel * width,
@@ -136,24 +136,24 @@ RNNFAST_NOINLINE void solo_product(const ForwardArgs<Real>& args, const Real* op
 }
 
 template <class Real, int NV = kMaxVectors>
-RNNFAST_INLINE void solo_vectors(const ForwardArgs<Real>& args, const Real* operand, Index panel, Index width,
-                                 Index vectors, Tile<Real>& tile) {
+RNNFAST_INLINE void single_row_vectors(const ForwardArgs<Real>& args, const Real* operand, Index panel, Index width,
+                                       Index vectors, Tile<Real>& tile) {
   if (vectors == NV)
-    solo_product<Real, 1, NV>(args, operand, panel, width, tile);
+    single_row_product<Real, 1, NV>(args, operand, panel, width, tile);
   else if constexpr (NV > 1)
-    solo_vectors<Real, NV - 1>(args, operand, panel, width, vectors, tile);
+    single_row_vectors<Real, NV - 1>(args, operand, panel, width, vectors, tile);
 }
 
 // One panel, or two full ones, of a cell whose activations are chosen.
 template <class Real, class Stage>
-RNNFAST_INLINE void solo_chosen(const ForwardArgs<Real>& args, const Real* operand, const RowRef& ref, Index panel,
-                                Index panels, Index blocks) {
+RNNFAST_INLINE void single_row_runtime(const ForwardArgs<Real>& args, const Real* operand, const RowRef& ref,
+                                       Index panel, Index panels, Index blocks) {
   constexpr Index G = Stage::kGates, kFull = kMaxVectors / G, kWidth = kFull * G * kLanes<Real>;
   Tile<Real> tile;
   if (panels == 2)
-    solo_product<Real, 2, kFull * G>(args, operand, panel, kWidth, tile);
+    single_row_product<Real, 2, kFull * G>(args, operand, panel, kWidth, tile);
   else
-    solo_vectors<Real>(args, operand, panel, kWidth, blocks * G, tile);
+    single_row_vectors<Real>(args, operand, panel, kWidth, blocks * G, tile);
   for (Index p = 0; p < panels; ++p)
     forward_units<Real, Stage>(args, &ref, 1, (panel + p) * kFull * kLanes<Real>, blocks, tile.q + p * kWidth);
 }
@@ -163,9 +163,9 @@ template <class Real>
 constexpr int kLanesForL2 = 4 * kLine<Real>;
 
 template <class Real, class Cell, class Stage>
-RNNFAST_INLINE void solo_step(const ForwardArgs<Real>& args, Index s) {
+RNNFAST_INLINE void single_row_step(const ForwardArgs<Real>& args, Index s) {
   constexpr int kFull = kMaxVectors / Stage::kGates;
-  const RowRef ref = row_ref(args.walk, s, first_row(args.walk, s));
+  const RowRef ref = row_ref(args.order, s, first_row(args.order, s));
   const Real* operand = forward_operand(args, Stage::kOperand, ref);
   const ForwardUnit<Real> row = forward_row(args, ref);
   // Where units are shared out, other cores have written most of it a moment ago.
@@ -177,12 +177,12 @@ RNNFAST_INLINE void solo_step(const ForwardArgs<Real>& args, Index s) {
     const Index first = panel < next ? panel : next, last = panel < next ? next : panel;
     const bool pair = pairs && next != panel && panel_blocks<Real>(args.H, last, kFull) == kFull;
     const Index blocks = pair ? kFull : panel_blocks<Real>(args.H, panel, kFull);
-    if constexpr (Cell::kChosen)
-      solo_chosen<Real, Stage>(args, operand, ref, pair ? first : panel, pair ? 2 : 1, blocks);
+    if constexpr (Cell::kRuntime)
+      single_row_runtime<Real, Stage>(args, operand, ref, pair ? first : panel, pair ? 2 : 1, blocks);
     else if (pair)
-      solo_panels<Real, Stage, 2, kFull>(args, operand, row, first);
+      single_row_panels<Real, Stage, 2, kFull>(args, operand, row, first);
     else
-      solo_blocks<Real, Stage>(args, operand, row, panel, blocks);
+      single_row_blocks<Real, Stage>(args, operand, row, panel, blocks);
     i += pair ? 2 : 1;
   }
 }

@@ -1,16 +1,16 @@
 // One step of one layer, where each call brings one step: the input's product and the recurrence in one pass over the
-// weights, the cell on both accumulators, in registers as in solo-inl.hpp.
+// weights, the cell on both accumulators, in registers as in single_row-inl.hpp.
 #pragma once
 #include "cells-inl.hpp"
 #include "gemm-inl.hpp"
-#include "solo-inl.hpp"
+#include "single_row-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
 // One vector of units of one row, as ForwardUnit; the stage's own input products are given, gates of another stage
 // are in memory. The state in aux is updated in place.
 template <class Real, class Stage>
-struct LiveUnit {
+struct StreamUnit {
   const Vec<Real>* u;  // [Stage::kGates]
   Real *gates, *h, *aux;
   const Real* h_prev;
@@ -33,7 +33,8 @@ struct LiveUnit {
 };
 
 template <class Real, class Stage>
-RNNFAST_INLINE LiveUnit<Real, Stage> live_unit(const LiveArgs<Real>& args, Index row, Index unit, const Vec<Real>* u) {
+RNNFAST_INLINE StreamUnit<Real, Stage> stream_unit(const StreamStepArgs<Real>& args, Index row, Index unit,
+                                                   const Vec<Real>* u) {
   const Index H = args.H, at = row * H + unit, before = row * args.P + unit;
   return {
       u,           args.gates + row * args.G * H + unit, args.h + at, args.aux + at, args.h_prev + before, H, H - unit,
@@ -41,31 +42,31 @@ RNNFAST_INLINE LiveUnit<Real, Stage> live_unit(const LiveArgs<Real>& args, Index
 }
 
 template <class Real>
-RNNFAST_INLINE const Real* live_operand(const LiveArgs<Real>& args, Operand operand, Index row) {
+RNNFAST_INLINE const Real* stream_operand(const StreamStepArgs<Real>& args, Operand operand, Index row) {
   return operand == Operand::kAux ? args.aux + row * args.H : args.h_prev + row * args.P;
 }
 
 template <class Real>
-RNNFAST_INLINE const Real* live_input(const LiveArgs<Real>& args, Index row) {
+RNNFAST_INLINE const Real* stream_input(const StreamStepArgs<Real>& args, Index row) {
   return args.x_rows != nullptr ? args.x_rows[row] : args.x + row * args.ldx;
 }
 
 // One panel's weights.
 template <class Real>
-struct LivePanel {
+struct StreamPanel {
   const Real *w, *r, *b_w, *b_r;
 };
 
 // Of panels of so many numbers a row of weights, but for the last.
 template <class Real>
-RNNFAST_INLINE LivePanel<Real> live_weights(const LiveArgs<Real>& args, Index panel, Index width) {
+RNNFAST_INLINE StreamPanel<Real> stream_weights(const StreamStepArgs<Real>& args, Index panel, Index width) {
   return {args.w + panel * args.C * width, args.r + panel * args.P * width, args.b_w + panel * width,
           args.b_r + panel * width};
 }
 
 // A gate of one vector of units, from products that are ready.
 template <class Real>
-RNNFAST_INLINE Vec<Real> ready_product(const LiveArgs<Real>& args, Index row, Index gate, Index unit) {
+RNNFAST_INLINE Vec<Real> ready_product(const StreamStepArgs<Real>& args, Index row, Index gate, Index unit) {
   return load_first(args.u_rows[row] + gate * args.H + unit, args.H - unit);
 }
 
@@ -78,8 +79,8 @@ RNNFAST_INLINE void chain(Vec<Real> (&acc)[NV], Real x, const Real* weights) {
 
 // u += W x, q += R h of a single row, side by side, since each alone is too few chains to fill the machine.
 template <class Real, int NV>
-RNNFAST_INLINE void live_chains(const LivePanel<Real>& panel, const Real* x, Index C, const Real* h, Index P,
-                                Vec<Real> (&u)[NV], Vec<Real> (&q)[NV]) {
+RNNFAST_INLINE void stream_chains(const StreamPanel<Real>& panel, const Real* x, Index C, const Real* h, Index P,
+                                  Vec<Real> (&u)[NV], Vec<Real> (&q)[NV]) {
   constexpr Index kWidth = NV * kLanes<Real>;
   const Index both = C < P ? C : P;
   for (Index k = 0; k < both; ++k) {
@@ -92,9 +93,9 @@ RNNFAST_INLINE void live_chains(const LivePanel<Real>& panel, const Real* x, Ind
 
 // A single row, the cell on accumulators in registers.
 template <class Real, class Stage, int kBlocks>
-RNNFAST_NOINLINE void live_panel(const LiveArgs<Real>& args, Index index) {
+RNNFAST_NOINLINE void stream_panel(const StreamStepArgs<Real>& args, Index index) {
   constexpr int G = Stage::kGates, NV = kBlocks * G, kFull = kMaxVectors / G;
-  const LivePanel<Real> panel = live_weights(args, index, kFull * G * kLanes<Real>);
+  const StreamPanel<Real> panel = stream_weights(args, index, kFull * G * kLanes<Real>);
   const Index unit = index * kFull * kLanes<Real>;
   const bool ready = args.u_rows != nullptr;
   Vec<Real> u[NV], q[NV];
@@ -104,56 +105,56 @@ RNNFAST_NOINLINE void live_panel(const LiveArgs<Real>& args, Index index) {
                  : load(panel.b_w + v * kLanes<Real>);
     q[v] = load(panel.b_r + v * kLanes<Real>);
   }
-  live_chains<Real, NV>(panel, live_input(args, 0), ready ? 0 : args.C, live_operand(args, Stage::kOperand, 0), args.P,
-                        u, q);
+  stream_chains<Real, NV>(panel, stream_input(args, 0), ready ? 0 : args.C, stream_operand(args, Stage::kOperand, 0),
+                          args.P, u, q);
 #pragma GCC unroll 4
   for (int block = 0; block < kBlocks; ++block) {
     Vec<Real> own[G];
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) own[g] = q[block * G + g];
-    apply_stage<Stage>(own, live_unit<Real, Stage>(args, 0, unit + block * kLanes<Real>, u + block * G));
+    apply_stage<Stage>(own, stream_unit<Real, Stage>(args, 0, unit + block * kLanes<Real>, u + block * G));
   }
 }
 
 template <class Real, class Stage, int kBlocks = kMaxVectors / Stage::kGates>
-RNNFAST_INLINE void live_blocks(const LiveArgs<Real>& args, Index index, Index blocks) {
+RNNFAST_INLINE void stream_blocks(const StreamStepArgs<Real>& args, Index index, Index blocks) {
   if (blocks == kBlocks)
-    live_panel<Real, Stage, kBlocks>(args, index);
+    stream_panel<Real, Stage, kBlocks>(args, index);
   else if constexpr (kBlocks > 1)
-    live_blocks<Real, Stage, kBlocks - 1>(args, index, blocks);
+    stream_blocks<Real, Stage, kBlocks - 1>(args, index, blocks);
 }
 
 // The products of a tile, [rows][blocks][gates][lanes].
 template <class Real>
-struct LiveTile {
+struct StreamTile {
   Tile<Real> u, q;
 };
 
 // The products of a single row in memory, for the cells whose activations are chosen.
 template <class Real, int NV>
-RNNFAST_NOINLINE void live_row(const LivePanel<Real>& panel, const Real* x, Index C, const Real* h, Index P,
-                               LiveTile<Real>& tile) {
+RNNFAST_NOINLINE void stream_row(const StreamPanel<Real>& panel, const Real* x, Index C, const Real* h, Index P,
+                                 StreamTile<Real>& tile) {
   Vec<Real> u[NV], q[NV];
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) u[v] = load(panel.b_w + v * kLanes<Real>), q[v] = load(panel.b_r + v * kLanes<Real>);
-  live_chains<Real, NV>(panel, x, C, h, P, u, q);
+  stream_chains<Real, NV>(panel, x, C, h, P, u, q);
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) store(tile.u.q + v * kLanes<Real>, u[v]), store(tile.q.q + v * kLanes<Real>, q[v]);
 }
 
 template <class Real, int NV = kMaxVectors>
-RNNFAST_INLINE void live_vectors(const LivePanel<Real>& panel, const Real* x, Index C, const Real* h, Index P,
-                                 Index vectors, LiveTile<Real>& tile) {
+RNNFAST_INLINE void stream_vectors(const StreamPanel<Real>& panel, const Real* x, Index C, const Real* h, Index P,
+                                   Index vectors, StreamTile<Real>& tile) {
   if (vectors == NV)
-    live_row<Real, NV>(panel, x, C, h, P, tile);
+    stream_row<Real, NV>(panel, x, C, h, P, tile);
   else if constexpr (NV > 1)
-    live_vectors<Real, NV - 1>(panel, x, C, h, P, vectors, tile);
+    stream_vectors<Real, NV - 1>(panel, x, C, h, P, vectors, tile);
 }
 
 // The cell on a tile's products.
 template <class Real, class Stage>
-RNNFAST_NOINLINE void live_units(const LiveArgs<Real>& args, Index row, Index rows, Index unit, Index blocks,
-                                 const LiveTile<Real>& tile) {
+RNNFAST_NOINLINE void stream_units(const StreamStepArgs<Real>& args, Index row, Index rows, Index unit, Index blocks,
+                                   const StreamTile<Real>& tile) {
   constexpr int G = Stage::kGates;
   static_assert(Stage::kParts == 1 || kMaxVectors / G == 1, "a stage of two parts has one block a panel");
   assume_blocks(blocks, kMaxVectors / G);
@@ -163,7 +164,7 @@ RNNFAST_NOINLINE void live_units(const LiveArgs<Real>& args, Index row, Index ro
     for (Index block = 0; block < blocks; ++block, from_u += G * kLanes<Real>, from_q += G * kLanes<Real>) {
       Vec<Real> u[G], q[G];
       load_gates<Real, Stage>(from_u, u), load_gates<Real, Stage>(from_q, q);
-      const LiveUnit<Real, Stage> m = live_unit<Real, Stage>(args, row + r, unit + block * kLanes<Real>, u);
+      const StreamUnit<Real, Stage> m = stream_unit<Real, Stage>(args, row + r, unit + block * kLanes<Real>, u);
       if constexpr (Stage::kParts == 2)
         Stage::begin(q, m, kept[r]);
       else
@@ -171,22 +172,22 @@ RNNFAST_NOINLINE void live_units(const LiveArgs<Real>& args, Index row, Index ro
     }
   }
   if constexpr (Stage::kParts == 2)
-    for (Index r = 0; r < rows; ++r) Stage::end(kept[r], live_unit<Real, Stage>(args, row + r, unit, nullptr));
+    for (Index r = 0; r < rows; ++r) Stage::end(kept[r], stream_unit<Real, Stage>(args, row + r, unit, nullptr));
 }
 
 // What all cells share sees a stage as this.
 template <class Real>
-struct LiveStage {
+struct StreamStage {
   int gates, first_gate;
   int full;  // blocks of every panel but the last
   Operand operand;
-  void (*units)(const LiveArgs<Real>& args, Index row, Index rows, Index unit, Index blocks,
-                const LiveTile<Real>& tile);
+  void (*units)(const StreamStepArgs<Real>& args, Index row, Index rows, Index unit, Index blocks,
+                const StreamTile<Real>& tile);
 };
 
 // W x of a tile where it is ready.
 template <class Real>
-RNNFAST_INLINE void ready_tile(const LiveArgs<Real>& args, const LiveStage<Real>& stage, Index row, Index rows,
+RNNFAST_INLINE void ready_tile(const StreamStepArgs<Real>& args, const StreamStage<Real>& stage, Index row, Index rows,
                                Index unit, Index blocks, Tile<Real>& tile) {
   Real* to = tile.q;
   for (Index r = 0; r < rows; ++r)
@@ -196,20 +197,21 @@ RNNFAST_INLINE void ready_tile(const LiveArgs<Real>& args, const LiveStage<Real>
 }
 
 template <class Real>
-RNNFAST_NOINLINE void live_rows(const LiveArgs<Real>& args, const LiveStage<Real>& stage, Index index, Index blocks) {
-  const LivePanel<Real> panel = live_weights(args, index, stage.full * stage.gates * kLanes<Real>);
+RNNFAST_NOINLINE void stream_rows(const StreamStepArgs<Real>& args, const StreamStage<Real>& stage, Index index,
+                                  Index blocks) {
+  const StreamPanel<Real> panel = stream_weights(args, index, stage.full * stage.gates * kLanes<Real>);
   const Index vectors = blocks * stage.gates, unit = index * stage.full * kLanes<Real>;
   const bool ready = args.u_rows != nullptr;
   Tiles tiles = tiles_of(args.rows, vectors);
   for (Index row = 0; row < args.rows;) {
     const Index m = tiles.take();
     const Real *x[kMaxTileRows], *h[kMaxTileRows];
-    for (Index r = 0; r < m; ++r) h[r] = live_operand(args, stage.operand, row + r);
-    for (Index r = 0; r < m && !ready; ++r) x[r] = live_input(args, row + r);
-    LiveTile<Real> tile;
+    for (Index r = 0; r < m; ++r) h[r] = stream_operand(args, stage.operand, row + r);
+    for (Index r = 0; r < m && !ready; ++r) x[r] = stream_input(args, row + r);
+    StreamTile<Real> tile;
     if (ready) ready_tile(args, stage, row, m, unit, blocks, tile.u);
     if (args.rows == 1 && !ready) {
-      live_vectors<Real>(panel, x[0], args.C, h[0], args.P, vectors, tile);
+      stream_vectors<Real>(panel, x[0], args.C, h[0], args.P, vectors, tile);
     } else {
       if (!ready) multiply(vectors, m, x, args.C, panel.w, panel.b_w, tile.u);
       multiply(vectors, m, h, args.P, panel.r, panel.b_r, tile.q);
@@ -220,20 +222,20 @@ RNNFAST_NOINLINE void live_rows(const LiveArgs<Real>& args, const LiveStage<Real
 }
 
 template <class Real, class Cell, class Stage>
-static void live_step(const LiveArgs<Real>& args) {
+static void stream_step(const StreamStepArgs<Real>& args) {
   constexpr int kFull = kMaxVectors / Stage::kGates;
-  static constexpr LiveStage<Real> kStage = {Stage::kGates, Stage::kFirstGate, kFull, Stage::kOperand,
-                                             live_units<Real, Stage>};
+  static constexpr StreamStage<Real> kStage = {Stage::kGates, Stage::kFirstGate, kFull, Stage::kOperand,
+                                               stream_units<Real, Stage>};
   for (Index i = args.panel0; i < args.panel1; ++i) {
     const Index index = args.descending ? args.panel0 + args.panel1 - 1 - i : i;
     const Index blocks = panel_blocks<Real>(args.H, index, kFull);
-    if constexpr (!Cell::kChosen) {
+    if constexpr (!Cell::kRuntime) {
       if (args.rows == 1) {
-        live_blocks<Real, Stage>(args, index, blocks);
+        stream_blocks<Real, Stage>(args, index, blocks);
         continue;
       }
     }
-    live_rows(args, kStage, index, blocks);
+    stream_rows(args, kStage, index, blocks);
   }
 }
 

@@ -1,17 +1,17 @@
 // A few rows of an array that is made from its last row to its first and read a little behind.
 #pragma once
-#include "rows.hpp"
+#include "views.hpp"
 
 namespace rnnfast {
 
 // du, or aux, of a layer that saved no gates: the rows of the chunk in work and, above them, those that the step before
 // or an unfinished block of rows still reads.
 template <class Real>
-class Window {
+class SlidingRows {
  public:
-  Window() = default;
+  SlidingRows() = default;
   // room: for the largest chunk and a step, or several so that what is above moves more rarely.
-  Window(Index rows, Index room, Index width)
+  SlidingRows(Index rows, Index room, Index width)
       : rows_(smaller(rows, room + kRowBlock)),
         width_(width),
         row0_(rows - rows_),

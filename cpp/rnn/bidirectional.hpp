@@ -11,10 +11,10 @@ namespace rnnfast {
 // Of direction 0 and 1.
 constexpr Index time_step(Index direction) { return direction == 0 ? 1 : -1; }
 
-class Directions {
+class Bidirectional {
  public:
-  Directions(Index count, const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
-             bool training);
+  Bidirectional(Index count, const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
+                bool training);
   const Schedule& schedule(Index direction) const { return schedules_[static_cast<std::size_t>(direction)]; }
   int threads() const;  // of the team
   void limit_chunk(Index rows);

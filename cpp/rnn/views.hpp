@@ -53,7 +53,7 @@ void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width
 }
 
 // The row one step after `slot` in the direction of time, or kEnd or kCut.
-inline Index row_after(const Slot& slot, Index dt) {
+inline Index row_after(const Row& slot, Index dt) {
   if (dt > 0) return slot.next;
   return slot.t > 0 ? slot.prev : kEnd;
 }
@@ -67,11 +67,11 @@ InitialState<Real> initial_state(const Real* given, const Real* reset, Index ind
 }
 
 // The row one step before `slot` in the direction of time, or kInitial or kReset.
-inline Index row_entering(const Slot& slot, Index dt) { return dt > 0 ? slot.prev : slot.next; }
+inline Index row_entering(const Row& slot, Index dt) { return dt > 0 ? slot.prev : slot.next; }
 
 // What is there: a row of the view, or of an initial state.
 template <class Real>
-const Real* row_before(const View<const Real>& view, const Slot& slot, Index dt, const InitialState<Real>& initial) {
+const Real* row_before(const View<const Real>& view, const Row& slot, Index dt, const InitialState<Real>& initial) {
   const Index prev = row_entering(slot, dt);
   if (prev >= 0) return row_of(view, prev, slot.n, slot.t - dt);
   return prev == kInitial ? initial.given + slot.n * initial.width : initial.reset + slot.n * initial.reset_by_n;

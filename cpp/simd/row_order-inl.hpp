@@ -8,16 +8,16 @@ struct RowRef {
   Index row, n, t, prev, next;
 };
 
-RNNFAST_INLINE Index first_row(const Walk& w, Index s) {
+RNNFAST_INLINE Index first_row(const RowOrder& w, Index s) {
   return w.bounds != nullptr ? w.bounds[s * (w.parts + 1) + w.part] : s * w.N + w.n0;
 }
-RNNFAST_INLINE Index last_row(const Walk& w, Index s) {
+RNNFAST_INLINE Index last_row(const RowOrder& w, Index s) {
   return w.bounds != nullptr ? w.bounds[s * (w.parts + 1) + w.part + 1] : s * w.N + w.n1;
 }
 
-RNNFAST_INLINE RowRef row_ref(const Walk& w, Index s, Index place) {
+RNNFAST_INLINE RowRef row_ref(const RowOrder& w, Index s, Index place) {
   if (w.slots != nullptr) {
-    const Slot& slot = w.slots[place];
+    const Row& slot = w.slots[place];
     if (w.dt > 0) return {slot.row, slot.n, slot.t, slot.prev, slot.next};
     return {slot.row, slot.n, slot.t, slot.next, slot.t > 0 ? slot.prev : kEnd};
   }
@@ -35,7 +35,7 @@ RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
 
 // The row of `view` one step back: of the sequence itself, or of an initial state.
 template <class Real, class ViewReal>
-RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const Walk& w, const RowRef& ref,
+RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const RowOrder& w, const RowRef& ref,
                                   const InitialState<Real>& initial) {
   if (ref.prev >= 0) return at(view, ref.prev, ref.n, ref.t - w.dt);
   return ref.prev == kInitial ? initial.given + ref.n * initial.width : initial.reset + ref.n * initial.reset_by_n;

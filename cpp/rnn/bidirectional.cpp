@@ -1,4 +1,4 @@
-#include "directions.hpp"
+#include "bidirectional.hpp"
 
 #include <algorithm>
 
@@ -10,8 +10,8 @@ constexpr double kNsPerPart = 1000;  // waiting for each other
 
 }  // namespace
 
-Directions::Directions(Index count, const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
-                       bool training)
+Bidirectional::Bidirectional(Index count, const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes,
+                             int threads, bool training)
     : count_(count) {
   const auto planned = [&](int own) { return make_schedule(plan, cell, C, H, bytes, own, training); };
   schedules_.fill(planned(threads));
@@ -26,11 +26,11 @@ Directions::Directions(Index count, const Plan& plan, const CellSpec& cell, Inde
     if (parts[i].threads > 1) barriers_[i].emplace(parts[i].threads);
 }
 
-void Directions::limit_chunk(Index rows) {
+void Bidirectional::limit_chunk(Index rows) {
   for (Schedule& schedule : schedules_) schedule.chunk = smaller(schedule.chunk, rows);
 }
 
-int Directions::threads() const {
+int Bidirectional::threads() const {
   return side_by_side_ ? schedules_[0].threads + schedules_[1].threads : schedules_[0].threads;
 }
 
