@@ -26,7 +26,7 @@ PARTS = ("w", "r", "b_w", "b_r", "peepholes", "projection", "gamma_ih", "gamma_h
 
 
 def shape_of(cell: str) -> str:
-    return cell.removeprefix("any_").removeprefix("leaky_")
+    return cell.removeprefix("generic_").removeprefix("leaky_")
 
 
 def known(*names: str) -> tuple[tuple[str, float, float], ...]:

@@ -18,7 +18,15 @@ import pytest
 
 from tests.test_architecture import CPP, objects
 
-PRODUCTS = {"multiply_rows", "gemm_tile", "outer_columns", "solo_panels", "solo_product", "live_panel", "live_row"}
+PRODUCTS = {
+    "multiply_rows",
+    "gemm_tile",
+    "outer_columns",
+    "single_row_panels",
+    "single_row_product",
+    "stream_panel",
+    "stream_row",
+}
 FROM_C = {"memcpy", "memset", "memmove"}
 FLAGS = {"avx2": ["-march=x86-64-v3"], "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"]}
 WIDTH = {"avx2": 32, "avx512": 64}
