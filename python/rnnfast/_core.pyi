@@ -46,15 +46,12 @@ def forward(
     x: Array,
     h0: Array | None,
     c0: Array | None,
-    h_reset: Array | None,
-    c_reset: Array | None,
+    anew: tuple[Array | None, Array | None] | None,
     lengths: Array | None,
     resets: Array | None,
     time_major: bool,
     save: str,
-    dropout: tuple[float, float, float, float, float],
-    seed: int,
-    call: int,
+    random: tuple[tuple[float, float, float, float, float], int, int] | None,
 ) -> tuple[Array, Array, Array | None, Tape | None]: ...
 
 # of every layer h (None: the last one's, which is y), c or None, gates; all (N, T, D*H)
