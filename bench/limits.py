@@ -116,7 +116,7 @@ class Costs:
 def costs(cell: str, mode: str) -> Costs:
     """Estimated from instruction counts of the float32 activations; ``mode`` is infer, train or backward."""
     unit, chain, kept = {"rnn": (1.1, 110.0, 2.0), "gru": (2.6, 160.0, 8.0), "lstm": (4.4, 180.0, 10.0)}[cell]
-    gates = {"rnn": 1.0, "gru": 3.0, "lstm": 4.0}[cell]
+    gates = CELLS[cell].gates
     if mode == "backward":
         return Costs(unit * 0.4, chain * 0.6, kept + 2.0)
     return Costs(unit, chain, gates + 2.0 if mode == "infer" else kept)

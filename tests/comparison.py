@@ -17,6 +17,7 @@ import numpy as np
 
 import rnnfast as rf
 from rnnfast import reference
+from rnnfast.reference.cells import make_cell
 
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn-tanh": ("rnn", {"activation": "tanh"}),
@@ -87,7 +88,7 @@ class Problem:
 def gates_of(cell: str) -> int:
     """Blocks of H rows in a cell's matrices."""
     kind, choice = KINDS[cell]
-    return {"rnn": 1, "lstm": 3 if choice.get("coupled") else 4, "gru": 3}[kind]
+    return make_cell(kind, **choice).gates
 
 
 def outputs_of(cell: str, H: int) -> int:
@@ -141,7 +142,8 @@ def make_problem(
             shapes = shapes_of(cell, C if layer == 0 else D * P, H, bias)
             params |= {name + suffix: value_of(name, s, H, rng) for name, s in shapes.items()}
     lengths = rng.permutation(np.r_[0, T, rng.integers(1, T + 1, max(N - 2, 0))][:N]) if ragged else None
-    states = (P, H) if KINDS[cell][0] == "lstm" else (H,)
+    kind, choice = KINDS[cell]
+    states = (P, H)[: make_cell(kind, **choice).states]
     problem = Problem(
         cell,
         params,

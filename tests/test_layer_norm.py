@@ -386,6 +386,6 @@ def test_what_excludes_it_is_named(make: Any, options: dict[str, Any], words: st
     ids=["one product", "without c", "another shape"],
 )
 def test_the_engine_refuses_parts_of_a_norm(norms: tuple[Any, ...], words: str) -> None:
-    cell = _ops.Cell(name="generic_lstm", gates=4, activations=(("tanh", 0.0, 0.0),) * 3)
+    cell = _ops.Cell(name="generic_lstm")
     with pytest.raises(ValueError, match=words):
         _ops.pack(cell, np.ones((8, 3)), np.ones((8, 2)), None, None, None, None, *norms)

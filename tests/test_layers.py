@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
+from rnnfast import _ops
 from tests.comparison import build_layer, bundle, make_problem, unbundle
 
 KINDS: list[Any] = [rf.RNN, rf.LSTM, rf.GRU]
-GATES = {rf.RNN: 1, rf.LSTM: 4, rf.GRU: 3}
 
 every_kind = pytest.mark.parametrize("make", KINDS, ids=lambda kind: kind.__name__)
 
@@ -22,7 +22,7 @@ def x_of(*shape: int, dtype: str = "float32", seed: int = 0) -> np.ndarray:
 
 @every_kind
 def test_parameters_have_the_names_and_shapes_of_pytorch(make: Any) -> None:
-    gates = GATES[make]
+    gates = _ops.FAMILIES[make.__name__.lower()].gates
     layer = make(3, 5, num_layers=2)
     assert {name: p.shape for name, p in layer.parameters().items()} == {
         "weight_ih_l0": (gates * 5, 3),

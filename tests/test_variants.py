@@ -109,7 +109,7 @@ FAULTS: dict[str, Callable[[_ops.Cell, Any], tuple[_ops.Cell, Any]]] = {
     "clip forgotten": lambda cell, p: (replace(cell, clip=np.inf), p),
     "leak forgotten": lambda cell, p: (replace(cell, leak=1.0), p),
     "peepholes in another order": lambda cell, p: (cell, None if p is None else np.ascontiguousarray(p[::-1])),
-    "peepholes forgotten": lambda cell, p: (cell, None),
+    "peepholes forgotten": lambda cell, p: (cell, None if p is None else np.zeros_like(p)),
 }
 
 

@@ -5,6 +5,7 @@
 namespace rnnfast {
 
 void bind_cpu(pybind11::module_& m);
+void bind_registry(pybind11::module_& m);
 void bind_rnn(pybind11::module_& m);
 void bind_nn(pybind11::module_& m);
 void bind_attention(pybind11::module_& m);

@@ -16,11 +16,6 @@ void bind_cpu(py::module_& m) {
   m.def("processor_quota", &processor_quota);
   m.def("isa", [] { return std::string(isa_name()); });
   m.def("isas", &available_isas);
-  m.def("cells", [] {
-    std::vector<std::string> names;
-    for (const CellSpec& cell : kCells) names.emplace_back(cell.name);
-    return names;
-  });
 }
 
 }  // namespace rnnfast

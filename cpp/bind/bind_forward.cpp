@@ -38,7 +38,8 @@ void check_random(const CellSpec& spec, const Dropout& dropout) {
 
 template <class Real>
 void read_states(Tape<Real>& tape, const StateArrays& states) {
-  const Shape &h = tape.h_shape, &c = tape.c_shape;
+  const Shape& h = tape.h_shape;
+  const Shape& c = tape.c_shape;
   tape.h0 = optional_contiguous<Real>("h0", states.h0, "(L*D, N, P)", h);
   tape.c0 = optional_contiguous<Real>("c0", states.c0, "(L*D, N, H)", c);
   if (states.anew.is_none()) return;
@@ -47,38 +48,47 @@ void read_states(Tape<Real>& tape, const StateArrays& states) {
   tape.c_reset = optional_contiguous<Real>("c_reset", c_reset, "(L*D, 1, H)", {c[0], 1, c[2]});
 }
 
+// A tape of a call on x, before anything was computed.
+template <class Real>
+Tape<Real> new_tape(Stack<Real> layers, Index D, const py::array& x, const StateArrays& states,
+                    const BatchArrays& batch, bool time_major, const Dropout& dropout) {
+  if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
+  for (const auto& layer : layers) check_random(layer->spec(), dropout);
+  const WeightArrays<Real>& first = layers[0]->arrays;
+  const Index LD = static_cast<Index>(layers.size());
+  const Index N = x.shape(0);
+  const Index T = x.shape(1);
+  Tape<Real> tape(make_plan(N, T, batch));
+  tape.directions = D;
+  tape.dropout = dropout;
+  tape.C = first.C;
+  tape.time_major = time_major;
+  tape.h_shape = {LD, N, first.P};
+  tape.c_shape = {LD, N, first.H};
+  tape.y_shape = {N, T, D * first.P};
+  tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, first.C});
+  tape.layers = std::move(layers);
+  read_states(tape, states);
+  return tape;
+}
+
 template <class Real>
 py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, const py::array& x,
                         const StateArrays& states, const BatchArrays& batch, bool time_major, Keep keep,
                         const Dropout& dropout) {
-  Stack<Real> layers = stack_of<Real>(bound);
-  const Index LD = static_cast<Index>(layers.size());
-  const Index C = layers[0]->arrays.C, H = layers[0]->arrays.H, P = layers[0]->arrays.P;
-  if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
-  const Index N = x.shape(0), T = x.shape(1);
-  for (const auto& layer : layers) check_random(layer->spec(), dropout);
-  const bool has_c = layers[0]->spec().has_c;
-  Tape<Real> tape(make_plan(N, T, batch));
-  tape.layers = std::move(layers);
-  tape.directions = D;
-  tape.dropout = dropout;
-  tape.C = C;
-  tape.time_major = time_major;
-  tape.h_shape = {LD, N, P};
-  tape.c_shape = {LD, N, H};
-  tape.y_shape = {N, T, D * P};
-  tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, C});
-  read_states(tape, states);
-  py::array y = new_sequences<Real>(N, T, D * P, time_major);
+  Tape<Real> tape = new_tape(stack_of<Real>(bound), D, x, states, batch, time_major, dropout);
+  const bool has_c = tape.layers[0]->spec().has_c;
+  const Shape& shape = tape.y_shape;
+  py::array y = new_sequences<Real>(shape[0], shape[1], shape[2], time_major);
   py::array hn = py::array_t<Real>(tape.h_shape);
   py::object cn = has_c ? py::object(py::array_t<Real>(tape.c_shape)) : py::none();
   const View<Real> y_view = view_of<Real>(y);
   tape.y = read_only(y_view);
   const bool save = keep != Keep::kNothing;
-  if (save) tape.saved.resize(static_cast<std::size_t>(LD));
+  if (save) tape.saved.resize(tape.layers.size());
   ForwardCall<Real> call(tape.layers, tape.plan);
   call.directions = D;
-  call.T = T;
+  call.T = shape[1];
   call.x = tape.x;
   call.y = y_view;
   call.h0 = tape.h0;

@@ -19,6 +19,7 @@ PYBIND11_MODULE(engine, m) {
   m.attr("__version__") = RNNFAST_VERSION;
   rnnfast::choose_isa();
   rnnfast::bind_cpu(m);
+  rnnfast::bind_registry(m);
   rnnfast::bind_rnn(m);
   rnnfast::bind_nn(m);
   rnnfast::bind_testing(m);

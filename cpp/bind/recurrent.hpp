@@ -1,87 +1,19 @@
 // What the bindings of forward and backward share: packed weights, the tape, views of (N, T, .) arrays.
 #pragma once
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <iterator>
-#include <limits>
 #include <memory>
 #include <string>
-#include <tuple>
 #include <variant>
 #include <vector>
 
 #include "../rnn/rnn.hpp"
 #include "../rnn/views.hpp"
 #include "arrays.hpp"
+#include "cell_choice.hpp"
 
 namespace rnnfast {
 
 CellKind cell_named(const std::string& name);
-Activation activation_named(const std::string& name);
-
-// What a layer chooses of its cell's options. activations: name, alpha, beta of f, g and h, as many as the cell reads.
-struct CellChoice {
-  std::vector<std::tuple<std::string, double, double>> activations;
-  double clip, leak;
-  py::object peepholes, zoneout;
-  py::object norm;  // (gamma_ih, gamma_hh, gamma_c, beta_c), or none
-  double eps;
-
-  // Refuses what the cell would ignore.
-  void check(const CellSpec& spec) const {
-    const OptionSpec& reads = spec.options;
-    const std::string cell = " is required by cell '" + std::string(spec.name) + "'";
-    if (static_cast<int>(activations.size()) != reads.activations)
-      throw py::value_error("activations: a tuple of " + std::to_string(reads.activations) + cell + ", got " +
-                            std::to_string(activations.size()));
-    for (const auto& [name, alpha, beta] : activations)
-      if (activation_named(name) > Activation::kIdentity && !reads.any_activation)
-        throw py::value_error("activations: tanh, relu or identity" + cell + ", got '" + name + "'");
-    if (!(clip > 0)) throw py::value_error("clip: a number above zero is required, got " + std::to_string(clip));
-    if (!reads.clip && !std::isinf(clip))
-      throw py::value_error("clip: infinity" + cell + ", got " + std::to_string(clip));
-    if (!reads.leak && leak != 1) throw py::value_error("leak: 1" + cell + ", got " + std::to_string(leak));
-    if (spec.peepholes == 0 && !peepholes.is_none()) throw py::value_error("peepholes: None" + cell + ", got an array");
-    if (!reads.zoneout && !zoneout.is_none()) throw py::value_error("zoneout: None" + cell + ", got an array");
-    if (!reads.norm && !norm.is_none()) throw py::value_error("norm: None" + cell + ", got arrays");
-  }
-
-  template <class Real>
-  CellOptions<Real> options(const CellSpec& spec, Index H) const {
-    const double unbounded = std::numeric_limits<double>::infinity();
-    CellOptions<Real> options{};
-    ActivationFn<Real>* const functions[] = {&options.f, &options.g, &options.h};
-    for (std::size_t i = 0; i < std::size(functions); ++i) {
-      functions[i]->clip = static_cast<Real>(i < 2 ? clip : unbounded);
-      functions[i]->kind = spec.activation[i];
-      if (i >= activations.size()) continue;
-      const auto& [name, alpha, beta] = activations[i];
-      functions[i]->kind = activation_named(name);
-      functions[i]->alpha = static_cast<Real>(alpha);
-      functions[i]->beta = static_cast<Real>(beta);
-    }
-    options.leak = static_cast<Real>(leak);
-    options.peepholes = optional_contiguous<Real>("peepholes", peepholes, "(peepholes, H)", {spec.peepholes, H});
-    options.zoneout = optional_contiguous<Real>("zoneout", zoneout, "(states, H)", {spec.states, H});
-    return options;
-  }
-
-  template <class Real>
-  NormArrays<Real> norms(const CellSpec& spec, Index H) const {
-    if (norm.is_none()) return {};
-    const auto given = norm.cast<std::array<py::object, 4>>();
-    const Index rows = spec.gates * H;
-    const NormArrays<Real> norms = {optional_contiguous<Real>("gamma_ih", given[0], "(G*H,)", {rows}),
-                                    optional_contiguous<Real>("gamma_hh", given[1], "(G*H,)", {rows}),
-                                    optional_contiguous<Real>("gamma_c", given[2], "(H,)", {H}),
-                                    optional_contiguous<Real>("beta_c", given[3], "(H,)", {H}), static_cast<Real>(eps)};
-    if (norms.gamma_ih == nullptr || norms.gamma_hh == nullptr || (spec.output_gate >= 0) != (norms.gamma_c != nullptr))
-      throw py::value_error("norm: gammas of W x and R h and, of a cell with a cell state, of c are required");
-    if (!(eps > 0)) throw py::value_error("eps: a number above zero is required, got " + std::to_string(eps));
-    return norms;
-  }
-};
 
 // The number of ids, V, where they are given instead of a table: their inputs are unit vectors.
 inline Index unit_vectors(const py::object& count, Index C) {
@@ -100,32 +32,45 @@ struct BoundWeights {
   BoundWeights(const std::string& cell, const CellChoice& choice, const py::array& w, const py::array& r,
                const py::object& b_w, const py::object& b_r, const py::object& projection)
       : arrays{w, r, b_w, b_r, projection} {
+    const CellKind kind = choose_cell(cell, choice);
     if (py::isinstance<py::array_t<double>>(w))
-      value = build<double>(cell, choice, w, r, b_w, b_r, projection);
+      value = build<double>(kind, choice, w, r, b_w, b_r, projection);
     else
-      value = build<float>(cell, choice, w, r, b_w, b_r, projection);
+      value = build<float>(kind, choice, w, r, b_w, b_r, projection);
+  }
+
+  const CellSpec& spec() const {
+    return std::visit([](const auto& weights) -> const CellSpec& { return weights->spec(); }, value);
   }
 
   template <class Real>
-  static std::shared_ptr<const Weights<Real>> build(const std::string& cell, const CellChoice& choice,
-                                                    const py::array& w, const py::array& r, const py::object& b_w,
-                                                    const py::object& b_r, const py::object& projection) {
+  static std::shared_ptr<const Weights<Real>> build(CellKind kind, const CellChoice& choice, const py::array& w,
+                                                    const py::array& r, const py::object& b_w, const py::object& b_r,
+                                                    const py::object& projection) {
     if (w.ndim() != 2 || r.ndim() != 2) throw py::value_error("w, r: two dimensions are required");
-    const CellKind kind = cell_named(cell);
-    choice.check(spec_of(kind));
-    const Index G = spec_of(kind).gates, H = w.shape(0) / G, P = r.shape(1), C = w.shape(1);
-    if (!projection.is_none() && !spec_of(kind).has_c)
-      throw py::value_error("projection: a cell with a cell state is required");
+    const CellSpec& spec = spec_of(kind);
+    const Index G = spec.gates;
+    const Index H = w.shape(0) / G;
+    const Index P = r.shape(1);
+    const Index C = w.shape(1);
+    if (!projection.is_none() && !spec.has_c) throw py::value_error("projection: a cell with a cell state is required");
     if (projection.is_none() && P != H)
       throw py::value_error("projection: one is required where h has other than H numbers");
     if (!choice.norm.is_none() && (!projection.is_none() || !choice.peepholes.is_none() || !choice.zoneout.is_none()))
       throw py::value_error("norm: a layer without projection, peepholes and zoneout is required");
-    return std::make_shared<const Weights<Real>>(WeightArrays<Real>{
-        kind, C, H, P, contiguous<Real>("w", w, "(G*H, C)", {G * H, C}),
-        contiguous<Real>("r", r, "(G*H, P)", {G * H, P}), optional_contiguous<Real>("b_w", b_w, "(G*H,)", {G * H}),
-        optional_contiguous<Real>("b_r", b_r, "(G*H,)", {G * H}),
-        optional_contiguous<Real>("projection", projection, "(P, H)", {P, H}), choice.options<Real>(spec_of(kind), H),
-        choice.norms<Real>(spec_of(kind), H)});
+    WeightArrays<Real> given{};
+    given.cell = kind;
+    given.C = C;
+    given.H = H;
+    given.P = P;
+    given.w = contiguous<Real>("w", w, "(G*H, C)", {G * H, C});
+    given.r = contiguous<Real>("r", r, "(G*H, P)", {G * H, P});
+    given.b_w = optional_contiguous<Real>("b_w", b_w, "(G*H,)", {G * H});
+    given.b_r = optional_contiguous<Real>("b_r", b_r, "(G*H,)", {G * H});
+    given.projection = optional_contiguous<Real>("projection", projection, "(P, H)", {P, H});
+    given.options = choice.options<Real>(spec, H);
+    given.norm = choice.norms<Real>(spec, H);
+    return std::make_shared<const Weights<Real>>(given);
   }
 };
 

@@ -1,7 +1,7 @@
 // What the drivers ask of the vectorised code: argument structs and one table of functions an ISA and type.
 // Plain data only: an inline function here would be emitted once per ISA under one name.
 #pragma once
-#include "../base/dims.hpp"
+#include "../base/cells.hpp"
 #include "nn_kernels.hpp"
 
 namespace rnnfast {

@@ -1,6 +1,6 @@
 // The cells. A stage is one product with rows of R and what is done with it for one vector of hidden units; a cell is
 // its stages forward and backward. u = W x + b_ih and q = R h_prev + b_hh arrive separately. Act says which activations
-// it has (activations-inl.hpp). Adding a cell: here, one line in base/dims.hpp and one in kernels.cpp.
+// it has (activations-inl.hpp). Adding a cell: here, and one entry in base/registry.hpp.
 #pragma once
 #include "activations-inl.hpp"
 #include "cell_io-inl.hpp"

@@ -25,9 +25,10 @@ RNNFAST_INLINE Vec<Real> apply(Unary kind, Vec<Real> x) {
       return tanh<Real>(x);
     case Unary::kLog:
       return log<Real>(x);
-    default:
+    case Unary::kLog1p:
       return log1p<Real>(x);
   }
+  __builtin_unreachable();
 }
 
 template <class Real>
@@ -47,16 +48,12 @@ constexpr void set_stage(Kernels<Real>& table, CellKind kind, int stage) {
   table.stream_step[cell][stage] = stream_step<Real, Cell, Stage>;
 }
 
-template <class Real, class Cell>
-constexpr void set_cell(Kernels<Real>& table, CellKind kind) {
-  set_stage<Real, Cell, typename Cell::Forward, typename Cell::Backward>(table, kind, 0);
-  table.finish[static_cast<int>(kind)] = finish<Real, Cell>;
-}
-
-template <class Real, class Cell>
-constexpr void set_two_stages(Kernels<Real>& table, CellKind kind) {
-  set_cell<Real, Cell>(table, kind);
-  set_stage<Real, Cell, typename Cell::ForwardCandidate, typename Cell::BackwardReset>(table, kind, 1);
+template <class Real, CellKind kKind, class Cell>
+constexpr void set_cell(Kernels<Real>& table) {
+  set_stage<Real, Cell, typename Cell::Forward, typename Cell::Backward>(table, kKind, 0);
+  if constexpr (spec_of(kKind).stages == 2)
+    set_stage<Real, Cell, typename Cell::ForwardCandidate, typename Cell::BackwardReset>(table, kKind, 1);
+  table.finish[static_cast<int>(kKind)] = finish<Real, Cell>;
 }
 
 template <bool kFirst, class A, class B>
@@ -74,25 +71,30 @@ constexpr Kernels<Real> make_kernels() {
   using Fixed = typename Select<kOnlyRight, Runtime, FixedActivations<Real>>::Type;
   using OfElman = typename Select<kOnlyRight, Runtime, ElmanActivations<Real>>::Type;
   Kernels<Real> table = {};
-  table.lanes = kLanes<Real>, table.gemm_vectors = kGemmVectors, table.backward_blocks = kMaxVectors;
-  set_cell<Real, Elman<Real, OfElman>>(table, CellKind::kRnn);
-  set_cell<Real, Lstm<Real, Fixed, false>>(table, CellKind::kLstm);
-  set_cell<Real, Gru<Real, Fixed>>(table, CellKind::kGru);
-  set_two_stages<Real, GruBefore<Real, Fixed>>(table, CellKind::kGruBefore);
-  set_cell<Real, Elman<Real, Runtime>>(table, CellKind::kGenericRnn);
-  set_cell<Real, Leaky<Real, Runtime>>(table, CellKind::kLeakyRnn);
-  set_cell<Real, Lstm<Real, Runtime, false>>(table, CellKind::kGenericLstm);
-  set_cell<Real, Lstm<Real, Runtime, true>>(table, CellKind::kCoupled);
-  set_cell<Real, Gru<Real, Runtime>>(table, CellKind::kGenericGru);
-  set_two_stages<Real, GruBefore<Real, Runtime>>(table, CellKind::kGenericGruBefore);
-  table.gemm = gemm<Real>, table.outer = outer<Real>;
-  table.column_sums = column_sums<Real>, table.column_dots = column_dots<Real>;
-  table.pack_rows = pack_rows<Real>, table.dropout = dropout<Real>, table.add_noise = add_noise<Real>;
-  table.normalize = normalize<Real>, table.normalize_back = normalize_back<Real>;
-  table.normed_output = normed_output<Real>, table.normed_output_back = normed_output_back<Real>;
-  table.unary = unary<Real>, table.activate = activate_all<Real>;
+  table.lanes = kLanes<Real>;
+  table.gemm_vectors = kGemmVectors;
+  table.backward_blocks = kMaxVectors;
+#define RNNFAST_SET_CELL(kind, name, family, spec, ...) set_cell<Real, CellKind::kind, __VA_ARGS__>(table);
+  RNNFAST_CELLS(RNNFAST_SET_CELL)
+#undef RNNFAST_SET_CELL
+  table.gemm = gemm<Real>;
+  table.outer = outer<Real>;
+  table.column_sums = column_sums<Real>;
+  table.column_dots = column_dots<Real>;
+  table.pack_rows = pack_rows<Real>;
+  table.dropout = dropout<Real>;
+  table.add_noise = add_noise<Real>;
+  table.normalize = normalize<Real>;
+  table.normalize_back = normalize_back<Real>;
+  table.normed_output = normed_output<Real>;
+  table.normed_output_back = normed_output_back<Real>;
+  table.unary = unary<Real>;
+  table.activate = activate_all<Real>;
   table.nn = nn_kernels<Real>();
-  table.probes = {2 * kFmaChains * kLanes<Real>, kReadVectors * kLanes<Real>, fma_rounds<Real>, read_all<Real>};
+  table.probes.fma_flops = 2 * kFmaChains * kLanes<Real>;
+  table.probes.read_grain = kReadVectors * kLanes<Real>;
+  table.probes.fma = fma_rounds<Real>;
+  table.probes.read = read_all<Real>;
   return table;
 }
 

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy.typing as npt
 
@@ -13,7 +13,24 @@ def set_num_threads(n: int) -> None: ...
 def processor_quota() -> int: ...
 def isa() -> str: ...
 def isas() -> list[str]: ...
-def cells() -> list[str]: ...
+
+class _Cell(TypedDict):
+    name: str
+    family: str
+    gates: int
+    gate_names: tuple[str, ...]
+    states: int
+    peepholes: int
+    activations: tuple[str, ...]
+    options: tuple[str, ...]
+
+class _Activation(TypedDict):
+    name: str
+    numbers: tuple[float, ...]
+    required: str
+
+def cells() -> list[_Cell]: ...
+def activations() -> list[_Activation]: ...
 
 class Weights:
     def __init__(
@@ -22,6 +39,7 @@ class Weights:
         activations: Sequence[tuple[str, float, float]],
         clip: float,
         leak: float,
+        recurrent_dropout: bool,
         w: Array,
         r: Array,
         b_w: Array | None,
@@ -32,6 +50,8 @@ class Weights:
         norm: tuple[Array | None, Array | None, Array | None, Array | None] | None,
         eps: float,
     ) -> None: ...
+    @property
+    def cell(self) -> str: ...
 
 class Tape:
     @property

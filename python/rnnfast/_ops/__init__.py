@@ -1,7 +1,6 @@
 """The engine's functions over NumPy arrays. Only this package imports ``rnnfast._core``."""
 
 from rnnfast._core import __version__ as __version__
-from rnnfast._core import cells as cells
 from rnnfast._core import isas as isas
 from rnnfast._core import num_threads as num_threads
 from rnnfast._core import processor_quota as processor_quota
@@ -40,6 +39,9 @@ from rnnfast._ops.recurrent import sequences as sequences
 from rnnfast._ops.recurrent import state_array as state_array
 from rnnfast._ops.recurrent import step_array as step_array
 from rnnfast._ops.recurrent import trace as trace
+from rnnfast._ops.registry import ACTIVATIONS as ACTIVATIONS
+from rnnfast._ops.registry import CELLS as CELLS
+from rnnfast._ops.registry import FAMILIES as FAMILIES
 from rnnfast._ops.updates import adam_step as adam_step
 from rnnfast._ops.updates import rmsprop_step as rmsprop_step
 from rnnfast._ops.updates import scale_ as scale_

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _core, checks
+from rnnfast._ops.registry import CELLS, FAMILIES, CellFacts
 
 Array = npt.NDArray[Any]
 Weights = _core.Weights
@@ -25,19 +26,27 @@ NORM_EPS = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A cell of the engine's registry and what it chooses; ``pack`` refuses an option that the cell does not read.
+    """A family of the engine's cells and what a layer chooses of it.
 
-    ``activations`` are (name, alpha, beta) of f, g and h, as many as the cell reads; ``zoneout`` is the probability of
-    keeping a unit, for each state, or empty.
+    ``pack`` takes the fastest cell of the family that reads all that is chosen, and refuses what none reads. The name
+    of a cell that is no family's is that cell alone.
+
+    ``activations`` are (name, alpha, beta) of f, g and h, as many as the cell has, or none for those of the papers;
+    ``recurrent_dropout`` says whether calls may ask for it; ``zoneout`` is the probability of keeping a unit, for each
+    state, or empty.
     """
 
     name: str
-    gates: int
-    peepholes: int = 0
     activations: tuple[tuple[str, float, float], ...] = ()
     clip: float = math.inf
     leak: float = 1.0
+    recurrent_dropout: bool = False
     zoneout: tuple[float, ...] = ()
+
+    @property
+    def facts(self) -> CellFacts:
+        """Sizes of the cell; options that the most general one of the family has."""
+        return FAMILIES.get(self.name) or CELLS[self.name]
 
 
 def pack(
@@ -55,9 +64,23 @@ def pack(
 ) -> Weights:
     """Pack one layer's weights for the current instruction set; the arrays must not change while in use."""
     norm = None if gamma_ih is None else (gamma_ih, gamma_hh, gamma_c, beta_c)
-    zones = np.repeat(np.array(cell.zoneout, w.dtype)[:, None], len(w) // cell.gates, axis=1) if cell.zoneout else None
+    units = len(w) // cell.facts.gates
+    zoneout = np.repeat(np.array(cell.zoneout, w.dtype)[:, None], units, axis=1) if cell.zoneout else None
     return _core.Weights(
-        cell.name, cell.activations, cell.clip, cell.leak, w, r, b_w, b_r, peepholes, projection, zones, norm, NORM_EPS
+        cell=cell.name,
+        activations=cell.activations,
+        clip=cell.clip,
+        leak=cell.leak,
+        recurrent_dropout=cell.recurrent_dropout,
+        w=w,
+        r=r,
+        b_w=b_w,
+        b_r=b_r,
+        peepholes=peepholes,
+        projection=projection,
+        zoneout=zoneout,
+        norm=norm,
+        eps=NORM_EPS,
     )
 
 

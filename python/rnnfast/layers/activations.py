@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from rnnfast import checks
+from rnnfast import _ops, checks
 
 Activation = str | Sequence[str | float]
 Known = tuple[str, float, float]
-
-# alpha and beta by default, as in ONNX; activations without them take none.
-ACTIVATIONS: dict[str, tuple[float, ...]] = {
-    "tanh": (),
-    "relu": (),
-    "identity": (),
-    "sigmoid": (),
-    "hard_sigmoid": (0.2, 0.5),
-    "hard_tanh": (),
-    "softsign": (),
-    "softplus": (),
-    "elu": (1.0,),
-    "leaky_relu": (0.01,),
-    "thresholded_relu": (1.0,),
-    "scaled_tanh": (1.0, 1.0),
-    "affine": (1.0, 0.0),
-}
-# Their results say on which side of the bend an input was only for such alpha.
-_NOT_NEGATIVE = {"elu", "leaky_relu", "thresholded_relu"}
+_ALPHA: dict[str, Callable[[float], bool]] = {"alpha >= 0": lambda a: a >= 0, "alpha other than 0": lambda a: a != 0}
 
 
 def known_activation(name: str, given: Activation) -> Known:
@@ -50,17 +32,16 @@ def known_activation(name: str, given: Activation) -> Known:
     if not isinstance(kind, str) or any(isinstance(n, str) for n in numbers):
         wanted = "a name, or a tuple of a name and numbers, is required"
         raise TypeError(f"{name}: {wanted}, got {checks.shown(given)}")
-    checks.as_choice(name, kind, ACTIVATIONS)
-    defaults = ACTIVATIONS[kind]
+    activation = _ops.ACTIVATIONS[checks.as_choice(name, kind, _ops.ACTIVATIONS)]
+    defaults = activation.numbers
     if len(numbers) > len(defaults):
         raise ValueError(f"{name}: at most {len(defaults)} numbers after {kind!r} are required, got {len(numbers)}")
     values = [checks.as_number(name, n, "a name followed by finite numbers") for n in numbers] + list(
         defaults[len(numbers) :]
     )
     alpha, beta, *_ = (*values, 0.0, 0.0)
-    if (kind in _NOT_NEGATIVE and alpha < 0) or (kind == "scaled_tanh" and alpha == 0):
-        bound = "alpha >= 0" if kind in _NOT_NEGATIVE else "alpha other than 0"
-        raise ValueError(f"{name}: {bound} is required for {kind}, got {alpha}")
+    if activation.required and not _ALPHA[activation.required](alpha):
+        raise ValueError(f"{name}: {activation.required} is required for {kind}, got {alpha}")
     return kind, alpha, beta
 
 

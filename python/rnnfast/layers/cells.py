@@ -12,8 +12,7 @@ from rnnfast.layers.activations import Activation, known_activation, known_activ
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.recurrent import Recurrent, plain_norm
 
-_PLAIN = ("tanh", "relu", "identity")
-_GRU = ("sigmoid", "tanh")
+_GRU = _ops.FAMILIES["gru"].activations
 
 
 class RNN(Recurrent):
@@ -114,13 +113,12 @@ class RNN(Recurrent):
         self.activation = activation
         self.leak = checks.as_number("leak", leak, "dt / tau within (0, 1]", lambda a: 0 < a <= 1)
         random = Randomness(dropout=dropout, recurrent=recurrent_dropout, noise=noise, zoneout=(zoneout, 0.0))
-        plain = known[0] in _PLAIN and clip is None and not recurrent_dropout
         cell = _ops.Cell(
-            name="leaky_rnn" if leak < 1 or zoneout else "rnn" if plain else "generic_rnn",
-            gates=1,
+            name="rnn",
             activations=(known,),
             clip=known_clip(clip),
             leak=self.leak,
+            recurrent_dropout=recurrent_dropout > 0,
             zoneout=random.zoneout[:1] if zoneout else (),
         )
         super().__init__(
@@ -179,8 +177,6 @@ class GRU(Recurrent):
     ((2, 7, 5), (2, 2, 5))
     """
 
-    gate_names = ("r", "z", "n")
-
     @names_arguments
     def __init__(
         self,
@@ -205,16 +201,14 @@ class GRU(Recurrent):
         self.reset_after = checks.as_flag("reset_after", reset_after)
         random = Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=(zoneout, 0.0))
         self.layer_norm = plain_norm(layer_norm, zoneout=zoneout)
-        f, g = known_activations(activations, _GRU)
-        name = "gru" if reset_after else "gru_before"
+        known = known_activations(activations, _GRU)
         if recurrent_dropout and not reset_after:
             raise ValueError(f"recurrent_dropout: reset_after=True is required, got {recurrent_dropout} without it")
-        plain = (f[0], g[0]) == _GRU and clip is None and not recurrent_dropout and not zoneout
         cell = _ops.Cell(
-            name=name if plain else f"generic_{name}",
-            gates=3,
-            activations=() if plain else (f, g),
+            name="gru" if reset_after else "gru_before",
+            activations=known,
             clip=known_clip(clip),
+            recurrent_dropout=recurrent_dropout > 0,
             zoneout=random.zoneout[:1] if zoneout else (),
         )
         super().__init__(

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from rnnfast import _ops, checks
 from rnnfast.checks import names_arguments
-from rnnfast.layers.activations import Activation, Known, known_activations, known_clip
+from rnnfast.layers.activations import Activation, known_activations, known_clip
 from rnnfast.layers.randomness import Randomness
 from rnnfast.layers.recurrent import Recurrent, plain_norm
 
-_ACTIVATIONS = ("sigmoid", "tanh", "tanh")
+_ACTIVATIONS = _ops.FAMILIES["lstm"].activations
 
 
 class LSTM(Recurrent):
@@ -88,8 +88,6 @@ class LSTM(Recurrent):
     (True, (1, 2, 5))
     """
 
-    has_cell_state = True
-
     @names_arguments
     def __init__(
         self,
@@ -120,21 +118,17 @@ class LSTM(Recurrent):
         random = Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=zones)
         self.layer_norm = plain_norm(layer_norm, proj_size=proj_size, peephole=peephole, zoneout=any(zones) and zoneout)
         known = known_activations(activations, _ACTIVATIONS)
-        chosen = clip is not None or peephole or recurrent_dropout or any(zones) or layer_norm
-        name = "coupled_lstm" if coupled else "generic_lstm" if chosen or _others(known) else "lstm"
         cell = _ops.Cell(
-            name=name,
-            gates=4 - self.coupled,
-            peepholes=3 - self.coupled if peephole else 0,
-            activations=() if name == "lstm" else known,
+            name="coupled_lstm" if coupled else "lstm",
+            activations=known,
             clip=known_clip(clip),
+            recurrent_dropout=recurrent_dropout > 0,
             zoneout=zones if any(zones) else (),
         )
-        self.gate_names = ("i", "g", "o") if coupled else ("i", "f", "g", "o")
         super().__init__(
             cell, input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional, bias=bias,
             random=random, learn_initial_state=learn_initial_state, time_major=time_major, dtype=dtype, seed=seed,
-            proj_size=self.proj_size, layer_norm=self.layer_norm,
+            proj_size=self.proj_size, layer_norm=self.layer_norm, peephole=self.peephole,
         )  # fmt: skip
         self._open_forget_gates(forget_bias)
 
@@ -150,10 +144,6 @@ class LSTM(Recurrent):
         for name, p in self._parameters.items():
             if name.startswith("bias_"):
                 p[forget] = first if name.startswith("bias_ih") else 0.0
-
-
-def _others(known: tuple[Known, ...]) -> bool:
-    return tuple(name for name, *_ in known) != _ACTIVATIONS
 
 
 def _projection(size: int, hidden_size: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,6 @@ _SAVES = ("all", "recompute")
 class Recurrent(Traceable):
     """Base of RNN, LSTM and GRU: a stack of ``num_layers`` layers of one cell, in D = ``directions``, 1 or 2."""
 
-    has_cell_state: ClassVar[bool] = False
-
     def __init__(
         self,
         cell: _ops.Cell,
@@ -53,7 +51,10 @@ class Recurrent(Traceable):
         seed: int | None,
         proj_size: int = 0,
         layer_norm: bool = False,
+        peephole: bool = False,
     ) -> None:
+        facts = cell.facts
+        self.gate_names, self.has_cell_state = facts.gate_names, facts.states > 1
         self.input_size = checks.as_size("input_size", input_size)
         self.hidden_size = checks.as_size("hidden_size", hidden_size)
         self.num_layers = checks.as_size("num_layers", num_layers)
@@ -61,15 +62,15 @@ class Recurrent(Traceable):
         self.dropout, self._random = random.dropout, random.numbers(self.num_layers)
         self.bidirectional = checks.as_flag("bidirectional", bidirectional)
         self.directions = 2 if bidirectional else 1
-        self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: 1 + self.has_cell_state]
+        self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: facts.states]
         self.output_size = self.directions * self.state_sizes[0]
         learned = checks.as_flag("learn_initial_state", learn_initial_state)
         self.learned_state = first_states(self.state_shapes(1), self.dtype) if learned else {}
         rng = np.random.default_rng(checks.as_seed(seed))
-        norms = ("ih", "hh", "c")[: 2 + self.has_cell_state] if layer_norm else ()
+        norms = ("ih", "hh", "c")[: 1 + facts.states] if layer_norm else ()
         shapes = stack_shapes(
-            cell.gates, self.input_size, self.hidden_size, self.num_layers,
-            bias=checks.as_flag("bias", bias), directions=self.directions, peepholes=cell.peepholes,
+            facts.gates, self.input_size, self.hidden_size, self.num_layers,
+            bias=checks.as_flag("bias", bias), directions=self.directions, peepholes=facts.peepholes if peephole else 0,
             projection=proj_size, norms=norms,
         )  # fmt: skip
         first = first_values(shapes, 1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype, normed=layer_norm)

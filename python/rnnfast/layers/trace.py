@@ -59,7 +59,7 @@ class Trace(CopiedWhole):
 class Traceable(Module):
     """What a layer that keeps its gates adds: ``trace``."""
 
-    gate_names: tuple[str, ...] = ()
+    gate_names: tuple[str, ...]
     time_major: bool
 
     @abstractmethod

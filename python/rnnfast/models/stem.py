@@ -75,7 +75,7 @@ class Stem(Module):
             seed=int(rng.integers(LARGEST_SEED)),
         )
         self.directions = 2 if bidirectional else 1
-        self.states = self.rnn.cell.states if self.custom else 2 if cell == "lstm" else 1
+        self.states = self.rnn.cell.states if self.custom else len(self.rnn.state_sizes)
         self.size: int = self.rnn.output_size
 
     def parameters(self) -> dict[str, Parameter]:

@@ -1,0 +1,44 @@
+// The registry: one list of everything that comes in kinds. Enums, counts, tables of kernels and declarations are made
+// of these lists, and _core hands them to Python and the tests as data. CONTRIBUTING.md says what an entry needs
+// beside.
+#pragma once
+
+#define RNNFAST_COUNT(...) +1
+#define RNNFAST_FIRST(first, ...) first,
+
+// ACTIVATION(enumerator, name, numbers, alpha, beta, alphas)
+//   name      in Python, and of the two formulas in simd/activations-inl.hpp, <name> and d_<name>
+//   numbers   how many of alpha and beta it takes; alpha, beta: their defaults, those of ONNX
+//   alphas    those for which the output tells the derivative
+// clang-format off
+#define RNNFAST_ACTIVATIONS(ACTIVATION)                                        \
+  ACTIVATION(kTanh,            tanh,             0, 0,    0,   kEveryAlpha)    \
+  ACTIVATION(kRelu,            relu,             0, 0,    0,   kEveryAlpha)    \
+  ACTIVATION(kIdentity,        identity,         0, 0,    0,   kEveryAlpha)    \
+  ACTIVATION(kSigmoid,         sigmoid,          0, 0,    0,   kEveryAlpha)    \
+  ACTIVATION(kHardSigmoid,     hard_sigmoid,     2, 0.2,  0.5, kEveryAlpha)    \
+  ACTIVATION(kHardTanh,        hard_tanh,        0, 0,    0,   kEveryAlpha)    \
+  ACTIVATION(kSoftsign,        softsign,         0, 0,    0,   kEveryAlpha)    \
+  ACTIVATION(kSoftplus,        softplus,         0, 0,    0,   kEveryAlpha)    \
+  ACTIVATION(kElu,             elu,              1, 1,    0,   kAtLeastZero)   \
+  ACTIVATION(kLeakyRelu,       leaky_relu,       1, 0.01, 0,   kAtLeastZero)   \
+  ACTIVATION(kThresholdedRelu, thresholded_relu, 1, 1,    0,   kAtLeastZero)   \
+  ACTIVATION(kScaledTanh,      scaled_tanh,      2, 1,    1,   kOtherThanZero) \
+  ACTIVATION(kAffine,          affine,           2, 1,    0,   kEveryAlpha)
+
+// CELL(enumerator, name, family, spec, policy)
+//   family    what a layer asks for; the list goes from its fastest cell to its most general one
+//   spec      what the drivers know of it (base/cells.hpp)
+//   policy    its arithmetic (simd/cells-inl.hpp), with activations that are Fixed, OfElman or chosen at Runtime
+#define RNNFAST_CELLS(CELL)                                                                                          \
+  CELL(kRnn,              rnn,                rnn,          rnn_spec(kOfElman),          Elman<Real, OfElman>)       \
+  CELL(kGenericRnn,       generic_rnn,        rnn,          rnn_spec(kGenericRnnReads),  Elman<Real, Runtime>)       \
+  CELL(kLeakyRnn,         leaky_rnn,          rnn,          rnn_spec(kLeakyRnnReads),    Leaky<Real, Runtime>)       \
+  CELL(kLstm,             lstm,               lstm,         lstm_spec("ifgo", kNothing), Lstm<Real, Fixed, false>)   \
+  CELL(kGenericLstm,      generic_lstm,       lstm,         lstm_spec("ifgo", kGeneric), Lstm<Real, Runtime, false>) \
+  CELL(kCoupledLstm,      coupled_lstm,       coupled_lstm, lstm_spec("igo", kGeneric),  Lstm<Real, Runtime, true>)  \
+  CELL(kGru,              gru,                gru,          gru_spec(kNorm),             Gru<Real, Fixed>)           \
+  CELL(kGenericGru,       generic_gru,        gru,          gru_spec(kGeneric),          Gru<Real, Runtime>)         \
+  CELL(kGruBefore,        gru_before,         gru_before,   gru_before_spec(kNorm),      GruBefore<Real, Fixed>)     \
+  CELL(kGenericGruBefore, generic_gru_before, gru_before,   gru_before_spec(kGeneric),   GruBefore<Real, Runtime>)
+// clang-format on

@@ -1,0 +1,68 @@
+"""The engine's registry and the reference's own list hold the same things, with the same facts."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnfast import _ops
+from rnnfast.reference import activations
+from rnnfast.reference.cells import DEFAULTS, make_cell
+
+# How the reference makes the cells of each family.
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "rnn": ("rnn", {}),
+    "lstm": ("lstm", {}),
+    "coupled_lstm": ("lstm", {"coupled": True}),
+    "gru": ("gru", {}),
+    "gru_before": ("gru", {"reset_after": False}),
+}
+
+
+def test_the_reference_has_every_family() -> None:
+    assert set(FAMILIES) == set(_ops.FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cells_are_those_of_the_reference(family: str) -> None:
+    kind, options = FAMILIES[family]
+    cell = make_cell(kind, **options)
+    for facts in (c for c in _ops.CELLS.values() if c.family == family):
+        assert (facts.gates, facts.states) == (cell.gates, cell.states)
+        assert facts.activations == DEFAULTS.get(kind, ("tanh",))
+        assert len(facts.gate_names) in (0, facts.gates)
+
+
+def test_a_family_goes_from_its_fastest_cell_to_its_most_general_one() -> None:
+    for family in _ops.FAMILIES:
+        options = [set(cell.options) for cell in _ops.CELLS.values() if cell.family == family]
+        assert all(a <= b for a, b in pairwise(options)), family
+
+
+def test_activations_are_those_of_the_reference() -> None:
+    own = {name: defaults for name, (defaults, _) in activations._TABLE.items()}
+    assert {name: facts.numbers for name, facts in _ops.ACTIVATIONS.items()} == own
+
+
+@pytest.mark.parametrize("name", _ops.ACTIVATIONS)
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_both_formulas_of_an_activation(name: str, scale: float, isa: str, dtype: str) -> None:
+    """A layer of one step whose units see one number each: values and derivatives."""
+    numbers = tuple(scale * n for n in _ops.ACTIVATIONS[name].numbers)
+    alpha, beta, *_ = (*numbers, 0.0, 0.0)
+    x = np.linspace(-4, 4, 50).astype(dtype)
+    cell = _ops.Cell(name="generic_rnn", activations=((name, alpha, beta),))
+    w, r = x[:, None], np.zeros((len(x), len(x)), dtype)
+    y, _, _, tape = _ops.rnn_forward(
+        [_ops.pack(cell, w, r)], np.ones((1, 1, 1), dtype), None, None, None, directions=1, time_major=False, save="all"
+    )
+    assert tape is not None
+    dw = np.zeros_like(w)
+    _ops.rnn_backward(tape, np.ones_like(y), None, None, [[dw, np.zeros_like(r), *[None] * 8]])
+    expected = activations.make_activation((name, *numbers))
+    tolerance = 64 * np.finfo(x.dtype).eps
+    np.testing.assert_allclose(y[0, 0], expected(x.astype(float)), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(dw[:, 0], expected.derivative(x.astype(float)), rtol=tolerance, atol=tolerance)
