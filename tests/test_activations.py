@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from rnnfast._core import testing
+from tests.support.isas import EXACT, ISAS
 
 Array = np.ndarray
-ISAS = testing.isas()
-EXACT = [isa for isa in ISAS if isa != "baseline"]
 SIZES = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65]
 LIMIT = {"float32": 88.0, "float64": 709.0}  # beyond, exp is 0 or what it is there
 CHUNK = 2**17

@@ -10,7 +10,6 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from rnnfast._core import testing
 from tests.comparison import (
     CELLS,
     Problem,
@@ -23,6 +22,7 @@ from tests.comparison import (
     tolerance,
     unbundle,
 )
+from tests.support.isas import EXACT, several_widths
 from tests.support.state import using_isa
 from tests.test_consistency import slice_problem
 from tests.test_reference import STEP, bumped, loss
@@ -112,14 +112,15 @@ def test_threads(cell: str, dtype: str, shape: str) -> None:
             assert_same_bits(run_engine(problem, dtype), alone)
 
 
-@pytest.mark.skipif(not {"avx2", "avx512"} <= set(testing.isas()), reason="one vector width only")
+@several_widths
 @every_shape
 def test_vector_width(cell: str, dtype: str, shape: str) -> None:
     problem, results = problem_of(cell, shape), []
-    for name in ("avx2", "avx512"):
+    for name in EXACT:
         with using_isa(name):
             results.append(run_engine(problem, dtype))
-    assert_same_bits(*results)
+    for other in results[1:]:
+        assert_same_bits(results[0], other)
 
 
 @pytest.mark.parametrize("shape", ["ragged", "many units", "many rows"])

@@ -20,6 +20,7 @@ from tests.comparison import (
     run_engine,
     unbundle,
 )
+from tests.support.isas import EXACT
 from tests.support.state import one_way_panels, using_isa
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -32,7 +33,6 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 every_shape = pytest.mark.parametrize("shape", SHAPES)
-EXACT = [isa for isa in testing.isas() if isa != "baseline"]
 
 
 def states_of(problem: Problem, dtype: str) -> Any:

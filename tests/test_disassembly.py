@@ -166,7 +166,8 @@ def test_a_tile_too_large_for_the_registers_is_seen(
         pytest.skip("needs a C++ compiler")
     source, result = tmp_path / "tile.cpp", tmp_path / "tile.o"
     source.write_text(TILE.format(header=CPP / "simd" / "gemm-inl.hpp", rows=rows, vectors=vectors))
-    macros = [f"-DRNNFAST_ISA={isa}", f"-DRNNFAST_VECTOR_BYTES={WIDTH[isa]}"]
+    header = f'-DRNNFAST_VEC_HEADER="vec_{isa}-inl.hpp"'
+    macros = [f"-DRNNFAST_ISA={isa}", header, f"-DRNNFAST_VECTOR_BYTES={WIDTH[isa]}"]
     flags = ["-std=c++17", "-O3", "-ffp-contract=off", *FLAGS[isa], *macros]
     done = subprocess.run([compiler, *flags, "-c", source, "-o", result], capture_output=True, text=True, check=False)
     if "-march" in done.stderr:

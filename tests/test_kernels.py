@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rnnfast._core import testing
+from tests.support.isas import ISAS
 
-ISAS = testing.isas()
 EXACT = [isa for isa in ISAS if isa != "baseline"]
 SIZES = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65]
 TILES = [1, 5, 6, 7, 8, 13, 14, 15, 28, 29]

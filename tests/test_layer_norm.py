@@ -13,7 +13,6 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops, reference
-from rnnfast._core import testing
 from rnnfast.reference import base, cells, lstm, norm
 from tests import test_learned_state as learned
 from tests import test_stream as streams
@@ -36,7 +35,6 @@ from tests.test_randomness import masked_reference, masks_of, trained
 
 NORMED = [name for name in VARIANTS if "normed" in name]
 every_cell = pytest.mark.parametrize("cell", NORMED)
-EXACT = [isa for isa in testing.isas() if isa != "baseline"]
 
 
 def ln(a: np.ndarray) -> np.ndarray:

@@ -28,6 +28,8 @@ from tests.comparison import (
     unbundle,
 )
 from tests.mutants import edit_scans, solve
+from tests.support.isas import EXACT, several_widths
+from tests.support.state import using_isa
 from tests.test_learned_state import learned
 from tests.test_recompute import run as run_saving
 from tests.test_reference import STEP, bumped, loss
@@ -215,19 +217,16 @@ def test_shares(kind: str, shape: str, units: bool) -> None:
         testing.force_split(None)
 
 
-@pytest.mark.skipif(not {"avx2", "avx512"} <= set(testing.isas()), reason="one vector width only")
+@several_widths
 @small
 @every_kind
 def test_vector_width(kind: str, dtype: str, shape: str) -> None:
-    problem, before = problem_of(kind, **SHAPES[shape]), testing.get_isa()
-    results = []
-    try:
-        for name in ("avx2", "avx512"):
-            testing.set_isa(name)
+    problem, results = problem_of(kind, **SHAPES[shape]), []
+    for name in EXACT:
+        with using_isa(name):
             results.append(run_engine(problem, dtype))
-    finally:
-        testing.set_isa(before)
-    assert_same_bits(*results)
+    for other in results[1:]:
+        assert_same_bits(results[0], other)
 
 
 LONG: dict[str, dict[str, Any]] = {

@@ -10,12 +10,11 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from rnnfast._core import testing
+from tests.support.isas import EXACT
 from tests.support.state import using_isa
 
 SIZES = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 255, 256, 257, 1000]
 STEPS = 4
-EXACT = [isa for isa in testing.isas() if isa != "baseline"]
 Array = np.ndarray
 Arrays = list[Array]
 

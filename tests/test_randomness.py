@@ -13,7 +13,6 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from rnnfast._core import testing
 from tests.comparison import (
     KINDS,
     Problem,
@@ -25,10 +24,10 @@ from tests.comparison import (
     collect,
     make_problem,
 )
+from tests.support.isas import EXACT
 from tests.support.state import using_isa
 from tests.test_reference import STEP, bumped, loss
 
-EXACT = [isa for isa in testing.isas() if isa != "baseline"]
 MASKED = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-coupled-peephole", "gru", "gru-activations"]
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast._core import testing
 from tests.comparison import (
     Problem,
     assert_matches,
@@ -21,6 +20,7 @@ from tests.comparison import (
     tolerance,
     unbundle,
 )
+from tests.support.isas import EXACT, several_widths
 from tests.support.state import using_isa
 from tests.test_reference import STEP, bumped, loss
 
@@ -114,13 +114,14 @@ def test_threads(cell: str, dtype: str, shape: str) -> None:
             assert_same_bits(run_engine(problem, dtype), alone)
 
 
-@pytest.mark.skipif(not {"avx2", "avx512"} <= set(testing.isas()), reason="one vector width only")
+@several_widths
 def test_vector_width(cell: str, dtype: str) -> None:
     problem, results = problem_of(cell, "ragged"), []
-    for name in ("avx2", "avx512"):
+    for name in EXACT:
         with using_isa(name):
             results.append(run_engine(problem, dtype))
-    assert_same_bits(*results)
+    for other in results[1:]:
+        assert_same_bits(results[0], other)
 
 
 def test_no_reset_is_no_array_of_resets(cell: str, dtype: str) -> None:

@@ -18,6 +18,7 @@ from tests import test_gradients as gradients
 from tests import test_reference as specification
 from tests import test_stream as streams
 from tests.comparison import VARIANTS, assert_matches, assert_same_bits, build_layer, make_problem, run_engine
+from tests.support.isas import EXACT
 
 ACTIVATIONS: list[Any] = [
     "tanh",
@@ -37,7 +38,6 @@ ACTIVATIONS: list[Any] = [
     ("scaled_tanh", 1.5, 0.6),
     ("affine", 0.5, 0.1),
 ]
-EXACT = [isa for isa in testing.isas() if isa != "baseline"]
 
 
 @pytest.fixture(params=VARIANTS)

@@ -41,4 +41,15 @@
   CELL(kGenericGru,       generic_gru,        gru,          gru_spec(kGeneric),          Gru<Real, Runtime>)         \
   CELL(kGruBefore,        gru_before,         gru_before,   gru_before_spec(kNorm),      GruBefore<Real, Fixed>)     \
   CELL(kGenericGruBefore, generic_gru_before, gru_before,   gru_before_spec(kGeneric),   GruBefore<Real, Runtime>)
+
+// ISA(name, supported)
+//   name        of the namespace of its kernels, of simd/vec_<name>-inl.hpp and of its line in CMakeLists.txt
+//   supported   whether this machine has it; read only where the ISA is in the build
+// Best first. A cap leaves out what stands before it, also where this machine or build has no such ISA.
+#define RNNFAST_ISAS(ISA)                                                                                           \
+  ISA(avx512, CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("avx512cd") && CPU_HAS("avx512dq") &&            \
+              CPU_HAS("avx512vl") && CPU_HAS("avx2") && CPU_HAS("fma") && CPU_HAS("bmi2"))                          \
+  ISA(avx2, CPU_HAS("avx2") && CPU_HAS("fma") && CPU_HAS("bmi2"))                                                   \
+  ISA(neon, true)                                                                                                   \
+  ISA(baseline, true)
 // clang-format on

@@ -104,6 +104,7 @@ void bind_testing(py::module_& parent) {
   py::module_ m = parent.def_submodule(
       "testing", "Kernels of every instruction set, and the machine's limits, for tests and benchmarks.");
   m.def("isas", &available_isas);
+  m.def("known_isas", &known_isas);
   m.def("get_isa", [] { return std::string(isa_name()); });
   m.def("set_isa", &set_isa);
   m.def("one_way_panels", &one_way_panels);

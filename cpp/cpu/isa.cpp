@@ -4,84 +4,68 @@
 #include <iterator>
 #include <stdexcept>
 
+#include "../base/registry.hpp"
+
 namespace rnnfast {
 
-#define RNNFAST_DECLARE_ISA(isa)   \
-  namespace isa {                  \
-  extern const KernelTable kTable; \
-  }
-RNNFAST_DECLARE_ISA(baseline)
-#ifdef RNNFAST_HAVE_avx2
-RNNFAST_DECLARE_ISA(avx2)
-#endif
-#ifdef RNNFAST_HAVE_avx512
-RNNFAST_DECLARE_ISA(avx512)
-#endif
+// Code of the ISAs that are in this build.
+#define RNNFAST_IF_0(...)
+#define RNNFAST_IF_1(...) __VA_ARGS__
+#define RNNFAST_IF_EXPANDED(built, ...) RNNFAST_IF_##built(__VA_ARGS__)
+#define RNNFAST_IF(built, ...) RNNFAST_IF_EXPANDED(built, __VA_ARGS__)
+#define RNNFAST_IF_BUILT(isa, ...) RNNFAST_IF(RNNFAST_HAVE_##isa, __VA_ARGS__)
+
+#define RNNFAST_DECLARE(isa, ...) RNNFAST_IF_BUILT(isa, namespace isa { extern const KernelTable kTable; })
+RNNFAST_ISAS(RNNFAST_DECLARE)
+#undef RNNFAST_DECLARE
 
 namespace {
-
-bool always() { return true; }
-#ifdef RNNFAST_HAVE_avx2
-bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-}
-#endif
-#ifdef RNNFAST_HAVE_avx512
-bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
-#endif
 
 struct IsaEntry {
   const char* name;
   const KernelTable* table;
   bool (*supported)();
 };
+
+// Every ISA that exists anywhere, best first, so that a cap means the same on every machine.
+#define RNNFAST_NAME(isa, ...) #isa,
+constexpr const char* kNames[] = {RNNFAST_ISAS(RNNFAST_NAME)};
+#undef RNNFAST_NAME
+
+// Those of this build. Constants, because a thread may still compute while static objects are destroyed.
+#define CPU_HAS(feature) __builtin_cpu_supports(feature)
+#define RNNFAST_ENTRY(isa, ...) RNNFAST_IF_BUILT(isa, {#isa, &isa::kTable, [] { return bool(__VA_ARGS__); }}, )
+constexpr IsaEntry kEntries[] = {RNNFAST_ISAS(RNNFAST_ENTRY)};
+#undef RNNFAST_ENTRY
+#undef CPU_HAS
+
 const IsaEntry* chosen = nullptr;
 
-// Every level that exists anywhere, worst first, so that a cap means the same on every machine.
-constexpr const char* kLevels[] = {"baseline", "neon", "avx2", "avx512"};
-
-int level_of(const std::string& name) {
-  int level = 0;
-  for (const char* known : kLevels) {
-    if (name == known) return level;
-    ++level;
+// Of an ISA's name: 0 for the best. Throws std::invalid_argument on another word.
+std::size_t rank_of(const std::string& name) {
+  std::string known;
+  for (std::size_t rank = 0; rank < std::size(kNames); ++rank) {
+    if (name == kNames[rank]) return rank;
+    known = kNames[rank] + (known.empty() ? "" : ", " + known);
   }
-  throw std::invalid_argument("RNNFAST_MAX_ISA: one of baseline, neon, avx2, avx512 is required, got '" + name + "'");
+  throw std::invalid_argument("RNNFAST_MAX_ISA: one of " + known + " is required, got '" + name + "'");
 }
-
-// The one registry of instruction sets, best first. Constants, because a thread may still compute while static objects
-// are destroyed.
-constexpr IsaEntry kRegistry[] = {
-#ifdef RNNFAST_HAVE_avx512
-    {"avx512", &avx512::kTable, has_avx512},
-#endif
-#ifdef RNNFAST_HAVE_avx2
-    {"avx2", &avx2::kTable, has_avx2},
-#endif
-#if defined(__aarch64__)
-    // Every aarch64 processor has NEON: the compiler's baseline uses it. The table has both names, so that each cap
-    // finds a level that it allows.
-    {"neon", &baseline::kTable, always},
-#endif
-    {"baseline", &baseline::kTable, always},
-};
 
 }  // namespace
 
+std::vector<std::string> known_isas() { return {std::begin(kNames), std::end(kNames)}; }
+
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;
-  for (const IsaEntry& entry : kRegistry)
+  for (const IsaEntry& entry : kEntries)
     if (entry.supported()) names.emplace_back(entry.name);
   return names;
 }
 
 std::string best_isa(const std::vector<std::string>& available, const std::string& cap) {
-  const int highest = cap.empty() ? level_of(kLevels[std::size(kLevels) - 1]) : level_of(cap);
+  const std::size_t best = cap.empty() ? 0 : rank_of(cap);
   for (const std::string& name : available)
-    if (level_of(name) <= highest) return name;
+    if (rank_of(name) >= best) return name;
   throw std::invalid_argument("RNNFAST_MAX_ISA: a level that this build has is required, got '" + cap + "'");
 }
 
@@ -91,7 +75,7 @@ void choose_isa() {
 }
 
 void set_isa(const std::string& name) {
-  for (const IsaEntry& entry : kRegistry) {
+  for (const IsaEntry& entry : kEntries) {
     if (name == entry.name && entry.supported()) {
       chosen = &entry;
       return;
@@ -101,7 +85,7 @@ void set_isa(const std::string& name) {
 }
 
 const char* isa_name() { return chosen->name; }
-std::size_t isa_index() { return static_cast<std::size_t>(chosen - kRegistry); }
+std::size_t isa_index() { return static_cast<std::size_t>(chosen - kEntries); }
 const KernelTable& kernel_table() { return *chosen->table; }
 
 }  // namespace rnnfast

@@ -7,6 +7,9 @@
 
 namespace rnnfast {
 
+// The names of all there are, best first, on whatever machine.
+std::vector<std::string> known_isas();
+
 // The names of what this build contains and this machine supports, best first.
 std::vector<std::string> available_isas();
 
@@ -14,7 +17,7 @@ std::vector<std::string> available_isas();
 // std::invalid_argument on an unknown name, or where every level is above the cap.
 std::string best_isa(const std::vector<std::string>& available, const std::string& cap);
 
-// RuntimeActivations once: the best supported level, capped by RNNFAST_MAX_ISA.
+// Called once, at import: the best supported level, capped by RNNFAST_MAX_ISA.
 void choose_isa();
 void set_isa(const std::string& name);  // for tests; not thread-safe
 const char* isa_name();

@@ -9,15 +9,6 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// One number, as one lane of fma().
-#if defined(__FMA__) || defined(__ARM_NEON)
-RNNFAST_INLINE float fma_of(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-RNNFAST_INLINE double fma_of(double a, double b, double c) { return __builtin_fma(a, b, c); }
-#else
-RNNFAST_INLINE float fma_of(float a, float b, float c) { return a * b + c; }
-RNNFAST_INLINE double fma_of(double a, double b, double c) { return a * b + c; }
-#endif
-
 template <class Real>
 RNNFAST_INLINE Real log_of(Real x) {
   return log<Real>(splat(x))[0];
