@@ -96,7 +96,7 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
   call.dc = dc0.data();
   call.dh_reset = dh_reset.data();
   call.dc_reset = dc_reset.data();
-  call.dropout = tape.dropout;
+  call.random = tape.random;
   call.threads = num_threads();
   call.norms = norms_data;
   bool finished = false;

@@ -26,13 +26,13 @@ Plan make_plan(Index N, Index T, const BatchArrays& batch) {
 }
 
 // Refuses random masks that the layers' cells would ignore.
-void check_random(const CellSpec& spec, const Dropout& dropout) {
+void check_random(const CellSpec& spec, const Randomness& random) {
   const auto refuse = [&](const char* name, double given) {
     throw py::value_error(std::string(name) + ": 0 is required by cell '" + spec.name + "', got " +
                           std::to_string(given));
   };
-  if (dropout.recurrent > 0 && !spec.options.recurrent_dropout) refuse("recurrent_dropout", dropout.recurrent);
-  for (const double zoneout : dropout.zoneout)
+  if (random.recurrent > 0 && !spec.options.recurrent_dropout) refuse("recurrent_dropout", random.recurrent);
+  for (const double zoneout : random.zoneout)
     if (zoneout > 0 && !spec.options.zoneout) refuse("zoneout", zoneout);
 }
 
@@ -50,18 +50,18 @@ void read_states(Tape<Real>& tape, const StateArrays& states) {
 template <class Real>
 py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, const py::array& x,
                         const StateArrays& states, const BatchArrays& batch, bool time_major, Keep keep,
-                        const Dropout& dropout) {
+                        const Randomness& random) {
   Stack<Real> layers = stack_of<Real>(bound);
   const Index LD = static_cast<Index>(layers.size());
   const Index C = layers[0]->arrays.C, H = layers[0]->arrays.H, P = layers[0]->arrays.P;
   if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
   const Index N = x.shape(0), T = x.shape(1);
-  for (const auto& layer : layers) check_random(layer->spec(), dropout);
+  for (const auto& layer : layers) check_random(layer->spec(), random);
   const bool has_c = layers[0]->spec().has_c;
   Tape<Real> tape(make_plan(N, T, batch));
   tape.layers = std::move(layers);
   tape.directions = D;
-  tape.dropout = dropout;
+  tape.random = random;
   tape.C = C;
   tape.time_major = time_major;
   tape.h_shape = {LD, N, P};
@@ -89,7 +89,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   call.cn = has_c ? static_cast<Real*>(cn.cast<py::array>().mutable_data()) : nullptr;
   call.keep = keep;
   call.saved = save ? &tape.saved : nullptr;
-  call.dropout = dropout;
+  call.random = random;
   call.threads = num_threads();
   bool finished = false;
   {
@@ -113,17 +113,17 @@ Keep keep_named(const std::string& name) {
 }
 
 // None, or ((dropout, recurrent dropout, noise, zoneout of h, of c), seed, call).
-Dropout dropout_given(const py::object& random) {
-  Dropout dropout;
-  if (random.is_none()) return dropout;
-  const auto [numbers, seed, call] = random.cast<std::tuple<std::array<double, 5>, std::uint64_t, std::uint64_t>>();
-  dropout.p = numbers[0];
-  dropout.recurrent = numbers[1];
-  dropout.noise = numbers[2];
-  dropout.zoneout = {numbers[3], numbers[4]};
-  dropout.seed = seed;
-  dropout.call = call;
-  return dropout;
+Randomness random_given(const py::object& given) {
+  Randomness random;
+  if (given.is_none()) return random;
+  const auto [numbers, seed, call] = given.cast<std::tuple<std::array<double, 5>, std::uint64_t, std::uint64_t>>();
+  random.dropout = numbers[0];
+  random.recurrent = numbers[1];
+  random.noise = numbers[2];
+  random.zoneout = {numbers[3], numbers[4]};
+  random.seed = seed;
+  random.call = call;
+  return random;
 }
 
 py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index directions, const py::array& x,
@@ -134,7 +134,7 @@ py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index di
   const StateArrays states{h0, c0, anew};
   const BatchArrays batch{lengths, resets};
   const auto run = layers[0]->value.index() == 0 ? &forward_typed<float> : &forward_typed<double>;
-  return run(layers, directions, x, states, batch, time_major, keep_named(save), dropout_given(random));
+  return run(layers, directions, x, states, batch, time_major, keep_named(save), random_given(random));
 }
 
 }  // namespace

@@ -148,7 +148,7 @@ struct Tape {
   Stack<Real> layers;
   Index directions = 1;
   Plan plan;
-  Dropout dropout;
+  Randomness random;
   Index C = 0;
   bool time_major = false;
   Shape h_shape, c_shape, y_shape;

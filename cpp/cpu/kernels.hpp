@@ -21,7 +21,7 @@ constexpr Index kCut = kReset;    // Row::next: the next step is a reset, no gra
 
 // Of an order forwards. Backwards prev and next change places, and the end after t = 0 is no cut.
 struct Row {
-  Index row, n, t;   // row, sequence and time
+  Index index, n, t;  // number of the row, sequence and time
   Index prev, next;  // rows of the same sequence one step before and after
 };
 

@@ -4,7 +4,7 @@
 #include <array>
 #include <optional>
 
-#include "plan.hpp"
+#include "schedule.hpp"
 
 namespace rnnfast {
 

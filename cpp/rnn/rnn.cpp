@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <optional>
 
-#include "scans.hpp"
+#include "backward.hpp"
 
 namespace rnnfast {
 
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 // dx of a layer with two directions: of a block of rows both products one after the other.
 template <class Real>
@@ -106,7 +104,10 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
   for (Index layer = L - 1; layer >= 0; --layer) {
     const Weights<Real>& weights = *call.layers[at(layer * D)];
     const Index C = weights.arrays.C;
-    if (layer + 1 < L) views.y = views.x, views.dy = read_only(views.dx);
+    if (layer + 1 < L) {
+      views.y = views.x;
+      views.dy = read_only(views.dx);
+    }
     views.x = layer > 0 ? rows_view<const Real>(call.saved[at((layer - 1) * D)].y.data(), C) : call.x;
     views.dx = call.dx;
     if (layer > 0) {

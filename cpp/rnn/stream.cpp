@@ -4,14 +4,13 @@
 #include <functional>
 #include <utility>
 
+#include "../cpu/cost.hpp"
+
 #include "views.hpp"
 
 namespace rnnfast {
 
 namespace {
-
-constexpr double kSlowNs = 20000;
-constexpr Index kSharedHead = 1 << 18;  // multiplications from which a second thread pays
 
 template <class Real>
 StepCost cost_of(const Stack<Real>& layers, Index batch, int threads) {
@@ -115,7 +114,7 @@ bool Stream<Real>::process(const View<const Real>& x, const View<Real>& y, Index
       const Range rows = share(plan.rows(), member.size, member.rank);
       if (rows.begin < rows.end) read_heads(rows, T, h.data(), y);
     };
-    run_team(plan.rows() * P * head_.K > kSharedHead ? num_threads() : 1, std::cref(run));
+    run_team(plan.rows() * P * head_.K > kSharedHeadFlops ? num_threads() : 1, std::cref(run));
   }
   stepper_.replace_states();
   return true;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "../cpu/barrier.hpp"
-#include "plan.hpp"
+#include "schedule.hpp"
 
 namespace rnnfast {
 

@@ -9,8 +9,6 @@ namespace {
 
 constexpr Index kTransposed = 16;  // ids whose unit inputs are written side by side: one cache line of every row of W
 
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
 // The stage's rows of a matrix [G H, K] in panels of units, the gates of a vector of units side by side:
 // [panel][K][blocks][gates][lanes]; its bias [G H] likewise.
 template <class Real>
