@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <optional>
+
 #include "recurrent.hpp"
 
 namespace rnnfast {
@@ -47,46 +49,52 @@ void read_states(Tape<Real>& tape, const StateArrays& states) {
   tape.c_reset = optional_contiguous<Real>("c_reset", c_reset, "(L*D, 1, H)", {c[0], 1, c[2]});
 }
 
+// What a backward call needs of the layers and the batch, beside what the forward call saves.
 template <class Real>
-py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, const py::array& x,
-                        const StateArrays& states, const BatchArrays& batch, bool time_major, Keep keep,
-                        const Randomness& random) {
-  Stack<Real> layers = stack_of<Real>(bound);
-  const Index LD = static_cast<Index>(layers.size());
-  const Index C = layers[0]->arrays.C, H = layers[0]->arrays.H, P = layers[0]->arrays.P;
+Tape<Real> make_tape(Stack<Real> layers, Index directions, const py::array& x, const StateArrays& states,
+                     const BatchArrays& batch, const Randomness& random) {
   if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
-  const Index N = x.shape(0), T = x.shape(1);
   for (const auto& layer : layers) check_random(layer->spec(), random);
-  const bool has_c = layers[0]->spec().has_c;
+  const WeightArrays<Real>& sizes = layers[0]->arrays;
+  const Index LD = static_cast<Index>(layers.size()), N = x.shape(0), T = x.shape(1);
   Tape<Real> tape(make_plan(N, T, batch));
   tape.layers = std::move(layers);
-  tape.directions = D;
+  tape.directions = directions;
   tape.random = random;
-  tape.C = C;
-  tape.time_major = time_major;
-  tape.h_shape = {LD, N, P};
-  tape.c_shape = {LD, N, H};
-  tape.y_shape = {N, T, D * P};
-  tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, C});
+  tape.C = sizes.C;
+  tape.h_shape = {LD, N, sizes.P};
+  tape.c_shape = {LD, N, sizes.H};
+  tape.y_shape = {N, T, directions * sizes.P};
+  tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, sizes.C});
   read_states(tape, states);
-  py::array y = new_sequences<Real>(N, T, D * P, time_major);
-  py::array hn = py::array_t<Real>(tape.h_shape);
-  py::object cn = has_c ? py::object(py::array_t<Real>(tape.c_shape)) : py::none();
+  return tape;
+}
+
+template <class Real>
+py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index directions, const py::array& x,
+                        const StateArrays& states, const BatchArrays& batch, bool time_major, Keep keep,
+                        const Randomness& random) {
+  Tape<Real> tape = make_tape<Real>(stack_of<Real>(bound), directions, x, states, batch, random);
+  tape.time_major = time_major;
+  py::array y = new_sequences<Real>(tape.y_shape[0], tape.y_shape[1], tape.y_shape[2], time_major);
+  py::array_t<Real> hn(tape.h_shape);
+  std::optional<py::array_t<Real>> cn;
+  if (tape.layers[0]->spec().has_c) cn.emplace(tape.c_shape);
   const View<Real> y_view = view_of<Real>(y);
   tape.y = read_only(y_view);
   const bool save = keep != Keep::kNothing;
-  if (save) tape.saved.resize(static_cast<std::size_t>(LD));
+  if (save) tape.saved.resize(tape.layers.size());
   ForwardCall<Real> call(tape.layers, tape.plan);
-  call.directions = D;
-  call.T = T;
+  call.directions = directions;
+  call.T = tape.y_shape[1];
   call.x = tape.x;
   call.y = y_view;
   call.h0 = tape.h0;
   call.c0 = tape.c0;
   call.h_reset = tape.h_reset;
   call.c_reset = tape.c_reset;
-  call.hn = static_cast<Real*>(hn.mutable_data());
-  call.cn = has_c ? static_cast<Real*>(cn.cast<py::array>().mutable_data()) : nullptr;
+  call.hn = hn.mutable_data();
+  call.cn = cn ? cn->mutable_data() : nullptr;
   call.keep = keep;
   call.saved = save ? &tape.saved : nullptr;
   call.random = random;
@@ -102,7 +110,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   if (save)
     kept = py::cast(
         std::make_unique<BoundTape>(std::move(tape), std::vector<py::object>{x, y, states.h0, states.c0, states.anew}));
-  return py::make_tuple(y, hn, cn, kept);
+  return py::make_tuple(y, hn, cn ? py::object(*cn) : py::none(), kept);
 }
 
 Keep keep_named(const std::string& name) {
