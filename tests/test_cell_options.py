@@ -36,7 +36,7 @@ def known(*names: str) -> tuple[tuple[str, float, float], ...]:
 def outputs(
     name: str,
     arrays: dict[str, Any] | None = None,
-    random: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0),
+    random: tuple[float, ...] = (0.0,) * 6,
     **options: Any,
 ) -> bytes:
     """Return the bytes of y and of dx of a layer of one cell."""
@@ -72,8 +72,8 @@ OPTIONS: dict[str, Any] = {
     "peepholes": lambda cell: {"arrays": {"peepholes": np.ones((GATES[shape_of(cell)] - 1, H))}},
     "zoneout": lambda cell: {"zoneout": (0.25,) * STATES.get(shape_of(cell), 1)},
     "norm": lambda cell: {"arrays": norm(cell)},
-    "random recurrent_dropout": lambda _: {"random": (0.0, 0.5, 0.0, 0.0, 0.0)},
-    "random zoneout": lambda _: {"random": (0.0, 0.0, 0.0, 0.5, 0.0)},
+    "random recurrent_dropout": lambda _: {"random": (0.0, 0.0, 0.5, 0.0, 0.0, 0.0)},
+    "random zoneout": lambda _: {"random": (0.0, 0.0, 0.0, 0.0, 0.5, 0.0)},
 }
 # Cells that must read an option, so that a cell that refuses everything is found.
 READ = {

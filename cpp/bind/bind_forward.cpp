@@ -120,15 +120,16 @@ Keep keep_named(const std::string& name) {
   throw py::value_error("save: one of nothing, all, recompute is required, got '" + name + "'");
 }
 
-// None, or ((dropout, recurrent dropout, noise, zoneout of h, of c), seed, call).
+// None, or ((dropout, input and recurrent dropout, noise, zoneout of h, of c), seed, call).
 Randomness random_given(const py::object& given) {
   Randomness random;
   if (given.is_none()) return random;
-  const auto [numbers, seed, call] = given.cast<std::tuple<std::array<double, 5>, std::uint64_t, std::uint64_t>>();
+  const auto [numbers, seed, call] = given.cast<std::tuple<std::array<double, 6>, std::uint64_t, std::uint64_t>>();
   random.dropout = numbers[0];
-  random.recurrent = numbers[1];
-  random.noise = numbers[2];
-  random.zoneout = {numbers[3], numbers[4]};
+  random.input = numbers[1];
+  random.recurrent = numbers[2];
+  random.noise = numbers[3];
+  random.zoneout = {numbers[4], numbers[5]};
   random.seed = seed;
   random.call = call;
   return random;

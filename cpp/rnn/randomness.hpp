@@ -10,6 +10,7 @@ namespace rnnfast {
 
 struct Randomness {
   double dropout = 0;                  // of what a layer reads of the one below, anew at every step
+  double input = 0;                    // of what every layer reads, the same at every step of a sequence
   double recurrent = 0;                // of what R reads, the same at every step of a sequence
   double noise = 0;                    // standard deviation of what is added to u
   std::array<double, 2> zoneout = {};  // of a unit of h, of c: keeping what it was, anew at every step
@@ -17,8 +18,8 @@ struct Randomness {
   std::uint64_t call = 0;
 };
 
-// kDropout: index is the layer; else layer and direction.
-enum class Purpose : std::uint64_t { kDropout, kNoise, kRecurrent, kZoneoutH, kZoneoutC };
+// kDropout, kInput: index is the layer; else layer and direction.
+enum class Purpose : std::uint64_t { kDropout, kNoise, kRecurrent, kZoneoutH, kZoneoutC, kInput };
 
 // One purpose's random numbers in one layer.
 class RandomStream {
