@@ -56,7 +56,9 @@ Tape<Real> make_tape(Stack<Real> layers, Index directions, const py::array& x, c
   if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
   for (const auto& layer : layers) check_random(layer->spec(), random);
   const WeightArrays<Real>& sizes = layers[0]->arrays;
-  const Index LD = static_cast<Index>(layers.size()), N = x.shape(0), T = x.shape(1);
+  const Index LD = static_cast<Index>(layers.size());
+  const Index N = x.shape(0);
+  const Index T = x.shape(1);
   Tape<Real> tape(make_plan(N, T, batch));
   tape.layers = std::move(layers);
   tape.directions = directions;

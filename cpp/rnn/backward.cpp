@@ -80,7 +80,9 @@ void BackwardScan<Real>::place_options(Saved<Real>& saved) {
 // What was saved, and memory for what was not.
 template <class Real>
 void BackwardScan<Real>::place_rows(Saved<Real>& saved, Index chunk_rows) {
-  const Index rows = call_.plan.rows(), H = pass_.H, width = pass_.spec.gates * H;
+  const Index rows = call_.plan.rows();
+  const Index H = pass_.H;
+  const Index width = pass_.spec.gates * H;
   // Of a chunk that is computed again the step before it and the step after, too: moving these costs little beside it.
   const Index some = recompute_ ? chunk_rows + 2 * pass_.N : kSlidingChunks * chunk_rows;
   const Index held = all_rows_read_again() ? rows : some;
@@ -229,7 +231,8 @@ void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
 // Steps [s0, s1), whose gates are chunk `again` of the forward pass.
 template <class Real>
 void BackwardScan<Real>::run_chunk(Index s0, Index s1, Index again, const Member& member) {
-  const Index begin = call_.plan.first_row(s0), end = call_.plan.first_row(s1);
+  const Index begin = call_.plan.first_row(s0);
+  const Index end = call_.plan.first_row(s1);
   const Range part = share(end - begin, member);
   const Range mine = {begin + part.begin, begin + part.end};
   if (recompute_) recompute_->chunk(again, {y_, u_, aux_, norm_ ? norm_->raw : View<Real>{}}, member);
@@ -250,7 +253,8 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
   Index done = 0;  // blocks, from the last one or, where time runs backwards, from the first one
   for (Index i = 0; i < pass_.chunks.count(); ++i) {
     const auto [s0, s1] = pass_.chunks.steps(i, -pass_.dt);
-    const Index begin = plan.first_row(s0), end = plan.first_row(s1);
+    const Index begin = plan.first_row(s0);
+    const Index end = plan.first_row(s1);
     const bool slides = unsaved_.must_slide(lowest_row(s0));
     link.await(plan.steps() - s0, interrupt);
     if (slides || norms_.data != nullptr) member.wait();
@@ -326,7 +330,8 @@ Index BackwardScan<Real>::find_resets(Index s, Index part, Scratch& scratch) con
 // Adds the gradient of the state that sequence n has just entered by a reset.
 template <class Real>
 void BackwardScan<Real>::add_reset(Index n, Range units_h, Range units_c) {
-  const Index first_h = n * pass_.P, first_c = n * pass_.H;
+  const Index first_h = n * pass_.P;
+  const Index first_c = n * pass_.H;
   for (Index i = first_h + units_h.begin; i < first_h + units_h.end; ++i) dh_reset_[i] += dh_[i];
   if (dc_reset_ == nullptr) return;
   for (Index i = first_c + units_c.begin; i < first_c + units_c.end; ++i) dc_reset_[i] += dc_[i];

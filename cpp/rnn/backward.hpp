@@ -11,7 +11,9 @@ namespace rnnfast {
 // The arrays around one direction of a layer.
 template <class Real>
 struct Surroundings {
-  View<const Real> x, y, dy;
+  View<const Real> x;
+  View<const Real> y;
+  View<const Real> dy;
   View<Real> dx;
 };
 
@@ -56,7 +58,9 @@ class BackwardScan {
 
   const BackwardCall<Real>& call_;
   const LayerPass<Real> pass_;
-  const View<const Real> x_, y_, dy_;
+  const View<const Real> x_;
+  const View<const Real> y_;
+  const View<const Real> dy_;
   const View<Real> dx_;
   View<Real> u_{};
   View<Real> aux_{};
@@ -68,7 +72,9 @@ class BackwardScan {
   Real* const dh_reset_;  // [N, P] sums of a sequence's resets; null: not wanted
   Real* const dc_reset_;  // [N, H]
   const View<double> norms_;
-  Buffer<Real> zeros_, dh_buffer_, zoneout_shares_;
+  Buffer<Real> zeros_;
+  Buffer<Real> dh_buffer_;
+  Buffer<Real> zoneout_shares_;
   Index first_share_row_ = 0;
   const InputDropout<Real> input_dropout_;
   const ZoneoutMask<Real> zoneout_;

@@ -26,7 +26,8 @@ class Bidirectional {
     if (side_by_side_ && member.size >= threads()) {
       int first = 0;
       for (Index direction = 0; direction < 2; ++direction) {
-        const int size = schedule(direction).threads, rank = member.rank - first;
+        const int size = schedule(direction).threads;
+        const int rank = member.rank - first;
         std::optional<Barrier>& barrier = barriers_[static_cast<std::size_t>(direction)];
         if (rank >= 0 && rank < size) run(direction, Member{rank, size, barrier ? &*barrier : nullptr});
         first += size;

@@ -25,7 +25,9 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
 
 template <class Real>
 void ForwardScan<Real>::place_states() {
-  const Index rows = call_.plan.rows(), H = pass_.H, N = pass_.N;
+  const Index rows = call_.plan.rows();
+  const Index H = pass_.H;
+  const Index N = pass_.N;
   h0_ = initial_state(call_.h0, call_.h_reset, pass_.index, N, pass_.P, zeros_.data());
   c0_ = initial_state(call_.c0, call_.c_reset, pass_.index, N, H, zeros_.data());
   if (call_.keep == Keep::kAll) {
@@ -133,7 +135,8 @@ void ForwardScan<Real>::make_random(const Row& row, const ChunkViews& views) con
 template <class Real>
 void ForwardScan<Real>::project_shared(Index s0, Index s1, const ChunkViews& views, const Member& member) {
   const Weights<Real>& weights = pass_.weights;
-  const bool fetch = pass_.schedule.fetch_input, drops = input_dropout_.active();
+  const bool fetch = pass_.schedule.fetch_input;
+  const bool drops = input_dropout_.active();
   const Range rows = {call_.plan.first_row(s0), call_.plan.first_row(s1)};
   const Range share_of_all = share(rows.end - rows.begin, member);
   const Range mine = {rows.begin + share_of_all.begin, rows.begin + share_of_all.end};

@@ -17,7 +17,9 @@ namespace rnnfast {
 template <class Real>
 struct RecomputedRows {
   View<const Real> y;
-  View<Real> gates, aux, raw;
+  View<Real> gates;
+  View<Real> aux;
+  View<Real> raw;
 };
 
 //   1. a chunk's rows: input products, noise, zoneout shares
@@ -42,7 +44,8 @@ class ForwardScan {
   };
   // The rows of a chunk.
   struct ChunkViews {
-    View<Real> u, zoneout_shares;
+    View<Real> u;
+    View<Real> zoneout_shares;
   };
 
   void place_states();
@@ -77,7 +80,9 @@ class ForwardScan {
   InitialState<Real> h0_{};
   InitialState<Real> c0_{};
   Saved<Real>* const saved_;
-  Buffer<Real> zeros_, aux_buffer_, y_buffer_;
+  Buffer<Real> zeros_;
+  Buffer<Real> aux_buffer_;
+  Buffer<Real> y_buffer_;
   const InputDropout<Real> input_dropout_;
   const ZoneoutMask<Real> zoneout_;
   const RandomStream noise_;

@@ -19,11 +19,13 @@ struct GradientScratch {
 // What the backward scan has made of the rows of a block, and what the forward scan has kept of them.
 template <class Real>
 struct GradientRows {
-  View<const Real> x, y;
+  View<const Real> x;
+  View<const Real> y;
   View<const Real> u;        // du; of a normalised layer the gradient of u, which is no product
   View<const Real> aux;      // likewise of q where it lies in aux; or c
   View<const Real> out, dh;  // of a projected layer: what was projected, and dL/dh
-  InitialState<Real> h0, c0;
+  InitialState<Real> h0;
+  InitialState<Real> c0;
 };
 
 // dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq, dP += sum du c, dHr += dh^T out over the rows of a

@@ -33,7 +33,10 @@ class HiddenGradient {
   const LayerPass<Real>& pass_;
   const RecurrentMask<Real>& mask_;
   Real* const dh_;
-  Buffer<Real> buffer_, cell_gradient_, bypass_, zeros_;
+  Buffer<Real> buffer_;
+  Buffer<Real> cell_gradient_;
+  Buffer<Real> bypass_;
+  Buffer<Real> zeros_;
   View<Real> rows_;
 };
 

@@ -21,7 +21,9 @@ class LayerNorm {
 
   // Back. Of an LSTM from dL/dh to dL/do [N, H] and dc.
   struct OutputRows {
-    View<Real> u, aux, dh;
+    View<Real> u;
+    View<Real> aux;
+    View<Real> dh;
     Real* d_o;
     Real* dc;
   };

@@ -31,7 +31,10 @@ struct LayerPass {
   const Weights<Real>& weights;
   const CellSpec& spec;
   const Plan& plan;
-  const Index H, P, C, N;
+  const Index H;
+  const Index P;
+  const Index C;
+  const Index N;
   const Schedule schedule;
   const RowPartition parts;
   const Chunks chunks;
@@ -42,7 +45,8 @@ struct LayerPass {
 
 // A step of a part's sequences, by members that share its units.
 struct Step {
-  Index s, part;
+  Index s;
+  Index part;
   const Member& member;
 };
 

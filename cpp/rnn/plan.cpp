@@ -92,7 +92,8 @@ void RowPartition::deal() {
   own_ = Buffer<Row>(plan_->rows());
   const Row* rows = plan_->listed_.data();
   for (Index s = 0; s < plan_->steps(); ++s) {
-    const Index begin = plan_->first_row(s), end = plan_->first_row(s + 1);
+    const Index begin = plan_->first_row(s);
+    const Index end = plan_->first_row(s + 1);
     Index* bounds = bounds_.data() + s * (count_ + 1);
     std::fill(places.begin(), places.end(), 0);
     for (Index i = begin; i < end; ++i) ++places[at(part_of[at(rows[i].n)])];

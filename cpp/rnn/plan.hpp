@@ -10,7 +10,8 @@
 namespace rnnfast {
 
 struct BatchShape {
-  Index N, T;
+  Index N;
+  Index T;
   const Index* lengths;        // [N], each 0..T; null: all T
   const std::uint8_t* resets;  // [N, T]; null: none
 };
@@ -46,7 +47,9 @@ class Plan {
   friend class RowPartition;
   Index row_at(Index s, Index n) const;
 
-  Index N_, steps_, rows_;
+  Index N_;
+  Index steps_;
+  Index rows_;
   std::vector<Index> lengths_, first_;  // of unequal sequences
   Buffer<Row> listed_;                  // by row
 };
@@ -66,7 +69,8 @@ class RowPartition {
   // Of these the member's share.
   template <class F>
   void for_rows(Index s, Index part, const Member& member, const F& f) const {
-    const Range places = places_of(s, part), mine = share(places.end - places.begin, member);
+    const Range places = places_of(s, part);
+    const Range mine = share(places.end - places.begin, member);
     for_places(s, {places.begin + mine.begin, places.begin + mine.end}, f);
   }
 

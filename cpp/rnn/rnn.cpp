@@ -50,7 +50,8 @@ const Bidirectional& plan_layer(std::optional<Bidirectional>& layer, const Wavef
 
 template <class Real>
 bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
-  const Index D = call.directions, L = static_cast<Index>(call.layers.size()) / D;
+  const Index D = call.directions;
+  const Index L = static_cast<Index>(call.layers.size()) / D;
   const bool training = call.saved != nullptr;
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, training, false);
   // What a layer has written lies there until the layer above has read it, and until it has read it itself.
@@ -94,7 +95,8 @@ template bool forward(const ForwardCall<double>&, Interrupt&);
 
 template <class Real>
 bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
-  const Index D = call.directions, L = static_cast<Index>(call.layers.size()) / D;
+  const Index D = call.directions;
+  const Index L = static_cast<Index>(call.layers.size()) / D;
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, true, true);
   std::vector<Buffer<Real>> between(at(smaller(L - 1, std::max(2, wave.threads()))));
   InPlace<Bidirectional> layers(at(L));  // and scans: from the last layer on

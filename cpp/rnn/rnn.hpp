@@ -41,8 +41,12 @@ struct ForwardCall {
   Index T = 0;  // of the views; past a sequence's length y and dx are zero
   View<const Real> x = {};
   View<Real> y = {};
-  const Real *h0 = nullptr, *c0 = nullptr, *h_reset = nullptr, *c_reset = nullptr;
-  Real *hn = nullptr, *cn = nullptr;
+  const Real* h0 = nullptr;
+  const Real* c0 = nullptr;
+  const Real* h_reset = nullptr;
+  const Real* c_reset = nullptr;
+  Real* hn = nullptr;
+  Real* cn = nullptr;
   Keep keep = Keep::kNothing;
   std::vector<Saved<Real>>* saved = nullptr;  // null: kNothing
   Randomness random;
@@ -56,8 +60,16 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt);
 // Of one direction of a layer. Gradients are added to; those of what it has not, and of biases, may be null.
 template <class Real>
 struct LayerGradients {
-  Real *dW, *dR, *db_w, *db_r, *dP, *dHr;
-  Real *dgamma_ih, *dgamma_hh, *dgamma_c, *dbeta_c;
+  Real* dW;
+  Real* dR;
+  Real* db_w;
+  Real* db_r;
+  Real* dP;
+  Real* dHr;
+  Real* dgamma_ih;
+  Real* dgamma_hh;
+  Real* dgamma_c;
+  Real* dbeta_c;
 };
 
 // x, y, h0, c0, h_reset, c_reset, saved: of the forward call; saved is used up. dy: view of zeros where y has no
@@ -76,10 +88,18 @@ struct BackwardCall {
   const std::vector<LayerGradients<Real>>& gradients;  // as the layers
   Index directions = 1;
   Index T = 0;  // of the views; past a sequence's length y and dx are zero
-  View<const Real> x = {}, y = {}, dy = {};
-  const Real *h0 = nullptr, *c0 = nullptr, *h_reset = nullptr, *c_reset = nullptr;
+  View<const Real> x = {};
+  View<const Real> y = {};
+  View<const Real> dy = {};
+  const Real* h0 = nullptr;
+  const Real* c0 = nullptr;
+  const Real* h_reset = nullptr;
+  const Real* c_reset = nullptr;
   View<Real> dx = {};
-  Real *dh = nullptr, *dc = nullptr, *dh_reset = nullptr, *dc_reset = nullptr;
+  Real* dh = nullptr;
+  Real* dc = nullptr;
+  Real* dh_reset = nullptr;
+  Real* dc_reset = nullptr;
   Randomness random;
   int threads = 1;
   double* norms = nullptr;  // [L D, N, T] of zeros; out: |dL/dh| of every step; null: not wanted

@@ -19,8 +19,10 @@ double flops_per_ns(const Core& core, double bytes) { return core.flops * sizeof
 
 // K: inner dimension of the products, H, or C + H where the input's is made in the step.
 double step_ns(const Core& core, double rows, double units, double K, const CellSpec& cell, double bytes) {
-  const double flops = flops_per_ns(core, bytes), vectors = std::ceil(units * bytes / kVectorBytes);
-  const double columns = cell.gates * vectors * kVectorBytes / bytes, weights = bytes * K * columns;
+  const double flops = flops_per_ns(core, bytes);
+  const double vectors = std::ceil(units * bytes / kVectorBytes);
+  const double columns = cell.gates * vectors * kVectorBytes / bytes;
+  const double weights = bytes * K * columns;
   const double reads = weights > kUsable * core.l2_bytes   ? rate_beyond_l2()
                        : weights > kUsable * core.l1_bytes ? core.l2_rate
                                                            : kL1OverL2 * core.l2_rate;
@@ -44,7 +46,9 @@ double largest_share(double units, double threads, double bytes) {
 Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
                        bool training) {
   const double steps = static_cast<double>(std::max<Index>(plan.steps(), 1));
-  const double rows = static_cast<double>(plan.rows()) / steps, h = static_cast<double>(H), p = threads;
+  const double rows = static_cast<double>(plan.rows()) / steps;
+  const double h = static_cast<double>(H);
+  const double p = threads;
   const double size = static_cast<double>(bytes);
   const Core core = this_core();
   const double input = 2.0 * cell.gates * static_cast<double>(C) * h * rows / flops_per_ns(core, size);
@@ -59,7 +63,8 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
     schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
   if (const std::optional<Split> split = forced_split(); split && threads > 1) schedule = {*split, threads, 1, serial};
   const bool shares_units = schedule.split == Split::kHidden;
-  const double own_rows = shares_units ? rows : rows / schedule.threads, own_units = shares_units ? units : h;
+  const double own_rows = shares_units ? rows : rows / schedule.threads;
+  const double own_units = shares_units ? units : h;
   const double weights = size * cell.gates * h * own_units;
   schedule.from_l2 = weights > core.l1_bytes;
   schedule.fetch_ahead = own_rows >= kRowsToFetch && weights > kUsable * core.l2_bytes;
@@ -89,7 +94,9 @@ StepCost::StepCost(Index rows, Index bytes, int threads)
     : rows_(static_cast<double>(rows)), bytes_(static_cast<double>(bytes)), threads_(threads) {}
 
 void StepCost::add(const CellSpec& cell, Index C, Index H) {
-  const double h = static_cast<double>(H), K = static_cast<double>(C + H), p = threads_;
+  const double h = static_cast<double>(H);
+  const double K = static_cast<double>(C + H);
+  const double p = threads_;
   const Core core = this_core();
   alone_ += step_ns(core, rows_, h, K, cell, bytes_);
   batch_ += step_ns(core, std::ceil(rows_ / p), h, K, cell, bytes_);

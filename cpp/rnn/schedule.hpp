@@ -39,7 +39,9 @@ class StepCost {
  private:
   const double rows_, bytes_;
   const int threads_;
-  double alone_ = 0, batch_ = 0, hidden_ = 0;
+  double alone_ = 0;
+  double batch_ = 0;
+  double hidden_ = 0;
 };
 
 }  // namespace rnnfast

@@ -41,7 +41,8 @@ Schedule Stream<Real>::schedule() {
   const int threads = num_threads();
   if (threads != scheduled_for_) {
     const StepCost cost = cost_of(layers_, batch_, threads);
-    awake_ = cost.schedule(true), asleep_ = cost.schedule(false);
+    awake_ = cost.schedule(true);
+    asleep_ = cost.schedule(false);
     scheduled_for_ = threads;
   }
   if (awake_.threads == 1) return awake_;
@@ -51,7 +52,8 @@ Schedule Stream<Real>::schedule() {
 // The outputs of some rows, given all rows' h.
 template <class Real>
 void Stream<Real>::emit(Range rows, const Real* h, Real* out) {
-  const Index P = outputs(), count = rows.end - rows.begin;
+  const Index P = outputs();
+  const Index count = rows.end - rows.begin;
   if (head_.K == 0) {
     std::copy_n(h + rows.begin * P, count * P, out + rows.begin * P);
     return;

@@ -21,7 +21,8 @@ struct Link {
 
 struct LayerSize {
   const CellSpec* cell;
-  Index C, H;
+  Index C;
+  Index H;
 };
 
 class Wavefront {
