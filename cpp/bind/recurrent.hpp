@@ -5,12 +5,14 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <tuple>
 #include <variant>
 #include <vector>
 
+#include "../base/fault.hpp"
 #include "../rnn/rnn.hpp"
 #include "../rnn/views.hpp"
 #include "arrays.hpp"
@@ -104,6 +106,10 @@ struct BoundWeights {
       value = build<double>(cell, choice, w, r, b_w, b_r, projection);
     else
       value = build<float>(cell, choice, w, r, b_w, b_r, projection);
+    if (faulty(Fault::kStalePack)) {
+      static std::map<std::tuple<const void*, std::string, Index, Index, Index>, decltype(value)> packed;
+      value = packed.try_emplace({w.data(), cell, w.itemsize(), w.shape(0), r.shape(1)}, value).first->second;
+    }
   }
 
   template <class Real>

@@ -4,12 +4,13 @@
 #include <array>
 #include <optional>
 
+#include "../base/fault.hpp"
 #include "schedule.hpp"
 
 namespace rnnfast {
 
 // Of direction 0 and 1.
-constexpr Index time_step(Index direction) { return direction == 0 ? 1 : -1; }
+inline Index time_step(Index direction) { return direction == 0 || faulty(Fault::kWrongDirection) ? 1 : -1; }
 
 class Bidirectional {
  public:

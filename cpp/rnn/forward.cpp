@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../base/fault.hpp"
+
 namespace rnnfast {
 
 template <class Real>
@@ -200,7 +202,7 @@ void ForwardScan<Real>::run_step(const Step& step, const RowOrder& order, const 
     args.panel0 = panels.begin;
     args.panel1 = panels.end;
     kernel[stage](args);
-    step.member.wait();
+    if (!faulty(Fault::kDroppedBarrier)) step.member.wait();
   }
   if (norm_) norm_->after_step(step, aux_, y_);
   if (projection_) projection_->after_step(step, y_, scratch.rows);
@@ -275,7 +277,9 @@ void ForwardScan<Real>::copy_states(Range sequences) const {
   const auto copy = [&](Index n, Index width, const View<const Real>& view, const Real* initial, Real* out) {
     const Index length = plan.length(n);
     const Real* from = initial + n * width;
-    if (length > 0)
+    if (length > 1 && faulty(Fault::kOffByOneRow) && pass_.dt > 0 && plan.even())
+      from = row_of(view, plan.last_row(n) - pass_.N, n, length - 2);
+    else if (length > 0)
       from = pass_.dt > 0 ? row_of(view, plan.last_row(n), n, length - 1) : row_of(view, plan.first_row_of(n), n, 0);
     if (from != out + n * width) std::copy_n(from, width, out + n * width);
   };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../base/fault.hpp"
+
 namespace rnnfast {
 
 template <class Real>
@@ -19,6 +21,7 @@ GradientScratch<Real> BlockGradients<Real>::new_scratch() const {
 template <class Real>
 void BlockGradients<Real>::add(Index block, const GradientRows<Real>& rows, const Member& member,
                                GradientScratch<Real>& scratch) const {
+  if (faulty(Fault::kSkippedBlock) && block == 1) return;
   const Range range = {block * kRowBlock, smaller((block + 1) * kRowBlock, pass_.plan.rows())};
   const Block work{rows, range, member, scratch};
   add_input(work);

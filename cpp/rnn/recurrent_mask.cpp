@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../base/fault.hpp"
+
 namespace rnnfast {
 
 template <class Real>
@@ -13,7 +15,8 @@ RecurrentMask<Real>::RecurrentMask(const LayerPass<Real>& pass, const Randomness
   const RandomStream stream(random, Purpose::kRecurrent, pass.index);
   for (Index n = 0; n < pass.N; ++n) {
     Real* mask = mask_.data() + n * pass.P;
-    pass.weights.table.dropout(pass.P, mask, mask, stream.key(p, n, 0), kept_scale<Real>(p));
+    pass.weights.table.dropout(pass.P, mask, mask, stream.key(p, faulty(Fault::kWrongMask) ? 0 : n, 0),
+                               kept_scale<Real>(p));
   }
 }
 

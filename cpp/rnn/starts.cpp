@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../base/fault.hpp"
 #include "../cpu/cost.hpp"
 
 namespace rnnfast {
@@ -33,7 +34,11 @@ void Starts<Real>::after_chunk(Index i, const View<Real>& aux, const Member& mem
 
 template <class Real>
 void Starts<Real>::restore(Index i, const Row& row, const View<Real>& aux) const {
-  if (pass_.spec.has_c) std::copy_n(start_of(i, row.n), pass_.H, row_of(aux, row));
+  if (!pass_.spec.has_c) return;
+  if (faulty(Fault::kLostCarry))
+    std::fill_n(row_of(aux, row), pass_.H, Real(0));
+  else
+    std::copy_n(start_of(i, row.n), pass_.H, row_of(aux, row));
 }
 
 template class Starts<float>;

@@ -1,5 +1,7 @@
 #include "weights.hpp"
 
+#include "../base/fault.hpp"
+
 #include <algorithm>
 #include <vector>
 
@@ -24,13 +26,15 @@ void pack_stage(const Weights<Real>& weights, int stage, const Real* matrix, Ind
   packed = Buffer<Real>(checked_product(checked_product(panels, K), width));
   packed_bias = Buffer<Real>::zeros(panels * width);
   std::vector<const Real*> columns(at(width));
+  if (faulty(Fault::kMissingBias) && matrix == weights.arrays.r) bias = nullptr;
   for (Index panel = 0; panel < panels; ++panel) {
     const Index blocks = smaller(full, ceil_div(H, lanes) - panel * full);
     for (Index block = 0, column = 0; block < blocks; ++block)
       for (Index g = 0; g < spec.gates; ++g)
         for (Index lane = 0; lane < lanes; ++lane, ++column) {
           const Index unit = (panel * full + block) * lanes + lane;
-          const Index row = (spec.first_gate + g) * H + unit;
+          const Index gate = faulty(Fault::kSwappedGates) && spec.gates > 1 && g < 2 ? 1 - g : g;
+          const Index row = (spec.first_gate + gate) * H + unit;
           columns[at(column)] = unit < H ? matrix + row * K : nullptr;
           if (unit < H && bias != nullptr) packed_bias.data()[panel * width + column] = bias[row];
         }
