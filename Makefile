@@ -25,8 +25,9 @@ cpp_files = $(shell find cpp -name '*.cpp' -o -name '*.hpp')
 settings := SKBUILD_BUILD_DIR=$(BUILD)
 runner :=
 
-ifdef WERROR
-settings += SKBUILD_CMAKE_DEFINE=RNNFAST_WERROR=ON
+defines := $(if $(WERROR),RNNFAST_WERROR=ON) $(if $(FAULTS),RNNFAST_FAULTS=ON)
+ifneq ($(strip $(defines)),)
+settings += SKBUILD_CMAKE_DEFINE="$(subst $() $(),;,$(strip $(defines)))"
 endif
 
 # SANITIZE is a preset of CMakePresets.json. Python itself is not instrumented: the run-time library is loaded first.
@@ -46,10 +47,10 @@ runner := $(preloaded) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt
 endif
 threaded := $(addprefix tests/,test_team.py test_system.py test_interpreter.py test_wavefront.py test_thread_safety.py test_versions.py)
 
-.PHONY: help demo test lint format types asan tsan valgrind fuzz weekly bench clean
+.PHONY: help demo test lint format types asan tsan valgrind fuzz mutants weekly bench clean
 
 help:
-	@echo "make demo | test | lint | format | types | asan | tsan | valgrind | fuzz | weekly | bench | clean"
+	@echo "make demo | test | lint | format | types | asan | tsan | valgrind | fuzz | mutants | weekly | bench | clean"
 
 demo: $(VENV)/.installed
 	$(bin)/python -m rnnfast demo $(ARGS)
@@ -74,7 +75,7 @@ types: $(VENV)/.tools $(VENV)/.installed
 	$(bin)/mypy
 
 # What takes too long for every change: run by hand, and weekly by the workflow.
-weekly: fuzz asan tsan valgrind
+weekly: fuzz asan tsan valgrind mutants
 	$(MAKE) test ARGS="-m weekly"
 
 fuzz: $(VENV)/.installed
@@ -91,6 +92,11 @@ tsan:
 valgrind: $(VENV)/.installed
 	PYTHONMALLOC=malloc RNNFAST_MAX_ISA=avx2 valgrind --quiet --error-exitcode=1 --suppressions=tests/valgrind.supp \
 	    --gen-suppressions=all --num-callers=30 $(bin)/python -m tests.small_models $(ARGS)
+
+# A build with faults, each of which the default suite must catch.
+mutants:
+	$(MAKE) .venv-mutants/.installed VENV=.venv-mutants FAULTS=1
+	.venv-mutants/bin/python -m tests.core_mutants $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* .nox build dist rnnfast-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

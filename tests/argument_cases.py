@@ -26,7 +26,7 @@ HOSTILE: dict[str, Any] = {
 
 # By argument, wherever it stands: hostile values that have a meaning.
 ACCEPTED = {
-    "seed": "None 0 2**63", "dropout": "0", "recurrent_dropout": "0",
+    "seed": "None 0 2**63", "dropout": "0", "input_dropout": "0", "recurrent_dropout": "0",
     "output_dropout": "0", "noise": "0 2**63", "zoneout": "0",
     "proj_size": "0",
     "clip": "None inf 2**63", "forget_bias": "None -1 0 2**63", "lengths": "None", "resets": "None", "state": "None",
@@ -65,7 +65,14 @@ SIZES: dict[str, Any] = {"input_size": 3, "hidden_size": 5}
 LAYER: dict[str, Any] = {
     **SIZES, "num_layers": 2, "bidirectional": False, "dropout": 0.1, "time_major": False, "dtype": "float32", "seed": 0
 }  # fmt: skip
-OWN: dict[str, Any] = {**LAYER, "bias": True, "clip": 1.0, "recurrent_dropout": 0.1, "learn_initial_state": True}
+OWN: dict[str, Any] = {
+    **LAYER,
+    "bias": True,
+    "clip": 1.0,
+    "input_dropout": 0.1,
+    "recurrent_dropout": 0.1,
+    "learn_initial_state": True,
+}
 
 
 class Sum(rf.CustomCell, name="sum of arguments"):

@@ -26,7 +26,7 @@ def facts(name: str) -> Any:
 def outputs(
     name: str,
     arrays: dict[str, Any] | None = None,
-    random: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0),
+    random: tuple[float, ...] = (0.0,) * 6,
     **options: Any,
 ) -> bytes:
     """Return the bytes of y and of dx of a layer of one cell."""
@@ -61,7 +61,7 @@ OPTIONS: dict[str, Any] = {
     "peepholes": lambda cell: {"arrays": {"peepholes": np.ones((facts(cell).gates - 1, H))}},
     "zoneout": lambda cell: {"zoneout": (0.25,) * facts(cell).states},
     "norm": lambda cell: {"arrays": norm(cell)},
-    "recurrent_dropout": lambda _: {"recurrent_dropout": True, "random": (0.0, 0.5, 0.0, 0.0, 0.0)},
+    "recurrent_dropout": lambda _: {"recurrent_dropout": True, "random": (0.0, 0.0, 0.5, 0.0, 0.0, 0.0)},
 }
 
 
@@ -83,7 +83,7 @@ def test_an_option_has_an_effect_or_is_refused(name: str, option: str) -> None:
 @pytest.mark.parametrize("name", _ops.CELLS)
 @pytest.mark.parametrize("option", ["recurrent_dropout", "zoneout"])
 def test_a_mask_that_was_not_announced_is_refused_where_it_has_no_effect(name: str, option: str) -> None:
-    random = {"recurrent_dropout": (0.0, 0.5, 0.0, 0.0, 0.0), "zoneout": (0.0, 0.0, 0.0, 0.5, 0.0)}[option]
+    random = {"recurrent_dropout": (0.0, 0.0, 0.5, 0.0, 0.0, 0.0), "zoneout": (0.0, 0.0, 0.0, 0.0, 0.5, 0.0)}[option]
     if option in _ops.CELLS[name].options:
         assert outputs(name, random=random) != outputs(name)
         return

@@ -41,7 +41,7 @@ def silent(H: int, **options: Any) -> rf.RNN:
 
 def noise_of(layer: Any, N: int, T: int) -> np.ndarray:
     """What the layer's next training call adds to its pre-activations."""
-    probe = silent(layer.hidden_size, noise=layer._random[2], dtype=layer.dtype)
+    probe = silent(layer.hidden_size, noise=layer._random[3], dtype=layer.dtype)
     probe._dropout_seed, probe._calls = layer._dropout_seed, layer._calls
     return probe.forward(np.zeros((N, T, 1), layer.dtype))[0]
 

@@ -27,20 +27,23 @@ PAIRS = [(0.1, 0.05), [0.1, 0.05], (np.float32(0.1), np.float64(0.05))]
 VALUES: dict[str, dict[str, list[Any]]] = {
     "rnn": {
         "activation": ACTIVATION, "bias": [False, np.bool_(False)], "clip": [2, np.float32(0.7), np.float16(1.5)],
-        "leak": [0.5, np.float32(0.3)], "noise": [0.1, np.float64(0.2)], "recurrent_dropout": [0.2, np.float32(0.1)],
+        "leak": [0.5, np.float32(0.3)], "noise": [0.1, np.float64(0.2)], "input_dropout": [0.3, np.float32(0.1)],
+        "recurrent_dropout": [0.2, np.float32(0.1)],
         "zoneout": [0.1, np.float32(0.1)], "learn_initial_state": [True, np.bool_(True)],
     },
     "gru": {
         "bias": [False, np.bool_(False)], "reset_after": [False, np.bool_(False)],
         "activations": [("hard_sigmoid", "relu"), [("scaled_tanh", np.float32(1.5), 0.5), np.str_("identity")]],
-        "clip": [2, np.float32(0.7)], "recurrent_dropout": [0.2, np.float32(0.1)], "zoneout": [0.1, np.float32(0.1)],
+        "clip": [2, np.float32(0.7)], "input_dropout": [0.3, np.float32(0.1)],
+        "recurrent_dropout": [0.2, np.float32(0.1)], "zoneout": [0.1, np.float32(0.1)],
         "layer_norm": [True, np.bool_(True)], "learn_initial_state": [True, np.bool_(True)],
     },
     "lstm": {
         "bias": [False, np.bool_(False)], "proj_size": [2, np.int64(1)], "peephole": [True, np.bool_(True)],
         "forget_bias": [1, 0.5, np.float32(0.1), np.int8(2)], "coupled": [True, np.bool_(True)],
         "activations": [("hard_sigmoid", ("elu", np.float32(0.5)), "tanh")], "clip": [3, np.float32(0.7)],
-        "recurrent_dropout": [0.2, np.float32(0.1)], "zoneout": [0.1, np.float32(0.1), *PAIRS],
+        "input_dropout": [0.3, np.float32(0.1)], "recurrent_dropout": [0.2, np.float32(0.1)],
+        "zoneout": [0.1, np.float32(0.1), *PAIRS],
         "layer_norm": [True, np.bool_(True)], "learn_initial_state": [True, np.bool_(True)],
     },
 }  # fmt: skip

@@ -9,6 +9,9 @@
 
 namespace rnnfast {
 
+// An Index that is not negative, as containers count.
+inline std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
 // a * b of two sizes; throws std::overflow_error where the product does not fit.
 inline Index checked_product(Index a, Index b) {
   Index product = 0;

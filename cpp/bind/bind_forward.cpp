@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <optional>
+
 #include "recurrent.hpp"
 
 namespace rnnfast {
@@ -26,13 +28,13 @@ Plan make_plan(Index N, Index T, const BatchArrays& batch) {
 }
 
 // Refuses random masks that the layers' cells would ignore.
-void check_random(const CellSpec& spec, const Dropout& dropout) {
+void check_random(const CellSpec& spec, const Randomness& random) {
   const auto refuse = [&](const char* name, double given) {
     throw py::value_error(std::string(name) + ": 0 is required by cell '" + spec.name + "', got " +
                           std::to_string(given));
   };
-  if (dropout.recurrent > 0 && !spec.options.recurrent_dropout) refuse("recurrent_dropout", dropout.recurrent);
-  for (const double zoneout : dropout.zoneout)
+  if (random.recurrent > 0 && !spec.options.recurrent_dropout) refuse("recurrent_dropout", random.recurrent);
+  for (const double zoneout : random.zoneout)
     if (zoneout > 0 && !spec.options.zoneout) refuse("zoneout", zoneout);
 }
 
@@ -48,58 +50,57 @@ void read_states(Tape<Real>& tape, const StateArrays& states) {
   tape.c_reset = optional_contiguous<Real>("c_reset", c_reset, "(L*D, 1, H)", {c[0], 1, c[2]});
 }
 
-// A tape of a call on x, before anything was computed.
+// What a backward call needs of the layers and the batch, beside what the forward call saves.
 template <class Real>
-Tape<Real> new_tape(Stack<Real> layers, Index D, const py::array& x, const StateArrays& states,
-                    const BatchArrays& batch, bool time_major, const Dropout& dropout) {
+Tape<Real> make_tape(Stack<Real> layers, Index directions, const py::array& x, const StateArrays& states,
+                     const BatchArrays& batch, const Randomness& random) {
   if (x.ndim() != 3) throw py::value_error("x: three axes (N, T, C) are required, got shape " + to_text(shape_of(x)));
-  for (const auto& layer : layers) check_random(layer->spec(), dropout);
-  const WeightArrays<Real>& first = layers[0]->arrays;
+  for (const auto& layer : layers) check_random(layer->spec(), random);
+  const WeightArrays<Real>& sizes = layers[0]->arrays;
   const Index LD = static_cast<Index>(layers.size());
   const Index N = x.shape(0);
   const Index T = x.shape(1);
   Tape<Real> tape(make_plan(N, T, batch));
-  tape.directions = D;
-  tape.dropout = dropout;
-  tape.C = first.C;
-  tape.time_major = time_major;
-  tape.h_shape = {LD, N, first.P};
-  tape.c_shape = {LD, N, first.H};
-  tape.y_shape = {N, T, D * first.P};
-  tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, first.C});
   tape.layers = std::move(layers);
+  tape.directions = directions;
+  tape.random = random;
+  tape.C = sizes.C;
+  tape.h_shape = {LD, N, sizes.P};
+  tape.c_shape = {LD, N, sizes.H};
+  tape.y_shape = {N, T, directions * sizes.P};
+  tape.x = sequence_view<Real>("x", x, "(N, T, C)", {N, T, sizes.C});
   read_states(tape, states);
   return tape;
 }
 
 template <class Real>
-py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, const py::array& x,
+py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index directions, const py::array& x,
                         const StateArrays& states, const BatchArrays& batch, bool time_major, Keep keep,
-                        const Dropout& dropout) {
-  Tape<Real> tape = new_tape(stack_of<Real>(bound), D, x, states, batch, time_major, dropout);
-  const bool has_c = tape.layers[0]->spec().has_c;
-  const Shape& shape = tape.y_shape;
-  py::array y = new_sequences<Real>(shape[0], shape[1], shape[2], time_major);
-  py::array hn = py::array_t<Real>(tape.h_shape);
-  py::object cn = has_c ? py::object(py::array_t<Real>(tape.c_shape)) : py::none();
+                        const Randomness& random) {
+  Tape<Real> tape = make_tape<Real>(stack_of<Real>(bound), directions, x, states, batch, random);
+  tape.time_major = time_major;
+  py::array y = new_sequences<Real>(tape.y_shape[0], tape.y_shape[1], tape.y_shape[2], time_major);
+  py::array_t<Real> hn(tape.h_shape);
+  std::optional<py::array_t<Real>> cn;
+  if (tape.layers[0]->spec().has_c) cn.emplace(tape.c_shape);
   const View<Real> y_view = view_of<Real>(y);
   tape.y = read_only(y_view);
   const bool save = keep != Keep::kNothing;
   if (save) tape.saved.resize(tape.layers.size());
   ForwardCall<Real> call(tape.layers, tape.plan);
-  call.directions = D;
-  call.T = shape[1];
+  call.directions = directions;
+  call.T = tape.y_shape[1];
   call.x = tape.x;
   call.y = y_view;
   call.h0 = tape.h0;
   call.c0 = tape.c0;
   call.h_reset = tape.h_reset;
   call.c_reset = tape.c_reset;
-  call.hn = static_cast<Real*>(hn.mutable_data());
-  call.cn = has_c ? static_cast<Real*>(cn.cast<py::array>().mutable_data()) : nullptr;
+  call.hn = hn.mutable_data();
+  call.cn = cn ? cn->mutable_data() : nullptr;
   call.keep = keep;
   call.saved = save ? &tape.saved : nullptr;
-  call.dropout = dropout;
+  call.random = random;
   call.threads = num_threads();
   bool finished = false;
   {
@@ -112,7 +113,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index D, 
   if (save)
     kept = py::cast(
         std::make_unique<BoundTape>(std::move(tape), std::vector<py::object>{x, y, states.h0, states.c0, states.anew}));
-  return py::make_tuple(y, hn, cn, kept);
+  return py::make_tuple(y, hn, cn ? py::object(*cn) : py::none(), kept);
 }
 
 Keep keep_named(const std::string& name) {
@@ -122,18 +123,19 @@ Keep keep_named(const std::string& name) {
   throw py::value_error("save: one of nothing, all, recompute is required, got '" + name + "'");
 }
 
-// None, or ((dropout, recurrent dropout, noise, zoneout of h, of c), seed, call).
-Dropout dropout_given(const py::object& random) {
-  Dropout dropout;
-  if (random.is_none()) return dropout;
-  const auto [numbers, seed, call] = random.cast<std::tuple<std::array<double, 5>, std::uint64_t, std::uint64_t>>();
-  dropout.p = numbers[0];
-  dropout.recurrent = numbers[1];
-  dropout.noise = numbers[2];
-  dropout.zoneout = {numbers[3], numbers[4]};
-  dropout.seed = seed;
-  dropout.call = call;
-  return dropout;
+// None, or ((dropout, input and recurrent dropout, noise, zoneout of h, of c), seed, call).
+Randomness random_given(const py::object& given) {
+  Randomness random;
+  if (given.is_none()) return random;
+  const auto [numbers, seed, call] = given.cast<std::tuple<std::array<double, 6>, std::uint64_t, std::uint64_t>>();
+  random.dropout = numbers[0];
+  random.input = numbers[1];
+  random.recurrent = numbers[2];
+  random.noise = numbers[3];
+  random.zoneout = {numbers[4], numbers[5]};
+  random.seed = seed;
+  random.call = call;
+  return random;
 }
 
 py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index directions, const py::array& x,
@@ -144,7 +146,7 @@ py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index di
   const StateArrays states{h0, c0, anew};
   const BatchArrays batch{lengths, resets};
   const auto run = layers[0]->value.index() == 0 ? &forward_typed<float> : &forward_typed<double>;
-  return run(layers, directions, x, states, batch, time_major, keep_named(save), dropout_given(random));
+  return run(layers, directions, x, states, batch, time_major, keep_named(save), random_given(random));
 }
 
 }  // namespace

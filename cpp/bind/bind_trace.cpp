@@ -14,9 +14,8 @@ struct Columns {
   Index width, first, count;
 
   void copy(const Plan& plan, const View<Real>& to) const {
-    for_rows(plan, {0, plan.rows()}, [&](Index row, const Row& slot) {
-      std::copy_n(rows.data() + row * width + first, count, row_of(to, row, slot.n, slot.t));
-    });
+    for_rows(plan, {0, plan.rows()},
+             [&](const Row& row) { std::copy_n(rows.data() + row.index * width + first, count, row_of(to, row)); });
   }
 };
 

@@ -1,11 +1,14 @@
 // What the bindings of forward and backward share: packed weights, the tape, views of (N, T, .) arrays.
 #pragma once
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <variant>
 #include <vector>
 
+#include "../base/fault.hpp"
 #include "../rnn/rnn.hpp"
 #include "../rnn/views.hpp"
 #include "arrays.hpp"
@@ -37,6 +40,10 @@ struct BoundWeights {
       value = build<double>(kind, choice, w, r, b_w, b_r, projection);
     else
       value = build<float>(kind, choice, w, r, b_w, b_r, projection);
+    if (faulty(Fault::kStalePack)) {
+      static std::map<std::tuple<const void*, CellKind, Index, Index, Index>, decltype(value)> packed;
+      value = packed.try_emplace({w.data(), kind, w.itemsize(), w.shape(0), r.shape(1)}, value).first->second;
+    }
   }
 
   const CellSpec& spec() const {
@@ -93,7 +100,7 @@ struct Tape {
   Stack<Real> layers;
   Index directions = 1;
   Plan plan;
-  Dropout dropout;
+  Randomness random;
   Index C = 0;
   bool time_major = false;
   Shape h_shape, c_shape, y_shape;

@@ -21,8 +21,8 @@ constexpr Index kCut = kReset;    // Row::next: the next step is a reset, no gra
 
 // Of an order forwards. Backwards prev and next change places, and the end after t = 0 is no cut.
 struct Row {
-  Index row, n, t;   // row, sequence and time
-  Index prev, next;  // rows of the same sequence one step before and after
+  Index index, n, t;  // number of the row, sequence and time
+  Index prev, next;   // rows of the same sequence one step before and after
 };
 
 // The order in which rows are computed, place by place. Without slots the place is the row, step * N + n.

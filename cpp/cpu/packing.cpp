@@ -40,7 +40,8 @@ Index used_width(Index cols, Index panel) {
 
 template <class Real>
 Panels<Real> empty_panels(Index inner, Index cols) {
-  const Index width = panel_width<Real>(), count = ceil_div(cols, width);
+  const Index width = panel_width<Real>();
+  const Index count = ceil_div(cols, width);
   // Kernels fetch a few rows ahead of the last panel; the addresses are never read, only prefetched.
   return {inner, cols, count, Buffer<Real>(checked_product(checked_product(count, inner), width))};
 }
@@ -163,7 +164,8 @@ void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums
 
 template <class Real>
 void add_column_dots(Index rows, const Real* const* a, const Real* const* b, Range columns, Real* sums) {
-  const Real *a_shifted[kRowBlock], *b_shifted[kRowBlock];
+  const Real* a_shifted[kRowBlock];
+  const Real* b_shifted[kRowBlock];
   for (Index r = 0; r < rows; ++r) a_shifted[r] = a[r] + columns.begin, b_shifted[r] = b[r] + columns.begin;
   kernels<Real>().column_dots(rows, columns.end - columns.begin, a_shifted, b_shifted, sums + columns.begin);
 }

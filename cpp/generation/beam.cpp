@@ -10,8 +10,6 @@ namespace rnnfast {
 
 namespace {
 
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
 struct Candidate {
   double log_p;
   Index parent, id;

@@ -11,8 +11,6 @@ namespace rnnfast {
 
 namespace {
 
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
 // A share of the sequences, written by one thread without regard to the others. Sequences that stopped leave the
 // stepper's rows to the ones that go on.
 template <class Real>

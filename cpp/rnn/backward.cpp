@@ -1,12 +1,13 @@
-#include <algorithm>
+#include "backward.hpp"
 
-#include "scans.hpp"
+#include <algorithm>
+#include <cmath>
+
+#include "../cpu/cost.hpp"
 
 namespace rnnfast {
 
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 template <class Real>
 Schedule as_kept(Schedule schedule, const Saved<Real>& saved) {
@@ -14,24 +15,10 @@ Schedule as_kept(Schedule schedule, const Saved<Real>& saved) {
   return schedule;
 }
 
-// The forward call whose gates were not kept. It writes into the states' gradients, which it never returns.
-template <class Real>
-ForwardCall<Real> call_again(const BackwardCall<Real>& call) {
-  ForwardCall<Real> again(call.layers, call.plan);
-  again.directions = call.directions;
-  again.T = call.T;
-  again.x = call.x;
-  again.h0 = call.h0;
-  again.c0 = call.c0;
-  again.h_reset = call.h_reset;
-  again.c_reset = call.c_reset;
-  again.hn = call.dh;
-  again.cn = call.dc;
-  again.keep = Keep::kAgain;
-  again.saved = &call.saved;
-  again.dropout = call.dropout;
-  again.threads = call.threads;
-  return again;
+// Of one layer and direction, `size` numbers each; null where there is none.
+template <class Number>
+Number* part_of(Number* all, Index index, Index size) {
+  return all != nullptr ? all + index * size : nullptr;
 }
 
 }  // namespace
@@ -40,141 +27,223 @@ template <class Real>
 BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, const Schedule& schedule,
                                  const Surroundings<Real>& views)
     : call_(call),
-      layer_(index / call.directions),
-      direction_(index % call.directions),
-      weights_(*call.layers[at(index)]),
-      panels_(weights_.backward()),
-      spec_(weights_.spec()),
-      H_(weights_.arrays.H),
-      P_(weights_.arrays.P),
-      C_(weights_.arrays.C),
-      N_(call.plan.sequences()),
-      dt_(time_step(direction_)),
-      schedule_(as_kept(schedule, call.saved[at(index)])),
-      parts_(call.plan, schedule_.split == Split::kBatch ? schedule_.threads : 1),
-      chunks_(call.plan, schedule_.chunk),
+      pass_(call.layers, call.directions, index, call.plan, as_kept(schedule, call.saved[at(index)])),
       x_(views.x),
-      y_(columns(views.y, direction_ * P_)),
-      dy_(columns(views.dy, direction_ * P_)),
+      y_(columns(views.y, pass_.direction * pass_.P)),
+      dy_(columns(views.dy, pass_.direction * pass_.P)),
       dx_(views.dx),
-      dh_(call.dh + index * N_ * P_),
-      dc_(spec_.has_c ? call.dc + index * N_ * H_ : nullptr),
-      dh_reset_(call.dh_reset != nullptr ? call.dh_reset + index * N_ * P_ : nullptr),
-      dc_reset_(call.dc_reset != nullptr ? call.dc_reset + index * N_ * H_ : nullptr),
-      norms_{call.norms != nullptr ? call.norms + index * N_ * call.T : nullptr, 0, 0, call.T, 1},
-      zones_(call.dropout, index, weights_),
-      zeros_(Buffer<Real>::zeros(std::max<Index>(spec_.gates, N_) * H_)),
-      masks_(recurrent_masks<Real>(call.dropout, index, N_, P_)) {
-  h0_ = initial_state(call.h0, call.h_reset, index, N_, P_, zeros_.data());
-  c0_ = initial_state(call.c0, call.c_reset, index, N_, H_, zeros_.data());
-  if (!call.plan.even()) firsts_ = call.plan.entered_at(dt_);
-  const Index chunk_rows = std::max(kRowBlock, chunks_.largest());
-  if (norms_.data != nullptr && !weights_.output_outside()) dh_buffer_ = Buffer<Real>(checked_product(chunk_rows, H_));
+      dh_(part_of(call.dh, index, pass_.N * pass_.P)),
+      dc_(pass_.spec.has_c ? part_of(call.dc, index, pass_.N * pass_.H) : nullptr),
+      dh_reset_(part_of(call.dh_reset, index, pass_.N * pass_.P)),
+      dc_reset_(part_of(call.dc_reset, index, pass_.N * pass_.H)),
+      norms_{part_of(call.norms, index, pass_.N * call.T), 0, 0, call.T, 1},
+      zeros_(Buffer<Real>::zeros(std::max<Index>(pass_.spec.gates, pass_.N) * pass_.H)),
+      input_dropout_(pass_, call.random),
+      zoneout_(pass_, call.random),
+      mask_(pass_, call.random),
+      unsaved_(call.plan) {
+  h0_ = initial_state(call.h0, call.h_reset, index, pass_.N, pass_.P, zeros_.data());
+  c0_ = initial_state(call.c0, call.c_reset, index, pass_.N, pass_.H, zeros_.data());
+  if (!call.plan.even()) firsts_ = call.plan.entered_at(pass_.dt);
+  const Index chunk_rows = std::max(kRowBlock, pass_.chunks.largest());
   Saved<Real>& saved = call.saved[at(index)];
+  place_options(saved);
   place_rows(saved, chunk_rows);
-  if (saved.chunk > 0) {
-    again_call_.emplace(call_again(call));
-    again_.emplace(*again_call_, index, schedule_, x_, View<Real>{});
-  }
-  if (zones_.random()) zone_rows_ = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
-  gradients_.emplace(BlockGradients<Real>{call.plan, spec_, call.gradients[at(index)], C_, H_, P_, dt_, x_,
-                                          read_only(u_), read_only(aux_), y_, h0_, c0_, masks_.data(), layer_,
-                                          layer_ > 0 ? call.dropout : Dropout{}});
-  gradients_->eps = weights_.arrays.norm.eps;
-  show_rows();
-  if (weights_.projected() || weights_.normed()) place_dh(call.plan.rows(), saved);
+  if (norms_.data != nullptr && !pass_.weights.output_outside())
+    dh_buffer_ = Buffer<Real>(checked_product(chunk_rows, pass_.H));
+  gradients_.emplace(pass_, call.gradients[at(index)], input_dropout_, mask_, norm_ ? &*norm_ : nullptr);
   scratch_.resize(at(call.threads));
   for (Scratch& scratch : scratch_) {
-    scratch.du.resize(at(chunk_rows));
-    scratch.dx.resize(at(chunk_rows));
-    if (dh_reset_ != nullptr) scratch.resets.resize(at(N_));
+    scratch.rows.resize(chunk_rows);
+    if (dh_reset_ != nullptr) scratch.resets.resize(at(pass_.N));
     scratch.gradients = gradients_->new_scratch();
   }
 }
 
 template <class Real>
-BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const RowOrder& order) const {
-  BackwardArgs<Real> args{};
-  args.order = order, args.H = H_;
-  args.panel0 = 0, args.panel1 = weights_.backward_panels();
-  args.packed = panels_.r[at(stage)].data();
-  args.u = u_, args.aux = aux_, args.y = y_, args.dy = dy_, args.dh_steps = dh_steps_;
-  args.h0 = h0_, args.c0 = c0_, args.zero = zeros_.data(), args.entered = kInitial;
-  args.mask = masks_.data(), args.dh = running_, args.dc = dc_, args.options = &weights_.options;
-  args.one_way = one_way_panels(), args.fetch_ahead = schedule_.fetch_ahead && !outside_;
-  args.zone =
-      zones_.random() ? rows_view<const Real>(zone_rows_.data(), zones_.width(), first_zone_row_) : zones_.expected();
-  if (outside_) {
-    args.packed = args.mask = nullptr;
-    args.dy = read_only(dh_rows_);
-    if (weights_.output_outside() || stage > 0) args.dy = {outside_->given.data(), 0, 0, H_, 0};
-    if (weights_.output_outside()) args.dh_steps = {};
-    if (weights_.projected()) args.h0 = {zeros_.data(), zeros_.data(), H_, 0};
+void BackwardScan<Real>::place_options(Saved<Real>& saved) {
+  const Weights<Real>& weights = pass_.weights;
+  if (zoneout_.random()) zoneout_shares_ = Buffer<Real>(checked_product(pass_.chunks.largest(), zoneout_.width()));
+  if (saved.chunk > 0) recompute_.emplace(call_, pass_, x_);
+  if (weights.normed()) norm_.emplace(pass_);
+  if (weights.projected()) {
+    projection_.emplace(pass_);
+    projected_ = rows_view<const Real>(saved.out.data(), pass_.H);
   }
+  if (!projection_ && !norm_) return;
+  // dL/dh stays where all rows are read again: by the gradient of the projection, or by norms.
+  const bool norms = norms_.data != nullptr && weights.output_outside();
+  hidden_.emplace(pass_, mask_, weights.projected() || norms, dh_);
+  if (norms) dh_steps_ = hidden_->rows();
+}
+
+// What was saved, and memory for what was not.
+template <class Real>
+void BackwardScan<Real>::place_rows(Saved<Real>& saved, Index chunk_rows) {
+  const Index rows = call_.plan.rows();
+  const Index H = pass_.H;
+  const Index width = pass_.spec.gates * H;
+  // Of a chunk that is computed again the step before it and the step after, too: moving these costs little beside it.
+  const Index some = recompute_ ? chunk_rows + 2 * pass_.N : kSlidingChunks * chunk_rows;
+  const Index held = all_rows_read_again() ? rows : some;
+  u_ = rows_view(saved.gates.data(), width);
+  aux_ = rows_view(saved.aux.data(), H);
+  if (recompute_ || !pass_.spec.saves_gates) unsaved_.add(held, width, u_);
+  if (recompute_) unsaved_.add(held, H, aux_);
+  if (!norm_) return;
+  norm_->raw = rows_view(saved.raw.data(), 2 * width);
+  if (recompute_) unsaved_.add(held, 2 * width, norm_->raw);
+  unsaved_.add(held, norm_->width_of_d(), norm_->d);
+}
+
+// du of two directions meets in dx, that of sequences which begin later in the gradient of their initial state.
+template <class Real>
+bool BackwardScan<Real>::all_rows_read_again() const {
+  const Index first_step = call_.plan.steps() > 0 ? call_.plan.first_row(1) : 0;
+  return call_.directions > 1 ||
+         std::any_of(firsts_.begin(), firsts_.end(), [&](Index row) { return row >= first_step; });
+}
+
+// The lowest row that a chunk from s0 on touches: c of the step before it is written there before gates are computed
+// again.
+template <class Real>
+Index BackwardScan<Real>::lowest_row(Index s0) const {
+  return call_.plan.first_row(recompute_ && s0 > 0 ? s0 - 1 : s0);
+}
+
+template <class Real>
+DqRows<Real> BackwardScan<Real>::dq_rows() const {
+  const Index first = pass_.spec.backward[0].first_gate * pass_.H;
+  if (norm_) return {norm_->d, norm_->width() + first};
+  return {u_, first};
+}
+
+template <class Real>
+GradientRows<Real> BackwardScan<Real>::gradient_rows() const {
+  GradientRows<Real> rows{};
+  rows.x = x_;
+  rows.y = y_;
+  rows.u = read_only(u_);
+  rows.aux = read_only(aux_);
+  rows.out = projected_;
+  if (projection_) rows.dh = read_only(hidden_->rows());
+  rows.h0 = h0_;
+  rows.c0 = c0_;
+  return rows;
+}
+
+template <class Real>
+BackwardArgs<Real> BackwardScan<Real>::stage_args(int stage, const RowOrder& order) {
+  const Weights<Real>& weights = pass_.weights;
+  BackwardArgs<Real> args{};
+  args.order = order;
+  args.panel1 = weights.backward_panels();
+  args.H = pass_.H;
+  args.u = u_;
+  args.aux = aux_;
+  args.y = y_;
+  args.h0 = h0_;
+  args.c0 = c0_;
+  args.zero = zeros_.data();
+  args.entered = kInitial;
+  args.dc = dc_;
+  args.options = &weights.options;
+  args.one_way = one_way_panels();
+  args.zone = zoneout_.view(rows_view(zoneout_shares_.data(), zoneout_.width(), first_share_row_));
+  if (!hidden_) {
+    args.packed = weights.backward().r[at(stage)].data();
+    args.mask = mask_.data();
+    args.dy = dy_;
+    args.dh_steps = dh_steps_;
+    args.dh = dh_;
+    args.fetch_ahead = pass_.schedule.fetch_ahead;
+    return args;
+  }
+  const bool outside = weights.output_outside();
+  const View<const Real> cell_gradient{hidden_->cell_gradient(), 0, 0, pass_.H, 0};
+  args.dy = outside || stage > 0 ? cell_gradient : read_only(hidden_->rows());
+  if (!outside) args.dh_steps = dh_steps_;
+  if (projection_) args.h0 = {zeros_.data(), zeros_.data(), pass_.H, 0};
+  args.dh = hidden_->bypass();
   return args;
 }
 
-// A step of a part's sequences, by members that share its units.
 template <class Real>
-void BackwardScan<Real>::run_step(Index s, Index part, const RowOrder& order, Scratch& scratch, const Member& member) {
-  const auto& kernel = weights_.table.backward[static_cast<int>(weights_.arrays.cell)];
-  if (outside_) {
-    gather_dh(s, part, share(panels_.recurrent[0].count, member), scratch);
-    member.wait();
-    if (weights_.projected()) {
-      unproject(s, part, share(panels_.projection.count, member), scratch);
-      member.wait();
-    }
-    if (weights_.options.normed_output) through_output(s, part, member);
-  }
-  for (int stage = 0; stage < spec_.stages; ++stage) {
-    if (outside_ && stage > 0) {
-      through_stage(s, part, stage, share(panels_.recurrent[at(stage)].count, member), scratch);
-      member.wait();
-    }
+void BackwardScan<Real>::run_step(const Step& step, const RowOrder& order, Scratch& scratch) {
+  const auto& kernel = pass_.weights.table.backward[pass_.cell()];
+  if (hidden_) hidden_->before_step_back(step, dq_rows(), dy_, scratch.rows);
+  if (projection_) projection_->before_step_back(step, hidden_->rows(), hidden_->cell_gradient(), scratch.rows);
+  if (norm_) norm_->before_step_back(step, {u_, aux_, hidden_->rows(), hidden_->cell_gradient(), dc_});
+  for (int stage = 0; stage < pass_.spec.stages; ++stage) {
+    if (norm_ && stage > 0) norm_->before_stage_back(stage, step, hidden_->cell_gradient(), scratch.rows);
     BackwardArgs<Real> args = stage_args(stage, order);
-    const Range panels = share(args.panel1, member);
-    args.s0 = s, args.s1 = s + 1, args.panel0 = panels.begin, args.panel1 = panels.end;
+    const Range panels = share(args.panel1, step.member);
+    args.s0 = step.s;
+    args.s1 = step.s + 1;
+    args.panel0 = panels.begin;
+    args.panel1 = panels.end;
     kernel[stage](args);
-    member.wait();
-    if (weights_.normed()) through_norms(s, part, stage, member);
+    step.member.wait();
+    if (norm_) norm_->after_stage_back(stage, step, u_, aux_);
   }
-  if (dh_reset_ != nullptr) collect_resets(s, find_resets(s, part, scratch), scratch, member);
+  if (dh_reset_ != nullptr) collect_resets(step, find_resets(step.s, step.part, scratch), scratch);
 }
 
 // Steps of a part's sequences by the one stage alone: in one call, or where the gradients of resets are wanted in a
 // call for each run of steps that ends at one.
 template <class Real>
 void BackwardScan<Real>::run_part(Index s0, Index s1, Index part, const RowOrder& order, Scratch& scratch) {
-  const auto& kernel = weights_.table.backward[static_cast<int>(weights_.arrays.cell)][0];
+  const auto& kernel = pass_.weights.table.backward[pass_.cell()][0];
+  const Index dt = pass_.dt;
   BackwardArgs<Real> args = stage_args(0, order);
-  args.s0 = s0, args.s1 = s1;
+  args.s0 = s0;
+  args.s1 = s1;
   if (dh_reset_ == nullptr) return kernel(args);
-  const Index last = dt_ > 0 ? s0 : s1 - 1;
-  for_steps(s0, s1, -dt_, [&](Index s) {
+  const Member alone{0, 1, nullptr};
+  const Index last = dt > 0 ? s0 : s1 - 1;
+  for_steps(s0, s1, -dt, [&](Index s) {
     const Index count = find_resets(s, part, scratch);
     if (count == 0 && s != last) return;
-    (dt_ > 0 ? args.s0 : args.s1) = dt_ > 0 ? s : s + 1;
+    (dt > 0 ? args.s0 : args.s1) = dt > 0 ? s : s + 1;
     kernel(args);
-    collect_resets(s, count, scratch, {0, 1, nullptr});
-    (dt_ > 0 ? args.s1 : args.s0) = dt_ > 0 ? s : s + 1;
+    collect_resets({s, part, alone}, count, scratch);
+    (dt > 0 ? args.s1 : args.s0) = dt > 0 ? s : s + 1;
   });
 }
 
 template <class Real>
 void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
   Scratch& scratch = scratch_[at(member.rank)];
-  if (schedule_.split == Split::kHidden) {
-    const RowOrder order = parts_.order(0, dt_);
-    return for_steps(s0, s1, -dt_, [&](Index s) { run_step(s, 0, order, scratch, member); });
+  if (pass_.schedule.split == Split::kHidden) {
+    const RowOrder order = pass_.parts.order(0, pass_.dt);
+    return for_steps(s0, s1, -pass_.dt, [&](Index s) { run_step({s, 0, member}, order, scratch); });
   }
-  for (Index part = member.rank; part < parts_.count(); part += member.size) {
-    const RowOrder order = parts_.order(part, dt_);
-    if (spec_.stages == 1 && !outside_)
+  const Member alone{0, 1, nullptr};
+  for (Index part = member.rank; part < pass_.parts.count(); part += member.size) {
+    const RowOrder order = pass_.parts.order(part, pass_.dt);
+    if (pass_.spec.stages == 1 && !hidden_)
       run_part(s0, s1, part, order, scratch);
     else
-      for_steps(s0, s1, -dt_, [&](Index s) { run_step(s, part, order, scratch, {0, 1, nullptr}); });
+      for_steps(s0, s1, -pass_.dt, [&](Index s) { run_step({s, part, alone}, order, scratch); });
   }
+}
+
+// Steps [s0, s1), whose gates are chunk `again` of the forward pass.
+template <class Real>
+void BackwardScan<Real>::run_chunk(Index s0, Index s1, Index again, const Member& member) {
+  const Index begin = call_.plan.first_row(s0);
+  const Index end = call_.plan.first_row(s1);
+  const Range part = share(end - begin, member);
+  const Range mine = {begin + part.begin, begin + part.end};
+  if (recompute_) recompute_->chunk(again, {y_, u_, aux_, norm_ ? norm_->raw : View<Real>{}}, member);
+  if (zoneout_.random()) {
+    draw_zoneout(mine);
+    member.wait();
+  }
+  run_steps(s0, s1, member);
+  member.wait();
+  if (norms_.data != nullptr) write_norms(mine);
+  if (dx_.data != nullptr && call_.directions == 1) add_dx(mine, member.rank);
 }
 
 template <class Real>
@@ -182,40 +251,139 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
   const Plan& plan = call_.plan;
   const Index blocks = ceil_div(plan.rows(), kRowBlock);
   Index done = 0;  // blocks, from the last one or, where time runs backwards, from the first one
-  for (Index i = 0; i < chunks_.count(); ++i) {
-    const auto [s0, s1] = chunks_.steps(i, -dt_);
-    const Index begin = plan.first_row(s0), end = plan.first_row(s1);
-    const bool slides = !windows_.empty() && lowest_row(s0) < windows_.front().view->row0;
+  for (Index i = 0; i < pass_.chunks.count(); ++i) {
+    const auto [s0, s1] = pass_.chunks.steps(i, -pass_.dt);
+    const Index begin = plan.first_row(s0);
+    const Index end = plan.first_row(s1);
+    const bool slides = unsaved_.must_slide(lowest_row(s0));
     link.await(plan.steps() - s0, interrupt);
     if (slides || norms_.data != nullptr) member.wait();
     if (member.rank == 0) {
-      if (slides) slide_windows(s1, blocks - done);
-      if (dh_buffer_.size() > 0) dh_steps_ = rows_view(dh_buffer_.data(), H_, begin);
+      if (slides) unsaved_.slide(s1, blocks - done);
+      if (dh_buffer_.size() > 0) dh_steps_ = rows_view(dh_buffer_.data(), pass_.H, begin);
       interrupt.check();
       stop_ = interrupt.stopped();
-      first_zone_row_ = begin;
+      first_share_row_ = begin;
     }
     member.wait();
     if (stop_) return link.give_up();
-    if (again_) again_->rebuild(chunks_.count() - 1 - i, y_, u_, aux_, raw_, member);
-    if (zones_.random()) {
-      const Range mine = share(end - begin, member.size, member.rank);
-      draw_zones({begin + mine.begin, begin + mine.end});
-      member.wait();
-    }
-    run_steps(s0, s1, member);
-    member.wait();
-    const Range part = share(end - begin, member.size, member.rank), mine = {begin + part.begin, begin + part.end};
-    if (norms_.data != nullptr) write_norms(mine);
-    if (dx_.data != nullptr && call_.directions == 1) add_dx(mine, member.rank);
+    run_chunk(s0, s1, pass_.chunks.count() - 1 - i, member);
     link.publish(s1 - s0);
     for (; done < blocks; ++done) {
-      const Index block = dt_ > 0 ? blocks - 1 - done : done;
-      if (dt_ > 0 ? block * kRowBlock < begin : smaller((block + 1) * kRowBlock, plan.rows()) > end) break;
-      gradients_->add(block, member.rank, member.size, scratch_[at(member.rank)].gradients);
+      const Index block = pass_.dt > 0 ? blocks - 1 - done : done;
+      if (pass_.dt > 0 ? block * kRowBlock < begin : smaller((block + 1) * kRowBlock, plan.rows()) > end) break;
+      gradients_->add(block, gradient_rows(), member, scratch_[at(member.rank)].gradients);
     }
   }
   if (plan.rows() > 0) finish(member);
+}
+
+// Shares of the states before in some rows of the chunk in work.
+template <class Real>
+void BackwardScan<Real>::draw_zoneout(Range rows) {
+  for_rows(call_.plan, rows, [&](const Row& row) {
+    zoneout_.draw(row, zoneout_shares_.data() + (row.index - first_share_row_) * zoneout_.width());
+  });
+}
+
+template <class Real>
+void BackwardScan<Real>::write_norms(Range rows) const {
+  for_rows(call_.plan, rows, [&](const Row& row) {
+    *row_of(norms_, row) = std::sqrt(pass_.weights.table.nn.squared_norm(pass_.P, row_of(dh_steps_, row)));
+  });
+}
+
+template <class Real>
+void BackwardScan<Real>::add_dx(Range rows, Index rank) {
+  ProductRows<Real>& scratch = scratch_[at(rank)].rows;
+  const Panels<Real>& w = pass_.weights.backward().w;
+  const View<Real> du = norm_ ? norm_->d : u_;
+  Index count = 0;
+  for_rows(call_.plan, rows, [&](const Row& row) {
+    scratch.from[at(count)] = row_of(du, row);
+    scratch.to[at(count)] = row_of(dx_, row);
+    ++count;
+  });
+  if (pass_.direction == 0)
+    multiply<Real>(w, count, scratch.from.data(), scratch.to.data(), nullptr, pass_.schedule.fetch_input);
+  else
+    multiply_add<Real>(w, count, scratch.from.data(), scratch.to.data());
+  if (!input_dropout_.active() || pass_.direction + 1 < call_.directions) return;
+  for_rows(call_.plan, rows, [&](const Row& row) {
+    Real* dx = row_of(dx_, row);
+    input_dropout_.apply(row, dx, dx);
+  });
+}
+
+// Lists those of the part's rows of step s that are resets; returns how many.
+template <class Real>
+Index BackwardScan<Real>::find_resets(Index s, Index part, Scratch& scratch) const {
+  Index count = 0;
+  pass_.parts.for_rows(s, part, [&](const Row& row) {
+    if (row_entering(row, pass_.dt) != kReset) return;
+    scratch.resets[at(count)] = row.index;
+    ++count;
+  });
+  return count;
+}
+
+// Adds the gradient of the state that sequence n has just entered by a reset.
+template <class Real>
+void BackwardScan<Real>::add_reset(Index n, Range units_h, Range units_c) {
+  const Index first_h = n * pass_.P;
+  const Index first_c = n * pass_.H;
+  for (Index i = first_h + units_h.begin; i < first_h + units_h.end; ++i) dh_reset_[i] += dh_[i];
+  if (dc_reset_ == nullptr) return;
+  for (Index i = first_c + units_c.begin; i < first_c + units_c.end; ++i) dc_reset_[i] += dc_[i];
+}
+
+// Adds the gradient of the state that the listed resets begin with: what `finish` makes of a given one. dh of their
+// sequences is free for it, because nothing of it crosses a reset.
+template <class Real>
+void BackwardScan<Real>::collect_resets(const Step& step, Index count, const Scratch& scratch) {
+  if (count == 0) return;
+  if (hidden_) {
+    const Range mine = share(count, step.member);
+    for (Index i = mine.begin; i < mine.end; ++i) {
+      const Row row = call_.plan.row(step.s, scratch.resets[at(i)]);
+      hidden_->enter(row, dq_rows());
+      add_reset(row.n, {0, pass_.P}, {0, pass_.H});
+    }
+    return step.member.wait();
+  }
+  BackwardArgs<Real> args = stage_args(0, call_.plan.order(pass_.dt));
+  const Range panels = share(args.panel1, step.member);
+  args.panel0 = panels.begin;
+  args.panel1 = panels.end;
+  args.entered = kReset;
+  args.firsts = scratch.resets.data();
+  args.first_count = count;
+  pass_.weights.table.finish[pass_.cell()](args);
+  const Index width = pass_.weights.table.backward_blocks * pass_.weights.table.lanes;
+  const Range units = {panels.begin * width, smaller(panels.end * width, pass_.H)};
+  for (Index i = 0; i < count; ++i) add_reset(call_.plan.row(step.s, scratch.resets[at(i)]).n, units, units);
+}
+
+template <class Real>
+void BackwardScan<Real>::finish(const Member& member) {
+  const Range sequences = share(pass_.N, member);
+  if (hidden_) {
+    hidden_->finish(sequences, dq_rows());
+  } else {
+    BackwardArgs<Real> args = stage_args(0, call_.plan.order(pass_.dt));
+    const Range panels = share(args.panel1, member);
+    args.panel0 = panels.begin;
+    args.panel1 = panels.end;
+    if (!call_.plan.even()) {
+      args.firsts = firsts_.data();
+      args.first_count = static_cast<Index>(firsts_.size());
+    }
+    pass_.weights.table.finish[pass_.cell()](args);
+  }
+  // No gradient of c crosses a reset at the start.
+  for (Index n = sequences.begin; n < sequences.end; ++n)
+    if (pass_.dt > 0 && dc_ != nullptr && call_.plan.resets_at_start(n))
+      std::fill_n(dc_ + n * pass_.H, pass_.H, Real(0));
 }
 
 template class BackwardScan<float>;

@@ -2,13 +2,9 @@
 
 #include <algorithm>
 
+#include "../cpu/cost.hpp"
+
 namespace rnnfast {
-
-namespace {
-
-constexpr double kNsPerPart = 1000;  // waiting for each other
-
-}  // namespace
 
 Bidirectional::Bidirectional(Index count, const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes,
                              int threads, bool training)

@@ -4,12 +4,13 @@
 #include <array>
 #include <optional>
 
-#include "plan.hpp"
+#include "../base/fault.hpp"
+#include "schedule.hpp"
 
 namespace rnnfast {
 
 // Of direction 0 and 1.
-constexpr Index time_step(Index direction) { return direction == 0 ? 1 : -1; }
+inline Index time_step(Index direction) { return direction == 0 || faulty(Fault::kWrongDirection) ? 1 : -1; }
 
 class Bidirectional {
  public:
@@ -26,7 +27,8 @@ class Bidirectional {
     if (side_by_side_ && member.size >= threads()) {
       int first = 0;
       for (Index direction = 0; direction < 2; ++direction) {
-        const int size = schedule(direction).threads, rank = member.rank - first;
+        const int size = schedule(direction).threads;
+        const int rank = member.rank - first;
         std::optional<Barrier>& barrier = barriers_[static_cast<std::size_t>(direction)];
         if (rank >= 0 && rank < size) run(direction, Member{rank, size, barrier ? &*barrier : nullptr});
         first += size;

@@ -1,134 +1,212 @@
-#include <algorithm>
-#include <cmath>
+#include "forward.hpp"
 
-#include "scans.hpp"
+#include <algorithm>
+
+#include "../base/fault.hpp"
 
 namespace rnnfast {
-
-namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
-// Chunks so large that their starts are a small part of y, and so small that the gates of one are, too.
-Schedule sparse(Schedule schedule, const Plan& plan) {
-  constexpr Index kFewest = 8;
-  const Index root = static_cast<Index>(std::sqrt(static_cast<double>(plan.steps()) / 5));
-  schedule.chunk = std::max(schedule.chunk, std::max(kFewest, root) * plan.sequences());
-  return schedule;
-}
-
-}  // namespace
 
 template <class Real>
 ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const Schedule& schedule, View<const Real> x,
                                View<Real> y)
     : call_(call),
-      index_(index),
-      layer_(index / call.directions),
-      dt_(time_step(index % call.directions)),
-      weights_(*call.layers[at(index)]),
-      spec_(weights_.spec()),
-      H_(weights_.arrays.H),
-      P_(weights_.arrays.P),
-      C_(weights_.arrays.C),
-      N_(call.plan.sequences()),
-      schedule_(call.keep == Keep::kStarts ? sparse(schedule, call.plan) : schedule),
-      parts_(call.plan, schedule_.split == Split::kBatch ? schedule_.threads : 1),
-      chunks_(call.plan, schedule_.chunk),
+      pass_(call.layers, call.directions, index, call.plan,
+            call.keep == Keep::kStarts ? with_spaced_starts(schedule, call.plan) : schedule),
       x_(x),
       y_(y),
-      hn_(call.hn + index * N_ * P_),
-      cn_(spec_.has_c ? call.cn + index * N_ * H_ : nullptr),
-      zones_(call.dropout, index, weights_),
-      noise_stream_(noise_stream(call.dropout, index)),
-      zeros_(Buffer<Real>::zeros(std::max<Index>(1, N_) * H_)),
-      masks_(recurrent_masks<Real>(call.dropout, index, N_, P_)) {
-  h0_ = initial_state(call.h0, call.h_reset, index, N_, P_, zeros_.data());
-  c0_ = initial_state(call.c0, call.c_reset, index, N_, H_, zeros_.data());
-  const Index rows = call.plan.rows(), G = spec_.gates;
-  if (call.saved != nullptr) saved_ = &(*call.saved)[at(index)];
-  if (call.keep == Keep::kAll) {
-    if (spec_.saves_gates) saved_->gates = Buffer<Real>(checked_product(rows, G * H_));
-    saved_->aux = Buffer<Real>(checked_product(rows, spec_.aux * H_));
-    gates_ = rows_view(saved_->gates.data(), G * H_), aux_ = rows_view(saved_->aux.data(), H_);
-  } else if (call.keep == Keep::kAgain) {
-    y_buffer_ = Buffer<Real>(checked_product(chunks_.largest() + N_, P_));
+      saved_(call.saved != nullptr ? &(*call.saved)[at(index)] : nullptr),
+      zeros_(Buffer<Real>::zeros(std::max<Index>(1, pass_.N) * pass_.H)),
+      input_dropout_(pass_, call.random),
+      zoneout_(pass_, call.random),
+      noise_(call.random, Purpose::kNoise, index),
+      mask_(pass_, call.random) {
+  place_states();
+  place_options();
+  place_scratch();
+}
+
+template <class Real>
+void ForwardScan<Real>::place_states() {
+  const Index rows = call_.plan.rows();
+  const Index H = pass_.H;
+  const Index N = pass_.N;
+  h0_ = initial_state(call_.h0, call_.h_reset, pass_.index, N, pass_.P, zeros_.data());
+  c0_ = initial_state(call_.c0, call_.c_reset, pass_.index, N, H, zeros_.data());
+  if (call_.keep == Keep::kAll) {
+    const Index width = pass_.spec.gates * H;
+    if (pass_.spec.saves_gates) saved_->gates = Buffer<Real>(checked_product(rows, width));
+    saved_->aux = Buffer<Real>(checked_product(rows, pass_.spec.aux * H));
+    gates_ = rows_view(saved_->gates.data(), width);
+    aux_ = rows_view(saved_->aux.data(), H);
+  } else if (call_.keep == Keep::kAgain) {
+    y_buffer_ = Buffer<Real>(checked_product(pass_.chunks.largest() + N, pass_.P));
   } else {
     // Without a backward pass one row a sequence is enough; a cell state is then updated where it is returned.
-    if (!spec_.has_c && spec_.aux > 0) aux_buffer_ = Buffer<Real>(N_ * H_);
-    aux_ = {spec_.has_c ? cn_ : aux_buffer_.data(), 0, 0, H_, 0};
-  }
-  if (weights_.projected()) place_out(rows);
-  if (weights_.normed()) place_norms(rows);
-  if (call.keep == Keep::kStarts && spec_.saves_gates) {
-    saved_->chunk = schedule_.chunk;
-    const Index starts = spec_.has_c && chunks_.count() > 0 ? chunks_.count() - 1 : 0;
-    saved_->starts = Buffer<Real>(checked_product(starts, N_ * H_));
-  }
-  if (masks_.size() > 0) masked_ = Buffer<Real>(N_ * P_);
-  if (masks_.size() > 0 && call.h_reset != nullptr) masked_reset_ = Buffer<Real>(N_ * P_);
-  mask_initial_state();
-  if (shares_units() && !weights_.normed()) weights_.stream_panels();  // made here, where it may throw
-  scratch_.resize(at(call.threads));
-  for (Scratch& scratch : scratch_) {
-    scratch.x.resize(at(chunks_.largest()));
-    scratch.u.resize(at(chunks_.largest()));
-    if (weights_.normed()) scratch.raw.resize(at(chunks_.largest()));
-    const bool own_gates = &scratch - scratch_.data() < parts_.count();
-    if (own_gates && gates_.data == nullptr && call.keep != Keep::kAgain)
-      scratch.gates = Buffer<Real>(checked_product(chunks_.largest(), G * H_));
-    if (own_gates && zones_.random()) scratch.zones = Buffer<Real>(checked_product(chunks_.largest(), zones_.width()));
-    if (layer_ > 0 && call.dropout.p > 0) scratch.dropped = Buffer<Real>(checked_product(chunks_.largest(), C_));
+    if (!pass_.spec.has_c && pass_.spec.aux > 0) aux_buffer_ = Buffer<Real>(N * H);
+    aux_ = {pass_.spec.has_c ? call_.cn + pass_.index * N * H : aux_buffer_.data(), 0, 0, H, 0};
   }
 }
 
-// What R reads after step s, of the part's sequences.
 template <class Real>
-void ForwardScan<Real>::mask_state(Index s, Index part, Range units) {
-  parts_.for_rows(s, part, [&](const Row& slot) {
-    const Real *h = row_of(y_, slot.row, slot.n, slot.t), *mask = masks_.data() + slot.n * P_;
-    for (Index i = units.begin; i < units.end; ++i) masked_.data()[slot.n * P_ + i] = h[i] * mask[i];
-  });
+void ForwardScan<Real>::place_options() {
+  if (pass_.weights.projected()) projection_.emplace(pass_).place(saved_);
+  if (pass_.weights.normed()) norm_.emplace(pass_).place(call_.keep == Keep::kAll ? saved_ : nullptr);
+  if (saved_ != nullptr && call_.keep != Keep::kAll && pass_.spec.saves_gates) starts_.emplace(pass_, *saved_);
+  if (call_.keep == Keep::kStarts && starts_) starts_->place();
+  mask_.keep_states(h0_, call_.h_reset != nullptr);
+  if (pass_.shares_units() && !norm_) pass_.weights.stream_panels();  // made here, where it may throw
+}
+
+template <class Real>
+void ForwardScan<Real>::place_scratch() {
+  const Index rows = pass_.chunks.largest();
+  scratch_.resize(at(call_.threads));
+  for (Scratch& scratch : scratch_) {
+    scratch.rows.resize(rows);
+    if (norm_) scratch.raw.resize(at(rows));
+    const bool own_rows = &scratch - scratch_.data() < pass_.parts.count();
+    if (own_rows && gates_.data == nullptr && call_.keep != Keep::kAgain)
+      scratch.gates = Buffer<Real>(checked_product(rows, pass_.spec.gates * pass_.H));
+    if (own_rows && zoneout_.random()) scratch.zoneout_shares = Buffer<Real>(checked_product(rows, zoneout_.width()));
+    if (input_dropout_.active()) scratch.dropped = Buffer<Real>(checked_product(rows, pass_.C));
+  }
+}
+
+template <class Real>
+typename ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index s0, Scratch& scratch) {
+  const Index row0 = call_.plan.first_row(s0);
+  ChunkViews views{};
+  views.u = gates_;
+  if (scratch.gates.data() != nullptr) views.u = rows_view(scratch.gates.data(), pass_.spec.gates * pass_.H, row0);
+  if (zoneout_.random()) views.zoneout_shares = rows_view(scratch.zoneout_shares.data(), zoneout_.width(), row0);
+  return views;
+}
+
+// Pointer i of the scratch's: the row's x, under dropout where there is one, and u.
+template <class Real>
+void ForwardScan<Real>::gather(const Row& row, Index i, Scratch& scratch, const View<Real>& u) {
+  const Real* x = row_of(x_, row);
+  if (scratch.dropped.data() != nullptr) {
+    Real* dropped = scratch.dropped.data() + i * pass_.C;
+    input_dropout_.apply(row, x, dropped);
+    x = dropped;
+  }
+  scratch.rows.from[at(i)] = x;
+  scratch.rows.to[at(i)] = row_of(u, row);
+  if (norm_) scratch.raw[at(i)] = norm_->raw.data != nullptr ? row_of(norm_->raw, row) : scratch.rows.to[at(i)];
+}
+
+// Pointers to the rows of some steps of a part's sequences; returns how many. Rows of equally long sequences lie at
+// equal distances.
+template <class Real>
+Index ForwardScan<Real>::gather_steps(Index s0, Index s1, Index part, Scratch& scratch, const View<Real>& u) {
+  Index count = 0;
+  if (!call_.plan.even() || norm_ || scratch.dropped.data() != nullptr) {
+    for (Index s = s0; s < s1; ++s)
+      pass_.parts.for_rows(s, part, [&](const Row& row) { gather(row, count++, scratch, u); });
+    return count;
+  }
+  const RowOrder order = pass_.parts.order(part, pass_.dt);
+  for (Index s = s0; s < s1; ++s) {
+    const Index first = s * pass_.N + order.n0;
+    const Real* x = row_of(x_, first, order.n0, s);
+    Real* to = row_of(u, first, order.n0, s);
+    for (Index n = order.n0; n < order.n1; ++n) {
+      scratch.rows.from[at(count)] = x;
+      scratch.rows.to[at(count)] = to;
+      x += x_.by_row + x_.by_n;
+      to += u.by_row + u.by_n;
+      ++count;
+    }
+  }
+  return count;
+}
+
+// What is random of a row, before the steps.
+template <class Real>
+void ForwardScan<Real>::make_random(const Row& row, const ChunkViews& views) const {
+  if (call_.random.noise > 0)
+    pass_.weights.table.add_noise(pass_.spec.gates * pass_.H, row_of(views.u, row), noise_.key(0, row.n, row.t),
+                                  static_cast<Real>(call_.random.noise));
+  if (zoneout_.random()) zoneout_.draw(row, row_of(views.zoneout_shares, row));
+}
+
+// Under unit splitting, each thread computes the input products of its own units, of all rows, unless a row is
+// normalised as a whole. Nobody waits before there was something to compute: a thread that has just begun may still
+// share a core with the one that would wait for it.
+template <class Real>
+void ForwardScan<Real>::project_shared(Index s0, Index s1, const ChunkViews& views, const Member& member) {
+  const Weights<Real>& weights = pass_.weights;
+  const bool fetch = pass_.schedule.fetch_input;
+  const bool drops = input_dropout_.active();
+  const Range rows = {call_.plan.first_row(s0), call_.plan.first_row(s1)};
+  const Range share_of_all = share(rows.end - rows.begin, member);
+  const Range mine = {rows.begin + share_of_all.begin, rows.begin + share_of_all.end};
+  Scratch& scratch = drops ? scratch_.front() : scratch_[at(member.rank)];
+  if (norm_ || drops)
+    for_rows(call_.plan, mine, [&](const Row& row) { gather(row, row.index - rows.begin, scratch, views.u); });
+  else
+    gather_steps(s0, s1, 0, scratch, views.u);
+  if (drops) member.wait();
+  const Real* const* x = scratch.rows.from.data();
+  Real* const* u = scratch.rows.to.data();
+  if (norm_)
+    weights.project_input(mine.end - mine.begin, x + share_of_all.begin, scratch.raw.data() + share_of_all.begin,
+                          u + share_of_all.begin, fetch);
+  for (int stage = 0; stage < pass_.spec.stages && !norm_; ++stage)
+    weights.project_units(stage, share(weights.forward_panels(stage), member), rows.end - rows.begin, x, u, fetch);
+  if (!norm_ && !random()) return;
+  member.wait();
+  if (!random()) return;
+  for_rows(call_.plan, mine, [&](const Row& row) { make_random(row, views); });
+  member.wait();
 }
 
 template <class Real>
 ForwardArgs<Real> ForwardScan<Real>::stage_args(Index s0, Index s1, int stage, const RowOrder& order,
                                                 const ChunkViews& views) const {
+  const Weights<Real>& weights = pass_.weights;
   ForwardArgs<Real> args{};
-  args.order = order, args.s0 = s0, args.s1 = s1;
-  args.panel0 = 0, args.panel1 = weights_.forward_panels(stage), args.H = H_, args.P = P_;
-  args.packed = weights_.r[at(stage)].data(), args.bias = weights_.bias[at(stage)].data();
-  args.u = views.u, args.y = weights_.projected() ? out_ : y_, args.aux = aux_;
-  args.zone = zones_.random() ? read_only(views.zones) : zones_.expected();
-  args.recurrent_input = recurrent_input(), args.recurrent_input0 = initial_recurrent_input(), args.q = read_only(q_);
-  args.h0 = weights_.projected() ? InitialState<Real>{zeros_.data(), zeros_.data(), H_, 0} : h0_, args.c0 = c0_;
+  args.order = order;
+  args.s0 = s0;
+  args.s1 = s1;
+  args.panel1 = weights.forward_panels(stage);
+  args.H = pass_.H;
+  args.P = pass_.P;
+  args.packed = weights.r[at(stage)].data();
+  args.bias = weights.bias[at(stage)].data();
+  args.u = views.u;
+  args.y = projection_ ? projection_->out() : y_;
+  args.aux = aux_;
+  args.zone = zoneout_.view(views.zoneout_shares);
+  args.recurrent_input = recurrent_input();
+  args.recurrent_input0 = initial_input();
+  if (norm_) args.q = read_only(norm_->q());
+  args.h0 = projection_ ? InitialState<Real>{zeros_.data(), zeros_.data(), pass_.H, 0} : h0_;
+  args.c0 = c0_;
   args.save = call_.keep == Keep::kAll || call_.keep == Keep::kAgain;
-  args.one_way = one_way_panels(), args.options = &weights_.options;
-  args.from_l2 = schedule_.from_l2, args.fetch_ahead = schedule_.fetch_ahead;
+  args.one_way = one_way_panels();
+  args.options = &weights.options;
+  args.from_l2 = pass_.schedule.from_l2;
+  args.fetch_ahead = pass_.schedule.fetch_ahead;
   return args;
 }
 
-// A step of a part's sequences, by members that share its units.
 template <class Real>
-void ForwardScan<Real>::run_step(Index s, Index part, const RowOrder& order, const ChunkViews& views, Scratch& scratch,
-                                 const Member& member) {
-  const auto& kernel = weights_.table.forward[static_cast<int>(weights_.arrays.cell)];
-  for (int stage = 0; stage < spec_.stages; ++stage) {
-    if (weights_.normed()) make_q(s, part, stage, scratch, member);
-    ForwardArgs<Real> args = stage_args(s, s + 1, stage, order, views);
-    const Range panels = share(args.panel1, member);
-    args.panel0 = panels.begin, args.panel1 = panels.end;
+void ForwardScan<Real>::run_step(const Step& step, const RowOrder& order, const ChunkViews& views, Scratch& scratch) {
+  const auto& kernel = pass_.weights.table.forward[pass_.cell()];
+  for (int stage = 0; stage < pass_.spec.stages; ++stage) {
+    if (norm_) norm_->before_stage(stage, step, recurrent_input(), initial_input(), aux_, scratch.rows);
+    ForwardArgs<Real> args = stage_args(step.s, step.s + 1, stage, order, views);
+    const Range panels = share(args.panel1, step.member);
+    args.panel0 = panels.begin;
+    args.panel1 = panels.end;
     kernel[stage](args);
-    member.wait();
+    if (!faulty(Fault::kDroppedBarrier)) step.member.wait();
   }
-  if (weights_.options.normed_output) make_h(s, part, member);
-  if (weights_.projected()) {
-    project_out(s, part, share(weights_.projection.count, member), scratch);
-    member.wait();
-  }
-  if (masks_.size() == 0) return;
-  mask_state(s, part, share(P_, member));
-  member.wait();
+  if (norm_) norm_->after_step(step, aux_, y_);
+  if (projection_) projection_->after_step(step, y_, scratch.rows);
+  if (mask_.active()) mask_.after_step(step, y_);
 }
 
 template <class Real>
@@ -136,52 +214,87 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   Scratch& scratch = scratch_[at(part)];
   const ChunkViews views = views_of(s0, scratch);
   const Index count = gather_steps(s0, s1, part, scratch, views.u);
-  weights_.project_input(count, scratch.x.data(), scratch.raw.data(), scratch.u.data(), schedule_.fetch_input);
+  pass_.weights.project_input(count, scratch.rows.from.data(), scratch.raw.data(), scratch.rows.to.data(),
+                              pass_.schedule.fetch_input);
   if (random())
-    for (Index s = s0; s < s1; ++s) parts_.for_rows(s, part, [&](const Row& slot) { make_random(slot, views); });
-  const RowOrder order = parts_.order(part, dt_);
-  if (spec_.stages == 1 && !between_steps())
-    return weights_.table.forward[static_cast<int>(weights_.arrays.cell)][0](stage_args(s0, s1, 0, order, views));
-  for_steps(s0, s1, dt_, [&](Index s) { run_step(s, part, order, views, scratch, {0, 1, nullptr}); });
+    for (Index s = s0; s < s1; ++s) pass_.parts.for_rows(s, part, [&](const Row& row) { make_random(row, views); });
+  const RowOrder order = pass_.parts.order(part, pass_.dt);
+  if (pass_.spec.stages == 1 && !between_steps())
+    return pass_.weights.table.forward[pass_.cell()][0](stage_args(s0, s1, 0, order, views));
+  const Member alone{0, 1, nullptr};
+  for_steps(s0, s1, pass_.dt, [&](Index s) { run_step({s, part, alone}, order, views, scratch); });
 }
 
 template <class Real>
 void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& member) {
   const ChunkViews views = views_of(s0, scratch_.front());
   project_shared(s0, s1, views, member);
-  const RowOrder order = parts_.order(0, dt_);
-  for_steps(s0, s1, dt_, [&](Index s) { run_step(s, 0, order, views, scratch_[at(member.rank)], member); });
+  const RowOrder order = pass_.parts.order(0, pass_.dt);
+  Scratch& scratch = scratch_[at(member.rank)];
+  for_steps(s0, s1, pass_.dt, [&](Index s) { run_step({s, 0, member}, order, views, scratch); });
 }
 
 template <class Real>
 void ForwardScan<Real>::run_chunk(Index s0, Index s1, const Member& member) {
-  if (shares_units())
-    run_hidden_chunk(s0, s1, member);
-  else
-    for (Index part = member.rank; part < parts_.count(); part += member.size) run_batch_chunk(s0, s1, part);
+  if (pass_.shares_units()) return run_hidden_chunk(s0, s1, member);
+  for (Index part = member.rank; part < pass_.parts.count(); part += member.size) run_batch_chunk(s0, s1, part);
+}
+
+// What the first step of chunk i reads of the one before: h, also under its mask, and c.
+template <class Real>
+void ForwardScan<Real>::return_to(Index i, const View<const Real>& y) {
+  const auto [s0, s1] = pass_.chunks.steps(i, pass_.dt);
+  const Index before = pass_.dt > 0 ? s0 - 1 : s1;
+  y_ = rows_view(y_buffer_.data(), pass_.P, call_.plan.first_row(i > 0 ? smaller(s0, before) : s0));
+  mask_.begin();
+  if (i == 0) return;
+  for (Index part = 0; part < pass_.parts.count(); ++part) {
+    pass_.parts.for_rows(before, part, [&](const Row& row) {
+      std::copy_n(row_of(y, row), pass_.P, row_of(y_, row));
+      starts_->restore(i, row, aux_);
+    });
+    mask_.read_step(before, part, y_);
+  }
+}
+
+template <class Real>
+void ForwardScan<Real>::rebuild(Index i, const RecomputedRows<Real>& rows, const Member& member) {
+  if (member.rank == 0) {
+    gates_ = rows.gates;
+    aux_ = rows.aux;
+    if (norm_) norm_->raw = rows.raw;
+    return_to(i, rows.y);
+  }
+  member.wait();
+  const auto [s0, s1] = pass_.chunks.steps(i, pass_.dt);
+  run_chunk(s0, s1, member);
+  member.wait();
 }
 
 template <class Real>
 void ForwardScan<Real>::copy_states(Range sequences) const {
+  const Plan& plan = call_.plan;
   const auto copy = [&](Index n, Index width, const View<const Real>& view, const Real* initial, Real* out) {
-    const Index length = call_.plan.length(n);
+    const Index length = plan.length(n);
     const Real* from = initial + n * width;
-    if (length > 0)
-      from = dt_ > 0 ? row_of(view, call_.plan.last_row(n), n, length - 1)
-                     : row_of(view, call_.plan.first_row_of(n), n, 0);
+    if (length > 1 && faulty(Fault::kOffByOneRow) && pass_.dt > 0 && plan.even())
+      from = row_of(view, plan.last_row(n) - pass_.N, n, length - 2);
+    else if (length > 0)
+      from = pass_.dt > 0 ? row_of(view, plan.last_row(n), n, length - 1) : row_of(view, plan.first_row_of(n), n, 0);
     if (from != out + n * width) std::copy_n(from, width, out + n * width);
   };
+  Real* hn = call_.hn + pass_.index * pass_.N * pass_.P;
   for (Index n = sequences.begin; n < sequences.end; ++n) {
-    copy(n, P_, read_only(y_), h0_.given, hn_);
-    if (cn_ != nullptr) copy(n, H_, read_only(aux_), c0_.given, cn_);
+    copy(n, pass_.P, read_only(y_), h0_.given, hn);
+    if (pass_.spec.has_c) copy(n, pass_.H, read_only(aux_), c0_.given, call_.cn + pass_.index * pass_.N * pass_.H);
   }
 }
 
 template <class Real>
 void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Link& link) {
-  const bool hidden = shares_units();
-  for (Index i = 0; i < chunks_.count(); ++i) {
-    const auto [s0, s1] = chunks_.steps(i, dt_);
+  const bool hidden = pass_.shares_units();
+  for (Index i = 0; i < pass_.chunks.count(); ++i) {
+    const auto [s0, s1] = pass_.chunks.steps(i, pass_.dt);
     link.await(s1, interrupt);
     if (member.rank == 0) {
       interrupt.check();
@@ -193,11 +306,11 @@ void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Li
       break;
     }
     run_chunk(s0, s1, member);
-    keep_start(i, member);
+    if (call_.keep == Keep::kStarts && starts_) starts_->after_chunk(i, aux_, member);
     link.publish(s1 - s0);
   }
   member.wait();
-  copy_states(share(N_, member.size, member.rank));
+  copy_states(share(pass_.N, member.size, member.rank));
 }
 
 template class ForwardScan<float>;

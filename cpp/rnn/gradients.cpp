@@ -2,136 +2,174 @@
 
 #include <algorithm>
 
+#include "../base/fault.hpp"
+
 namespace rnnfast {
-
-namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
-}  // namespace
 
 template <class Real>
 GradientScratch<Real> BlockGradients<Real>::new_scratch() const {
-  return {std::vector<const Real*>(at(kRowBlock)),
-          std::vector<const Real*>(at(kRowBlock)),
-          Buffer<Real>(outer_scratch<Real>(std::max(C, H))),
-          Buffer<Real>(dropout.p > 0 ? kRowBlock * C : 0),
-          Buffer<Real>(masks != nullptr ? kRowBlock * P : 0),
-          Buffer<Real>(d.data != nullptr && spec.output_gate >= 0 ? kRowBlock * H : 0)};
+  GradientScratch<Real> scratch;
+  scratch.a.resize(at(kRowBlock));
+  scratch.b.resize(at(kRowBlock));
+  scratch.panels = Buffer<Real>(outer_scratch<Real>(std::max(pass_.C, pass_.H)));
+  if (input_dropout_.active()) scratch.dropped = Buffer<Real>(kRowBlock * pass_.C);
+  if (mask_.active()) scratch.masked = Buffer<Real>(kRowBlock * pass_.P);
+  if (norm_ != nullptr && pass_.spec.output_gate >= 0) scratch.normed = Buffer<Real>(kRowBlock * pass_.H);
+  return scratch;
+}
+
+template <class Real>
+void BlockGradients<Real>::add(Index block, const GradientRows<Real>& rows, const Member& member,
+                               GradientScratch<Real>& scratch) const {
+  if (faulty(Fault::kSkippedBlock) && block == 1) return;
+  const Range range = {block * kRowBlock, smaller((block + 1) * kRowBlock, pass_.plan.rows())};
+  const Block work{rows, range, member, scratch};
+  add_input(work);
+  for (int i = 0; i < pass_.spec.segments; ++i) add_segment(pass_.spec.segment[i], work);
+  for (int i = 0; i < pass_.spec.peepholes && out_.dP != nullptr; ++i) add_peephole(i, work);
+  if (out_.dHr != nullptr) add_projection(work);
 }
 
 // x as the layer saw it.
 template <class Real>
-const Real* BlockGradients<Real>::input(Index row, const Row& slot, Index i, GradientScratch<Real>& scratch) const {
-  const Real* from = row_of(x, row, slot.n, slot.t);
-  if (dropout.p == 0) return from;
-  Real* to = scratch.dropped.data() + i * C;
-  kernels<Real>().dropout(C, from, to, dropout_key(dropout, layer, slot), static_cast<Real>(1 / (1 - dropout.p)));
-  return to;
+const Real* BlockGradients<Real>::input(const Row& row, Index i, const Block& block) const {
+  const Real* x = row_of(block.of.x, row);
+  if (!input_dropout_.active()) return x;
+  Real* dropped = block.scratch.dropped.data() + i * pass_.C;
+  input_dropout_.apply(row, x, dropped);
+  return dropped;
 }
 
 template <class Real>
-void BlockGradients<Real>::add(Index block, Index part, Index parts, GradientScratch<Real>& scratch) const {
-  const Range rows = {block * kRowBlock, smaller((block + 1) * kRowBlock, plan.rows())};
+void BlockGradients<Real>::add_input(const Block& block) const {
+  GradientScratch<Real>& scratch = block.scratch;
+  const View<const Real> du = norm_ != nullptr ? read_only(norm_->d) : block.of.u;
   Index count = 0;
-  for_rows(plan, rows, [&](Index row, const Row& slot) {
-    scratch.a[at(count)] = row_of(d.data != nullptr ? d : u, row, slot.n, slot.t);
-    scratch.b[at(count)] = input(row, slot, count, scratch);
+  for_rows(pass_.plan, block.rows, [&](const Row& row) {
+    scratch.a[at(count)] = row_of(du, row);
+    scratch.b[at(count)] = input(row, count, block);
     ++count;
   });
-  const Range columns = share(spec.gates * H, parts, part);
-  add_outer(count, scratch.a.data(), columns, scratch.b.data(), C, out.dW, scratch.panels.data());
-  if (d.data != nullptr)
-    add_norms(rows, part, parts, scratch);
-  else if (out.db_w != nullptr)
-    add_column_sums(count, scratch.a.data(), columns, out.db_w);
-  for (int i = 0; i < spec.segments; ++i) add_segment(rows, spec.segment[i], part, parts, scratch);
-  for (int i = 0; i < spec.peepholes && out.dP != nullptr; ++i) add_peephole(rows, i, part, parts, scratch);
-  if (out.dHr != nullptr) add_projection(rows, part, parts, scratch);
-}
-
-template <class Real>
-void BlockGradients<Real>::add_segment(Range rows, const SegmentSpec& segment, Index part, Index parts,
-                                       GradientScratch<Real>& scratch) const {
-  const bool normed = d.data != nullptr;
-  const View<const Real>& dq = normed ? d : segment.dq == Source::kGates ? u : aux;
-  const Index first = normed ? (spec.gates + segment.first_gate) * H : segment.dq_gate * H;
-  Index count = 0;
-  for_rows(plan, rows, [&](Index row, const Row& slot) {
-    scratch.a[at(count)] = row_of(dq, row, slot.n, slot.t) + first;
-    const Real* operand =
-        segment.operand == Operand::kAux ? row_of(aux, row, slot.n, slot.t) : row_before(y, slot, dt, h0);
-    if (masks != nullptr) {
-      Real* masked = scratch.masked.data() + count * P;
-      for (Index i = 0; i < P; ++i) masked[i] = operand[i] * masks[slot.n * P + i];
-      operand = masked;
-    }
-    scratch.b[at(count++)] = operand;
-  });
-  const Range columns = share(segment.gates * H, parts, part);
-  Real* dR = out.dR + segment.first_gate * H * P;
-  add_outer(count, scratch.a.data(), columns, scratch.b.data(), P, dR, scratch.panels.data());
-  if (out.db_r != nullptr && !normed)
-    add_column_sums(count, scratch.a.data(), columns, out.db_r + segment.first_gate * H);
-}
-
-// The gammas, and the betas: biases and that of c.
-template <class Real>
-void BlockGradients<Real>::add_norms(Range rows, Index part, Index parts, GradientScratch<Real>& scratch) const {
-  const Index width = spec.gates * H, count = rows.end - rows.begin;
-  const auto add = [&](Range columns, Real* dots, Real* sums) {
-    if (dots != nullptr) add_column_dots(count, scratch.a.data(), scratch.b.data(), columns, dots);
-    if (sums != nullptr) add_column_sums(count, scratch.a.data(), columns, sums);
-  };
-  const auto gather = [&](const View<const Real>& a, Index first_a, Index first_b) {
-    Index i = 0;
-    for_rows(plan, rows, [&](Index row, const Row& slot) {
-      scratch.a[at(i)] = row_of(a, row, slot.n, slot.t) + first_a;
-      scratch.b[at(i++)] = row_of(raw, row, slot.n, slot.t) + first_b;
-    });
-  };
-  gather(u, 0, 0);
-  add(share(width, parts, part), out.dgamma_ih, out.db_w);
-  for (int i = 0; i < spec.segments; ++i) {
-    const SegmentSpec& segment = spec.segment[i];
-    const Index first = segment.first_gate * H;
-    gather(segment.dq == Source::kGates ? u : aux, segment.dq_gate * H, width + first);
-    add(share(segment.gates * H, parts, part), out.dgamma_hh + first, out.db_r != nullptr ? out.db_r + first : nullptr);
+  const Range columns = share(pass_.spec.gates * pass_.H, block.member);
+  add_outer(count, scratch.a.data(), columns, scratch.b.data(), pass_.C, out_.dW, scratch.panels.data());
+  if (norm_ != nullptr) {
+    add_gate_norms(block);
+    if (pass_.spec.output_gate >= 0) add_output_norm(block);
+  } else if (out_.db_w != nullptr) {
+    add_column_sums(count, scratch.a.data(), columns, out_.db_w);
   }
-  if (spec.output_gate < 0) return;
-  Index i = 0;
-  for_rows(plan, rows, [&](Index row, const Row& slot) {
-    Real* hat = scratch.normed.data() + i * H;
-    kernels<Real>().normalize({H, eps, nullptr, nullptr}, row_of(aux, row, slot.n, slot.t), hat);
-    scratch.a[at(i)] = row_of(d, row, slot.n, slot.t) + 2 * width;
-    scratch.b[at(i++)] = hat;
-  });
-  add(share(H, parts, part), out.dgamma_c, out.dbeta_c);
+}
+
+// What the segment's rows of R were multiplied with.
+template <class Real>
+const Real* BlockGradients<Real>::operand(const SegmentSpec& segment, const Row& row, Index i,
+                                          const Block& block) const {
+  const Real* operand =
+      segment.operand == Operand::kAux ? row_of(block.of.aux, row) : row_before(block.of.y, row, pass_.dt, block.of.h0);
+  if (!mask_.active()) return operand;
+  const Real* mask = mask_.data() + row.n * pass_.P;
+  Real* masked = block.scratch.masked.data() + i * pass_.P;
+  for (Index j = 0; j < pass_.P; ++j) masked[j] = operand[j] * mask[j];
+  return masked;
 }
 
 template <class Real>
-void BlockGradients<Real>::add_projection(Range rows, Index part, Index parts, GradientScratch<Real>& scratch) const {
+void BlockGradients<Real>::add_segment(const SegmentSpec& segment, const Block& block) const {
+  GradientScratch<Real>& scratch = block.scratch;
+  const Index H = pass_.H;
+  View<const Real> dq = segment.dq == Source::kGates ? block.of.u : block.of.aux;
+  Index first = segment.dq_gate * H;
+  if (norm_ != nullptr) {
+    dq = read_only(norm_->d);
+    first = (pass_.spec.gates + segment.first_gate) * H;
+  }
   Index count = 0;
-  for_rows(plan, rows, [&](Index row, const Row& slot) {
-    scratch.a[at(count)] = row_of(dh, row, slot.n, slot.t);
-    scratch.b[at(count++)] = row_of(out_rows, row, slot.n, slot.t);
+  for_rows(pass_.plan, block.rows, [&](const Row& row) {
+    scratch.a[at(count)] = row_of(dq, row) + first;
+    scratch.b[at(count)] = operand(segment, row, count, block);
+    ++count;
   });
-  add_outer(count, scratch.a.data(), share(P, parts, part), scratch.b.data(), H, out.dHr, scratch.panels.data());
+  const Range columns = share(segment.gates * H, block.member);
+  Real* dR = out_.dR + segment.first_gate * H * pass_.P;
+  add_outer(count, scratch.a.data(), columns, scratch.b.data(), pass_.P, dR, scratch.panels.data());
+  if (out_.db_r != nullptr && norm_ == nullptr)
+    add_column_sums(count, scratch.a.data(), columns, out_.db_r + segment.first_gate * H);
+}
+
+// The gammas of W x and R h, and the betas, which are the biases.
+template <class Real>
+void BlockGradients<Real>::add_gate_norms(const Block& block) const {
+  GradientScratch<Real>& scratch = block.scratch;
+  const Index width = pass_.spec.gates * pass_.H;
+  const auto add = [&](const View<const Real>& a, Index first_a, Index first_b, Index columns, Real* dots, Real* sums) {
+    Index count = 0;
+    for_rows(pass_.plan, block.rows, [&](const Row& row) {
+      scratch.a[at(count)] = row_of(a, row) + first_a;
+      scratch.b[at(count)] = row_of(norm_->raw, row) + first_b;
+      ++count;
+    });
+    const Range mine = share(columns, block.member);
+    add_column_dots(count, scratch.a.data(), scratch.b.data(), mine, dots);
+    if (sums != nullptr) add_column_sums(count, scratch.a.data(), mine, sums);
+  };
+  add(block.of.u, 0, 0, width, out_.dgamma_ih, out_.db_w);
+  for (int i = 0; i < pass_.spec.segments; ++i) {
+    const SegmentSpec& segment = pass_.spec.segment[i];
+    const Index first = segment.first_gate * pass_.H;
+    add(segment.dq == Source::kGates ? block.of.u : block.of.aux, segment.dq_gate * pass_.H, width + first,
+        segment.gates * pass_.H, out_.dgamma_hh + first, out_.db_r != nullptr ? out_.db_r + first : nullptr);
+  }
+}
+
+// gamma and beta of c.
+template <class Real>
+void BlockGradients<Real>::add_output_norm(const Block& block) const {
+  GradientScratch<Real>& scratch = block.scratch;
+  const Index H = pass_.H;
+  Norm<Real> plain = pass_.weights.output_norm();
+  plain.gamma = nullptr;
+  plain.beta = nullptr;
+  Index count = 0;
+  for_rows(pass_.plan, block.rows, [&](const Row& row) {
+    Real* hat = scratch.normed.data() + count * H;
+    pass_.weights.table.normalize(plain, row_of(block.of.aux, row), hat);
+    scratch.a[at(count)] = row_of(norm_->d, row) + 2 * norm_->width();
+    scratch.b[at(count)] = hat;
+    ++count;
+  });
+  const Range mine = share(H, block.member);
+  if (out_.dgamma_c != nullptr) add_column_dots(count, scratch.a.data(), scratch.b.data(), mine, out_.dgamma_c);
+  if (out_.dbeta_c != nullptr) add_column_sums(count, scratch.a.data(), mine, out_.dbeta_c);
 }
 
 template <class Real>
-void BlockGradients<Real>::add_peephole(Range rows, int peephole, Index part, Index parts,
-                                        GradientScratch<Real>& scratch) const {
-  const PeepholeSpec& spec_of_it = spec.peephole[peephole];
+void BlockGradients<Real>::add_projection(const Block& block) const {
+  GradientScratch<Real>& scratch = block.scratch;
   Index count = 0;
-  for_rows(plan, rows, [&](Index row, const Row& slot) {
-    scratch.a[at(count)] = row_of(u, row, slot.n, slot.t) + spec_of_it.gate * H;
-    scratch.b[at(count++)] = spec_of_it.own ? row_of(aux, row, slot.n, slot.t) : row_before(aux, slot, dt, c0);
+  for_rows(pass_.plan, block.rows, [&](const Row& row) {
+    scratch.a[at(count)] = row_of(block.of.dh, row);
+    scratch.b[at(count)] = row_of(block.of.out, row);
+    ++count;
   });
-  add_column_dots(count, scratch.a.data(), scratch.b.data(), share(H, parts, part), out.dP + peephole * H);
+  add_outer(count, scratch.a.data(), share(pass_.P, block.member), scratch.b.data(), pass_.H, out_.dHr,
+            scratch.panels.data());
 }
 
-template struct BlockGradients<float>;
-template struct BlockGradients<double>;
+template <class Real>
+void BlockGradients<Real>::add_peephole(int peephole, const Block& block) const {
+  GradientScratch<Real>& scratch = block.scratch;
+  const PeepholeSpec& of = pass_.spec.peephole[peephole];
+  Index count = 0;
+  for_rows(pass_.plan, block.rows, [&](const Row& row) {
+    scratch.a[at(count)] = row_of(block.of.u, row) + of.gate * pass_.H;
+    scratch.b[at(count)] = of.own ? row_of(block.of.aux, row) : row_before(block.of.aux, row, pass_.dt, block.of.c0);
+    ++count;
+  });
+  add_column_dots(count, scratch.a.data(), scratch.b.data(), share(pass_.H, block.member),
+                  out_.dP + peephole * pass_.H);
+}
+
+template class BlockGradients<float>;
+template class BlockGradients<double>;
 
 }  // namespace rnnfast

@@ -1,47 +1,67 @@
 // Gradients of one layer's weights, a block of rows at a time.
 #pragma once
-#include "rnn.hpp"
-#include "views.hpp"
+#include "input_dropout.hpp"
+#include "layer_norm.hpp"
+#include "recurrent_mask.hpp"
 
 namespace rnnfast {
 
+// A thread's own.
 template <class Real>
 struct GradientScratch {
   std::vector<const Real*> a, b;  // [kRowBlock] rows of the two factors
   Buffer<Real> panels;            // a block of the second factor, packed
-  Buffer<Real> dropped;           // [kRowBlock, C] inputs under the dropout mask
+  Buffer<Real> dropped;           // [kRowBlock, C] inputs under dropout
   Buffer<Real> masked;            // [kRowBlock, P] what R has read
   Buffer<Real> normed;            // [kRowBlock, H] x^ of c
 };
 
-// dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq, dP += sum du c, dHr += dh^T out over the rows of a
-// block. Of a normalised layer u and q, whose gradients are in u and aux, are not the products, whose are in d.
-// Blocks are of kRowBlock rows and must be added in one order; a part takes its share of the rows of dW and dR.
+// What the backward scan has made of the rows of a block, and what the forward scan has kept of them.
 template <class Real>
-struct BlockGradients {
-  const Plan& plan;
-  const CellSpec& spec;
-  const LayerGradients<Real>& out;
-  Index C, H, P, dt;
-  View<const Real> x, u, aux, y;
-  InitialState<Real> h0, c0;
-  const Real* masks;  // [N, P] of what R has read, or null
-  Index layer;
-  Dropout dropout;
-  View<const Real> out_rows = {}, dh = {};  // of a projected layer: what was projected, and dL/dh
-  View<const Real> raw = {}, d = {};        // of a normalised layer: x^ of W x and R h, and du, dq, d norm(c)
-  Real eps = 0;                             // of its norms
+struct GradientRows {
+  View<const Real> x;
+  View<const Real> y;
+  View<const Real> u;        // du; of a normalised layer the gradient of u, which is no product
+  View<const Real> aux;      // likewise of q where it lies in aux; or c
+  View<const Real> out, dh;  // of a projected layer: what was projected, and dL/dh
+  InitialState<Real> h0;
+  InitialState<Real> c0;
+};
 
+// dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq, dP += sum du c, dHr += dh^T out over the rows of a
+// block. Of a normalised layer the gradients of products are in norm->d. Blocks are of kRowBlock rows and must be added
+// in one order; a part takes its share of the rows of dW and dR.
+template <class Real>
+class BlockGradients {
+ public:
+  BlockGradients(const LayerPass<Real>& pass, const LayerGradients<Real>& out, const InputDropout<Real>& input_dropout,
+                 const RecurrentMask<Real>& mask, const LayerNorm<Real>* norm)
+      : pass_(pass), out_(out), input_dropout_(input_dropout), mask_(mask), norm_(norm) {}
   GradientScratch<Real> new_scratch() const;
-  void add(Index block, Index part, Index parts, GradientScratch<Real>& scratch) const;
+  void add(Index block, const GradientRows<Real>& rows, const Member& member, GradientScratch<Real>& scratch) const;
 
  private:
-  const Real* input(Index row, const Row& slot, Index i, GradientScratch<Real>& scratch) const;
-  void add_segment(Range rows, const SegmentSpec& segment, Index part, Index parts,
-                   GradientScratch<Real>& scratch) const;
-  void add_projection(Range rows, Index part, Index parts, GradientScratch<Real>& scratch) const;
-  void add_norms(Range rows, Index part, Index parts, GradientScratch<Real>& scratch) const;
-  void add_peephole(Range rows, int peephole, Index part, Index parts, GradientScratch<Real>& scratch) const;
+  // A block's rows, by member.
+  struct Block {
+    const GradientRows<Real>& of;
+    Range rows;
+    const Member& member;
+    GradientScratch<Real>& scratch;
+  };
+  const Real* input(const Row& row, Index i, const Block& block) const;
+  const Real* operand(const SegmentSpec& segment, const Row& row, Index i, const Block& block) const;
+  void add_input(const Block& block) const;
+  void add_segment(const SegmentSpec& segment, const Block& block) const;
+  void add_projection(const Block& block) const;
+  void add_gate_norms(const Block& block) const;
+  void add_output_norm(const Block& block) const;
+  void add_peephole(int peephole, const Block& block) const;
+
+  const LayerPass<Real>& pass_;
+  const LayerGradients<Real>& out_;
+  const InputDropout<Real>& input_dropout_;
+  const RecurrentMask<Real>& mask_;
+  const LayerNorm<Real>* const norm_;
 };
 
 }  // namespace rnnfast

@@ -1,7 +1,6 @@
 // The order in which a batch is computed: forward and backward, and both directions of time, follow the same plan, so
 // that they cannot disagree.
 #pragma once
-#include <optional>
 #include <vector>
 
 #include "../base/buffer.hpp"
@@ -11,7 +10,8 @@
 namespace rnnfast {
 
 struct BatchShape {
-  Index N, T;
+  Index N;
+  Index T;
   const Index* lengths;        // [N], each 0..T; null: all T
   const std::uint8_t* resets;  // [N, T]; null: none
 };
@@ -23,13 +23,13 @@ class Plan {
   Index sequences() const { return N_; }
   Index steps() const { return steps_; }
   Index rows() const { return rows_; }
-  bool even() const { return first_.empty(); }       // all sequences are equally long
-  bool dense() const { return slots_.size() == 0; }  // even, without resets
+  bool even() const { return first_.empty(); }        // all sequences are equally long
+  bool dense() const { return listed_.size() == 0; }  // even, without resets
   Index first_row(Index s) const { return even() ? s * N_ : first_[static_cast<std::size_t>(s)]; }  // s in 0..steps
   Index length(Index n) const { return even() ? steps_ : lengths_[static_cast<std::size_t>(n)]; }
-  Row slot(Index s, Index row) const {
-    if (!dense()) return slots_.data()[row];
-    return {row, row - s * N_, s, s > 0 ? row - N_ : kInitial, s + 1 < steps_ ? row + N_ : kEnd};
+  Row row(Index s, Index index) const {
+    if (!dense()) return listed_.data()[index];
+    return {index, index - s * N_, s, s > 0 ? index - N_ : kInitial, s + 1 < steps_ ? index + N_ : kEnd};
   }
   // Of sequence n, whose length is above zero: at t = 0, and at its last step.
   Index first_row_of(Index n) const { return row_at(0, n); }
@@ -47,9 +47,11 @@ class Plan {
   friend class RowPartition;
   Index row_at(Index s, Index n) const;
 
-  Index N_, steps_, rows_;
+  Index N_;
+  Index steps_;
+  Index rows_;
   std::vector<Index> lengths_, first_;  // of unequal sequences
-  Buffer<Row> slots_;                   // by row
+  Buffer<Row> listed_;                  // by row
 };
 
 // A plan's rows dealt to `count` threads: the same number of sequences each, or of unequal ones the longest first, each
@@ -59,7 +61,7 @@ class RowPartition {
   RowPartition(const Plan& plan, Index count);
   Index count() const { return count_; }
   RowOrder order(Index part, Index dt) const;
-  // Calls f(slot) for the part's rows of step s.
+  // Calls f(row) for the part's rows of step s.
   template <class F>
   void for_rows(Index s, Index part, const F& f) const {
     for_places(s, places_of(s, part), f);
@@ -67,7 +69,8 @@ class RowPartition {
   // Of these the member's share.
   template <class F>
   void for_rows(Index s, Index part, const Member& member, const F& f) const {
-    const Range places = places_of(s, part), mine = share(places.end - places.begin, member);
+    const Range places = places_of(s, part);
+    const Range mine = share(places.end - places.begin, member);
     for_places(s, {places.begin + mine.begin, places.begin + mine.end}, f);
   }
 
@@ -75,7 +78,7 @@ class RowPartition {
   template <class F>
   void for_places(Index s, Range places, const F& f) const {
     for (Index place = places.begin; place < places.end; ++place)
-      f(own_.size() > 0 ? own_.data()[place] : plan_->slot(s, place));
+      f(own_.size() > 0 ? own_.data()[place] : plan_->row(s, place));
   }
   Range places_of(Index s, Index part) const;
   void deal();
@@ -101,45 +104,6 @@ class Chunks {
  private:
   std::vector<Index> bounds_;
   Index largest_ = 0;
-};
-
-// How a layer's steps are shared: parts of the batch without barriers, or parts of the hidden units with one a stage.
-enum class Split { kBatch, kHidden };
-// A team must save this much to be worth its while, and takes so long to begin and end.
-constexpr double kWorthATeam = 0.9, kNsPerRegion = 3000;
-
-struct Schedule {
-  Split split;
-  int threads;
-  Index chunk;               // rows whose input products are made at once
-  double ns = 0;             // about as long it takes
-  bool from_l2 = false;      // a thread's part of R does not fit L1
-  bool fetch_ahead = false;  // nor L2, and rows are enough to fetch it meanwhile
-  bool fetch_input = false;  // nor do its parts of W and R together
-};
-Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
-                       bool training);
-
-// For tests: how layers of several threads are shared, whatever it costs; none: as the costs say.
-void force_split(std::optional<Split> split);
-std::optional<Split> forced_split();
-
-// For measurements: whether panels of weights are walked in one order in every step, not up and down by turns.
-bool one_way_panels();
-void set_one_way_panels(bool value);
-
-// The same for calls of one step each. Times in nanoseconds.
-class StepCost {
- public:
-  StepCost(Index rows, Index bytes, int threads);
-  void add(const CellSpec& cell, Index C, Index H);  // a layer
-  double alone() const { return alone_; }
-  Schedule schedule(bool awake) const;  // whether the team still waits for work, or sleeps
-
- private:
-  const double rows_, bytes_;
-  const int threads_;
-  double alone_ = 0, batch_ = 0, hidden_ = 0;
 };
 
 }  // namespace rnnfast

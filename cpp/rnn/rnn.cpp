@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <optional>
 
-#include "scans.hpp"
+#include "backward.hpp"
 
 namespace rnnfast {
 
 namespace {
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 // dx of a layer with two directions: of a block of rows both products one after the other.
 template <class Real>
@@ -52,7 +50,8 @@ const Bidirectional& plan_layer(std::optional<Bidirectional>& layer, const Wavef
 
 template <class Real>
 bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
-  const Index D = call.directions, L = static_cast<Index>(call.layers.size()) / D;
+  const Index D = call.directions;
+  const Index L = static_cast<Index>(call.layers.size()) / D;
   const bool training = call.saved != nullptr;
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, training, false);
   // What a layer has written lies there until the layer above has read it, and until it has read it itself.
@@ -96,7 +95,8 @@ template bool forward(const ForwardCall<double>&, Interrupt&);
 
 template <class Real>
 bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
-  const Index D = call.directions, L = static_cast<Index>(call.layers.size()) / D;
+  const Index D = call.directions;
+  const Index L = static_cast<Index>(call.layers.size()) / D;
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, true, true);
   std::vector<Buffer<Real>> between(at(smaller(L - 1, std::max(2, wave.threads()))));
   InPlace<Bidirectional> layers(at(L));  // and scans: from the last layer on
@@ -106,7 +106,10 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
   for (Index layer = L - 1; layer >= 0; --layer) {
     const Weights<Real>& weights = *call.layers[at(layer * D)];
     const Index C = weights.arrays.C;
-    if (layer + 1 < L) views.y = views.x, views.dy = read_only(views.dx);
+    if (layer + 1 < L) {
+      views.y = views.x;
+      views.dy = read_only(views.dx);
+    }
     views.x = layer > 0 ? rows_view<const Real>(call.saved[at((layer - 1) * D)].y.data(), C) : call.x;
     views.dx = call.dx;
     if (layer > 0) {

@@ -4,49 +4,14 @@
 #include <memory>
 #include <vector>
 
-#include "plan.hpp"
+#include "randomness.hpp"
+#include "schedule.hpp"
 #include "weights.hpp"
 
 namespace rnnfast {
 
 template <class Real>
 using Stack = std::vector<std::shared_ptr<const Weights<Real>>>;  // by layer and direction, the first reads x
-
-// What is random in a training call: functions of these numbers and (layer and direction, sequence, step, unit), which
-// are never stored.
-struct Dropout {
-  double p = 0;                        // of what a layer reads of the one below, anew at every step
-  double recurrent = 0;                // of what R reads, the same at every step of a sequence
-  double noise = 0;                    // standard deviation of what is added to u
-  std::array<double, 2> zoneout = {};  // of a unit of h, of c: keeping what it was, anew at every step
-  std::uint64_t seed = 0, call = 0;
-};
-DropoutKey dropout_key(const Dropout& dropout, Index layer, const Row& slot);
-// What noise_key needs of a layer and direction.
-std::uint64_t noise_stream(const Dropout& dropout, Index index);
-DropoutKey noise_key(std::uint64_t stream, const Row& slot);
-// [N, P], each 0 or 1 / (1 - recurrent); empty without recurrent dropout.
-template <class Real>
-Buffer<Real> recurrent_masks(const Dropout& dropout, Index index, Index N, Index P);
-
-// Shares of the states before in the new ones, as the kernels read them: of one row at a time in training, where each
-// is 0 or 1, else the same for all.
-template <class Real>
-class ZoneoutMask {
- public:
-  ZoneoutMask(const Dropout& dropout, Index index, const Weights<Real>& weights);
-  bool random() const { return random_; }
-  Index width() const { return states_ * H_; }
-  void draw(const Row& slot, Real* zones) const;
-  View<const Real> expected() const { return {expected_, 0, 0, 0, 0}; }
-
- private:
-  bool random_;
-  Index states_, H_;
-  const Real* expected_;
-  std::array<std::uint64_t, 2> stream_;
-  std::array<double, 2> p_;
-};
 
 // What the backward pass needs of one direction of a layer. Instead of gates and aux there may be starts, from which
 // the backward pass computes them again, chunk by chunk.
@@ -76,11 +41,15 @@ struct ForwardCall {
   Index T = 0;  // of the views; past a sequence's length y and dx are zero
   View<const Real> x = {};
   View<Real> y = {};
-  const Real *h0 = nullptr, *c0 = nullptr, *h_reset = nullptr, *c_reset = nullptr;
-  Real *hn = nullptr, *cn = nullptr;
+  const Real* h0 = nullptr;
+  const Real* c0 = nullptr;
+  const Real* h_reset = nullptr;
+  const Real* c_reset = nullptr;
+  Real* hn = nullptr;
+  Real* cn = nullptr;
   Keep keep = Keep::kNothing;
   std::vector<Saved<Real>>* saved = nullptr;  // null: kNothing
-  Dropout dropout;
+  Randomness random;
   int threads = 1;
 };
 
@@ -91,8 +60,16 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt);
 // Of one direction of a layer. Gradients are added to; those of what it has not, and of biases, may be null.
 template <class Real>
 struct LayerGradients {
-  Real *dW, *dR, *db_w, *db_r, *dP, *dHr;
-  Real *dgamma_ih, *dgamma_hh, *dgamma_c, *dbeta_c;
+  Real* dW;
+  Real* dR;
+  Real* db_w;
+  Real* db_r;
+  Real* dP;
+  Real* dHr;
+  Real* dgamma_ih;
+  Real* dgamma_hh;
+  Real* dgamma_c;
+  Real* dbeta_c;
 };
 
 // x, y, h0, c0, h_reset, c_reset, saved: of the forward call; saved is used up. dy: view of zeros where y has no
@@ -111,11 +88,19 @@ struct BackwardCall {
   const std::vector<LayerGradients<Real>>& gradients;  // as the layers
   Index directions = 1;
   Index T = 0;  // of the views; past a sequence's length y and dx are zero
-  View<const Real> x = {}, y = {}, dy = {};
-  const Real *h0 = nullptr, *c0 = nullptr, *h_reset = nullptr, *c_reset = nullptr;
+  View<const Real> x = {};
+  View<const Real> y = {};
+  View<const Real> dy = {};
+  const Real* h0 = nullptr;
+  const Real* c0 = nullptr;
+  const Real* h_reset = nullptr;
+  const Real* c_reset = nullptr;
   View<Real> dx = {};
-  Real *dh = nullptr, *dc = nullptr, *dh_reset = nullptr, *dc_reset = nullptr;
-  Dropout dropout;
+  Real* dh = nullptr;
+  Real* dc = nullptr;
+  Real* dh_reset = nullptr;
+  Real* dc_reset = nullptr;
+  Randomness random;
   int threads = 1;
   double* norms = nullptr;  // [L D, N, T] of zeros; out: |dL/dh| of every step; null: not wanted
 };

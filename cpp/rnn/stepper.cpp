@@ -14,7 +14,8 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
       H_(layers.front()->arrays.H),
       P_(layers.front()->arrays.P) {
   const CellSpec& spec = layers.front()->spec();
-  const Index units = checked_product(batch, H_), states = checked_product(layers_, units);
+  const Index units = checked_product(batch, H_);
+  const Index states = checked_product(layers_, units);
   h_ = Buffer<Real>::zeros(layers_ * batch * P_);
   h_next_ = Buffer<Real>(layers_ * batch * P_);
   if (spec.has_c) {
@@ -45,10 +46,16 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
     for (int stage = 0; stage < spec.stages; ++stage) {
       const auto at = static_cast<std::size_t>(stage);
       StreamStepArgs<Real> args{};
-      args.rows = batch, args.C = weights.arrays.C, args.H = H_, args.P = P_, args.G = spec.gates;
+      args.rows = batch;
+      args.C = weights.arrays.C;
+      args.H = H_;
+      args.P = P_;
+      args.G = spec.gates;
       args.panel1 = weights.forward_panels(stage);
-      args.w = panels.w[at].data(), args.b_w = panels.b_w[at].data();
-      args.r = weights.r[at].data(), args.b_r = weights.bias[at].data();
+      args.w = panels.w[at].data();
+      args.b_w = panels.b_w[at].data();
+      args.r = weights.r[at].data();
+      args.b_r = weights.bias[at].data();
       args.options = &weights.options;
       stages_.push_back({weights.table.stream_step[static_cast<int>(weights.arrays.cell)][stage], args, layer,
                          weights.projected() ? &weights.projection : nullptr, nullptr, stage});
@@ -63,14 +70,19 @@ void Stepper<Real>::compute(const StepInput<Real>& x, Index count, Split split, 
   if (stages_.front().normed != nullptr) return compute_rows(x, count, split, member);
   for (const Stage& stage : stages_) {
     StreamStepArgs<Real> args = stage.args;
-    const Index offset = stage.layer * units, first = rows.begin * H_;
-    const Index offset_h = stage.layer * batch_ * P_, first_h = rows.begin * P_;
-    args.rows = rows.end - rows.begin, args.descending = descending_;
+    const Index offset = stage.layer * units;
+    const Index first = rows.begin * H_;
+    const Index offset_h = stage.layer * batch_ * P_;
+    const Index first_h = rows.begin * P_;
+    args.rows = rows.end - rows.begin;
+    args.descending = descending_;
     if (stage.layer == 0) {
-      args.x = x.x + rows.begin * x.ld, args.ldx = x.ld;
+      args.x = x.x + rows.begin * x.ld;
+      args.ldx = x.ld;
       (x.projected ? args.u_rows : args.x_rows) = x.rows != nullptr ? x.rows + rows.begin : nullptr;
     } else {
-      args.x = h_next_.data() + offset_h - batch_ * P_ + first_h, args.ldx = P_;
+      args.x = h_next_.data() + offset_h - batch_ * P_ + first_h;
+      args.ldx = P_;
     }
     args.h_prev = h_.data() + offset_h + first_h;
     args.h = stage.projection != nullptr ? out_.data() + first : h_next_.data() + offset_h + first_h;
@@ -79,7 +91,8 @@ void Stepper<Real>::compute(const StepInput<Real>& x, Index count, Split split, 
     args.gates = between_.size() > 0 ? between_.data() + units + args.G * first : args.h;
     if (split == Split::kHidden) {
       const Range panels = share(args.panel1, member.size, member.rank);
-      args.panel0 = panels.begin, args.panel1 = panels.end;
+      args.panel0 = panels.begin;
+      args.panel1 = panels.end;
     }
     stage.kernel(args);
     if (split == Split::kHidden) member.wait();
@@ -108,13 +121,19 @@ void Stepper<Real>::compute_rows(const StepInput<Real>& x, Index count, Split sp
 template <class Real>
 ForwardArgs<Real> Stepper<Real>::normed_args(const Stage& stage, Range rows) {
   const Weights<Real>& weights = *stage.normed;
-  const Index first = stage.layer * batch_ * H_, width = weights.spec().gates * H_;
+  const Index first = stage.layer * batch_ * H_;
+  const Index width = weights.spec().gates * H_;
   Real* aux = c_.size() > 0 ? c_.data() + first : between_.data();
   ForwardArgs<Real> args{};
   args.order = {batch_, 1, 1, nullptr, nullptr, 1, 0, rows.begin, rows.end};
-  args.s1 = 1, args.panel1 = weights.forward_panels(stage.index), args.H = H_, args.P = P_;
-  args.u = rows_view(u_.data(), width), args.q = rows_view<const Real>(q_.data(), width);
-  args.y = rows_view(h_next_.data() + first, H_), args.aux = rows_view(aux, H_);
+  args.s1 = 1;
+  args.panel1 = weights.forward_panels(stage.index);
+  args.H = H_;
+  args.P = P_;
+  args.u = rows_view(u_.data(), width);
+  args.q = rows_view<const Real>(q_.data(), width);
+  args.y = rows_view(h_next_.data() + first, H_);
+  args.aux = rows_view(aux, H_);
   args.recurrent_input = read_only(args.y);
   args.recurrent_input0 = args.h0 = {h_.data() + first, nullptr, H_, 0};
   args.c0 = {aux, nullptr, H_, 0};
@@ -127,7 +146,8 @@ template <class Real>
 void Stepper<Real>::compute_normed(const Stage& stage, const StepInput<Real>& x, Range rows) {
   const Weights<Real>& weights = *stage.normed;
   const StageSpec& of = weights.spec().forward[stage.index];
-  const Index count = rows.end - rows.begin, width = weights.spec().gates * H_;
+  const Index count = rows.end - rows.begin;
+  const Index width = weights.spec().gates * H_;
   const ForwardArgs<Real> args = normed_args(stage, rows);
   const Real** from = from_rows_.data() + rows.begin;
   Real** to = to_rows_.data() + rows.begin;

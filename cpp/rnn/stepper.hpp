@@ -62,7 +62,10 @@ class Stepper {
   ForwardArgs<Real> normed_args(const Stage& stage, Range rows);
   void swap_h();
 
-  const Index batch_, layers_, H_, P_;
+  const Index batch_;
+  const Index layers_;
+  const Index H_;
+  const Index P_;
   Buffer<Real> h_, h_next_, c_, c_next_, between_;  // between_: rows from one stage to the next, aux and gates
   Buffer<Real> out_;                                // [batch, H], what is projected
   Buffer<Real> u_, q_;                              // [batch, G H] of a normalised layer

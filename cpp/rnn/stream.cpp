@@ -4,14 +4,13 @@
 #include <functional>
 #include <utility>
 
+#include "../cpu/cost.hpp"
+
 #include "views.hpp"
 
 namespace rnnfast {
 
 namespace {
-
-constexpr double kSlowNs = 20000;
-constexpr Index kSharedHead = 1 << 18;  // multiplications from which a second thread pays
 
 template <class Real>
 StepCost cost_of(const Stack<Real>& layers, Index batch, int threads) {
@@ -42,7 +41,8 @@ Schedule Stream<Real>::schedule() {
   const int threads = num_threads();
   if (threads != scheduled_for_) {
     const StepCost cost = cost_of(layers_, batch_, threads);
-    awake_ = cost.schedule(true), asleep_ = cost.schedule(false);
+    awake_ = cost.schedule(true);
+    asleep_ = cost.schedule(false);
     scheduled_for_ = threads;
   }
   if (awake_.threads == 1) return awake_;
@@ -52,7 +52,8 @@ Schedule Stream<Real>::schedule() {
 // The outputs of some rows, given all rows' h.
 template <class Real>
 void Stream<Real>::emit(Range rows, const Real* h, Real* out) {
-  const Index P = outputs(), count = rows.end - rows.begin;
+  const Index P = outputs();
+  const Index count = rows.end - rows.begin;
   if (head_.K == 0) {
     std::copy_n(h + rows.begin * P, count * P, out + rows.begin * P);
     return;
@@ -115,7 +116,7 @@ bool Stream<Real>::process(const View<const Real>& x, const View<Real>& y, Index
       const Range rows = share(plan.rows(), member.size, member.rank);
       if (rows.begin < rows.end) read_heads(rows, T, h.data(), y);
     };
-    run_team(plan.rows() * P * head_.K > kSharedHead ? num_threads() : 1, std::cref(run));
+    run_team(plan.rows() * P * head_.K > kSharedHeadFlops ? num_threads() : 1, std::cref(run));
   }
   stepper_.replace_states();
   return true;

@@ -47,7 +47,8 @@ class Stream {
   Stepper<Real> stepper_;
   std::vector<const Real*> h_rows_;
   std::vector<Real*> out_rows_;
-  Schedule awake_{Split::kBatch, 1, 1}, asleep_{Split::kBatch, 1, 1};
+  Schedule awake_{Split::kBatch, 1, 1};
+  Schedule asleep_{Split::kBatch, 1, 1};
   int scheduled_for_ = 0;  // threads
   Clock::time_point last_end_{};
   bool slow_;

@@ -13,6 +13,11 @@ Real* row_of(const View<Real>& view, Index row, Index n, Index t) {
 }
 
 template <class Real>
+Real* row_of(const View<Real>& view, const Row& row) {
+  return row_of(view, row.index, row.n, row.t);
+}
+
+template <class Real>
 View<Real> rows_view(Real* data, Index width, Index row0 = 0) {
   return {data, row0, width, 0, 0};
 }
@@ -34,14 +39,14 @@ void for_steps(Index s0, Index s1, Index dt, const F& f) {
   for (Index s = dt > 0 ? s0 : s1 - 1; s0 <= s && s < s1; s += dt) f(s);
 }
 
-// Calls f(row, slot) for the rows [begin, end) in order.
+// Calls f(row) for the rows [begin, end) in order.
 template <class F>
 void for_rows(const Plan& plan, Range range, const F& f) {
   if (range.begin >= range.end) return;
   Index s = plan.step_of(range.begin);
-  for (Index row = range.begin; row < range.end; ++row) {
-    while (row >= plan.first_row(s + 1)) ++s;
-    f(row, plan.slot(s, row));
+  for (Index index = range.begin; index < range.end; ++index) {
+    while (index >= plan.first_row(s + 1)) ++s;
+    f(plan.row(s, index));
   }
 }
 
@@ -52,10 +57,10 @@ void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width
     for (Index t = plan.length(n); t < T; ++t) std::fill_n(view.data + n * view.by_n + t * view.by_t, width, Real(0));
 }
 
-// The row one step after `slot` in the direction of time, or kEnd or kCut.
-inline Index row_after(const Row& slot, Index dt) {
-  if (dt > 0) return slot.next;
-  return slot.t > 0 ? slot.prev : kEnd;
+// The row one step after `row` in the direction of time, or kEnd or kCut.
+inline Index row_after(const Row& row, Index dt) {
+  if (dt > 0) return row.next;
+  return row.t > 0 ? row.prev : kEnd;
 }
 
 // Of a layer and direction's `index`, from states of all of them, each of which may be null for zeros.
@@ -66,15 +71,15 @@ InitialState<Real> initial_state(const Real* given, const Real* reset, Index ind
           0};
 }
 
-// The row one step before `slot` in the direction of time, or kInitial or kReset.
-inline Index row_entering(const Row& slot, Index dt) { return dt > 0 ? slot.prev : slot.next; }
+// The row one step before `row` in the direction of time, or kInitial or kReset.
+inline Index row_entering(const Row& row, Index dt) { return dt > 0 ? row.prev : row.next; }
 
 // What is there: a row of the view, or of an initial state.
 template <class Real>
-const Real* row_before(const View<const Real>& view, const Row& slot, Index dt, const InitialState<Real>& initial) {
-  const Index prev = row_entering(slot, dt);
-  if (prev >= 0) return row_of(view, prev, slot.n, slot.t - dt);
-  return prev == kInitial ? initial.given + slot.n * initial.width : initial.reset + slot.n * initial.reset_by_n;
+const Real* row_before(const View<const Real>& view, const Row& row, Index dt, const InitialState<Real>& initial) {
+  const Index prev = row_entering(row, dt);
+  if (prev >= 0) return row_of(view, prev, row.n, row.t - dt);
+  return prev == kInitial ? initial.given + row.n * initial.width : initial.reset + row.n * initial.reset_by_n;
 }
 
 }  // namespace rnnfast

@@ -2,15 +2,9 @@
 
 #include <algorithm>
 
+#include "../cpu/cost.hpp"
+
 namespace rnnfast {
-
-namespace {
-
-constexpr Index kFewestRows = 16;  // of a chunk: with fewer, input products would read W more often than they use it
-constexpr Index kMostRows = 96;    // those who wait need not fall asleep
-constexpr Index kChunks = 16;      // the last layer begins so much later than the first one
-
-}  // namespace
 
 void Link::await(Index steps, const Interrupt& interrupt) const {
   if (source == nullptr) return;
@@ -29,9 +23,10 @@ Wavefront::Wavefront(const std::vector<LayerSize>& layers, const Plan& plan, Ind
     : layers_(static_cast<Index>(layers.size())) {
   const int members = static_cast<int>(smaller(threads, layers_));
   if (members < 2 || plan.rows() == 0) return;
-  chunk_ = std::min(std::max(plan.rows() / kChunks, kFewestRows), kMostRows);
+  chunk_ = std::min(std::max(plan.rows() / kWavefrontChunks, kFewestWavefrontRows), kMostWavefrontRows);
   std::vector<double> load(static_cast<std::size_t>(members));
-  double in_turn = 0, before_last = 0;
+  double in_turn = 0;
+  double before_last = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const auto ns = [&](int own) {
       return make_schedule(plan, *layers[i].cell, layers[i].C, layers[i].H, bytes, own, training).ns;

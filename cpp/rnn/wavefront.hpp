@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "../cpu/barrier.hpp"
-#include "plan.hpp"
+#include "schedule.hpp"
 
 namespace rnnfast {
 
@@ -21,7 +21,8 @@ struct Link {
 
 struct LayerSize {
   const CellSpec* cell;
-  Index C, H;
+  Index C;
+  Index H;
 };
 
 class Wavefront {

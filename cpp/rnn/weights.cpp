@@ -1,5 +1,7 @@
 #include "weights.hpp"
 
+#include "../base/fault.hpp"
+
 #include <algorithm>
 #include <vector>
 
@@ -9,8 +11,6 @@ namespace {
 
 constexpr Index kTransposed = 16;  // ids whose unit inputs are written side by side: one cache line of every row of W
 
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
 // The stage's rows of a matrix [G H, K] in panels of units, the gates of a vector of units side by side:
 // [panel][K][blocks][gates][lanes]; its bias [G H] likewise.
 template <class Real>
@@ -18,18 +18,23 @@ void pack_stage(const Weights<Real>& weights, int stage, const Real* matrix, Ind
                 Buffer<Real>& packed, Buffer<Real>& packed_bias) {
   const CellKind cell = weights.arrays.cell;
   const StageSpec& spec = weights.spec().forward[stage];
-  const Index H = weights.arrays.H, lanes = weights.table.lanes,
-              full = weights.table.forward_blocks[static_cast<int>(cell)][stage];
-  const Index panels = weights.forward_panels(stage), width = full * spec.gates * lanes;
+  const Index H = weights.arrays.H;
+  const Index lanes = weights.table.lanes;
+  const Index full = weights.table.forward_blocks[static_cast<int>(cell)][stage];
+  const Index panels = weights.forward_panels(stage);
+  const Index width = full * spec.gates * lanes;
   packed = Buffer<Real>(checked_product(checked_product(panels, K), width));
   packed_bias = Buffer<Real>::zeros(panels * width);
   std::vector<const Real*> columns(at(width));
+  if (faulty(Fault::kMissingBias) && matrix == weights.arrays.r) bias = nullptr;
   for (Index panel = 0; panel < panels; ++panel) {
     const Index blocks = smaller(full, ceil_div(H, lanes) - panel * full);
     for (Index block = 0, column = 0; block < blocks; ++block)
       for (Index g = 0; g < spec.gates; ++g)
         for (Index lane = 0; lane < lanes; ++lane, ++column) {
-          const Index unit = (panel * full + block) * lanes + lane, row = (spec.first_gate + g) * H + unit;
+          const Index unit = (panel * full + block) * lanes + lane;
+          const Index gate = faulty(Fault::kSwappedGates) && spec.gates > 1 && g < 2 ? 1 - g : g;
+          const Index row = (spec.first_gate + gate) * H + unit;
           columns[at(column)] = unit < H ? matrix + row * K : nullptr;
           if (unit < H && bias != nullptr) packed_bias.data()[panel * width + column] = bias[row];
         }
@@ -41,8 +46,11 @@ void pack_stage(const Weights<Real>& weights, int stage, const Real* matrix, Ind
 template <class Real>
 void pack_transposed_stage(const Weights<Real>& weights, int stage, Buffer<Real>& r) {
   const StageSpec& spec = weights.spec().backward[stage];
-  const Index H = weights.arrays.H, lanes = weights.table.lanes, full = weights.table.backward_blocks * lanes;
-  const Index inner = spec.gates * H, panels = weights.backward_panels();
+  const Index H = weights.arrays.H;
+  const Index lanes = weights.table.lanes;
+  const Index full = weights.table.backward_blocks * lanes;
+  const Index inner = spec.gates * H;
+  const Index panels = weights.backward_panels();
   r = Buffer<Real>(checked_product(checked_product(panels, inner), full));
   std::vector<const Real*> rows(at(inner));
   for (Index k = 0; k < inner; ++k) rows[at(k)] = weights.arrays.r + (spec.first_gate * H + k) * H;
@@ -57,7 +65,8 @@ void set_bounds(const Kernels<Real>& table, ActivationFn<Real>& fn) {
   const Real bounds[] = {-fn.clip, fn.clip};
   Real values[2];
   table.activate(fn, 2, bounds, values);
-  fn.low = values[0], fn.high = values[1];
+  fn.low = values[0];
+  fn.high = values[1];
 }
 
 template <class Real>
@@ -94,7 +103,8 @@ Weights<Real>::Weights(const WeightArrays<Real>& given)
 template <class Real>
 void Weights<Real>::pack_normed() {
   const NormArrays<Real>& norm = arrays.norm;
-  const Index H = arrays.H, width = spec().gates * H;
+  const Index H = arrays.H;
+  const Index width = spec().gates * H;
   options.normed_output = spec().output_gate >= 0;
   for (int stage = 0; stage < spec().stages; ++stage) {
     const StageSpec& of = spec().forward[stage];
@@ -144,7 +154,8 @@ void Weights<Real>::normalize_input(const Real* raw, Real* u) const {
 template <class Real>
 const Real* Weights<Real>::unit_inputs() const {
   std::call_once(units_once_, [this] {
-    const Index C = arrays.C, width = spec().gates * arrays.H;
+    const Index C = arrays.C;
+    const Index width = spec().gates * arrays.H;
     unit_inputs_ = Buffer<Real>(checked_product(C, width));
     for (Index first = 0; first < C; first += kTransposed) {
       const Index last = smaller(first + kTransposed, C);
@@ -175,7 +186,8 @@ template <class Real>
 void Weights<Real>::normalize_recurrent(int stage, const Real* raw, Real* q) const {
   const StageSpec& of = spec().forward[stage];
   for (int segment = 0; segment < spec().segments; ++segment) {
-    const Index gate = spec().segment[segment].first_gate, first = gate * arrays.H;
+    const Index gate = spec().segment[segment].first_gate;
+    const Index first = gate * arrays.H;
     if (gate >= of.first_gate && gate < of.first_gate + of.gates)
       table.normalize(recurrent_norm(segment), raw + first, q + first);
   }
@@ -194,7 +206,8 @@ template <class Real>
 const typename Weights<Real>::Backward& Weights<Real>::backward() const {
   std::call_once(backward_once_, [this] {
     backward_.w = panels_of(arrays.w, spec().gates * arrays.H, arrays.C);
-    const Index H = arrays.H, P = arrays.P;
+    const Index H = arrays.H;
+    const Index P = arrays.P;
     if (projected()) backward_.projection = panels_of(arrays.projection, P, H);
     for (int stage = 0; stage < spec().stages; ++stage) {
       const StageSpec& of = spec().backward[stage];

@@ -13,7 +13,10 @@ namespace rnnfast {
 // null.
 template <class Real>
 struct NormArrays {
-  const Real *gamma_ih, *gamma_hh, *gamma_c, *beta_c;
+  const Real* gamma_ih;
+  const Real* gamma_hh;
+  const Real* gamma_c;
+  const Real* beta_c;
   Real eps;
 };
 
@@ -23,8 +26,14 @@ struct NormArrays {
 template <class Real>
 struct WeightArrays {
   CellKind cell;
-  Index C, H, P;
-  const Real *w, *r, *b_w, *b_r, *projection;
+  Index C;
+  Index H;
+  Index P;
+  const Real* w;
+  const Real* r;
+  const Real* b_w;
+  const Real* b_r;
+  const Real* projection;
   CellOptions<Real> options;  // low and high of its activations are not read
   NormArrays<Real> norm;
 };
@@ -85,7 +94,9 @@ class Weights {
   void normalize_input(const Real* raw, Real* u) const;
   Norm<Real> norm_of(int segment, const Real* gammas, const Real* bias) const;
 
-  Buffer<Real> input_bias_, peepholes_, zoneout_;
+  Buffer<Real> input_bias_;
+  Buffer<Real> peepholes_;
+  Buffer<Real> zoneout_;
   Buffer<Real> recurrent_bias_, gammas_, beta_c_;  // of a normalised layer; gammas: of c, W x and R h
   mutable std::once_flag backward_once_, stream_once_, units_once_;
   mutable Backward backward_;

@@ -18,8 +18,8 @@ RNNFAST_INLINE Index last_row(const RowOrder& w, Index s) {
 RNNFAST_INLINE RowRef row_ref(const RowOrder& w, Index s, Index place) {
   if (w.slots != nullptr) {
     const Row& slot = w.slots[place];
-    if (w.dt > 0) return {slot.row, slot.n, slot.t, slot.prev, slot.next};
-    return {slot.row, slot.n, slot.t, slot.next, slot.t > 0 ? slot.prev : kEnd};
+    if (w.dt > 0) return {slot.index, slot.n, slot.t, slot.prev, slot.next};
+    return {slot.index, slot.n, slot.t, slot.next, slot.t > 0 ? slot.prev : kEnd};
   }
   const Index below = s > 0 ? place - w.N : kInitial, above = s + 1 < w.T ? place + w.N : kEnd;
   return {place, place - s * w.N, s, w.dt > 0 ? below : above, w.dt > 0 ? above : below};

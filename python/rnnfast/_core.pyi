@@ -71,7 +71,7 @@ def forward(
     resets: Array | None,
     time_major: bool,
     save: str,
-    random: tuple[tuple[float, float, float, float, float], int, int] | None,
+    random: tuple[tuple[float, ...], int, int] | None,
 ) -> tuple[Array, Array, Array | None, Tape | None]: ...
 
 # of every layer h (None: the last one's, which is y), c or None, gates; all (N, T, D*H)

@@ -18,7 +18,7 @@ Weights = _core.Weights
 CoreTape = _core.Tape
 StreamCore = _core.Stream
 Gradients = Sequence[Array | None]
-Random = tuple[tuple[float, float, float, float, float], int, int]
+Random = tuple[tuple[float, ...], int, int]
 Parts = tuple[Array | None, Array | None]
 
 NORM_EPS = 1e-5
@@ -219,8 +219,8 @@ def rnn_forward(
     """Run a stack over x (N, T, C). Returns y (N, T, D*P), h, c, tape.
 
     ``weights`` are those of layer*D + direction; ``anew`` are h (L*D, 1, P) and c (L*D, 1, H) that resets begin with,
-    None for zeros; ``save`` is "nothing", "all" or "recompute"; ``random`` is ((dropout,
-    recurrent dropout, noise, zoneout of h, of c), seed, call), or None where nothing is.
+    None for zeros; ``save`` is "nothing", "all" or "recompute"; ``random`` is (the numbers of
+    ``Randomness``, seed, call), or None where nothing is.
     """
     return _core.forward(weights, directions, x, h0, c0, anew, lengths, resets, time_major, save, random)
 

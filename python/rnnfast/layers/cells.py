@@ -51,6 +51,9 @@ class RNN(Recurrent):
     noise : float
         Standard deviation of normally distributed noise that enters the activation, in training: independent numbers
         for every sequence, step and unit. For a noise of sigma in continuous time, ``sqrt(2 / leak) * sigma``.
+    input_dropout : float
+        Probability of a feature of a layer's input being dropped, in training, in every layer and both directions
+        alike; one mask for all steps of a sequence (Gal and Ghahramani 2016), the others scaled by 1 / (1 - p).
     recurrent_dropout : float
         Probability of a unit's h being dropped on its way to ``weight_hh``, in training; one mask for all steps of a
         sequence (Gal and Ghahramani 2016), the others scaled by 1 / (1 - p).
@@ -105,6 +108,7 @@ class RNN(Recurrent):
         clip: float | None = None,
         leak: float = 1.0,
         noise: float = 0.0,
+        input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
         learn_initial_state: bool = False,
@@ -112,7 +116,9 @@ class RNN(Recurrent):
         known = known_activation("activation", activation)
         self.activation = activation
         self.leak = checks.as_number("leak", leak, "dt / tau within (0, 1]", lambda a: 0 < a <= 1)
-        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, noise=noise, zoneout=(zoneout, 0.0))
+        random = Randomness(
+            dropout=dropout, input=input_dropout, recurrent=recurrent_dropout, noise=noise, zoneout=(zoneout, 0.0)
+        )
         cell = _ops.Cell(
             name="rnn",
             activations=(known,),
@@ -153,7 +159,7 @@ class GRU(Recurrent):
         The form of PyTorch, cuDNN and Keras's default; False is that of the paper.
     activations : sequence of two
         f of the gates r and z, in place of the sigmoid above, and g of n, in place of tanh; as RNN's ``activation``.
-    clip, recurrent_dropout, zoneout, learn_initial_state
+    clip, input_dropout, recurrent_dropout, zoneout, learn_initial_state
         As of ``RNN``; recurrent dropout with ``reset_after`` only.
 
     layer_norm : bool
@@ -193,13 +199,14 @@ class GRU(Recurrent):
         reset_after: bool = True,
         activations: Sequence[Activation] = _GRU,
         clip: float | None = None,
+        input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
         layer_norm: bool = False,
         learn_initial_state: bool = False,
     ) -> None:
         self.reset_after = checks.as_flag("reset_after", reset_after)
-        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=(zoneout, 0.0))
+        random = Randomness(dropout=dropout, input=input_dropout, recurrent=recurrent_dropout, zoneout=(zoneout, 0.0))
         self.layer_norm = plain_norm(layer_norm, zoneout=zoneout)
         known = known_activations(activations, _GRU)
         if recurrent_dropout and not reset_after:

@@ -45,6 +45,9 @@ class LSTM(Recurrent):
         out, in place of tanh; as RNN's ``activation``.
     clip : float, optional
         What enters f and g is bounded to [-clip, clip].
+    input_dropout : float
+        Probability of a feature of a layer's input being dropped, in training, in every layer and both directions
+        alike; one mask for all steps of a sequence (Gal and Ghahramani 2016), the others scaled by 1 / (1 - p).
     recurrent_dropout : float
         As of ``RNN``: of h, not of c.
     zoneout : float or tuple of two
@@ -107,6 +110,7 @@ class LSTM(Recurrent):
         coupled: bool = False,
         activations: Sequence[Activation] = _ACTIVATIONS,
         clip: float | None = None,
+        input_dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         zoneout: float | tuple[float, float] = 0.0,
         layer_norm: bool = False,
@@ -115,7 +119,7 @@ class LSTM(Recurrent):
         self.peephole, self.coupled = checks.as_flag("peephole", peephole), checks.as_flag("coupled", coupled)
         self.proj_size = _projection(proj_size, hidden_size)
         zones = _zones(zoneout, projected=self.proj_size > 0, peephole=self.peephole)
-        random = Randomness(dropout=dropout, recurrent=recurrent_dropout, zoneout=zones)
+        random = Randomness(dropout=dropout, input=input_dropout, recurrent=recurrent_dropout, zoneout=zones)
         self.layer_norm = plain_norm(layer_norm, proj_size=proj_size, peephole=peephole, zoneout=any(zones) and zoneout)
         known = known_activations(activations, _ACTIVATIONS)
         cell = _ops.Cell(

@@ -23,7 +23,7 @@ STARTS = ("h0", "c0")
 
 @dataclass(frozen=True)
 class Tape:
-    """What :func:`backward` needs: the cell, the scans in the order of states, the masks between layers.
+    """What :func:`backward` needs: the cell, the scans in the order of states, the masks of layers' inputs.
 
     ``starts``: the states of which the parameters h0 and c0 gave the first ones.
     """
@@ -32,7 +32,7 @@ class Tape:
     names: tuple[str, ...]
     scans: list[Scan]
     directions: int
-    masks: Sequence[Array] | None
+    masks: Mapping[int, Array]
     single_state: bool
     starts: tuple[int, ...] = ()
 
@@ -46,6 +46,7 @@ def forward(
     lengths: Sequence[int] | Array | None = None,
     resets: Array | None = None,
     masks: Sequence[Array] | None = None,
+    input_masks: Sequence[Array] | None = None,
     recurrent_masks: Sequence[Array] | None = None,
     zones: Sequence[Sequence[Array | float]] | None = None,
     **options: Any,
@@ -68,6 +69,7 @@ def forward(
     resets : (N, T) bool; True at t separates step t-1 from step t: in either direction the step after the cut starts
         from h0 and c0, or from zero where ``params`` has none; at t = 0 that replaces the given state.
     masks : L-1 arrays (N, T, D*H) that multiply the input of the layers 1..L-1 (dropout).
+    input_masks : L arrays (N, C or D*H) that multiply each layer's input, at every step (input dropout).
     recurrent_masks : L*D arrays (N, H) that multiply what R reads of h, at every step.
     zones : L*D tuples, of one entry a state: shares (N, T, H), or one number p, that the state before has in the
         new one, ``state = zone state_prev + (1 - zone) state`` (zoneout, Krueger et al. 2017; p is its expectation).
@@ -101,9 +103,9 @@ def forward(
     final: list[State] = []
     scans: list[Scan] = []
     y = np.where(valid[..., None], x, 0).astype(dtype)
+    dropped = _masks_of_inputs(layers, masks, input_masks)
     for layer in range(layers):
-        if layer and masks is not None:
-            y = y * masks[layer - 1]
+        y = y * dropped[layer] if layer in dropped else y
         outputs = []
         for direction in range(directions):
             mask = 1.0 if recurrent_masks is None else recurrent_masks[len(scans)].astype(dtype)
@@ -117,7 +119,7 @@ def forward(
         y = np.concatenate(outputs, axis=2)
     stacked = tuple(np.stack(parts) for parts in zip(*final, strict=True))
     single = policy.states == 1
-    return y, stacked[0] if single else stacked, Tape(policy, tuple(params), scans, directions, masks, single, starts)
+    return y, stacked[0] if single else stacked, Tape(policy, tuple(params), scans, directions, dropped, single, starts)
 
 
 def backward(
@@ -174,8 +176,7 @@ def backward(
                 d[index] = value
             grads |= {name + scan.suffix: value for name, value in zip(PARTS + NORMS, total.tensors(), strict=True)}
         dy = sum(parts[1:], parts[0])
-        if layer and tape.masks is not None:
-            dy = dy * tape.masks[layer - 1]
+        dy = dy * tape.masks[layer] if layer in tape.masks else dy
     for index, name in enumerate(STARTS[: tape.cell.states]):
         used = index in tape.starts
         grads[name] = dstarts[index] + (dstates[index] if used else 0 * dstates[index]).sum(axis=1, keepdims=True)
@@ -189,6 +190,16 @@ def _valid(lengths: Sequence[int] | Array | None, rows: int, steps: int) -> Bool
     if array.shape != (rows,) or not ((array >= 0) & (array <= steps)).all():
         raise ValueError(f"lengths: {rows} integers in 0..T (T = {steps}) required, got {array.tolist()}")
     return np.asarray(np.arange(steps) < array[:, None])
+
+
+def _masks_of_inputs(
+    layers: int, masks: Sequence[Array] | None, input_masks: Sequence[Array] | None
+) -> dict[int, Array]:
+    """By layer, what multiplies its input: (N, T, C), or (N, 1, C) where it is the same at every step."""
+    found = {} if masks is None else dict(enumerate(masks, 1))
+    for layer, mask in enumerate(input_masks or ()):
+        found[layer] = mask[:, None] * found.get(layer, 1.0)
+    return found
 
 
 def _structure(params: Mapping[str, Array]) -> tuple[int, int]:

@@ -1,0 +1,39 @@
+// What work costs, in nanoseconds where a name says so: the one place of constants by which work is shared among
+// threads and cut into chunks. Beside what is measured of a machine (probe.hpp) they are ratios that hold roughly on
+// all of them, and decide only near a draw.
+#pragma once
+#include "../base/dims.hpp"
+
+namespace rnnfast {
+
+// A team must save this much to be worth its while.
+constexpr double kWorthATeam = 0.9;
+constexpr double kNsPerRegion = 3000;   // a region begins and ends
+constexpr double kNsPerPart = 1000;     // parts of a region wait for each other
+constexpr double kNsPerCall = 600;      // a region of one step, by a team that is awake
+constexpr double kNsPerWake = 100000;   // by one that is asleep, on a machine with other work
+constexpr double kNsPerMember = 20000;  // least work for which a member is woken
+
+// A step of a recurrence.
+constexpr double kVectorBytes = 64;
+constexpr double kL1OverL2 = 1.8;       // rates of reading, bytes a ns
+constexpr double kUsable = 0.75;        // of a cache, for weights read once a step
+constexpr double kFlopsPerGate = 45;    // the activation of one unit of one row takes as long as these
+constexpr double kNsPerVector = 5;      // what a cell does beside, for a vector of a row's units
+constexpr double kLinesPerBarrier = 8;  // cache lines of the state that come from another core while a barrier takes
+constexpr double kNsPerStage = 25;
+constexpr double kRowsToFetch = 12;  // two tiles or more use a panel while the next one comes
+constexpr double kSlowNs = 20000;    // a step of a stream that answers signals
+
+// Chunks of time.
+constexpr Index kChunkBytes = 1 << 18;       // of a thread's input products: they stay in L2 until they are used
+constexpr Index kChunkRows = 96;             // below this, streaming W costs more than computing with it
+constexpr Index kFewestWavefrontRows = 16;   // of a wavefront's chunk: input products would read W more than use it
+constexpr Index kMostWavefrontRows = 96;     // who waits need not fall asleep
+constexpr Index kWavefrontChunks = 16;       // the last layer begins so much later than the first one
+constexpr Index kFewestRecomputedSteps = 8;  // of a chunk between two kept states
+constexpr Index kRecomputedRootOf = 5;       // such a chunk has the root of a fifth of the steps
+constexpr Index kSlidingChunks = 5;          // so many chunks are computed until rows that slide have to move
+constexpr Index kSharedHeadFlops = 1 << 18;  // multiplications of a stream's head from which a second thread pays
+
+}  // namespace rnnfast

@@ -1,0 +1,65 @@
+// What every part of one layer and direction's pass over a batch knows, forward and backward: weights, sizes, and the
+// order of rows.
+#pragma once
+#include "bidirectional.hpp"
+#include "rnn.hpp"
+#include "views.hpp"
+
+namespace rnnfast {
+
+// weights and plan must outlive it.
+template <class Real>
+struct LayerPass {
+  LayerPass(const Stack<Real>& stack, Index directions, Index of, const Plan& batch, const Schedule& shared)
+      : index(of),
+        layer(of / directions),
+        direction(of % directions),
+        dt(time_step(direction)),
+        weights(*stack[at(of)]),
+        spec(weights.spec()),
+        plan(batch),
+        H(weights.arrays.H),
+        P(weights.arrays.P),
+        C(weights.arrays.C),
+        N(batch.sequences()),
+        schedule(shared),
+        parts(plan, shared.split == Split::kBatch ? shared.threads : 1),
+        chunks(plan, shared.chunk) {}
+
+  const Index index, layer, direction;  // index: layer * directions + direction
+  const Index dt;
+  const Weights<Real>& weights;
+  const CellSpec& spec;
+  const Plan& plan;
+  const Index H;
+  const Index P;
+  const Index C;
+  const Index N;
+  const Schedule schedule;
+  const RowPartition parts;
+  const Chunks chunks;
+
+  bool shares_units() const { return schedule.split == Split::kHidden && schedule.threads > 1; }
+  int cell() const { return static_cast<int>(weights.arrays.cell); }
+};
+
+// A step of a part's sequences, by members that share its units.
+struct Step {
+  Index s;
+  Index part;
+  const Member& member;
+};
+
+// Pointers to the operands and results of a product, row by row; a thread's own.
+template <class Real>
+struct ProductRows {
+  std::vector<const Real*> from;
+  std::vector<Real*> to;
+
+  void resize(Index rows) {
+    from.resize(at(rows));
+    to.resize(at(rows));
+  }
+};
+
+}  // namespace rnnfast

@@ -1,0 +1,114 @@
+#include "schedule.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "../cpu/cost.hpp"
+#include "../cpu/probe.hpp"
+
+namespace rnnfast {
+
+namespace {
+
+constexpr int kNotForced = -1;
+std::atomic<int> split_of_all{kNotForced};
+
+// Operations of multiply-adds a ns; of doubles half as many.
+double flops_per_ns(const Core& core, double bytes) { return core.flops * sizeof(float) / bytes; }
+
+// K: inner dimension of the products, H, or C + H where the input's is made in the step.
+double step_ns(const Core& core, double rows, double units, double K, const CellSpec& cell, double bytes) {
+  const double flops = flops_per_ns(core, bytes);
+  const double vectors = std::ceil(units * bytes / kVectorBytes);
+  const double columns = cell.gates * vectors * kVectorBytes / bytes;
+  const double weights = bytes * K * columns;
+  const double reads = weights > kUsable * core.l2_bytes   ? rate_beyond_l2()
+                       : weights > kUsable * core.l1_bytes ? core.l2_rate
+                                                           : kL1OverL2 * core.l2_rate;
+  const double products = std::max(2 * K * columns * rows / flops, weights / reads);
+  return products + kFlopsPerGate / flops * columns * rows + kNsPerVector * vectors * rows + kNsPerStage;
+}
+
+// Of a step whose units are shared: barriers, and the others' part of the state on its way.
+double sharing_ns(const CellSpec& cell, int threads, double numbers, double bytes) {
+  return cell.stages * barrier_ns(threads) * (1 + numbers * bytes / kVectorBytes / kLinesPerBarrier);
+}
+
+// Units of the thread that has most, where panels of 64 bytes are shared out.
+double largest_share(double units, double threads, double bytes) {
+  const double panel = kVectorBytes / bytes;
+  return std::min(units, panel * std::ceil(std::ceil(units / panel) / threads));
+}
+
+}  // namespace
+
+Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
+                       bool training) {
+  const double steps = static_cast<double>(std::max<Index>(plan.steps(), 1));
+  const double rows = static_cast<double>(plan.rows()) / steps;
+  const double h = static_cast<double>(H);
+  const double p = threads;
+  const double size = static_cast<double>(bytes);
+  const Core core = this_core();
+  const double input = 2.0 * cell.gates * static_cast<double>(C) * h * rows / flops_per_ns(core, size);
+  const double serial = steps * (input + step_ns(core, rows, h, h, cell, size));
+  const double batch = kNsPerRegion + steps * (input / p + step_ns(core, std::ceil(rows / p), h, h, cell, size));
+  const double units = largest_share(h, p, size);
+  double hidden = kNsPerRegion + steps * (input / p + step_ns(core, rows, units, h, cell, size));
+  if (threads > 1 && hidden < std::min(batch, serial))
+    hidden += steps * sharing_ns(cell, threads, rows * (h - units), size);
+  Schedule schedule{Split::kBatch, 1, 1, serial};
+  if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
+    schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
+  if (const std::optional<Split> split = forced_split(); split && threads > 1) schedule = {*split, threads, 1, serial};
+  const bool shares_units = schedule.split == Split::kHidden;
+  const double own_rows = shares_units ? rows : rows / schedule.threads;
+  const double own_units = shares_units ? units : h;
+  const double weights = size * cell.gates * h * own_units;
+  schedule.from_l2 = weights > core.l1_bytes;
+  schedule.fetch_ahead = own_rows >= kRowsToFetch && weights > kUsable * core.l2_bytes;
+  schedule.fetch_input = weights * static_cast<double>(C + H) > kUsable * core.l2_bytes * h;
+  const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
+  // Chunks of one size: a short one at the end would read all of W for a few rows. Training keeps below the limit,
+  // since it may hold more of a chunk than its input products.
+  const Index most = std::max(training ? kRowBlock : kChunkRows, by_bytes);
+  const Index chunks = std::max<Index>(1, (plan.rows() + (training ? most - 1 : most / 2)) / most);
+  schedule.chunk = std::max<Index>(1, ceil_div(plan.rows(), chunks));
+  return schedule;
+}
+
+void force_split(std::optional<Split> split) { split_of_all = split ? static_cast<int>(*split) : kNotForced; }
+std::optional<Split> forced_split() {
+  const int split = split_of_all.load(std::memory_order_relaxed);
+  return split == kNotForced ? std::nullopt : std::optional<Split>(static_cast<Split>(split));
+}
+
+namespace {
+std::atomic<bool> one_way{false};
+}
+bool one_way_panels() { return one_way.load(std::memory_order_relaxed); }
+void set_one_way_panels(bool value) { one_way = value; }
+
+StepCost::StepCost(Index rows, Index bytes, int threads)
+    : rows_(static_cast<double>(rows)), bytes_(static_cast<double>(bytes)), threads_(threads) {}
+
+void StepCost::add(const CellSpec& cell, Index C, Index H) {
+  const double h = static_cast<double>(H);
+  const double K = static_cast<double>(C + H);
+  const double p = threads_;
+  const Core core = this_core();
+  alone_ += step_ns(core, rows_, h, K, cell, bytes_);
+  batch_ += step_ns(core, std::ceil(rows_ / p), h, K, cell, bytes_);
+  const double units = largest_share(h, p, bytes_);
+  hidden_ += step_ns(core, rows_, units, K, cell, bytes_);
+  if (threads_ > 1) hidden_ += sharing_ns(cell, threads_, rows_ * (h - units), bytes_);
+}
+
+Schedule StepCost::schedule(bool awake) const {
+  if (threads_ > 1 && std::min(batch_, hidden_) + (awake ? kNsPerCall : kNsPerWake) < kWorthATeam * alone_)
+    return {hidden_ < batch_ ? Split::kHidden : Split::kBatch, threads_, 1};
+  return {Split::kBatch, 1, 1};
+}
+
+}  // namespace rnnfast

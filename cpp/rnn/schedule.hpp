@@ -1,0 +1,47 @@
+// How a layer's steps are shared among threads, decided by what the ways would cost (cpu/cost.hpp).
+#pragma once
+#include <optional>
+
+#include "plan.hpp"
+
+namespace rnnfast {
+
+// How a layer's steps are shared: parts of the batch without barriers, or parts of the hidden units with one a stage.
+enum class Split { kBatch, kHidden };
+struct Schedule {
+  Split split;
+  int threads;
+  Index chunk;               // rows whose input products are made at once
+  double ns = 0;             // about as long it takes
+  bool from_l2 = false;      // a thread's part of R does not fit L1
+  bool fetch_ahead = false;  // nor L2, and rows are enough to fetch it meanwhile
+  bool fetch_input = false;  // nor do its parts of W and R together
+};
+Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
+                       bool training);
+
+// For tests: how layers of several threads are shared, whatever it costs; none: as the costs say.
+void force_split(std::optional<Split> split);
+std::optional<Split> forced_split();
+
+// For measurements: whether panels of weights are walked in one order in every step, not up and down by turns.
+bool one_way_panels();
+void set_one_way_panels(bool value);
+
+// The same for calls of one step each. Times in nanoseconds.
+class StepCost {
+ public:
+  StepCost(Index rows, Index bytes, int threads);
+  void add(const CellSpec& cell, Index C, Index H);  // a layer
+  double alone() const { return alone_; }
+  Schedule schedule(bool awake) const;  // whether the team still waits for work, or sleeps
+
+ private:
+  const double rows_, bytes_;
+  const int threads_;
+  double alone_ = 0;
+  double batch_ = 0;
+  double hidden_ = 0;
+};
+
+}  // namespace rnnfast
