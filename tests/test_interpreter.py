@@ -109,7 +109,7 @@ def search():
 def stream():
     one = layer.stream(4)
     one.process(x)
-    for t in range(100):
+    for t in range(x.shape[1]):
         one.step(x[:, t])
 
 def wide_stream():

@@ -40,7 +40,7 @@ CHANGES: dict[str, Callable[[], Any]] = {
     "import path": lambda: sys.path.append("nowhere"),
     "warning filters": lambda: warnings.simplefilter("ignore"),
     "switch interval": lambda: sys.setswitchinterval(1),
-    "handler of SIGINT": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    "handler of SIGINT": lambda: signal.signal(signal.SIGINT, lambda *_: None),
 }
 
 
