@@ -15,7 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 MILLISECONDS = (5, 10, 20, 50)
-SOURCES = ("own", "openmp")
+SOURCES = ("own", "openmp", "")
+"""Whose threads the engine has: its own, those of PyTorch's OpenMP runtime, the ones of its choice."""
+
 BATCH, UNITS = 32, 128
 REST = 0.02
 """Seconds after which waiting threads of either library have fallen asleep."""
@@ -66,7 +68,7 @@ def at_least(make: Callable[[int], Operation], milliseconds: float) -> Operation
 
 @contextmanager
 def threads_from(source: str) -> Iterator[None]:
-    """Have the engine's threads brought by this source, ``own``, ``openmp`` or the one of its choice."""
+    """Have the engine's threads brought by this source of :data:`SOURCES`."""
     from rnnfast import _core
 
     before = _core.thread_source()
@@ -112,11 +114,11 @@ def main() -> None:
 
     torch.set_num_threads(2)
     rnnfast.set_num_threads(2)
-    print(f"by default: {_core.describe_thread_source()}")
     for milliseconds in MILLISECONDS:
         for source, (alone, other, ratio) in ratios(milliseconds).items():
-            parts = f"rnnfast {alone * 1e3:.1f} ms, torch {other * 1e3:.1f} ms"
-            print(f"{milliseconds} ms, {source} threads: {parts}, by turns {ratio:.2f} of the sum", flush=True)
+            parts = f"rnnfast {alone * 1e3:.1f} ms, torch {other * 1e3:.1f} ms, by turns {ratio:.2f} of the sum"
+            print(f"{milliseconds} ms, {source or 'chosen'} threads: {parts}", flush=True)
+        print(f"chosen: {_core.describe_thread_source()}", flush=True)
 
 
 if __name__ == "__main__":

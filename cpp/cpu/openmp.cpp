@@ -2,12 +2,16 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <pthread.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -22,10 +26,25 @@ constexpr std::string_view kRuntimes[] = {"libgomp", "libiomp5", "libomp"};
 constexpr int kMostCallers = 4;
 std::atomic<int> callers{0};
 
-// What the calling thread has had the runtime start.
+// Pools that work for others are looked for so often, found by so much processor time of one of their threads, and then
+// shared for so long: to learn that nobody else uses them any more, we must have left them alone for a while.
+constexpr std::chrono::milliseconds kLookEvery{5};
+constexpr std::chrono::seconds kShareFor{5};
+constexpr std::int64_t kIdleNs = 100000;
+constexpr std::int64_t kUnknown = -1;
+// By default GNU's threads spin 300,000 times, up to 14 ms; LLVM's and Intel's spin for 200 ms.
+constexpr std::chrono::milliseconds kGnuSpins{20};
+constexpr std::chrono::milliseconds kLlvmSpins{250};
+
+// What the calling thread has had the runtime start, and whether others use it.
 struct Caller {
   const OpenMP* runtime = nullptr;
   int threads = 0;
+  std::optional<clockid_t> worker;  // the clock of one of its threads
+  std::int64_t worked_ns = kUnknown;
+  bool shares = false;
+  Clock::time_point share_until;
+  Clock::time_point next_look;
 
   ~Caller() {
     if (runtime != nullptr) callers.fetch_sub(1);
@@ -79,6 +98,7 @@ std::unique_ptr<OpenMP> open_runtime(const std::string& path) {
   if (library == nullptr) return nullptr;
   auto runtime = std::make_unique<OpenMP>();
   runtime->path = path;
+  runtime->spins = path.find("gomp") != std::string::npos ? kGnuSpins : kLlvmSpins;
   const bool complete = find(library, "GOMP_parallel", runtime->parallel) &&
                         find(library, "omp_get_thread_num", runtime->thread_num) &&
                         find(library, "omp_get_num_threads", runtime->num_threads) &&
@@ -119,20 +139,47 @@ void enter(void* data) {
   if (rank < size) region.work(rank, size);
 }
 
+// A pool that is asked for fewer threads than before ends the others, and the next caller has to start them again: all
+// are asked for, and those beyond the team return at once.
+int whole_pool(const OpenMP& runtime, int threads) { return std::max(threads, runtime.max_threads()); }
+
+// From now on the pool's threads work for nobody that we know of.
+void leave_alone(Clock::time_point now) {
+  caller.shares = false;
+  caller.worked_ns = kUnknown;
+  caller.next_look = now + caller.runtime->spins;
+}
+
 // Has the runtime start the caller's pool, where it has none of so many threads.
 bool hire(const OpenMP& runtime, int threads) {
   if (caller.runtime == &runtime && caller.threads >= threads) return true;
-  if (caller.runtime == nullptr) {
-    if (callers.fetch_add(1) >= kMostCallers) {
-      callers.fetch_sub(1);
-      return false;
-    }
+  if (caller.runtime == nullptr && callers.fetch_add(1) >= kMostCallers) {
+    callers.fetch_sub(1);
+    return false;
   }
   caller.runtime = &runtime;
   caller.threads = threads;
   const BlockSignals block;
-  runtime.parallel([](void*) {}, nullptr, static_cast<unsigned>(threads), 0);
+  struct Look {
+    const OpenMP& runtime;
+    std::optional<clockid_t> clock;
+  } look{runtime, std::nullopt};
+  const auto note_clock = [](void* data) {
+    Look& seen = *static_cast<Look*>(data);
+    clockid_t clock{};
+    if (seen.runtime.thread_num() == 1 && pthread_getcpuclockid(pthread_self(), &clock) == 0) seen.clock = clock;
+  };
+  runtime.parallel(note_clock, &look, static_cast<unsigned>(threads), 0);
+  caller.worker = look.clock;
+  leave_alone(Clock::now());
   return true;
+}
+
+// Processor time of the pool's thread; unknown where it has ended.
+std::int64_t worked_ns() {
+  timespec time{};
+  if (!caller.worker || clock_gettime(*caller.worker, &time) != 0) return kUnknown;
+  return std::int64_t{1000000000} * time.tv_sec + time.tv_nsec;
 }
 
 }  // namespace
@@ -153,11 +200,28 @@ bool openmp_waits_asleep() {
   return reads("OMP_WAIT_POLICY", "passive") || reads("GOMP_SPINCOUNT", "0") || reads("KMP_BLOCKTIME", "0");
 }
 
+bool openmp_at_work(const OpenMP& runtime, int threads, Clock::time_point now) {
+  if (caller.shares) {
+    if (now < caller.share_until) return true;
+    leave_alone(now);
+  }
+  if (now < caller.next_look || !hire(runtime, whole_pool(runtime, threads)) || now < caller.next_look) return false;
+  const std::int64_t before = caller.worked_ns;
+  caller.worked_ns = worked_ns();
+  caller.next_look = now + kLookEvery;
+  if (caller.worked_ns == kUnknown) caller.threads = 0;
+  if (before == kUnknown || caller.worked_ns - before < kIdleNs) return false;
+  caller.shares = true;
+  caller.share_until = now + kShareFor;
+  return true;
+}
+
+bool openmp_was_at_work() { return caller.shares; }
+
 bool run_on_openmp(const OpenMP& runtime, int threads, const TeamWork& work) {
-  // A pool that is asked for fewer threads than before ends the others, and the next caller has to start them again:
-  // all are asked for, and those beyond the team return at once.
-  const int all = std::max(threads, runtime.max_threads());
+  const int all = whole_pool(runtime, threads);
   if (!hire(runtime, all)) return false;
+  caller.shares = true;
   Region region{runtime, threads, work};
   runtime.parallel(&enter, &region, static_cast<unsigned>(all), 0);
   return true;

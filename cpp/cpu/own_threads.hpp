@@ -1,5 +1,5 @@
-// Threads of our own: asleep between calls, after a short while of spinning. own_threads.cpp is the only file that starts
-// any.
+// Threads of our own: asleep between calls, after a short while of spinning. own_threads.cpp is the only file that
+// starts any.
 #pragma once
 #include <atomic>
 #include <deque>

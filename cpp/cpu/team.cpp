@@ -6,8 +6,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
-#include <optional>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -106,15 +106,17 @@ class Team {
     const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
     if (!lock.owns_lock()) return false;
     const auto start = Clock::now();
-    if (pausing_ && start < alone_until_) return false;
     choose_source(start);
     if (openmp_ != nullptr && openmp_->in_parallel() != 0) return false;
+    const bool asked_for = looked_for_ == ThreadSource::kOpenMP;
+    share_threads(openmp_ != nullptr && (asked_for || openmp_at_work(*openmp_, threads, start)));
+    if (pausing_ && start < alone_until_) return false;
     if (!barrier_ || barrier_->members() != threads || failure_) barrier_.emplace(threads);
     const std::int64_t slept = barrier_->slept_ns();
     fn_ = &fn;
     failure_ = nullptr;
     const TeamWork work{[](void* team, int rank, int size) { static_cast<Team*>(team)->work(rank, size); }, this};
-    if (openmp_ == nullptr || !run_on_openmp(*openmp_, threads, work)) own_.run(threads, work);
+    if (!shared_ || !run_on_openmp(*openmp_, threads, work)) own_.run(threads, work);
     last_end_ = Clock::now();
     look_back(barrier_->slept_ns() - slept, std::chrono::nanoseconds(last_end_ - start).count());
     if (failure_) std::rethrow_exception(failure_);
@@ -134,6 +136,12 @@ class Team {
     looked_for_ = source;
     next_look_ = now + kLookEvery;
     openmp_ = wanted_openmp();
+  }
+
+  // Threads that lacked a core because others spin lack it no more when they are the same threads.
+  void share_threads(bool shared) {
+    if (shared != shared_) alone_until_ = {};
+    shared_ = shared;
   }
 
   void look_back(std::int64_t slept_ns, std::int64_t lasted_ns) {
@@ -173,7 +181,8 @@ class Team {
   std::mutex busy_;
   std::mutex failing_;
   OwnThreads own_;
-  const OpenMP* openmp_ = nullptr;  // what brings the threads now; null: our own
+  const OpenMP* openmp_ = nullptr;  // null: all threads are our own
+  bool shared_ = false;             // with other OpenMP code
   ThreadSource looked_for_ = ThreadSource::kBest;
   Clock::time_point next_look_;
   const std::function<void(const Member&)>* fn_ = nullptr;

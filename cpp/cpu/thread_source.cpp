@@ -50,7 +50,7 @@ const OpenMP* wanted_openmp() {
     case ThreadSource::kBest:
       break;
   }
-  // Threads that sleep as soon as they wait disturb nobody, and waking them costs more than our own spinning ones do.
+  // Threads that sleep as soon as they wait disturb nobody.
   return openmp_waits_asleep() ? nullptr : loaded_openmp();
 }
 
@@ -61,7 +61,8 @@ std::string describe_thread_source() {
   if (runtime == nullptr) return "own (no OpenMP runtime is loaded)";
   if (source == ThreadSource::kOpenMP) return "openmp (RNNFAST_THREADS; " + runtime->path + ")";
   if (openmp_waits_asleep()) return "own (the threads of " + runtime->path + " sleep when they wait)";
-  return "openmp (the process has loaded " + runtime->path + ")";
+  if (openmp_was_at_work()) return "openmp (other code uses the threads of " + runtime->path + ")";
+  return "own (no other code was seen to use the threads of " + runtime->path + ")";
 }
 
 }  // namespace rnnfast

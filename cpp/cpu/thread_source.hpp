@@ -16,10 +16,11 @@ const char* name_of(ThreadSource source);
 ThreadSource thread_source();
 void set_thread_source(ThreadSource source);
 
-// The runtime to use now; null where the threads are to be our own.
+// The runtime that may bring the threads: asked for by the user, or else where other code has its threads work and
+// spin; null where the threads are our own whatever others do.
 const OpenMP* wanted_openmp();
 
-// The source at work and why.
+// The source of the calling thread's teams and why.
 std::string describe_thread_source();
 
 }  // namespace rnnfast

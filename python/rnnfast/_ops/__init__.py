@@ -2,6 +2,7 @@
 
 from rnnfast._core import __version__ as __version__
 from rnnfast._core import cells as cells
+from rnnfast._core import describe_thread_source as describe_thread_source
 from rnnfast._core import isas as isas
 from rnnfast._core import num_threads as num_threads
 from rnnfast._core import processor_quota as processor_quota
