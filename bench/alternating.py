@@ -1,11 +1,15 @@
 """``python -m bench.alternating``: PyTorch and rnnfast by turns in one process.
 
 Needs both in one environment. The ratio is that of a pair of operations by turns to the sum of both by themselves, with
-rnnfast's own threads and with those of PyTorch's OpenMP runtime.
+rnnfast's own threads and with those of PyTorch's OpenMP runtime. ``--busy`` measures rnnfast by itself instead, beside
+a process that never waits.
 """
 
 from __future__ import annotations
 
+import argparse
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
@@ -105,15 +109,36 @@ def ratios(milliseconds: float, rounds: int = 15) -> dict[str, Turns]:
     return {source: Turns(*(median(column) for column in zip(*rows, strict=True))) for source, rows in found.items()}
 
 
+def beside_a_busy_process(milliseconds: float, rounds: int = 9) -> dict[str, float]:
+    """Medians over rounds of the mean time of ours alone, for each source of threads."""
+    run = at_least(ours, milliseconds)
+    found: dict[str, list[float]] = {source: [] for source in SOURCES}
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            for _ in range(rounds):
+                for source in SOURCES:
+                    with threads_from(source):
+                        found[source].append(seconds_of((run,), int(100 / milliseconds)))
+        finally:
+            busy.kill()
+    return {source: median(times) for source, times in found.items()}
+
+
 def main() -> None:
-    """Measure operations of several lengths on two threads."""
+    """Measure on two threads."""
     import torch
 
     import rnnfast
     from rnnfast import _core
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--busy", action="store_true")
     torch.set_num_threads(2)
     rnnfast.set_num_threads(2)
+    if parser.parse_args().busy:
+        for source, seconds in beside_a_busy_process(1.0).items():
+            print(f"beside a busy process, {source or 'chosen'} threads: {seconds * 1e3:.2f} ms")
+        return
     for milliseconds in MILLISECONDS:
         for source, (alone, other, ratio) in ratios(milliseconds).items():
             parts = f"rnnfast {alone * 1e3:.1f} ms, torch {other * 1e3:.1f} ms, by turns {ratio:.2f} of the sum"
