@@ -76,9 +76,13 @@ bool is_runtime(std::string_view path) {
 std::vector<std::string> runtime_paths() {
   std::vector<std::string> paths;
   dl_iterate_phdr(
-      [](dl_phdr_info* info, std::size_t, void* data) noexcept {
-        if (is_runtime(info->dlpi_name)) static_cast<std::vector<std::string>*>(data)->emplace_back(info->dlpi_name);
-        return 0;
+      [](dl_phdr_info* info, std::size_t, void* data) {
+        try {
+          if (is_runtime(info->dlpi_name)) static_cast<std::vector<std::string>*>(data)->emplace_back(info->dlpi_name);
+          return 0;
+        } catch (...) {
+          return 1;  // no memory; an exception must not pass through the C library
+        }
       },
       &paths);
   std::stable_partition(paths.begin(), paths.end(),
@@ -197,7 +201,9 @@ const OpenMP* loaded_openmp() {
 }
 
 bool openmp_waits_asleep() {
-  return reads("OMP_WAIT_POLICY", "passive") || reads("GOMP_SPINCOUNT", "0") || reads("KMP_BLOCKTIME", "0");
+  static const bool asleep =
+      reads("OMP_WAIT_POLICY", "passive") || reads("GOMP_SPINCOUNT", "0") || reads("KMP_BLOCKTIME", "0");
+  return asleep;
 }
 
 bool openmp_at_work(const OpenMP& runtime, int threads, Clock::time_point now) {

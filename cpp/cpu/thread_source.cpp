@@ -9,6 +9,7 @@ namespace rnnfast {
 namespace {
 
 ThreadSource initial_source() {
+  openmp_waits_asleep();  // reads the environment, which another thread may change later
   const char* const name = std::getenv("RNNFAST_THREADS");
   return thread_source_named(name != nullptr ? name : "");
 }
