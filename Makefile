@@ -45,7 +45,7 @@ ifeq ($(SANITIZE),tsan)
 runner := $(preloaded) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=1 second_deadlock_stack=1" \
     setarch -R
 endif
-threaded := $(addprefix tests/,test_team.py test_system.py test_interpreter.py test_wavefront.py test_thread_safety.py test_versions.py)
+threaded := $(addprefix tests/,test_team.py test_thread_source.py test_system.py test_interpreter.py test_wavefront.py test_thread_safety.py test_versions.py)
 
 .PHONY: help demo test lint format types asan tsan valgrind fuzz mutants weekly bench clean
 

@@ -1,17 +1,27 @@
-"""``python -m bench.alternating``: PyTorch and rnnfast by turns in one process, each with threads of its own.
+"""``python -m bench.alternating``: PyTorch and rnnfast by turns in one process.
 
-Needs both in one environment. The ratio is that of a pair of operations by turns to the sum of both by themselves.
+Needs both in one environment. The ratio is that of a pair of operations by turns to the sum of both by themselves, with
+rnnfast's own threads and with those of PyTorch's OpenMP runtime. ``--busy`` measures rnnfast by itself instead, beside
+a process that never waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from time import perf_counter, sleep
+from typing import NamedTuple
 
 import numpy as np
 
 MILLISECONDS = (5, 10, 20, 50)
+SOURCES = ("own", "openmp", "")
+"""Whose threads the engine has: its own, those of PyTorch's OpenMP runtime, the ones of its choice."""
+
 BATCH, UNITS = 32, 128
 REST = 0.02
 """Seconds after which waiting threads of either library have fallen asleep."""
@@ -60,27 +70,80 @@ def at_least(make: Callable[[int], Operation], milliseconds: float) -> Operation
     return make(steps)
 
 
-def ratio(milliseconds: float, rounds: int = 7) -> tuple[float, float, float]:
-    """Medians of ours alone, theirs alone, and both by turns over the sum of the two."""
+@contextmanager
+def threads_from(source: str) -> Iterator[None]:
+    """Have the engine's threads brought by this source of :data:`SOURCES`."""
+    from rnnfast import _core
+
+    before = _core.thread_source()
+    _core.set_thread_source(source)
+    try:
+        yield
+    finally:
+        _core.set_thread_source(before)
+
+
+class Turns(NamedTuple):
+    """Seconds of ours alone, theirs alone, and both by turns over the sum of the two."""
+
+    ours: float
+    theirs: float
+    ratio: float
+
+
+def turns(a: Operation, b: Operation, repeats: int) -> Turns:
+    """One round; that ours come first or last is no matter, for threads fall asleep in between."""
+    alone, other, both = (seconds_of(turn, repeats) for turn in ((a,), (b,), (a, b)))
+    return Turns(alone, other, both / (alone + other))
+
+
+def ratios(milliseconds: float, rounds: int = 15) -> dict[str, Turns]:
+    """Medians over rounds for each source of threads, which take turns."""
     a, b = at_least(ours, milliseconds), at_least(theirs, milliseconds)
-    repeats = max(3, int(150 / milliseconds))
-    times = [[seconds_of(turn, repeats) for turn in ((a,), (b,), (a, b))] for _ in range(rounds)]
-    alone, other, both = (median(column) for column in zip(*times, strict=True))
-    return alone, other, both / (alone + other)
+    repeats = max(3, int(100 / milliseconds))
+    found: dict[str, list[Turns]] = {source: [] for source in SOURCES}
+    for _ in range(rounds):
+        for source in SOURCES:
+            with threads_from(source):
+                found[source].append(turns(a, b, repeats))
+    return {source: Turns(*(median(column) for column in zip(*rows, strict=True))) for source, rows in found.items()}
+
+
+def beside_a_busy_process(milliseconds: float, rounds: int = 9) -> dict[str, float]:
+    """Medians over rounds of the mean time of ours alone, for each source of threads."""
+    run = at_least(ours, milliseconds)
+    found: dict[str, list[float]] = {source: [] for source in SOURCES}
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            for _ in range(rounds):
+                for source in SOURCES:
+                    with threads_from(source):
+                        found[source].append(seconds_of((run,), int(100 / milliseconds)))
+        finally:
+            busy.kill()
+    return {source: median(times) for source, times in found.items()}
 
 
 def main() -> None:
-    """Measure operations of several lengths on two threads."""
+    """Measure on two threads."""
     import torch
 
     import rnnfast
+    from rnnfast import _core
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--busy", action="store_true")
     torch.set_num_threads(2)
     rnnfast.set_num_threads(2)
+    if parser.parse_args().busy:
+        for source, seconds in beside_a_busy_process(1.0).items():
+            print(f"beside a busy process, {source or 'chosen'} threads: {seconds * 1e3:.2f} ms")
+        return
     for milliseconds in MILLISECONDS:
-        alone, other, both = ratio(milliseconds)
-        parts = f"rnnfast {alone * 1e3:.1f} ms, torch {other * 1e3:.1f} ms"
-        print(f"{milliseconds} ms: {parts}, by turns {both:.2f} of the sum", flush=True)
+        for source, (alone, other, ratio) in ratios(milliseconds).items():
+            parts = f"rnnfast {alone * 1e3:.1f} ms, torch {other * 1e3:.1f} ms, by turns {ratio:.2f} of the sum"
+            print(f"{milliseconds} ms, {source or 'chosen'} threads: {parts}", flush=True)
+        print(f"chosen: {_core.describe_thread_source()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 import rnnfast as rf
 from rnnfast._core import testing
 from tests.comparison import CELLS
+from tests.support import openmp
 from tests.support.state import unchanged, using_isa
 
 settings.register_profile(
@@ -26,6 +27,7 @@ settings.register_profile(
 )
 settings.load_profile("rnnfast")
 
+openmp.load_where_wanted()
 testing.oversubscribe(True)  # teams of three are tried also where there are two processors
 
 
@@ -104,6 +106,14 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """Numbers of threads, one of them more than a small machine has."""
     with rf.threads(request.param):
         yield int(request.param)
+
+
+@pytest.fixture(params=["own", "openmp"])
+def source(request: pytest.FixtureRequest) -> str:
+    """Who brings the engine's threads, a value of ``RNNFAST_THREADS`` for a process of its own."""
+    if request.param == "openmp":
+        openmp.require()
+    return str(request.param)
 
 
 @pytest.fixture

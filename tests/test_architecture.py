@@ -190,7 +190,14 @@ def test_drivers_see_no_vectors() -> None:
 def test_one_file_starts_threads() -> None:
     starts = r"std::thread\b(?!::)|pthread_create|std::async|omp\.h|#pragma omp"
     users = {p.relative_to(CPP).as_posix() for p in cpp_files() if re.search(starts, code_of(p))}
-    assert users <= {"cpu/team.cpp"}
+    assert users == {"cpu/own_threads.cpp"}
+
+
+def test_one_file_finds_openmp() -> None:
+    """No OpenMP is linked; the runtime of the process is called through what one file looks up."""
+    users = {p.relative_to(CPP).as_posix() for p in cpp_files() if re.search(r"dlopen|dlsym|GOMP_", p.read_text())}
+    assert users == {"cpu/openmp.cpp"}
+    assert "OpenMP" not in (CPP / "CMakeLists.txt").read_text()
 
 
 def code_of(path: Path) -> str:

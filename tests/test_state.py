@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
+from rnnfast import _core
 from rnnfast._core import testing
 from tests.support.state import STATE, forced_split, one_way_panels, unchanged, using_isa
 
@@ -27,6 +28,7 @@ def another_isa() -> str:
 
 
 CHANGES: dict[str, Callable[[], Any]] = {
+    "source of threads": lambda: _core.set_thread_source("own" if _core.thread_source() != "own" else ""),
     "threads": lambda: rf.set_num_threads(rf.get_num_threads() + 1),
     "instruction set": lambda: testing.set_isa(another_isa()),
     "forced split": lambda: testing.force_split(False),

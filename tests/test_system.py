@@ -14,6 +14,7 @@ import textwrap
 import pytest
 
 from rnnfast._core import testing
+from tests.support import openmp
 
 LONG_CALL = """
 import os, signal, sys, threading, time
@@ -40,11 +41,12 @@ not_sanitized = pytest.mark.skipif(
 
 
 def run(code: str, *, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a new interpreter; a hang is an error."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("RNNFAST_", "OMP_"))}
+    """Run code in a new interpreter; a hang is an error. Threads come from where they come from here."""
+    env = {k: v for k, v in os.environ.items() if k == "RNNFAST_THREADS" or not k.startswith(("RNNFAST_", "OMP_"))}
+    env |= environment
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env=env | environment,
+        [sys.executable, "-c", openmp.loading(env) + textwrap.dedent(code)],
+        env=env,
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -62,7 +64,7 @@ def output(code: str, **options: str) -> str:
 @needs_limits
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("call", ["layer(x)", "layer.forward(x)", "layer.backward(*tape)"])
-def test_ctrl_c_ends_a_long_call(kind: str, call: str) -> None:
+def test_ctrl_c_ends_a_long_call(kind: str, call: str, source: str) -> None:
     """The call would take long; between the signal and KeyboardInterrupt each thread computes under a second."""
     prepare, sizes = "", {"hidden": 768, "rows": 2}
     if "backward" in call:
@@ -97,7 +99,7 @@ def test_ctrl_c_ends_a_long_call(kind: str, call: str) -> None:
                   zip(layer.parameters().values(), fresh.parameters().values())))
         """)
     )
-    assert output(code).split() == ["interrupted", "True", "True", "True", "True"]
+    assert output(code, RNNFAST_THREADS=source).split() == ["interrupted", "True", "True", "True", "True"]
 
 
 @needs_limits
@@ -130,7 +132,7 @@ def test_another_thread_runs_during_a_long_call(kind: str) -> None:
 
 
 @needs_limits
-def test_threads_share_a_layer() -> None:
+def test_threads_share_a_layer(source: str) -> None:
     """Calls of one layer from several Python threads at once give each its own result."""
     code = """
     import threading
@@ -150,13 +152,13 @@ def test_threads_share_a_layer() -> None:
     for t in threads: t.join()
     print(len(same), all(same))
     """
-    assert output(code) == "160 True"
+    assert output(code, RNNFAST_THREADS=source) == "160 True"
 
 
 @not_sanitized
 @needs_limits
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
-def test_memory_runs_out_and_the_process_goes_on(kind: str) -> None:
+def test_memory_runs_out_and_the_process_goes_on(kind: str, source: str) -> None:
     code = f"""
     import resource
     import numpy as np
@@ -184,7 +186,7 @@ def test_memory_runs_out_and_the_process_goes_on(kind: str) -> None:
     """
     if not os.path.exists("/proc/self/statm"):
         pytest.skip("no /proc to read the used memory from")
-    assert output(code) == "MemoryError MemoryError True True True"
+    assert output(code, RNNFAST_THREADS=source) == "MemoryError MemoryError True True True"
 
 
 @not_sanitized
@@ -221,7 +223,7 @@ def test_memory_runs_out_anywhere(limit_mb: int) -> None:
 @needs_limits
 @pytest.mark.parametrize("limit_mb", [4, 9, 12, 20])
 def test_threads_that_cannot_start(limit_mb: int) -> None:
-    """Too little memory for a thread's stack means fewer threads or MemoryError, never the end of the process."""
+    """Too little memory for a thread's stack means fewer threads of our own or MemoryError, never the process's end."""
     code = f"""
     import resource
     import numpy as np
@@ -240,11 +242,11 @@ def test_threads_that_cannot_start(limit_mb: int) -> None:
     """
     if not os.path.exists("/proc/self/statm"):
         pytest.skip("no /proc to read the used memory from")
-    assert output(code) in ("MemoryError", "(64, 50, 256)")
+    assert output(code, RNNFAST_THREADS="own") in ("MemoryError", "(64, 50, 256)")
 
 
 @needs_limits
-def test_a_forked_child_computes() -> None:
+def test_a_forked_child_computes(source: str) -> None:
     """After the parent has used its threads, a child must neither hang nor differ; nor must a child's child."""
     code = """
     import os, sys, warnings
@@ -274,11 +276,11 @@ def test_a_forked_child_computes() -> None:
 
     print(check(2), check(1))
     """
-    assert output(code) == "0 0"
+    assert output(code, RNNFAST_THREADS=source) == "0 0"
 
 
 @needs_limits
-def test_a_pool_of_forked_workers() -> None:
+def test_a_pool_of_forked_workers(source: str) -> None:
     code = """
     import multiprocessing, warnings
     warnings.simplefilter("ignore")
@@ -295,7 +297,7 @@ def test_a_pool_of_forked_workers() -> None:
         with multiprocessing.get_context("fork").Pool(2) as pool:
             print(pool.map(work, range(6)) == expected)
     """
-    assert output(code) == "True"
+    assert output(code, RNNFAST_THREADS=source) == "True"
 
 
 ISA = "import rnnfast as rf; print(rf.cpu.isa())"
@@ -376,7 +378,7 @@ def test_import_brings_only_what_it_needs() -> None:
     assert output(code) == "[]"
 
 
-def test_floating_point_state_is_restored() -> None:
+def test_floating_point_state_is_restored(source: str) -> None:
     """Denormals are flushed inside the engine only."""
     code = """
     import numpy as np
@@ -388,4 +390,4 @@ def test_floating_point_state_is_restored() -> None:
     tiny = np.full(4, np.finfo(np.float32).smallest_normal)
     print((tiny / 2 > 0).all(), (np.float64(5e-324) > 0), 5e-324 * 1 > 0)
     """
-    assert output(code) == "True True True"
+    assert output(code, RNNFAST_THREADS=source) == "True True True"

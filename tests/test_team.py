@@ -1,4 +1,4 @@
-"""The team of threads where cores are missing: the same bits, and no call that hangs.
+"""The team of threads where cores are missing: the same bits, and no call that hangs, whoever brings the threads.
 
 Nothing here is measured and nothing sleeps. Each test runs in a process of its own, beside others that keep every core
 busy; one that hangs is ended and fails. Without a hog the spinning members meet at once; beside one they run out of
@@ -60,15 +60,15 @@ def hogs(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("threads", [2, 4])
-def test_results_beside_other_processes(hogs: int, threads: int) -> None:
+def test_results_beside_other_processes(hogs: int, threads: int, source: str) -> None:
     code = f"""
     rf.set_num_threads({threads})
     print(all([same(k) for k in range(50)]))
     """
-    assert output(PROBLEMS + unindented(code)) == "True"
+    assert output(PROBLEMS + unindented(code), RNNFAST_THREADS=source) == "True"
 
 
-def test_pauses_of_every_length(hogs: int) -> None:
+def test_pauses_of_every_length(hogs: int, source: str) -> None:
     """A team is called again while it spins, while it falls asleep, and when it sleeps; pauses are spent computing."""
     code = """
     rf.set_num_threads(3)
@@ -80,10 +80,10 @@ def test_pauses_of_every_length(hogs: int) -> None:
             pass
     print(good)
     """
-    assert output(PROBLEMS + unindented(code)) == "True"
+    assert output(PROBLEMS + unindented(code), RNNFAST_THREADS=source) == "True"
 
 
-def test_the_number_of_threads_changes_between_calls(hogs: int) -> None:
+def test_the_number_of_threads_changes_between_calls(hogs: int, source: str) -> None:
     """Members that were hired and are not wanted now sleep through; new ones join."""
     code = """
     good = True
@@ -92,10 +92,10 @@ def test_the_number_of_threads_changes_between_calls(hogs: int) -> None:
         good = good and same(k)
     print(good)
     """
-    assert output(PROBLEMS + unindented(code)) == "True"
+    assert output(PROBLEMS + unindented(code), RNNFAST_THREADS=source) == "True"
 
 
-def test_user_threads_at_once(hogs: int) -> None:
+def test_user_threads_at_once(hogs: int, source: str) -> None:
     """One of them has the team, the others compute alone, while yet another changes the team's size."""
     code = """
     rf.set_num_threads(2)
@@ -119,10 +119,10 @@ def test_user_threads_at_once(hogs: int) -> None:
     changer.join()
     print(len(found), all(found))
     """
-    assert output(PROBLEMS + unindented(code)) == "80 True"
+    assert output(PROBLEMS + unindented(code), RNNFAST_THREADS=source) == "80 True"
 
 
-def test_a_fork_while_the_team_is_at_work(hogs: int) -> None:
+def test_a_fork_while_the_team_is_at_work(hogs: int, source: str) -> None:
     """A child is born amid another thread's call: the threads of the team are gone, its locks as they were."""
     code = """
     warnings.simplefilter("ignore")
@@ -147,7 +147,7 @@ def test_a_fork_while_the_team_is_at_work(hogs: int) -> None:
     caller.join()
     print(set(statuses), len(found) > 0, all(found), all([same(k) for k in range(5)]))
     """
-    assert output(PROBLEMS + unindented(code)) == "{0} True True True"
+    assert output(PROBLEMS + unindented(code), RNNFAST_THREADS=source) == "{0} True True True"
 
 
 def unindented(code: str) -> str:

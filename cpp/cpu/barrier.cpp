@@ -61,7 +61,8 @@ void Barrier::wait(int rank) {
   const bool hopeful = vain < kVainWaits || now % kTrialEvery == 0;
   std::int64_t slept = 0;
   bool waited = false;
-  for (int other = 0; other < members_; ++other) {
+  const int members = members_.load(std::memory_order_relaxed);
+  for (int other = 0; other < members; ++other) {
     // Nobody is further ahead than one phase.
     if (phases_[at(other)].value() != before) continue;
     slept += phases_[at(other)].wait_past(before, hopeful ? kSpinUs : kVainSpinUs);

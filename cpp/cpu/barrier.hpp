@@ -42,13 +42,18 @@ class Barrier {
  public:
   explicit Barrier(int members) : members_(members), phases_(std::make_unique<Phase[]>(at(members))) {}
   void wait(int rank);
+  int members() const { return members_.load(std::memory_order_relaxed); }
+  // Fewer members than planned, told by each of them before it first waits.
+  void narrow(int members) {
+    if (members != this->members()) members_.store(members, std::memory_order_relaxed);
+  }
   // Sum over the members of what they waited where spinning was not enough.
   std::int64_t slept_ns() const { return slept_ns_.load(std::memory_order_relaxed); }
 
  private:
   static std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-  const int members_;
+  std::atomic<int> members_;
   const std::unique_ptr<Phase[]> phases_;
   alignas(64) std::atomic<int> vain_{0};  // waits in a row
   std::atomic<std::int64_t> slept_ns_{0};

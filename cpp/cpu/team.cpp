@@ -1,21 +1,21 @@
 #include "team.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <deque>
 #include <exception>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <thread>
 
 #include "denormals.hpp"
+#include "own_threads.hpp"
 #include "processors.hpp"
+#include "thread_source.hpp"
 
 namespace rnnfast {
 
@@ -61,6 +61,7 @@ constexpr double kNsToWake = 200000;  // a member that was asleep when the call 
 constexpr int kFewestCalls = 3, kManyCalls = 50;
 constexpr double kMemory = 0.9;
 constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{100};
+constexpr std::chrono::milliseconds kLookEvery{10};
 
 }  // namespace
 
@@ -91,29 +92,31 @@ Range share(Index n, Index parts, Index part, Index grain) {
 
 namespace {
 
-// The process's threads, hired as they are asked for and kept: asleep between calls, after a short while of spinning.
-class Pool {
+// What the process's calls share: one of them at a time has a team, whoever brings its threads.
+class Team {
  public:
   // Never destroyed: its threads may outlive every static object.
-  static Pool& instance() {
-    static Pool* pool = new Pool;
-    return *pool;
+  static Team& instance() {
+    static Team* team = new Team;
+    return *team;
   }
 
-  // False: another thread's call has the pool, or a core was missing lately.
+  // False: another thread's call has the team, a core was missing lately, or the caller is in a parallel region.
   bool run(int threads, const std::function<void(const Member&)>& fn) {
     const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
-    if (!lock.owns_lock() || (pausing_ && Clock::now() < alone_until_)) return false;
-    const int helpers = hire(threads - 1);
-    if (!barrier_ || size_ != helpers + 1 || failure_) barrier_.emplace(helpers + 1);
-    const std::int64_t slept = barrier_->slept_ns();
+    if (!lock.owns_lock()) return false;
     const auto start = Clock::now();
-    const unsigned seen = done_.value();
-    fn_ = &fn, size_ = helpers + 1, failure_ = nullptr;
-    remaining_.store(helpers);
-    for (int i = 0; i < helpers; ++i) workers_[static_cast<std::size_t>(i)].advance();
-    work(0);
-    if (helpers > 0) done_.wait_past(seen, kSpinUs);
+    choose_source(start);
+    if (openmp_ != nullptr && openmp_->in_parallel() != 0) return false;
+    const bool asked_for = looked_for_ == ThreadSource::kOpenMP;
+    share_threads(openmp_ != nullptr && (asked_for || openmp_at_work(*openmp_, threads, start)));
+    if (pausing_ && start < alone_until_) return false;
+    if (!barrier_ || barrier_->members() != threads || failure_) barrier_.emplace(threads);
+    const std::int64_t slept = barrier_->slept_ns();
+    fn_ = &fn;
+    failure_ = nullptr;
+    const TeamWork work{[](void* team, int rank, int size) { static_cast<Team*>(team)->work(rank, size); }, this};
+    if (!shared_ || !run_on_openmp(*openmp_, threads, work)) own_.run(threads, work);
     last_end_ = Clock::now();
     look_back(barrier_->slept_ns() - slept, std::chrono::nanoseconds(last_end_ - start).count());
     if (failure_) std::rethrow_exception(failure_);
@@ -126,27 +129,28 @@ class Pool {
   }
 
  private:
-  // As many threads of those wanted as the system gives.
-  int hire(int wanted) {
-    if (static_cast<int>(workers_.size()) >= wanted) return wanted;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the threads of the user
-    while (static_cast<int>(workers_.size()) < wanted) {
-      Phase& start = workers_.emplace_back();
-      try {
-        std::thread(&Pool::serve, this, static_cast<int>(workers_.size()), std::ref(start)).detach();
-      } catch (const std::system_error&) {
-        workers_.pop_back();
-        break;
-      }
-    }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return static_cast<int>(smaller(wanted, static_cast<Index>(workers_.size())));
+  // A library that brings OpenMP may be loaded at any time, and teams of a few microseconds should not look for it.
+  void choose_source(Clock::time_point now) {
+    const ThreadSource source = thread_source();
+    if (now < next_look_ && source == looked_for_) return;
+    looked_for_ = source;
+    next_look_ = now + kLookEvery;
+    openmp_ = wanted_openmp();
+  }
+
+  // Threads that lacked a core because others spin lack it no more when they are the same threads.
+  void share_threads(bool shared) {
+    if (shared != shared_) alone_until_ = {};
+    shared_ = shared;
   }
 
   void look_back(std::int64_t slept_ns, std::int64_t lasted_ns) {
-    if (pausing_) pausing_ = false, judged_ = 0, slept_ = lasted_ = 0;
+    if (pausing_) {
+      pausing_ = false;
+      judged_ = 0;
+      slept_ = 0;
+      lasted_ = 0;
+    }
     const double allowed = kNsToWake * (size_ - 1);
     slept_ = kMemory * slept_ + std::max(0.0, static_cast<double>(slept_ns) - allowed);
     lasted_ = kMemory * lasted_ + static_cast<double>(size_ - 1) * static_cast<double>(lasted_ns);
@@ -160,47 +164,48 @@ class Pool {
     }
   }
 
-  void serve(int rank, Phase& start) {
-    for (unsigned seen = 0;; ++seen) {
-      start.wait_past(seen, kSpinUs);
-      work(rank);
-      if (remaining_.fetch_sub(1) == 1) done_.advance();
-    }
-  }
-
-  void work(int rank) {
+  // The size is known in the team only, and all of its members know the same: OpenMP may give fewer threads than asked
+  // for, the system too.
+  void work(int rank, int size) {
     const FlushDenormals flush;
+    barrier_->narrow(size);
+    if (rank == 0) size_ = size;
     try {
-      (*fn_)({rank, size_, size_ > 1 ? &*barrier_ : nullptr});
+      (*fn_)({rank, size, size > 1 ? &*barrier_ : nullptr});
     } catch (...) {
       const std::lock_guard<std::mutex> lock(failing_);
       failure_ = std::current_exception();
     }
   }
 
-  std::mutex busy_, failing_;
-  std::deque<Phase> workers_;  // what starts each of them
-  Phase done_;
-  std::atomic<int> remaining_{0};
+  std::mutex busy_;
+  std::mutex failing_;
+  OwnThreads own_;
+  const OpenMP* openmp_ = nullptr;  // null: all threads are our own
+  bool shared_ = false;             // with other OpenMP code
+  ThreadSource looked_for_ = ThreadSource::kBest;
+  Clock::time_point next_look_;
   const std::function<void(const Member&)>* fn_ = nullptr;
   std::optional<Barrier> barrier_;  // kept between calls; after a failure its members may have parted
   int size_ = 1;
   bool pausing_ = false;
   int judged_ = 0;  // calls since the last pause
-  double slept_ = 0, lasted_ = 0;
+  double slept_ = 0;
+  double lasted_ = 0;
   std::chrono::milliseconds pause_ = kFirstPause;
-  Clock::time_point alone_until_, last_end_;
+  Clock::time_point alone_until_;
+  Clock::time_point last_end_;
   std::exception_ptr failure_;
 };
 
 }  // namespace
 
 void run_team(int threads, const std::function<void(const Member&)>& fn) {
-  if (threads > 1 && !forked && Pool::instance().run(threads, fn)) return;
+  if (threads > 1 && !forked && Team::instance().run(threads, fn)) return;
   const FlushDenormals flush;
   fn({0, 1, nullptr});
 }
 
-bool team_awake(int threads) { return threads > 1 && !forked && Pool::instance().awake(threads); }
+bool team_awake(int threads) { return threads > 1 && !forked && Team::instance().awake(threads); }
 
 }  // namespace rnnfast

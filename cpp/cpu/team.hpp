@@ -1,4 +1,4 @@
-// Threads. team.cpp is the only file that starts any.
+// Threads that work on one call together, whoever brings them.
 #pragma once
 #include <atomic>
 #include <functional>

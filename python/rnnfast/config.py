@@ -13,6 +13,7 @@ import numpy as np
 from rnnfast import _ops, checks
 
 cpu = SimpleNamespace(isa=_ops.isa, isas=_ops.isas)
+VARIABLES = ("RNNFAST_NUM_THREADS", "RNNFAST_THREADS", "RNNFAST_MAX_ISA")
 
 
 def get_num_threads() -> int:
@@ -63,7 +64,7 @@ def threads(n: int) -> Iterator[None]:
 
 
 def show_config() -> None:
-    """Print the version, the instruction set, the threads and the environment."""
+    """Print the version, the instruction set, the threads, where they come from, and the environment."""
     quota = f", quota {_ops.processor_quota()}" if _ops.processor_quota() else ""
     rows = {
         "rnnfast": _ops.__version__,
@@ -71,8 +72,9 @@ def show_config() -> None:
         "numpy": np.__version__,
         "instruction set": f"{_ops.isa()} (of {', '.join(_ops.isas())})",
         "threads": f"{_ops.num_threads()} (of {os.cpu_count()} processors{quota})",
+        "threads from": _ops.describe_thread_source(),
     }
-    rows |= {name: os.environ[name] for name in ("RNNFAST_NUM_THREADS", "RNNFAST_MAX_ISA") if name in os.environ}
+    rows |= {name: os.environ[name] for name in VARIABLES if name in os.environ}
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:{width}}  {value}")

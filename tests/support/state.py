@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import rnnfast as rf
+from rnnfast import _core
 from rnnfast._core import testing
 
 
@@ -78,6 +79,7 @@ def set_filters(values: list[Any]) -> None:
 # How each part is read and written. The legacy generator of NumPy is here because a test must not touch it.
 STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "threads": (rf.get_num_threads, rf.set_num_threads),
+    "source of threads": (_core.thread_source, _core.set_thread_source),
     "instruction set": (testing.get_isa, testing.set_isa),
     "forced split": (testing.forced_split, testing.force_split),
     "one-way panels": (testing.one_way_panels, testing.set_one_way_panels),

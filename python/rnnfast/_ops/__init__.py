@@ -1,6 +1,7 @@
 """The engine's functions over NumPy arrays. Only this package imports ``rnnfast._core``."""
 
 from rnnfast._core import __version__ as __version__
+from rnnfast._core import describe_thread_source as describe_thread_source
 from rnnfast._core import isas as isas
 from rnnfast._core import num_threads as num_threads
 from rnnfast._core import processor_quota as processor_quota
