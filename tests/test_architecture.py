@@ -48,7 +48,7 @@ INCLUDES = {
     "generation": {"generation", "rnn", "nn", "cpu", "base"},
     "bind": {"bind", "generation", "nn", "rnn", "cpu", "base"},
 }
-SIMD_MAY_SEE = {"base/dims.hpp", "base/cells.hpp", "cpu/kernels.hpp", "cpu/nn_kernels.hpp"}
+SIMD_MAY_SEE = {"base/dims.hpp", "base/cells.hpp", "base/training.hpp", "cpu/kernels.hpp", "cpu/nn_kernels.hpp"}
 SIMD_HEADERS = {"stdint.h", "stddef.h", "string.h", "math.h", "immintrin.h", "arm_neon.h"}
 VECTOR_HEADERS = {"immintrin.h", "arm_neon.h"}
 

@@ -63,33 +63,45 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         r"\(V = 2\), got 2",
     ),
     "target too high": (
-        lambda: _ops.softmax_cross_entropy(X, IDS + 1),
+        lambda: _ops.mean_loss("softmax_cross_entropy", X, IDS + 1),
         ValueError,
         r"targets: each within 0..K-1 is required \(K = 3\), got 3 at index 3",
     ),
     "targets one short": (
-        lambda: _ops.softmax_cross_entropy(X, IDS[1:]),
+        lambda: _ops.mean_loss("softmax_cross_entropy", X, IDS[1:]),
         ValueError,
         r"targets: shape \(M,\) = \(4,\)",
     ),
-    "no classes": (lambda: _ops.softmax_cross_entropy(X[:, :0], IDS * 0), ValueError, r"\(K = 0\), got 0 at index 0"),
+    "no classes": (
+        lambda: _ops.mean_loss("softmax_cross_entropy", X[:, :0], IDS * 0),
+        ValueError,
+        r"\(K = 0\), got 0 at index 0",
+    ),
     "target of another shape": (
-        lambda: _ops.mean_squared_error(X, X[:, :1]),
+        lambda: _ops.mean_loss("mean_squared_error", X, X[:, :1]),
         ValueError,
         r"target: shape \(M, K\) = \(4, 3\) is required, got \(4, 1\)",
     ),
     "weight of another length": (
-        lambda: _ops.mean_squared_error(X, X, B),
+        lambda: _ops.mean_loss("mean_squared_error", X, X, B),
         ValueError,
         r"weight: shape \(M,\) = \(4,\)",
     ),
     "weight negative": (
-        lambda: _ops.softmax_cross_entropy(X, IDS, bad_weight(-0.5)),
+        lambda: _ops.mean_loss("softmax_cross_entropy", X, IDS, bad_weight(-0.5)),
         ValueError,
         "weight: finite numbers >= 0 are required, got -0.5 at index 2",
     ),
-    "weight NaN": (lambda: _ops.binary_cross_entropy(X, X, bad_weight(np.nan)), ValueError, "got nan at index 2"),
-    "weight infinite": (lambda: _ops.mean_squared_error(X, X, bad_weight(np.inf)), ValueError, "got inf at index 2"),
+    "weight NaN": (
+        lambda: _ops.mean_loss("binary_cross_entropy", X, X, bad_weight(np.nan)),
+        ValueError,
+        "got nan at index 2",
+    ),
+    "weight infinite": (
+        lambda: _ops.mean_loss("mean_squared_error", X, X, bad_weight(np.inf)),
+        ValueError,
+        "got inf at index 2",
+    ),
     "norm of integers": (lambda: _ops.squared_norm([WHOLE]), TypeError, r"arrays\[0\]: dtype float32 or float64"),
     "norm of mixed dtypes": (lambda: _ops.squared_norm([X, HALF]), TypeError, r"arrays\[1\]: dtype float64"),
     "read-only scaled": (lambda: _ops.scale_([read_only((2,))], 2), ValueError, r"arrays\[0\]: a writable array"),
@@ -111,13 +123,21 @@ STEP_REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         ValueError,
         r"grads: as many arrays as values \(2\) are required, got 1",
     ),
-    "a buffer missing": ({"v": []}, ValueError, r"v: as many arrays as values \(2\) are required, got 0"),
+    "a buffer missing": (
+        {"exp_avg_sq": []},
+        ValueError,
+        r"exp_avg_sq: as many arrays as values \(2\) are required, got 0",
+    ),
     "a shape": (
         {"grads": [np.ones(3), np.ones(4)]},
         ValueError,
         r"grads\[1\]: shape of values\[1\] = \(2, 2\) is required, got \(4,\)",
     ),
-    "a dtype": ({"m": [np.zeros(3), np.zeros((2, 2), np.float32)]}, TypeError, r"m\[1\]: dtype float64 is required"),
+    "a dtype": (
+        {"exp_avg": [np.zeros(3), np.zeros((2, 2), np.float32)]},
+        TypeError,
+        r"exp_avg\[1\]: dtype float64 is required",
+    ),
     "read-only values": ({"values": [np.ones(3), read_only((2, 2))]}, ValueError, r"values\[1\]: a writable array"),
     "strided values": ({"values": [np.ones(6)[::2], np.ones((2, 2))]}, ValueError, r"values\[0\]: a C-contiguous"),
     "a step of 32 bits": ({"step": np.zeros(1, np.int32)}, TypeError, "step: dtype int64 is required, got int32"),
@@ -135,8 +155,8 @@ def test_a_refused_step_changes_nothing(case: str) -> None:
     arguments: dict[str, Any] = {
         "values": [np.ones(3), np.ones((2, 2))],
         "grads": [np.ones(3), np.ones((2, 2))],
-        "m": [np.zeros(3), np.zeros((2, 2))],
-        "v": [np.zeros(3), np.zeros((2, 2))],
+        "exp_avg": [np.zeros(3), np.zeros((2, 2))],
+        "exp_avg_sq": [np.zeros(3), np.zeros((2, 2))],
         "step": np.zeros(1, np.int64),
         "lr": 0.1,
         "beta1": 0.9,
@@ -145,10 +165,15 @@ def test_a_refused_step_changes_nothing(case: str) -> None:
         "weight_decay": 0.0,
         "decoupled": False,
     } | change
-    before = [a.copy() for name in ("values", "m", "v") for a in arguments[name]] + [arguments["step"].copy()]
+    rule = _ops.OPTIMIZERS["adam"]
+    call = {name: arguments[name] for name in ("values", "grads", "step")}
+    call["buffers"] = [arguments[name] for name in rule.buffers]
+    call["options"] = {name: arguments[name] for name in rule.options}
+    written = ("values", *rule.buffers)
+    before = [a.copy() for name in written for a in arguments[name]] + [arguments["step"].copy()]
     with pytest.raises(error, match=words):
-        _ops.adam_step(**arguments)
-    after = [a for name in ("values", "m", "v") for a in arguments[name]] + [arguments["step"]]
+        _ops.update("adam", **call)
+    after = [a for name in written for a in arguments[name]] + [arguments["step"]]
     for a, b in zip(after, before, strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -173,17 +173,17 @@ def test_losses(isa: str, dtype: str, K: int, weighted: bool, rng: np.random.Gen
     for M in (0, 1, 5, 257) if K < 300 else (3,):
         x, y, ids = real(rng, dtype, M, K, scale=3.0), real(rng, dtype, M, K), rng.integers(0, K, M)
         weight = rng.uniform(0, 2, M).astype(dtype) if weighted else None
-        assert_cross_entropy(_ops.softmax_cross_entropy(x, ids, weight), x, ids, weight)
-        assert_squared_error(_ops.mean_squared_error(x, y, weight), x, y, weight)
+        assert_cross_entropy(_ops.mean_loss("softmax_cross_entropy", x, ids, weight), x, ids, weight)
+        assert_squared_error(_ops.mean_loss("mean_squared_error", x, y, weight), x, y, weight)
         target = rng.uniform(0, 1, (M, K)).astype(dtype)
-        assert_binary(_ops.binary_cross_entropy(x, target, weight), x, target, weight)
+        assert_binary(_ops.mean_loss("binary_cross_entropy", x, target, weight), x, target, weight)
 
 
 def losses_of(x: Array, weight: Array | None) -> list[tuple[float, Array]]:
     return [
-        _ops.softmax_cross_entropy(x, np.zeros(len(x), np.int64), weight),
-        _ops.mean_squared_error(x, np.zeros_like(x), weight),
-        _ops.binary_cross_entropy(x, np.zeros_like(x), weight),
+        _ops.mean_loss("softmax_cross_entropy", x, np.zeros(len(x), np.int64), weight),
+        _ops.mean_loss("mean_squared_error", x, np.zeros_like(x), weight),
+        _ops.mean_loss("binary_cross_entropy", x, np.zeros_like(x), weight),
     ]
 
 
@@ -194,8 +194,8 @@ def test_nothing_valid_gives_zero(isa: str, dtype: str) -> None:
             np.testing.assert_array_equal(gradient, np.zeros_like(x))
     no_outputs = np.ones((3, 0), dtype)
     assert _ops.softmax(no_outputs).shape == _ops.log_softmax(no_outputs).shape == (3, 0)
-    for operation in (_ops.mean_squared_error, _ops.binary_cross_entropy):
-        loss, gradient = operation(no_outputs, no_outputs)
+    for name in (name for name, facts in _ops.LOSSES.items() if facts.targets == "numbers"):
+        loss, gradient = _ops.mean_loss(name, no_outputs, no_outputs)
         assert (loss, gradient.shape) == (0.0, (3, 0))
 
 
@@ -227,13 +227,13 @@ def test_extreme_logits(isa: str, dtype: str) -> None:
     np.testing.assert_array_equal(_ops.softmax(x), [[1, 0, 0]])
     np.testing.assert_array_equal(_ops.log_softmax(x), [[0, -2e4, -1e4]])
     for target, expected in [(0, 0.0), (1, 2e4), (2, 1e4)]:
-        loss, d = _ops.softmax_cross_entropy(x, np.array([target]))
+        loss, d = _ops.mean_loss("softmax_cross_entropy", x, np.array([target]))
         assert loss == expected
         np.testing.assert_array_equal(d[0], np.eye(3)[0] - np.eye(3)[target])
-    loss, d = _ops.binary_cross_entropy(x[:, :2], np.array([[0, 1]], dtype))
+    loss, d = _ops.mean_loss("binary_cross_entropy", x[:, :2], np.array([[0, 1]], dtype))
     assert loss == 1e4
     np.testing.assert_array_equal(d, [[0.5, -0.5]])
-    loss, d = _ops.binary_cross_entropy(x[:, :2], np.array([[1, 0]], dtype))
+    loss, d = _ops.mean_loss("binary_cross_entropy", x[:, :2], np.array([[1, 0]], dtype))
     assert loss == 0
     np.testing.assert_array_equal(d, [[0, 0]])
     masked = np.array([[-np.inf, 0.0, 0.0]], dtype)
@@ -244,10 +244,10 @@ def test_small_losses_keep_their_digits(isa: str, dtype: str) -> None:
     """``log(1 + e)`` of a confident, right answer: computed naively it is lost at e = eps."""
     x = np.linspace(0, 80, 161)[:, None].astype(dtype)
     for i in range(len(x)):
-        loss, d = _ops.binary_cross_entropy(x[i : i + 1], np.ones((1, 1), dtype))
+        loss, d = _ops.mean_loss("binary_cross_entropy", x[i : i + 1], np.ones((1, 1), dtype))
         expected = np.log1p(np.exp(-x[i, 0].astype(np.longdouble)))
         assert abs(loss - expected) <= 8 * unit(dtype) * expected
-        loss, d = _ops.binary_cross_entropy(-x[i : i + 1], np.zeros((1, 1), dtype))
+        loss, d = _ops.mean_loss("binary_cross_entropy", -x[i : i + 1], np.zeros((1, 1), dtype))
         p = 1 / (1 + np.exp(x[i, 0].astype(np.longdouble)))
         assert abs(loss - expected) <= 8 * unit(dtype) * expected
         assert abs(d[0, 0] - p) <= 8 * unit(dtype) * p
@@ -284,9 +284,9 @@ def everything(dtype: str) -> dict[str, Array]:
     out = {"linear": _ops.linear(x, W, b), "few": _ops.linear(x[:7], W, b), "dx": dx, "dW": dW, "db": db, "dE": dE}
     out |= {"embedding": _ops.embedding(ids, W), "softmax": _ops.softmax(x), "log_softmax": _ops.log_softmax(x)}
     for name, (loss, d) in {
-        "cross entropy": _ops.softmax_cross_entropy(x, ids, weight),
-        "squared error": _ops.mean_squared_error(x, x[::-1], weight),
-        "binary": _ops.binary_cross_entropy(x, abs(np.sin(x)), weight),
+        "cross entropy": _ops.mean_loss("softmax_cross_entropy", x, ids, weight),
+        "squared error": _ops.mean_loss("mean_squared_error", x, x[::-1], weight),
+        "binary": _ops.mean_loss("binary_cross_entropy", x, abs(np.sin(x)), weight),
     }.items():
         out |= {f"{name} loss": np.array(loss), f"{name} gradient": d}
     return out
@@ -336,12 +336,12 @@ def test_losses_agree_with_torch(isa: str, dtype: str, weighted: bool, rng: np.r
     w, target = torch.from_numpy(weight), torch.from_numpy(y)
     pairs: list[tuple[tuple[float, Array], Callable[[Any], Any]]] = [
         (
-            _ops.softmax_cross_entropy(x, ids, weight),
+            _ops.mean_loss("softmax_cross_entropy", x, ids, weight),
             lambda t: F.cross_entropy(t, torch.from_numpy(ids), reduction="none"),
         ),
-        (_ops.mean_squared_error(x, y, weight), lambda t: F.mse_loss(t, target, reduction="none").mean(1)),
+        (_ops.mean_loss("mean_squared_error", x, y, weight), lambda t: F.mse_loss(t, target, reduction="none").mean(1)),
         (
-            _ops.binary_cross_entropy(x, y, weight),
+            _ops.mean_loss("binary_cross_entropy", x, y, weight),
             lambda t: F.binary_cross_entropy_with_logits(t, target, reduction="none").mean(1),
         ),
     ]

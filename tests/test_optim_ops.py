@@ -53,12 +53,8 @@ def options_of(family: str, case: str) -> dict[str, Any]:
 
 
 def engine_step(family: str, values: Arrays, grads: Arrays, kept: list[Arrays], step: Array, **o: Any) -> None:
-    if family == "sgd":
-        _ops.sgd_step(values, grads, kept[0], LR, step=step, **o)
-    elif family == "adam":
-        _ops.adam_step(values, grads, kept[0], kept[1], step, LR, **o)
-    else:
-        _ops.rmsprop_step(values, grads, *kept, step, LR, **o)
+    buffers = kept[: len(_ops.OPTIMIZERS[family].buffers)]
+    _ops.update(family, values, grads, buffers, {"lr": LR, **o}, step)
 
 
 def formula_sgd(p: Array, g: Array, kept: Arrays, t: int, o: dict[str, Any]) -> None:
@@ -239,7 +235,8 @@ def test_scale(isa: str, dtype: str, rng: np.random.Generator) -> None:
 def test_the_first_step_of_adam_has_the_size_of_the_rate(isa: str, dtype: str) -> None:
     """Bias correction at work: whatever the gradient, the first step is lr."""
     p, g = np.zeros(5, dtype), np.array([1e-3, -1, 5, -1e3, 1e6], dtype)
-    _ops.adam_step([p], [g], [p * 0], [p * 0], np.zeros(1, np.int64), 0.25, 0.9, 0.999, 0.0, 0.0, False)
+    options = {"lr": 0.25, "beta1": 0.9, "beta2": 0.999, "eps": 0.0, "weight_decay": 0.0, "decoupled": False}
+    _ops.update("adam", [p], [g], [[p * 0], [p * 0]], options, np.zeros(1, np.int64))
     np.testing.assert_allclose(p, -0.25 * np.sign(g), rtol=8 * np.finfo(dtype).eps)
 
 

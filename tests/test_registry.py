@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnfast import _ops
+import rnnfast as rf
+from rnnfast import _ops, reference
 from rnnfast.reference import activations
 from rnnfast.reference.cells import DEFAULTS, make_cell
 
@@ -66,3 +67,49 @@ def test_both_formulas_of_an_activation(name: str, scale: float, isa: str, dtype
     tolerance = 64 * np.finfo(x.dtype).eps
     np.testing.assert_allclose(y[0, 0], expected(x.astype(float)), rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(dw[:, 0], expected.derivative(x.astype(float)), rtol=tolerance, atol=tolerance)
+
+
+def test_losses_are_those_of_the_reference() -> None:
+    for name, facts in _ops.LOSSES.items():
+        targets = {"classes": np.zeros(2, np.int64), "numbers": np.full((2, 3), 0.5)}[facts.targets]
+        outputs = np.arange(6.0).reshape(2, 3)
+        loss, gradient = _ops.mean_loss(name, outputs, targets)
+        expected, slope = getattr(reference, name)(outputs, targets)
+        assert loss == pytest.approx(expected)
+        np.testing.assert_allclose(gradient, slope)
+
+
+@pytest.mark.parametrize("name", ["", "mse", "cross_entropy"])
+def test_another_loss_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"loss: one of losses\(\) is required, got"):
+        _ops.mean_loss(name, np.ones((1, 1)), np.ones((1, 1)))
+
+
+def test_every_rule_has_an_optimiser_that_gives_its_options() -> None:
+    made = [cls({"p": rf.params.Parameter(np.ones(2))}) for cls in rf.optim.OPTIMIZERS.values()]
+    assert {optimizer.rule for optimizer in made} == set(_ops.OPTIMIZERS)
+    for optimizer in made:
+        rule = _ops.OPTIMIZERS[optimizer.rule]
+        assert set(optimizer._numbers()) == set(rule.options)
+        assert tuple(optimizer._buffers) == rule.buffers
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"lr": None}, "options: one called 'lr' is required, got none"),
+        ({"beta1": 0.9}, "options: 5 of optimizer 'sgd' are required, got 6"),
+        ({"nesterov": 0.5}, "nesterov: 0 or 1 is required, got 0.5"),
+        ({"dampening": np.inf}, "dampening: a finite number is required, got inf"),
+    ],
+)
+def test_other_options_of_an_optimiser_are_refused(change: dict[str, Any], words: str) -> None:
+    options = dict.fromkeys(_ops.OPTIMIZERS["sgd"].options, 0.0) | change
+    given = {name: value for name, value in options.items() if value is not None}
+    with pytest.raises(ValueError, match=words):
+        _ops.update("sgd", [np.ones(1)], [np.ones(1)], [[np.ones(1)]], given, np.zeros(1, np.int64))
+
+
+def test_another_optimiser_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"optimizer: one of optimizers\(\) is required, got 'lion'"):
+        _ops.update("lion", [], [], [], {}, np.zeros(1, np.int64))

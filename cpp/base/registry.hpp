@@ -42,6 +42,46 @@
   CELL(kGruBefore,        gru_before,         gru_before,   gru_before_spec(kNorm),      GruBefore<Real, Fixed>)     \
   CELL(kGenericGruBefore, generic_gru_before, gru_before,   gru_before_spec(kGeneric),   GruBefore<Real, Runtime>)
 
+// LOSS(enumerator, name, kernel, outputs, targets, kind)
+//   name              in Python, and of the reference's function
+//   kernel            in simd/nn-inl.hpp
+//   outputs, targets  their names in errors
+//   kind              kClasses: one class a row, the mean is over rows; kNumbers: one number an output, over all of them
+#define RNNFAST_LOSSES(LOSS)                                                                                   \
+  LOSS(kCrossEntropy,       softmax_cross_entropy, cross_entropy,        logits,     targets, kClasses)        \
+  LOSS(kSquaredError,       mean_squared_error,    squared_error,        prediction, target,  kNumbers)        \
+  LOSS(kBinaryCrossEntropy, binary_cross_entropy,  binary_cross_entropy, logits,     target,  kNumbers)
+
+// OPTIMIZER(enumerator, name, struct, options, buffers...)
+//   name      in Python, and of the kernel in simd/optim-inl.hpp
+//   struct    of its options (base/training.hpp), as the kernel reads them
+//   options   a list of OPTION(name, range)
+//   buffers   what it keeps for every parameter
+#define RNNFAST_OPTIMIZERS(OPTIMIZER)                                                                          \
+  OPTIMIZER(kSgd,     sgd,     SgdOptions,     RNNFAST_SGD,     "momentum_buffer")                             \
+  OPTIMIZER(kRmsprop, rmsprop, RmspropOptions, RNNFAST_RMSPROP, "square_avg", "momentum_buffer", "grad_avg")   \
+  OPTIMIZER(kAdam,    adam,    AdamOptions,    RNNFAST_ADAM,    "exp_avg", "exp_avg_sq")
+#define RNNFAST_SGD(OPTION)           \
+  OPTION(lr,           kAtLeastZero)  \
+  OPTION(momentum,     kAtLeastZero)  \
+  OPTION(dampening,    kFinite)       \
+  OPTION(weight_decay, kAtLeastZero)  \
+  OPTION(nesterov,     kFlag)
+#define RNNFAST_RMSPROP(OPTION)       \
+  OPTION(lr,           kAtLeastZero)  \
+  OPTION(alpha,        kAtLeastZero)  \
+  OPTION(eps,          kAtLeastZero)  \
+  OPTION(weight_decay, kAtLeastZero)  \
+  OPTION(momentum,     kAtLeastZero)  \
+  OPTION(centered,     kFlag)
+#define RNNFAST_ADAM(OPTION)          \
+  OPTION(lr,           kAtLeastZero)  \
+  OPTION(beta1,        kFraction)     \
+  OPTION(beta2,        kFraction)     \
+  OPTION(eps,          kAtLeastZero)  \
+  OPTION(weight_decay, kAtLeastZero)  \
+  OPTION(decoupled,    kFlag)
+
 // ISA(name, supported)
 //   name        of the namespace of its kernels, of simd/vec_<name>-inl.hpp and of its line in CMakeLists.txt
 //   supported   whether this machine has it; read only where the ISA is in the build

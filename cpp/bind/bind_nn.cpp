@@ -38,15 +38,18 @@ const Real* weights_of(const py::object& weight, Index M) {
 
 template <class Real>
 py::array linear_typed(const py::array& x, const py::array& W, const py::object& b) {
-  const Index M = matrix("x", x, "(M, K)")[0], K = x.shape(1), N = matrix("W", W, "(N, K)")[0];
+  const Index M = matrix("x", x, "(M, K)")[0];
+  const Index K = x.shape(1);
+  const Index N = matrix("W", W, "(N, K)")[0];
   py::array_t<Real> y({M, N});
-  const LinearArgs<Real> args{M,
-                              N,
-                              K,
-                              contiguous<Real>("x", x, "(M, K)", {M, K}),
-                              contiguous<Real>("W", W, "(N, K)", {N, K}),
-                              optional_contiguous<Real>("b", b, "(N,)", {N}),
-                              y.mutable_data()};
+  LinearArgs<Real> args{};
+  args.M = M;
+  args.N = N;
+  args.K = K;
+  args.x = contiguous<Real>("x", x, "(M, K)", {M, K});
+  args.W = contiguous<Real>("W", W, "(N, K)", {N, K});
+  args.b = optional_contiguous<Real>("b", b, "(N,)", {N});
+  args.y = y.mutable_data();
   bool finished = false;
   {
     const GilRelease nogil;
@@ -60,9 +63,13 @@ py::array linear_typed(const py::array& x, const py::array& W, const py::object&
 template <class Real>
 py::object linear_backward_typed(const py::array& dy, const py::array& x, const py::array& W, const py::array& dW,
                                  const py::object& db, bool need_dx) {
-  const Index M = matrix("x", x, "(M, K)")[0], K = x.shape(1), N = matrix("W", W, "(N, K)")[0];
+  const Index M = matrix("x", x, "(M, K)")[0];
+  const Index K = x.shape(1);
+  const Index N = matrix("W", W, "(N, K)")[0];
   LinearBackwardArgs<Real> args{};
-  args.M = M, args.N = N, args.K = K;
+  args.M = M;
+  args.N = N;
+  args.K = K;
   args.dy = contiguous<Real>("dy", dy, "(M, N)", {M, N});
   args.x = contiguous<Real>("x", x, "(M, K)", {M, K});
   args.W = contiguous<Real>("W", W, "(N, K)", {N, K});
@@ -86,7 +93,9 @@ py::object linear_backward_typed(const py::array& dy, const py::array& x, const 
 
 template <class Real>
 py::array embedding_typed(const py::array& E, const py::array& ids) {
-  const Index V = matrix("E", E, "(V, D)")[0], D = E.shape(1), M = ids.size();
+  const Index V = matrix("E", E, "(V, D)")[0];
+  const Index D = E.shape(1);
+  const Index M = ids.size();
   const Real* rows = contiguous<Real>("E", E, "(V, D)", {V, D});
   const Index* chosen = ids_within("ids", ids, M, V, "V");
   py::array_t<Real> y({M, D});
@@ -100,7 +109,9 @@ py::array embedding_typed(const py::array& E, const py::array& ids) {
 
 template <class Real>
 void embedding_backward_typed(const py::array& dE, const py::array& ids, const py::array& dy) {
-  const Index V = matrix("dE", dE, "(V, D)")[0], D = dE.shape(1), M = ids.size();
+  const Index V = matrix("dE", dE, "(V, D)")[0];
+  const Index D = dE.shape(1);
+  const Index M = ids.size();
   Real* sums = contiguous_writable<Real>("dE", dE, "(V, D)", {V, D});
   const Index* chosen = ids_within("ids", ids, M, V, "V");
   const Real* from = contiguous<Real>("dy", dy, "(M, D)", {M, D});
@@ -128,7 +139,8 @@ py::array dropout_typed(const py::array& x, double p, std::uint64_t seed, std::u
 
 template <class Real>
 py::array softmax_typed(const py::array& x, bool log) {
-  const Index M = matrix("x", x, "(M, K)")[0], K = x.shape(1);
+  const Index M = matrix("x", x, "(M, K)")[0];
+  const Index K = x.shape(1);
   const Real* from = contiguous<Real>("x", x, "(M, K)", {M, K});
   py::array_t<Real> y({M, K});
   Real* to = y.mutable_data();
@@ -141,15 +153,21 @@ py::array softmax_typed(const py::array& x, bool log) {
 
 template <class Real>
 py::tuple loss_typed(LossKind kind, const py::array& x, const py::array& target, const py::object& weight) {
-  const std::string name = kind == LossKind::kSquaredError ? "prediction" : "logits";
-  const Index M = matrix(name, x, "(M, K)")[0], K = x.shape(1);
+  const LossSpec& spec = kLosses[static_cast<int>(kind)];
+  const Index M = matrix(spec.outputs, x, "(M, K)")[0];
+  const Index K = x.shape(1);
   LossArgs<Real> args{};
-  args.rows = M, args.cols = K;
-  args.x = contiguous<Real>(name, x, "(M, K)", {M, K});
-  if (kind == LossKind::kCrossEntropy)
-    args.ids = ids_within("targets", target, M, K, "K");
-  else
-    args.target = contiguous<Real>("target", target, "(M, K)", {M, K});
+  args.rows = M;
+  args.cols = K;
+  args.x = contiguous<Real>(spec.outputs, x, "(M, K)", {M, K});
+  switch (spec.kind) {
+    case Targets::kClasses:
+      args.ids = ids_within(spec.targets, target, M, K, "K");
+      break;
+    case Targets::kNumbers:
+      args.target = contiguous<Real>(spec.targets, target, "(M, K)", {M, K});
+      break;
+  }
   args.weight = weights_of<Real>(weight, M);
   py::array_t<Real> dx({M, K});
   args.dx = dx.mutable_data();
@@ -161,13 +179,13 @@ py::tuple loss_typed(LossKind kind, const py::array& x, const py::array& target,
   return py::make_tuple(loss, dx);
 }
 
-void bind_loss(py::module_& m, const char* name, LossKind kind, const char* x_name, const char* target_name) {
-  m.def(
-      name,
-      [kind, x_name](const py::array& x, const py::array& target, const py::object& weight) {
-        return for_type(x_name, x, &loss_typed<float>, &loss_typed<double>, kind, x, target, weight);
-      },
-      py::arg(x_name), py::arg(target_name), py::arg("weight"));
+py::tuple loss_named(const std::string& name, const py::array& outputs, const py::array& targets,
+                     const py::object& weight) {
+  for (int i = 0; i < kLossKinds; ++i)
+    if (name == kLosses[i].name)
+      return for_type(kLosses[i].outputs, outputs, &loss_typed<float>, &loss_typed<double>, static_cast<LossKind>(i),
+                      outputs, targets, weight);
+  throw py::value_error("loss: one of losses() is required, got '" + name + "'");
 }
 
 }  // namespace
@@ -212,9 +230,7 @@ void bind_nn(py::module_& m) {
         return for_type("x", x, &softmax_typed<float>, &softmax_typed<double>, x, log);
       },
       py::arg("x"), py::arg("log"));
-  bind_loss(m, "softmax_cross_entropy", LossKind::kCrossEntropy, "logits", "targets");
-  bind_loss(m, "mean_squared_error", LossKind::kSquaredError, "prediction", "target");
-  bind_loss(m, "binary_cross_entropy", LossKind::kBinaryCrossEntropy, "logits", "target");
+  m.def("mean_loss", &loss_named, py::arg("loss"), py::arg("outputs"), py::arg("targets"), py::arg("weight"));
   bind_attention(m);
   bind_updates(m);
 }

@@ -1,5 +1,6 @@
 // The registry as data, for Python and the tests.
 #include "../base/cells.hpp"
+#include "../base/training.hpp"
 #include "bind.hpp"
 
 namespace py = pybind11;
@@ -68,11 +69,50 @@ py::list activations() {
   return all;
 }
 
+const char* targets_text(Targets targets) {
+  switch (targets) {
+    case Targets::kClasses:
+      return "classes";
+    case Targets::kNumbers:
+      return "numbers";
+  }
+  __builtin_unreachable();
+}
+
+py::list losses() {
+  py::list all;
+  for (const LossSpec& loss : kLosses) {
+    py::dict entry;
+    entry["name"] = loss.name;
+    entry["targets"] = targets_text(loss.kind);
+    all.append(entry);
+  }
+  return all;
+}
+
+py::list optimizers() {
+  py::list all;
+  for (const OptimizerSpec& optimizer : kOptimizers) {
+    py::list options;
+    for (int i = 0; i < optimizer.options; ++i) options.append(optimizer.option[i].name);
+    py::list buffers;
+    for (int i = 0; i < buffers_of(optimizer); ++i) buffers.append(optimizer.buffer[i]);
+    py::dict entry;
+    entry["name"] = optimizer.name;
+    entry["options"] = py::tuple(options);
+    entry["buffers"] = py::tuple(buffers);
+    all.append(entry);
+  }
+  return all;
+}
+
 }  // namespace
 
 void bind_registry(py::module_& m) {
   m.def("cells", &cells);
   m.def("activations", &activations);
+  m.def("losses", &losses);
+  m.def("optimizers", &optimizers);
 }
 
 }  // namespace rnnfast

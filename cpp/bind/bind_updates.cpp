@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 
@@ -32,7 +33,7 @@ void check_apart(std::vector<Numbers<Real>> arrays) {
 }
 
 template <class Real>
-std::vector<Tensor<Real>> tensors_of(const Arrays& values, const Arrays& grads, const std::vector<Named>& kept) {
+std::vector<Tensor<Real>> tensors_of(const Arrays& values, const Arrays& grads, const std::vector<Named>& buffers) {
   std::vector<Tensor<Real>> tensors;
   std::vector<Numbers<Real>> written;
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -43,9 +44,9 @@ std::vector<Tensor<Real>> tensors_of(const Arrays& values, const Arrays& grads, 
     tensor.value = contiguous_writable<Real>(element("values", i), values[i], formula, shape);
     tensor.grad = contiguous<Real>(element("grads", i), grads[i], formula, shape);
     written.push_back({tensor.size, tensor.value});
-    for (std::size_t k = 0; k < kept.size(); ++k) {
-      tensor.kept[k] = contiguous_writable<Real>(element(kept[k].name, i), kept[k].arrays[i], formula, shape);
-      written.push_back({tensor.size, tensor.kept[k]});
+    for (std::size_t k = 0; k < buffers.size(); ++k) {
+      tensor.buffer[k] = contiguous_writable<Real>(element(buffers[k].name, i), buffers[k].arrays[i], formula, shape);
+      written.push_back({tensor.size, tensor.buffer[k]});
     }
     tensors.push_back(tensor);
   }
@@ -62,14 +63,21 @@ void check_lengths(const Arrays& values, const std::vector<Named>& lists) {
 
 std::string to_text(double value) { return py::repr(py::float_(value)).cast<std::string>(); }
 
-void check_number(const char* name, double value) {
-  if (!std::isfinite(value) || value < 0)
-    throw py::value_error(std::string(name) + ": a finite number >= 0 is required, got " + to_text(value));
-}
-
-void check_fraction(const char* name, double value) {
-  if (!(value >= 0 && value < 1))
-    throw py::value_error(std::string(name) + ": a number in [0, 1) is required, got " + to_text(value));
+// Throws py::value_error where the number is not within the range.
+void check_number(const NumberSpec& spec, double value) {
+  const auto require = [&](bool good, const char* required) {
+    if (!good) throw py::value_error(std::string(spec.name) + ": " + required + " is required, got " + to_text(value));
+  };
+  switch (spec.range) {
+    case OptionRange::kFinite:
+      return require(std::isfinite(value), "a finite number");
+    case OptionRange::kAtLeastZero:
+      return require(std::isfinite(value) && value >= 0, "a finite number >= 0");
+    case OptionRange::kFraction:
+      return require(value >= 0 && value < 1, "a number in [0, 1)");
+    case OptionRange::kFlag:
+      return require(value == 0 || value == 1, "0 or 1");
+  }
 }
 
 bool all_double(const char* name, const Arrays& arrays) {
@@ -80,61 +88,55 @@ bool all_double(const char* name, const Arrays& arrays) {
                        py::str(arrays[0].dtype()).cast<std::string>());
 }
 
-// run(tensors, step) with everything checked; `step` is increased by the update itself.
-template <class Run>
-void update(const Arrays& values, const Arrays& grads, const std::vector<Named>& kept, const py::array& step,
-            const Run& run) {
+OptimizerKind optimizer_named(const std::string& name) {
+  for (int i = 0; i < kOptimizerKinds; ++i)
+    if (name == kOptimizers[i].name) return static_cast<OptimizerKind>(i);
+  throw py::value_error("optimizer: one of optimizers() is required, got '" + name + "'");
+}
+
+// The numbers in the order of the optimiser's list.
+std::array<double, kMaxOptions> options_given(const OptimizerSpec& spec, const py::dict& given) {
+  std::array<double, kMaxOptions> numbers{};
+  for (int i = 0; i < spec.options; ++i) {
+    if (!given.contains(spec.option[i].name))
+      throw py::value_error(std::string("options: one called '") + spec.option[i].name + "' is required, got none");
+    const double number = given[spec.option[i].name].cast<double>();
+    check_number(spec.option[i], number);
+    numbers[static_cast<std::size_t>(i)] = number;
+  }
+  if (static_cast<int>(given.size()) != spec.options)
+    throw py::value_error("options: " + std::to_string(spec.options) + " of optimizer '" + spec.name +
+                          "' are required, got " + std::to_string(given.size()));
+  return numbers;
+}
+
+template <class Real>
+void update_typed(OptimizerKind kind, const Arrays& values, const Arrays& grads, const std::vector<Named>& buffers,
+                  const double* options, Index& step) {
+  const std::vector<Tensor<Real>> tensors = tensors_of<Real>(values, grads, buffers);
+  const GilRelease nogil;
+  update(kind, tensors, options, step);
+}
+
+// `step` is increased by the update itself, once everything was checked.
+void update_named(const std::string& optimizer, const Arrays& values, const Arrays& grads,
+                  const std::vector<Arrays>& buffers, const py::dict& options, const py::array& step) {
+  const OptimizerKind kind = optimizer_named(optimizer);
+  const OptimizerSpec& spec = kOptimizers[static_cast<int>(kind)];
+  const auto numbers = options_given(spec, options);
+  if (static_cast<int>(buffers.size()) != buffers_of(spec))
+    throw py::value_error("buffers: " + std::to_string(buffers_of(spec)) + " lists of arrays are required, got " +
+                          std::to_string(buffers.size()));
+  std::vector<Named> named;
+  for (std::size_t k = 0; k < buffers.size(); ++k) named.push_back({spec.buffer[k], buffers[k]});
   check_lengths(values, {{"grads", grads}});
-  check_lengths(values, kept);
+  check_lengths(values, named);
   Index& count = *contiguous_writable<Index>("step", step, "(1,)", {1});
   if (count < 0) throw py::value_error("step: at least 0 is required, got " + std::to_string(count));
-  if (all_double("values", values)) {
-    const auto tensors = tensors_of<double>(values, grads, kept);
-    const GilRelease nogil;
-    run(tensors, count);
-  } else {
-    const auto tensors = tensors_of<float>(values, grads, kept);
-    const GilRelease nogil;
-    run(tensors, count);
-  }
-}
-
-void sgd(const Arrays& values, const Arrays& grads, const Arrays& buffers, double lr, double momentum, double dampening,
-         double weight_decay, bool nesterov, const py::array& step) {
-  check_number("lr", lr);
-  check_number("momentum", momentum);
-  check_number("weight_decay", weight_decay);
-  if (!std::isfinite(dampening))
-    throw py::value_error("dampening: a finite number is required, got " + to_text(dampening));
-  update(values, grads, {{"buffers", buffers}}, step, [&](const auto& tensors, Index& count) {
-    sgd_step(tensors, {lr, momentum, dampening, weight_decay, nesterov}, count);
-  });
-}
-
-void adam(const Arrays& values, const Arrays& grads, const Arrays& m, const Arrays& v, const py::array& step, double lr,
-          double beta1, double beta2, double eps, double weight_decay, bool decoupled) {
-  check_number("lr", lr);
-  check_fraction("beta1", beta1);
-  check_fraction("beta2", beta2);
-  check_number("eps", eps);
-  check_number("weight_decay", weight_decay);
-  update(values, grads, {{"m", m}, {"v", v}}, step, [&](const auto& tensors, Index& count) {
-    adam_step(tensors, {lr, beta1, beta2, eps, weight_decay, decoupled}, count);
-  });
-}
-
-void rmsprop(const Arrays& values, const Arrays& grads, const Arrays& square_avgs, const Arrays& buffers,
-             const Arrays& grad_avgs, const py::array& step, double lr, double alpha, double eps, double weight_decay,
-             double momentum, bool centered) {
-  check_number("lr", lr);
-  check_number("alpha", alpha);
-  check_number("eps", eps);
-  check_number("weight_decay", weight_decay);
-  check_number("momentum", momentum);
-  const std::vector<Named> kept = {{"square_avgs", square_avgs}, {"buffers", buffers}, {"grad_avgs", grad_avgs}};
-  update(values, grads, kept, step, [&](const auto& tensors, Index& count) {
-    rmsprop_step(tensors, {lr, alpha, eps, weight_decay, momentum, centered}, count);
-  });
+  if (all_double("values", values))
+    update_typed<double>(kind, values, grads, named, numbers.data(), count);
+  else
+    update_typed<float>(kind, values, grads, named, numbers.data(), count);
 }
 
 template <class Real>
@@ -161,14 +163,8 @@ void scale_typed(const Arrays& arrays, double factor) {
 }  // namespace
 
 void bind_updates(py::module_& m) {
-  m.def("sgd_step", &sgd, py::arg("values"), py::arg("grads"), py::arg("buffers"), py::arg("lr"), py::arg("momentum"),
-        py::arg("dampening"), py::arg("weight_decay"), py::arg("nesterov"), py::arg("step"));
-  m.def("adam_step", &adam, py::arg("values"), py::arg("grads"), py::arg("m"), py::arg("v"), py::arg("step"),
-        py::arg("lr"), py::arg("beta1"), py::arg("beta2"), py::arg("eps"), py::arg("weight_decay"),
-        py::arg("decoupled"));
-  m.def("rmsprop_step", &rmsprop, py::arg("values"), py::arg("grads"), py::arg("square_avgs"), py::arg("buffers"),
-        py::arg("grad_avgs"), py::arg("step"), py::arg("lr"), py::arg("alpha"), py::arg("eps"), py::arg("weight_decay"),
-        py::arg("momentum"), py::arg("centered"));
+  m.def("update", &update_named, py::arg("optimizer"), py::arg("values"), py::arg("grads"), py::arg("buffers"),
+        py::arg("options"), py::arg("step"));
   m.def(
       "squared_norm",
       [](const Arrays& arrays) {

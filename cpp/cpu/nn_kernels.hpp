@@ -3,6 +3,7 @@
 // noted.
 #pragma once
 #include "../base/dims.hpp"
+#include "../base/training.hpp"
 
 namespace rnnfast {
 
@@ -14,49 +15,22 @@ template <class Real>
 struct LossArgs {
   Index rows, cols;
   const Real* x;       // [rows, cols] logits or predictions
-  const Real* target;  // [rows, cols]; not read by cross-entropy
-  const Index* ids;    // [rows] classes in 0..cols-1; cross-entropy only
+  const Real* target;  // [rows, cols]; of losses of numbers only
+  const Index* ids;    // [rows] classes in 0..cols-1; of losses of classes only
   const Real* weight;  // [rows], or null for ones
   double total;        // what the mean divides by
   Real* dx;            // [rows, cols] gradient of the mean; not x
 };
 
+// A step of an optimiser on a piece of one parameter and on what is kept for it, [n] each.
 template <class Real>
-struct SgdArgs {
+struct UpdateArgs {
   Index n;
   Real* value;
   const Real* grad;
-  Real* buffer;  // null without momentum
-  bool first;    // the buffer holds nothing yet
-  bool nesterov;
-  Real lr, momentum, fresh, weight_decay;  // fresh: 1 - dampening
-};
-
-template <class Real>
-struct AdamArgs {
-  Index n;
-  Real* value;
-  const Real* grad;
-  Real *m, *v;
-  Real keep;          // the value is multiplied by it first: 1 - lr weight_decay when decoupled, else 1
-  Real weight_decay;  // added to the gradient; 0 when decoupled
-  Real mix1;          // 1 - beta1
-  Real beta2, mix2;   // mix2 = 1 - beta2
-  Real step_size;     // lr / (1 - beta1^t)
-  Real root_scale;    // 1 / sqrt(1 - beta2^t)
-  Real eps;
-};
-
-template <class Real>
-struct RmspropArgs {
-  Index n;
-  Real* value;
-  const Real* grad;
-  Real* square_avg;
-  Real* grad_avg;                          // null unless centered
-  Real* buffer;                            // null without momentum
-  Real lr, alpha, mix, eps, weight_decay;  // mix = 1 - alpha
-  Real momentum;
+  Real* buffer[kMaxBuffers];
+  const double* options;  // in the order of the optimiser's list
+  Index step;             // steps made before
 };
 
 // One query of additive attention against the S keys of a source.
@@ -83,12 +57,8 @@ struct NnKernels {
   void (*additive_scores)(Index S, Index A, const Real* q, const Real* keys, const Real* v, Real* e);
   void (*additive_backward)(const AdditiveBackwardArgs<Real>&);
   // Each returns sum_r weight[r] loss_r over its rows, added in order. A row of zero weight is not read.
-  double (*cross_entropy)(const LossArgs<Real>&);
-  double (*squared_error)(const LossArgs<Real>&);
-  double (*binary_cross_entropy)(const LossArgs<Real>&);
-  void (*sgd)(const SgdArgs<Real>&);
-  void (*adam)(const AdamArgs<Real>&);
-  void (*rmsprop)(const RmspropArgs<Real>&);
+  double (*loss[kLossKinds])(const LossArgs<Real>&);
+  void (*update[kOptimizerKinds])(const UpdateArgs<Real>&);
   double (*squared_norm)(Index n, const Real* x);
   void (*scale)(Index n, Real factor, Real* x);
 };

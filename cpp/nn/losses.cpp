@@ -8,23 +8,11 @@ namespace rnnfast {
 
 namespace {
 
-constexpr double kNsPerNumber = 0.7, kNsPerRow = 30;
+constexpr double kNsPerNumber = 0.7;
+constexpr double kNsPerRow = 30;
 
 double work_of(Index rows, Index cols) {
   return static_cast<double>(rows) * (kNsPerRow + kNsPerNumber * static_cast<double>(cols));
-}
-
-template <class Real>
-auto kernel_of(LossKind kind) {
-  const NnKernels<Real>& table = kernels<Real>().nn;
-  switch (kind) {
-    case LossKind::kCrossEntropy:
-      return table.cross_entropy;
-    case LossKind::kSquaredError:
-      return table.squared_error;
-    default:
-      return table.binary_cross_entropy;
-  }
 }
 
 // What the mean divides by; weights are summed in blocks of rows, as the losses are.
@@ -36,7 +24,8 @@ double total_weight(LossKind kind, const LossArgs<Real>& args) {
     for (Index r = row; r < smaller(args.rows, row + kRowBlock); ++r) sum += static_cast<double>(args.weight[r]);
     total += sum;
   }
-  return kind == LossKind::kCrossEntropy ? total : total * static_cast<double>(args.cols);
+  const bool of_rows = kLosses[static_cast<int>(kind)].kind == Targets::kClasses;
+  return of_rows ? total : total * static_cast<double>(args.cols);
 }
 
 template <class Real>
@@ -79,7 +68,7 @@ double mean_loss(LossKind kind, LossArgs<Real> args) {
       std::memset(args.dx, 0, sizeof(Real) * static_cast<std::size_t>(args.rows * args.cols));
     return 0;
   }
-  const auto kernel = kernel_of<Real>(kind);
+  const auto kernel = kernels<Real>().nn.loss[static_cast<int>(kind)];
   const Index blocks = ceil_div(args.rows, kRowBlock);
   std::vector<double> sums(static_cast<std::size_t>(blocks));
   run_team(team_for(work_of(args.rows, args.cols)), [&](const Member& member) {

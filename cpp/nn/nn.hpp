@@ -63,9 +63,8 @@ void softmax(SoftmaxKind kind, Index rows, Index cols, const Real* x, Real* y);
 template <class Real>
 void tanh(Index size, const Real* x, Real* y);
 
-// Weighted mean over rows (cross-entropy) or over all elements (the others); 0 where the weights add up to nothing.
+// Weighted mean over rows, or over all elements (LossSpec::kind); 0 where the weights add up to nothing.
 // LossArgs::total is computed here.
-enum class LossKind { kCrossEntropy, kSquaredError, kBinaryCrossEntropy };
 template <class Real>
 double mean_loss(LossKind kind, LossArgs<Real> args);
 
@@ -75,32 +74,13 @@ struct Tensor {
   Index size;
   Real* value;
   const Real* grad;
-  Real* kept[3];
+  Real* buffer[kMaxBuffers];
 };
 
-struct SgdOptions {
-  double lr, momentum, dampening, weight_decay;
-  bool nesterov;
-};
-struct AdamOptions {
-  double lr, beta1, beta2, eps, weight_decay;
-  bool decoupled;
-};
-struct RmspropOptions {
-  double lr, alpha, eps, weight_decay, momentum;
-  bool centered;
-};
-
-// One step over all tensors; `step` counts the steps made and is increased. What can fail, fails before anything
-// changes. kept: momentum buffer.
+// One step over all tensors; `step` counts the steps made and is increased. options: in the order of the optimiser's
+// list. What can fail, fails before anything changes.
 template <class Real>
-void sgd_step(const std::vector<Tensor<Real>>& tensors, const SgdOptions& options, Index& step);
-// kept: m, v.
-template <class Real>
-void adam_step(const std::vector<Tensor<Real>>& tensors, const AdamOptions& options, Index& step);
-// kept: square average, momentum buffer, gradient average.
-template <class Real>
-void rmsprop_step(const std::vector<Tensor<Real>>& tensors, const RmspropOptions& options, Index& step);
+void update(OptimizerKind kind, const std::vector<Tensor<Real>>& tensors, const double* options, Index& step);
 
 template <class Real>
 struct Numbers {

@@ -1,4 +1,5 @@
-#include <cmath>
+#include <algorithm>
+#include <iterator>
 
 #include "../cpu/isa.hpp"
 #include "nn.hpp"
@@ -35,14 +36,6 @@ void for_each_piece(const std::vector<Piece>& pieces, const Fn& fn) {
   });
 }
 
-// base^n by squaring: the same bits on every machine, which a library's pow does not promise.
-double power(double base, Index n) {
-  double result = 1;
-  for (; n > 0; n /= 2, base *= base)
-    if (n % 2 == 1) result *= base;
-  return result;
-}
-
 // The numbers of one piece: shifts every pointer that is there.
 template <class Real>
 Tensor<Real> piece_of(const std::vector<Tensor<Real>>& tensors, const Piece& piece) {
@@ -50,55 +43,27 @@ Tensor<Real> piece_of(const std::vector<Tensor<Real>>& tensors, const Piece& pie
   t.size = piece.size;
   t.value += piece.offset;
   t.grad += piece.offset;
-  for (Real*& kept : t.kept)
-    if (kept != nullptr) kept += piece.offset;
+  for (Real*& buffer : t.buffer)
+    if (buffer != nullptr) buffer += piece.offset;
   return t;
 }
 
 }  // namespace
 
 template <class Real>
-void sgd_step(const std::vector<Tensor<Real>>& tensors, const SgdOptions& o, Index& step) {
+void update(OptimizerKind kind, const std::vector<Tensor<Real>>& tensors, const double* options, Index& step) {
   const auto pieces = cut(tensors, kPiece);
+  const auto kernel = kernels<Real>().nn.update[static_cast<int>(kind)];
   for_each_piece(pieces, [&](std::size_t i) {
-    const Tensor<Real> t = piece_of(tensors, pieces[i]);
-    kernels<Real>().nn.sgd({t.size, t.value, t.grad, o.momentum != 0 ? t.kept[0] : nullptr, step == 0, o.nesterov,
-                            static_cast<Real>(o.lr), static_cast<Real>(o.momentum), static_cast<Real>(1 - o.dampening),
-                            static_cast<Real>(o.weight_decay)});
-  });
-  ++step;
-}
-
-template <class Real>
-void adam_step(const std::vector<Tensor<Real>>& tensors, const AdamOptions& o, Index& step) {
-  const auto pieces = cut(tensors, kPiece);
-  AdamArgs<Real> all{};
-  all.keep = static_cast<Real>(o.decoupled ? 1 - o.lr * o.weight_decay : 1.0);
-  all.weight_decay = static_cast<Real>(o.decoupled ? 0.0 : o.weight_decay);
-  all.mix1 = static_cast<Real>(1 - o.beta1);
-  all.beta2 = static_cast<Real>(o.beta2);
-  all.mix2 = static_cast<Real>(1 - o.beta2);
-  all.step_size = static_cast<Real>(o.lr / (1 - power(o.beta1, step + 1)));
-  all.root_scale = static_cast<Real>(1 / std::sqrt(1 - power(o.beta2, step + 1)));
-  all.eps = static_cast<Real>(o.eps);
-  for_each_piece(pieces, [&](std::size_t i) {
-    const Tensor<Real> t = piece_of(tensors, pieces[i]);
-    AdamArgs<Real> args = all;
-    args.n = t.size, args.value = t.value, args.grad = t.grad, args.m = t.kept[0], args.v = t.kept[1];
-    kernels<Real>().nn.adam(args);
-  });
-  ++step;
-}
-
-template <class Real>
-void rmsprop_step(const std::vector<Tensor<Real>>& tensors, const RmspropOptions& o, Index& step) {
-  const auto pieces = cut(tensors, kPiece);
-  for_each_piece(pieces, [&](std::size_t i) {
-    const Tensor<Real> t = piece_of(tensors, pieces[i]);
-    kernels<Real>().nn.rmsprop({t.size, t.value, t.grad, t.kept[0], o.centered ? t.kept[2] : nullptr,
-                                o.momentum != 0 ? t.kept[1] : nullptr, static_cast<Real>(o.lr),
-                                static_cast<Real>(o.alpha), static_cast<Real>(1 - o.alpha), static_cast<Real>(o.eps),
-                                static_cast<Real>(o.weight_decay), static_cast<Real>(o.momentum)});
+    const Tensor<Real> tensor = piece_of(tensors, pieces[i]);
+    UpdateArgs<Real> args{};
+    args.n = tensor.size;
+    args.value = tensor.value;
+    args.grad = tensor.grad;
+    std::copy(std::begin(tensor.buffer), std::end(tensor.buffer), args.buffer);
+    args.options = options;
+    args.step = step;
+    kernel(args);
   });
   ++step;
 }
@@ -124,11 +89,9 @@ void scale(const std::vector<Numbers<Real>>& arrays, double factor) {
   });
 }
 
-#define RNNFAST_INSTANTIATE(Real)                                                              \
-  template void sgd_step(const std::vector<Tensor<Real>>&, const SgdOptions&, Index&);         \
-  template void adam_step(const std::vector<Tensor<Real>>&, const AdamOptions&, Index&);       \
-  template void rmsprop_step(const std::vector<Tensor<Real>>&, const RmspropOptions&, Index&); \
-  template double squared_norm<Real>(const std::vector<Numbers<const Real>>&);                 \
+#define RNNFAST_INSTANTIATE(Real)                                                               \
+  template void update(OptimizerKind, const std::vector<Tensor<Real>>&, const double*, Index&); \
+  template double squared_norm<Real>(const std::vector<Numbers<const Real>>&);                  \
   template void scale(const std::vector<Numbers<Real>>&, double);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)

@@ -152,20 +152,22 @@ static void dots(Index cols, Index inner, const Real* x, const Real* W, const Re
 
 template <class Real>
 constexpr NnKernels<Real> nn_kernels() {
-  return {dots<Real>,
-          softmax<Real>,
-          log_softmax<Real>,
-          softmax_backward<Real>,
-          additive_scores<Real>,
-          additive_backward<Real>,
-          cross_entropy<Real>,
-          squared_error<Real>,
-          binary_cross_entropy<Real>,
-          sgd<Real>,
-          adam<Real>,
-          rmsprop<Real>,
-          squared_norm<Real>,
-          scale<Real>};
+  NnKernels<Real> table = {};
+  table.dots = dots<Real>;
+  table.softmax = softmax<Real>;
+  table.log_softmax = log_softmax<Real>;
+  table.softmax_backward = softmax_backward<Real>;
+  table.additive_scores = additive_scores<Real>;
+  table.additive_backward = additive_backward<Real>;
+#define RNNFAST_SET_LOSS(kind, name, kernel, ...) table.loss[static_cast<int>(LossKind::kind)] = kernel<Real>;
+  RNNFAST_LOSSES(RNNFAST_SET_LOSS)
+#undef RNNFAST_SET_LOSS
+#define RNNFAST_SET_UPDATE(kind, name, ...) table.update[static_cast<int>(OptimizerKind::kind)] = name<Real>;
+  RNNFAST_OPTIMIZERS(RNNFAST_SET_UPDATE)
+#undef RNNFAST_SET_UPDATE
+  table.squared_norm = squared_norm<Real>;
+  table.scale = scale<Real>;
+  return table;
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -32,8 +32,19 @@ class _Activation(TypedDict):
     numbers: tuple[float, ...]
     required: str
 
+class _Loss(TypedDict):
+    name: str
+    targets: str
+
+class _Optimizer(TypedDict):
+    name: str
+    options: tuple[str, ...]
+    buffers: tuple[str, ...]
+
 def cells() -> list[_Cell]: ...
 def activations() -> list[_Activation]: ...
+def losses() -> list[_Loss]: ...
+def optimizers() -> list[_Optimizer]: ...
 
 class Weights:
     def __init__(
@@ -118,48 +129,18 @@ def embedding(ids: Array, E: Array) -> Array: ...
 def embedding_backward(ids: Array, dy: Array, dE: Array) -> None: ...
 def softmax(x: Array, log: bool) -> Array: ...
 def tanh(x: Array) -> Array: ...
-def softmax_cross_entropy(logits: Array, targets: Array, weight: Array | None) -> tuple[float, Array]: ...
-def mean_squared_error(prediction: Array, target: Array, weight: Array | None) -> tuple[float, Array]: ...
-def binary_cross_entropy(logits: Array, target: Array, weight: Array | None) -> tuple[float, Array]: ...
 
-# lists of arrays, entry i of each of one shape; step int64 (1,)
-def sgd_step(
+# outputs (M, K), targets int64 (M,) or (M, K), weight (M,)  ->  loss, doutputs
+def mean_loss(loss: str, outputs: Array, targets: Array, weight: Array | None) -> tuple[float, Array]: ...
+
+# lists of arrays, entry i of each of one shape; a list for each buffer; step int64 (1,)
+def update(
+    optimizer: str,
     values: list[Array],
     grads: list[Array],
-    buffers: list[Array],
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
+    buffers: list[list[Array]],
+    options: dict[str, float],
     step: Array,
-) -> None: ...
-def adam_step(
-    values: list[Array],
-    grads: list[Array],
-    m: list[Array],
-    v: list[Array],
-    step: Array,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-) -> None: ...
-def rmsprop_step(
-    values: list[Array],
-    grads: list[Array],
-    square_avgs: list[Array],
-    buffers: list[Array],
-    grad_avgs: list[Array],
-    step: Array,
-    lr: float,
-    alpha: float,
-    eps: float,
-    weight_decay: float,
-    momentum: float,
-    centered: bool,
 ) -> None: ...
 def squared_norm(arrays: list[Array]) -> float: ...
 def scale_(arrays: list[Array], factor: float) -> None: ...

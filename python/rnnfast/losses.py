@@ -66,7 +66,7 @@ class Classification(Task):
 
     def loss(self, outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
         """Return the mean cross-entropy in nats and its gradient."""
-        return _ops.softmax_cross_entropy(outputs, targets, weights)
+        return _ops.mean_loss("softmax_cross_entropy", outputs, targets, weights)
 
     def decide(self, outputs: Array) -> Array:
         """Return the most probable class ids int64 (M,)."""
@@ -104,7 +104,7 @@ class Regression(_Numbers):
 
     def loss(self, outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
         """Return the mean squared error and its gradient."""
-        return _ops.mean_squared_error(outputs, targets, weights)
+        return _ops.mean_loss("mean_squared_error", outputs, targets, weights)
 
     def decide(self, outputs: Array) -> Array:
         """Return the outputs themselves."""
@@ -130,7 +130,7 @@ class Multilabel(_Numbers):
 
     def loss(self, outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
         """Return the mean binary cross-entropy and its gradient."""
-        return _ops.binary_cross_entropy(outputs, targets, weights)
+        return _ops.mean_loss("binary_cross_entropy", outputs, targets, weights)
 
     def decide(self, outputs: Array) -> Array:
         """Return 1 where the probability exceeds one half, else 0, int64 (M, K)."""

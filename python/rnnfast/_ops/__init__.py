@@ -18,11 +18,9 @@ from rnnfast._ops.generation import Writer as Writer
 from rnnfast._ops.generation import WriterAttention as WriterAttention
 from rnnfast._ops.generation import beam_search as beam_search
 from rnnfast._ops.generation import generate as generate
-from rnnfast._ops.losses import binary_cross_entropy as binary_cross_entropy
 from rnnfast._ops.losses import log_softmax as log_softmax
-from rnnfast._ops.losses import mean_squared_error as mean_squared_error
+from rnnfast._ops.losses import mean_loss as mean_loss
 from rnnfast._ops.losses import softmax as softmax
-from rnnfast._ops.losses import softmax_cross_entropy as softmax_cross_entropy
 from rnnfast._ops.recurrent import Cell as Cell
 from rnnfast._ops.recurrent import CoreTape as CoreTape
 from rnnfast._ops.recurrent import Gradients as Gradients
@@ -43,8 +41,8 @@ from rnnfast._ops.recurrent import trace as trace
 from rnnfast._ops.registry import ACTIVATIONS as ACTIVATIONS
 from rnnfast._ops.registry import CELLS as CELLS
 from rnnfast._ops.registry import FAMILIES as FAMILIES
-from rnnfast._ops.updates import adam_step as adam_step
-from rnnfast._ops.updates import rmsprop_step as rmsprop_step
+from rnnfast._ops.registry import LOSSES as LOSSES
+from rnnfast._ops.registry import OPTIMIZERS as OPTIMIZERS
 from rnnfast._ops.updates import scale_ as scale_
-from rnnfast._ops.updates import sgd_step as sgd_step
 from rnnfast._ops.updates import squared_norm as squared_norm
+from rnnfast._ops.updates import update as update

@@ -56,104 +56,45 @@ def log_softmax(x: Array) -> Array:
     return _core.softmax(_rows(x), True)
 
 
-def softmax_cross_entropy(logits: Array, targets: Ids, weight: Array | None = None) -> tuple[float, Array]:
-    """Weighted mean over rows of ``-log softmax(logits)[target]``, and its gradient.
+def mean_loss(loss: str, outputs: Array, targets: Array | Ids, weight: Array | None = None) -> tuple[float, Array]:
+    """Return a loss of the engine's registry, ``_ops.LOSSES``, and its gradient.
 
-    A row of zero weight is not read; where all weights are zero, or M is, loss and gradient are zero.
+    ``"softmax_cross_entropy"`` is the weighted mean over rows of ``-log softmax(outputs)[target]``;
+    ``"mean_squared_error"`` that over all elements of ``(outputs - target)^2``; ``"binary_cross_entropy"`` that of
+    ``-target log p - (1 - target) log(1 - p)``, ``p = sigmoid(x)``, computed of the outputs x as ``max(x, 0) - target x
+    + log(1 + exp(-|x|))``, which nothing overflows. A row of zero weight is not read; where all weights are zero, or M
+    is, loss and gradient are zero.
 
     Parameters
     ----------
-    logits : float32 or float64 array (M, K)
-    targets : int64 array (M,)
-        Each in 0..K-1.
+    loss : str
+    outputs : float32 or float64 array (M, K)
+    targets : int64 array (M,), each in 0..K-1, of a loss of classes; else array (M, K)
     weight : array (M,), or None for ones
-        Finite numbers >= 0 of the logits' dtype.
+        Finite numbers >= 0 of the outputs' dtype.
 
     Returns
     -------
     loss : float
-    dlogits : array (M, K)
+    doutputs : array (M, K)
 
     Raises
     ------
     ValueError
-        A shape does not fit, a target is outside 0..K-1, or a weight is negative or not finite.
+        An unknown loss, a shape that does not fit, a class outside 0..K-1, or a weight that is negative or not finite.
     TypeError
         A dtype is another one.
 
     Examples
     --------
     >>> import numpy as np
-    >>> loss, dlogits = softmax_cross_entropy(np.zeros((1, 2)), np.array([0]))
-    >>> round(loss, 4), dlogits
+    >>> loss, doutputs = mean_loss("softmax_cross_entropy", np.zeros((1, 2)), np.array([0]))
+    >>> round(loss, 4), doutputs
     (0.6931, array([[-0.5,  0.5]]))
-    """
-    return _core.softmax_cross_entropy(_rows(logits), _rows(targets), _optional(weight))
-
-
-def mean_squared_error(prediction: Array, target: Array, weight: Array | None = None) -> tuple[float, Array]:
-    """Weighted mean over all elements of ``(prediction - target)^2``, and its gradient.
-
-    Parameters
-    ----------
-    prediction, target : float32 or float64 arrays (M, K)
-    weight : array (M,), or None for ones
-        As in :func:`softmax_cross_entropy`; counts for every element of its row.
-
-    Returns
-    -------
-    loss : float
-    dprediction : array (M, K)
-
-    Raises
-    ------
-    ValueError
-        A shape does not fit, or a weight is negative or not finite.
-    TypeError
-        A dtype is neither float32 nor float64, or they differ.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mean_squared_error(np.array([[3.0]]), np.array([[1.0]]))
+    >>> mean_loss("mean_squared_error", np.array([[3.0]]), np.array([[1.0]]))
     (4.0, array([[4.]]))
     """
-    return _core.mean_squared_error(_rows(prediction), _rows(target), _optional(weight))
-
-
-def binary_cross_entropy(logits: Array, target: Array, weight: Array | None = None) -> tuple[float, Array]:
-    """Weighted mean of ``-target log p - (1 - target) log(1 - p)``, ``p = sigmoid(logits)``, and its gradient.
-
-    Computed as ``max(logits, 0) - target logits + log(1 + exp(-|logits|))``, which no logit overflows.
-
-    Parameters
-    ----------
-    logits : float32 or float64 array (M, K)
-    target : array (M, K)
-        Probabilities in [0, 1], usually 0 or 1.
-    weight : array (M,), or None for ones
-        As in :func:`softmax_cross_entropy`; counts for every element of its row.
-
-    Returns
-    -------
-    loss : float
-    dlogits : array (M, K)
-
-    Raises
-    ------
-    ValueError
-        A shape does not fit, or a weight is negative or not finite.
-    TypeError
-        A dtype is neither float32 nor float64, or they differ.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> loss, dlogits = binary_cross_entropy(np.array([[0.0]]), np.array([[1.0]]))
-    >>> round(loss, 4), dlogits
-    (0.6931, array([[-0.5]]))
-    """
-    return _core.binary_cross_entropy(_rows(logits), _rows(target), _optional(weight))
+    return _core.mean_loss(loss, _rows(outputs), _rows(targets), _optional(weight))
 
 
 def _rows(array: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What the engine's registry says of cells and activations."""
+"""What the engine's registry says of cells, activations, losses and optimisers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,26 @@ class ActivationFacts:
     required: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class LossFacts:
+    """A loss; ``targets`` are "classes", one a row, or "numbers", one an output."""
+
+    name: str
+    targets: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerFacts:
+    """An optimiser's rule: the options it reads, and what it keeps for every parameter."""
+
+    name: str
+    options: tuple[str, ...]
+    buffers: tuple[str, ...]
+
+
 CELLS = {entry["name"]: CellFacts(**entry) for entry in _core.cells()}
 # The most general cell of each family: what a layer of the family may have.
 FAMILIES = {cell.family: cell for cell in CELLS.values()}
 ACTIVATIONS = {entry["name"]: ActivationFacts(**entry) for entry in _core.activations()}
+LOSSES = {entry["name"]: LossFacts(**entry) for entry in _core.losses()}
+OPTIMIZERS = {entry["name"]: OptimizerFacts(**entry) for entry in _core.optimizers()}

@@ -7,7 +7,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,8 @@ class Optimizer(CopiedWhole, ABC):
         Further options of the formula, kept in the state.
     """
 
-    buffer_names: tuple[str, ...]
+    rule: ClassVar[str]
+    """Its rule's name in the engine's registry, which names options and buffers."""
 
     def __init__(self, params: Params | None, *, lr: float, **options: float) -> None:
         self.lr = at_least_zero("lr", lr)
@@ -92,7 +93,10 @@ class Optimizer(CopiedWhole, ABC):
         if self._names:
             named = self._of_state(named)
         else:
-            self._buffers = {name: [np.zeros(p.shape, p.dtype) for p in named.values()] for name in self.buffer_names}
+            self._buffers = {
+                name: [np.zeros(p.shape, p.dtype) for p in named.values()]
+                for name in _ops.OPTIMIZERS[self.rule].buffers
+            }
         self._names, self._params = list(named), named
 
     def _of_state(self, named: dict[str, Parameter]) -> dict[str, Parameter]:
@@ -204,9 +208,14 @@ class Optimizer(CopiedWhole, ABC):
         step, lr = new["step"].astype(np.int64), at_least_zero("option.lr", new["option.lr"])
         vars(self).update(_step=step, lr=lr, options=options, _buffers=buffers)
 
-    @abstractmethod
     def _update(self, values: list[Array], grads: list[Array]) -> None:
         """Update ``values``, buffers and the step counter in place."""
+        buffers = [self._buffers[name] for name in _ops.OPTIMIZERS[self.rule].buffers]
+        _ops.update(self.rule, values, grads, buffers, self._numbers(), self._step)
+
+    def _numbers(self) -> dict[str, float]:
+        """Return the rule's options."""
+        return {"lr": self.lr, **self.options}
 
     @abstractmethod
     def _reach(self, largest: float) -> float:

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy.typing as npt
-
-from rnnfast import _ops
 from rnnfast.checks import as_choice, as_flag, as_items, as_number, at_least_zero, names_arguments
 from rnnfast.optim.base import Optimizer, Params, over
-
-Array = npt.NDArray[Any]
 
 
 class SGD(Optimizer):
@@ -30,7 +23,7 @@ class SGD(Optimizer):
     [0.5, 0.5]
     """
 
-    buffer_names = ("momentum_buffer",)
+    rule = "sgd"
 
     @names_arguments
     def __init__(
@@ -57,13 +50,6 @@ class SGD(Optimizer):
             nesterov=float(nesterov),
         )
 
-    def _update(self, values: list[Array], grads: list[Array]) -> None:
-        o = self.options
-        _ops.sgd_step(
-            values, grads, self._buffers["momentum_buffer"], self.lr, o["momentum"], o["dampening"],
-            o["weight_decay"], bool(o["nesterov"]), self._step,
-        )  # fmt: skip
-
     def _reach(self, largest: float) -> float:
         o = self.options
         return self.lr * (1 + o["momentum"]) * largest * (2 + o["momentum"] + abs(o["dampening"]))
@@ -86,7 +72,7 @@ class RMSprop(Optimizer):
     [0.98]
     """
 
-    buffer_names = ("square_avg", "momentum_buffer", "grad_avg")
+    rule = "rmsprop"
 
     @names_arguments
     def __init__(
@@ -110,13 +96,6 @@ class RMSprop(Optimizer):
             centered=float(as_flag("centered", centered)),
         )
 
-    def _update(self, values: list[Array], grads: list[Array]) -> None:
-        o, b = self.options, self._buffers
-        _ops.rmsprop_step(
-            values, grads, b["square_avg"], b["momentum_buffer"], b["grad_avg"], self._step, self.lr,
-            o["alpha"], o["eps"], o["weight_decay"], o["momentum"], bool(o["centered"]),
-        )  # fmt: skip
-
     def _reach(self, largest: float) -> float:
         o = self.options
         return self.lr * (o["momentum"] * largest + over(largest, o["eps"]))
@@ -139,7 +118,7 @@ class Adam(Optimizer):
     [0.9]
     """
 
-    buffer_names = ("exp_avg", "exp_avg_sq")
+    rule = "adam"
     decoupled = False
 
     @names_arguments
@@ -165,12 +144,8 @@ class Adam(Optimizer):
             weight_decay=at_least_zero("weight_decay", weight_decay),
         )
 
-    def _update(self, values: list[Array], grads: list[Array]) -> None:
-        o, b = self.options, self._buffers
-        _ops.adam_step(
-            values, grads, b["exp_avg"], b["exp_avg_sq"], self._step, self.lr, o["beta1"], o["beta2"],
-            o["eps"], o["weight_decay"], self.decoupled,
-        )  # fmt: skip
+    def _numbers(self) -> dict[str, float]:
+        return {**super()._numbers(), "decoupled": float(self.decoupled)}
 
     def _reach(self, largest: float) -> float:
         o = self.options
