@@ -78,7 +78,7 @@ def test_random_problem(cell: str, shape: tuple[int, ...], dtype: str, ragged: b
     assert list(layer.parameters()) == [name for name, _ in peer.named_parameters()]
     peer.load_state_dict({name: torch.tensor(p.value) for name, p in layer.parameters().items()})
     x, dy = (rng.normal(size=(N, T, k)).astype(dtype) for k in (C, D * H))
-    states = 2 if cell == "lstm" else 1
+    states = len(layer.state_sizes)
     first, dlast = (tuple(rng.normal(size=(L * D, N, H)).astype(dtype) for _ in range(states)) for _ in range(2))
     lengths = np.r_[T, 0, rng.integers(1, T + 1, N)][:N] if ragged else np.full(N, T)
 

@@ -13,8 +13,11 @@ AttentionArgs<Real> args_of(const py::array& query, const py::array& keys, const
     throw py::value_error("query (N, T, A), keys (N, S, A), memory (N, S, M): three axes each are required, got " +
                           to_text(shape_of(query)) + ", " + to_text(shape_of(keys)) + ", " + to_text(shape_of(memory)));
   AttentionArgs<Real> args{};
-  args.N = query.shape(0), args.T = query.shape(1), args.A = query.shape(2);
-  args.S = memory.shape(1), args.M = memory.shape(2);
+  args.N = query.shape(0);
+  args.T = query.shape(1);
+  args.A = query.shape(2);
+  args.S = memory.shape(1);
+  args.M = memory.shape(2);
   args.query = contiguous<Real>("query", query, "(N, T, A)", {args.N, args.T, args.A});
   args.keys = contiguous<Real>("keys", keys, "(N, S, A)", {args.N, args.S, args.A});
   args.memory = contiguous<Real>("memory", memory, "(N, S, M)", {args.N, args.S, args.M});
@@ -28,8 +31,10 @@ template <class Real>
 py::tuple attend_typed(const py::array& query, const py::array& keys, const py::array& memory, const py::object& v,
                        const py::object& lengths, const py::object& source_lengths) {
   const AttentionArgs<Real> args = args_of<Real>(query, keys, memory, v, lengths, source_lengths);
-  py::array_t<Real> context({args.N, args.T, args.M}), weights({args.N, args.T, args.S});
-  Real *to_context = context.mutable_data(), *to_weights = weights.mutable_data();
+  py::array_t<Real> context({args.N, args.T, args.M});
+  py::array_t<Real> weights({args.N, args.T, args.S});
+  Real* to_context = context.mutable_data();
+  Real* to_weights = weights.mutable_data();
   bool finished = false;
   {
     const GilRelease nogil;
@@ -45,8 +50,9 @@ py::tuple attend_backward_typed(const py::array& dcontext, const py::array& weig
                                 const py::array& keys, const py::array& memory, const py::object& v,
                                 const py::object& lengths, const py::object& source_lengths, const py::object& dv) {
   const AttentionArgs<Real> args = args_of<Real>(query, keys, memory, v, lengths, source_lengths);
-  py::array_t<Real> dquery({args.N, args.T, args.A}), dkeys({args.N, args.S, args.A}),
-      dmemory({args.N, args.S, args.M});
+  py::array_t<Real> dquery({args.N, args.T, args.A});
+  py::array_t<Real> dkeys({args.N, args.S, args.A});
+  py::array_t<Real> dmemory({args.N, args.S, args.M});
   AttentionGradients<Real> gradients{};
   gradients.weights = contiguous<Real>("weights", weights, "(N, T, S)", {args.N, args.T, args.S});
   gradients.dcontext = contiguous<Real>("dcontext", dcontext, "(N, T, M)", {args.N, args.T, args.M});

@@ -65,7 +65,10 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
                          const std::vector<std::vector<py::object>>& arrays, bool need_dx, const py::object& norms) {
   const Index N = tape.y_shape[0];
   const Index T = tape.y_shape[1];
-  StateGradient<Real> dh0 = state_gradient<Real>("dh", dh, "(L*D, N, P)", tape.h_shape), dc0, dh_reset, dc_reset;
+  StateGradient<Real> dh0 = state_gradient<Real>("dh", dh, "(L*D, N, P)", tape.h_shape);
+  StateGradient<Real> dc0;
+  StateGradient<Real> dh_reset;
+  StateGradient<Real> dc_reset;
   if (tape.layers[0]->spec().has_c) dc0 = state_gradient<Real>("dc", dc, "(L*D, N, H)", tape.c_shape);
   if (tape.h_reset != nullptr) dh_reset = state_gradient<Real>("dh_reset", py::none(), "(L*D, N, P)", tape.h_shape);
   if (tape.c_reset != nullptr) dc_reset = state_gradient<Real>("dc_reset", py::none(), "(L*D, N, H)", tape.c_shape);

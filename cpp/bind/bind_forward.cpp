@@ -9,12 +9,15 @@ namespace rnnfast {
 namespace {
 
 struct BatchArrays {
-  const py::object &lengths, &resets;
+  const py::object& lengths;
+  const py::object& resets;
 };
 
 // Given states, and (h, c) that resets begin with, or none.
 struct StateArrays {
-  const py::object &h0, &c0, &anew;
+  const py::object& h0;
+  const py::object& c0;
+  const py::object& anew;
 };
 
 Plan make_plan(Index N, Index T, const BatchArrays& batch) {

@@ -54,7 +54,9 @@ std::vector<double> gemm_times(const py::array& a, const py::array& b, const py:
   if (a.ndim() != 2 || b.ndim() != 2) throw py::value_error("a, b: two axes each are required");
   check_positive("threads", threads);
   check_positive("repeats", static_cast<double>(repeats));
-  const Index M = a.shape(0), K = a.shape(1), N = b.shape(1);
+  const Index M = a.shape(0);
+  const Index K = a.shape(1);
+  const Index N = b.shape(1);
   const float* from = contiguous<float>("a", a, "(M, K)", {M, K});
   const Panels<float> panels = panels_of(contiguous<float>("b", b, "(K, N)", {K, N}), K, N);
   float* to = contiguous_writable<float>("c", c, "(M, N)", {M, N});

@@ -54,7 +54,8 @@ PyObject* step(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject
 
 template <class Real>
 py::object process_typed(TypedStream<Real>& stream, const py::array& x, bool time_major) {
-  const Index N = stream.core.batch(), C = stream.core.inputs();
+  const Index N = stream.core.batch();
+  const Index C = stream.core.inputs();
   const Index T = x.ndim() == 3 ? x.shape(1) : 0;
   const View<const Real> view = sequence_view<Real>("block", x, "(N, T, C)", {N, T, C});
   py::array y = new_sequences<Real>(N, T, stream.core.width(), time_major);
@@ -102,11 +103,13 @@ PyObject* read_state(PyObject* self, PyObject*) {
 // Replaces the states of the sequences where `chosen` [N] is nonzero, of all where it is null.
 template <class Real>
 void write_state_typed(TypedStream<Real>& stream, const py::object& h, const py::object& c, const bool* chosen) {
-  const Shape h_shape = state_shape(stream, stream.core.outputs()), c_shape = state_shape(stream, stream.core.units());
+  const Shape h_shape = state_shape(stream, stream.core.outputs());
+  const Shape c_shape = state_shape(stream, stream.core.units());
   const Real* from_h = optional_contiguous<Real>("h", h, "(L, N, P)", h_shape);
   const Real* from_c = optional_contiguous<Real>("c", c, "(L, N, H)", c_shape);
   const auto write = [&](const Real* from, Real* to, const Shape& shape) {
-    const Index N = shape[1], width = shape[2];
+    const Index N = shape[1];
+    const Index width = shape[2];
     for (Index row = 0; to != nullptr && row < shape[0] * N; ++row) {
       if (chosen != nullptr && !chosen[row % N]) continue;
       if (from != nullptr)
@@ -124,7 +127,8 @@ PyObject* write_state(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   return with_stream(self, [&](BoundStream& bound) {
     if (count != 3) throw py::type_error("_write_state: h, c and mask are required");
     const Use use(bound);
-    const auto h = py::reinterpret_borrow<py::object>(args[0]), c = py::reinterpret_borrow<py::object>(args[1]);
+    const auto h = py::reinterpret_borrow<py::object>(args[0]);
+    const auto c = py::reinterpret_borrow<py::object>(args[1]);
     const auto mask = py::reinterpret_borrow<py::object>(args[2]);
     bound.visit([&](auto& stream) {
       write_state_typed(stream, h, c, optional_contiguous<bool>("mask", mask, "(N,)", {stream.core.batch()}));
@@ -140,7 +144,8 @@ template <class Real>
 std::unique_ptr<TypedStream<Real>> build(const std::vector<const BoundWeights*>& layers, Index batch,
                                          const py::object& table, const py::object& W, const py::object& b) {
   Stack<Real> stack = stack_of<Real>(layers);
-  const Index P = stack.back()->arrays.P, C = stack.front()->arrays.C;
+  const Index P = stack.back()->arrays.P;
+  const Index C = stack.front()->arrays.C;
   StreamHead<Real> head;
   if (!W.is_none()) {
     const py::array weights = W.cast<py::array>();

@@ -54,7 +54,9 @@ py::array unary(const std::string& isa, const std::string& name, const py::array
 template <class Real>
 py::array gemm(const std::string& isa, const py::array_t<Real>& a, const py::array_t<Real>& b, const py::object& bias) {
   const IsaScope scope(isa);
-  const Index M = a.shape(0), K = a.shape(1), N = b.shape(1);
+  const Index M = a.shape(0);
+  const Index K = a.shape(1);
+  const Index N = b.shape(1);
   const Real* a_data = contiguous<Real>("a", a, "(M, K)", {M, K});
   const Panels<Real> panels = panels_of(contiguous<Real>("b", b, "(K, N)", {K, N}), K, N);
   const Real* start = optional_contiguous<Real>("bias", bias, "(N,)", {N});
@@ -70,7 +72,9 @@ template <class Real>
 py::array gemm_tn(const std::string& isa, const py::array_t<Real>& a, const py::array_t<Real>& b,
                   const py::array_t<Real>& c) {
   const IsaScope scope(isa);
-  const Index rows = a.shape(0), M = a.shape(1), N = b.shape(1);
+  const Index rows = a.shape(0);
+  const Index M = a.shape(1);
+  const Index N = b.shape(1);
   const auto a_rows = row_pointers(contiguous<Real>("a", a, "(rows, M)", {rows, M}), rows, M);
   const auto b_rows = row_pointers(contiguous<Real>("b", b, "(rows, N)", {rows, N}), rows, N);
   py::array_t<Real> result({M, N});

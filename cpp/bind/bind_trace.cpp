@@ -11,7 +11,9 @@ namespace {
 template <class Real>
 struct Columns {
   const Buffer<Real>& rows;
-  Index width, first, count;
+  Index width;
+  Index first;
+  Index count;
 
   void copy(const Plan& plan, const View<Real>& to) const {
     for_rows(plan, {0, plan.rows()},
@@ -22,8 +24,11 @@ struct Columns {
 // Of every layer: h, None for the last one's, which is y; c or None; the gates, as many as the cell saves.
 template <class Real>
 py::list trace_typed(const Tape<Real>& tape) {
-  const Index D = tape.directions, P = tape.h_shape[2], H = tape.layers[0]->arrays.H, N = tape.y_shape[0],
-              T = tape.y_shape[1];
+  const Index D = tape.directions;
+  const Index P = tape.h_shape[2];
+  const Index H = tape.layers[0]->arrays.H;
+  const Index N = tape.y_shape[0];
+  const Index T = tape.y_shape[1];
   const CellSpec& spec = tape.layers[0]->spec();
   const auto array_of = [&](std::size_t first_scan, bool both, const auto& columns_of) {
     const Index width = both ? D * P : D * H;
@@ -38,7 +43,8 @@ py::list trace_typed(const Tape<Real>& tape) {
   using Kept = Saved<Real>;
   py::list layers;
   for (std::size_t first = 0; first < tape.saved.size(); first += static_cast<std::size_t>(D)) {
-    py::object h = py::none(), c = py::none();
+    py::object h = py::none();
+    py::object c = py::none();
     py::list gates;
     if (first + static_cast<std::size_t>(D) < tape.saved.size())
       h = array_of(first, true, [&](const Kept& kept) { return Columns<Real>{kept.y, D * P, 0, D * P}; });

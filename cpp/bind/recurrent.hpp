@@ -103,10 +103,16 @@ struct Tape {
   Randomness random;
   Index C = 0;
   bool time_major = false;
-  Shape h_shape, c_shape, y_shape;
+  Shape h_shape;
+  Shape c_shape;
+  Shape y_shape;
   std::vector<Saved<Real>> saved;
-  View<const Real> x = {}, y = {};
-  const Real *h0 = nullptr, *c0 = nullptr, *h_reset = nullptr, *c_reset = nullptr;
+  View<const Real> x = {};
+  View<const Real> y = {};
+  const Real* h0 = nullptr;
+  const Real* c0 = nullptr;
+  const Real* h_reset = nullptr;
+  const Real* c_reset = nullptr;
 };
 
 // Everything a backward call needs; single-use. Keeps the arrays it points into alive.

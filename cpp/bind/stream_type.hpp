@@ -59,7 +59,8 @@ template <class Real>
 struct StepArray {
   StepInput<Real> input{};
   bool single = false;
-  const Real *first = nullptr, *last = nullptr;
+  const Real* first = nullptr;
+  const Real* last = nullptr;
 };
 
 using ArrayProxy = py::detail::PyArray_Proxy;
@@ -84,7 +85,8 @@ inline const ArrayProxy* plain_input(PyObject* object, const py::dtype& dtype) {
 template <class Real>
 bool read_vectors(const TypedStream<Real>& stream, PyObject* object, StepArray<Real>& x) {
   const ArrayProxy* array = plain_input(object, stream.dtype);
-  const Index N = stream.core.batch(), C = stream.core.inputs();
+  const Index N = stream.core.batch();
+  const Index C = stream.core.inputs();
   constexpr Index kSize = sizeof(Real);
   if (array == nullptr || array->nd < 1 || array->nd > 2) return false;
   x.single = array->nd == 1;
@@ -92,9 +94,11 @@ bool read_vectors(const TypedStream<Real>& stream, PyObject* object, StepArray<R
   if (array->dimensions[last] != C || (array->strides[last] != kSize && C > 1)) return false;
   if (x.single ? N != 1 : array->dimensions[0] != N || array->strides[0] % kSize != 0) return false;
   const Real* data = reinterpret_cast<const Real*>(array->data);
-  const Index ld = x.single ? 0 : array->strides[0] / kSize, reach = (N - 1) * ld;
+  const Index ld = x.single ? 0 : array->strides[0] / kSize;
+  const Index reach = (N - 1) * ld;
   x.input = {data, ld, nullptr, false};
-  x.first = data + std::min<Index>(0, reach), x.last = data + std::max<Index>(0, reach) + C;
+  x.first = data + std::min<Index>(0, reach);
+  x.last = data + std::max<Index>(0, reach) + C;
   return true;
 }
 

@@ -11,7 +11,10 @@ namespace rnnfast {
 template <class Real>
 struct View {
   Real* data;
-  Index row0, by_row, by_n, by_t;
+  Index row0;
+  Index by_row;
+  Index by_n;
+  Index by_t;
 };
 
 constexpr Index kInitial = -1;    // Row::prev: the given initial state
@@ -21,18 +24,28 @@ constexpr Index kCut = kReset;    // Row::next: the next step is a reset, no gra
 
 // Of an order forwards. Backwards prev and next change places, and the end after t = 0 is no cut.
 struct Row {
-  Index index, n, t;  // number of the row, sequence and time
-  Index prev, next;   // rows of the same sequence one step before and after
+  // number of the row, sequence and time
+  Index index;
+  Index n;
+  Index t;
+  // rows of the same sequence one step before and after
+  Index prev;
+  Index next;
 };
 
 // The order in which rows are computed, place by place. Without slots the place is the row, step * N + n.
 struct RowOrder {
-  Index N, T;
+  Index N;
+  Index T;
   Index dt;             // +1, or -1 where time runs backwards: from the last step to the first
   const Row* slots;     // [rows], by step and part; null when dense
   const Index* bounds;  // [T][parts + 1] first place of each part of a step; null where all sequences are equally long
-  Index parts, part;    // this call's share of the sequences
-  Index n0, n1;         // the same share where there are no bounds
+  // this call's share of the sequences
+  Index parts;
+  Index part;
+  // the same share where there are no bounds
+  Index n0;
+  Index n1;
 };
 
 // A state where no step is before: of sequence n given + n * width, and after a reset reset + n * reset_by_n.
@@ -40,24 +53,32 @@ template <class Real>
 struct InitialState {
   const Real* given;  // [N, width]
   const Real* reset;  // [width], or [N, width] where reset_by_n is width, not 0
-  Index width, reset_by_n;
+  Index width;
+  Index reset_by_n;
 };
 
 // An activation of an input bounded to [-clip, clip]; low, high: its values at the bounds, where nothing passes back.
 template <class Real>
 struct ActivationFn {
   Activation kind;
-  Real alpha, beta, clip, low, high;
+  Real alpha;
+  Real beta;
+  Real clip;
+  Real low;
+  Real high;
 };
 
 // What a layer of a cell may choose. Cells read what concerns them.
 template <class Real>
 struct CellOptions {
-  ActivationFn<Real> f, g, h;  // of the gates (of an RNN: the one), of the candidate, of c on its way to h
-  Real leak;                   // share of the new state in h
-  const Real* peepholes;       // [CellSpec::peepholes, H], or null for none
-  const Real* zoneout;         // [states, H] shares of the states before in the new ones, outside training; or null
-  bool normed_output;  // LSTM: h is made outside, of o, which stands in its place; so is dL/do, in that of dL/dh
+  // of the gates (of an RNN: the one), of the candidate, of c on its way to h
+  ActivationFn<Real> f;
+  ActivationFn<Real> g;
+  ActivationFn<Real> h;
+  Real leak;              // share of the new state in h
+  const Real* peepholes;  // [CellSpec::peepholes, H], or null for none
+  const Real* zoneout;    // [states, H] shares of the states before in the new ones, outside training; or null
+  bool normed_output;     // LSTM: h is made outside, of o, which stands in its place; so is dL/do, in that of dL/dh
 };
 
 // y = gamma x^ + beta, x^ = (x - mean x) / sqrt(var x + eps), of n numbers.
@@ -83,24 +104,37 @@ template <class Real>
 struct NormedOutputBack {
   Norm<Real> norm;
   const CellOptions<Real>* options;
-  const Real *c, *o, *dh;
-  Real *d_o, *d_normed, *dc;
+  const Real* c;
+  const Real* o;
+  const Real* dh;
+  Real* d_o;
+  Real* d_normed;
+  Real* dc;
   bool cut;
 };
 
 template <class Real>
 struct ForwardArgs {
   RowOrder order;
-  Index s0, s1;                                 // steps, in the order's direction
-  Index panel0, panel1;                         // panels of units
-  Index H, P;                                   // P: numbers that R reads
-  const Real* packed;                           // [panel][P][blocks * gates][lanes], the stage's rows of R
-  const Real* bias;                             // [panel][blocks * gates][lanes] of b_hh
-  View<Real> u;                                 // in: W x + b_ih [G H]; out: the gates
-  View<Real> y;                                 // h; read one step back
-  View<const Real> recurrent_input;             // what R reads one step back [P]: h, or h under a mask, or projected
-  View<Real> aux;                               // c, q_n or r h_prev [H]; read one step back
-  InitialState<Real> h0, c0, recurrent_input0;  // of y [H], aux [H] (LSTM only) and recurrent_input [P]
+  // steps, in the order's direction
+  Index s0;
+  Index s1;
+  // panels of units
+  Index panel0;
+  Index panel1;
+  // P: numbers that R reads
+  Index H;
+  Index P;
+  const Real* packed;                // [panel][P][blocks * gates][lanes], the stage's rows of R
+  const Real* bias;                  // [panel][blocks * gates][lanes] of b_hh
+  View<Real> u;                      // in: W x + b_ih [G H]; out: the gates
+  View<Real> y;                      // h; read one step back
+  View<const Real> recurrent_input;  // what R reads one step back [P]: h, or h under a mask, or projected
+  View<Real> aux;                    // c, q_n or r h_prev [H]; read one step back
+  // of y [H], aux [H] (LSTM only) and recurrent_input [P]
+  InitialState<Real> h0;
+  InitialState<Real> c0;
+  InitialState<Real> recurrent_input0;
   View<const Real> zone;  // [states H] shares of the states before in the new ones; data null: none
   View<const Real> q;     // [G H] ready instead of a product; data null: none
   bool save;              // keep gates and aux for the backward pass
@@ -113,40 +147,57 @@ struct ForwardArgs {
 // One step of a layer's stage, input product included, on the panels [panel0, panel1) of units.
 template <class Real>
 struct StreamStepArgs {
-  Index rows, C, H, P, G;
-  Index panel0, panel1;
+  Index rows;
+  Index C;
+  Index H;
+  Index P;
+  Index G;
+  Index panel0;
+  Index panel1;
   bool descending;  // panels from the last to the first
   const Real* x;    // [rows] of C numbers, ldx apart
   Index ldx;
   const Real* const* x_rows;  // [rows] pointers to them instead, or null
   const Real* const* u_rows;  // [rows] pointers to G H numbers W x + b_ih instead of any x, or null
-  const Real *w, *b_w;        // [panel][C][blocks * gates][lanes] of W, and of b_ih
-  const Real *r, *b_r;        // the same of R [P], and of b_hh
-  const Real* h_prev;         // [rows, P]
-  Real* h;                    // [rows, H]
-  Real* aux;                  // [rows, H] c, updated in place; or r h_prev between two stages
-  Real* gates;                // [rows, G H] between two stages
+  // [panel][C][blocks * gates][lanes] of W, and of b_ih
+  const Real* w;
+  const Real* b_w;
+  // the same of R [P], and of b_hh
+  const Real* r;
+  const Real* b_r;
+  const Real* h_prev;  // [rows, P]
+  Real* h;             // [rows, H]
+  Real* aux;           // [rows, H] c, updated in place; or r h_prev between two stages
+  Real* gates;         // [rows, G H] between two stages
   const CellOptions<Real>* options;
 };
 
 template <class Real>
 struct BackwardArgs {
   RowOrder order;
-  Index s0, s1;  // steps, run against the order's direction
-  Index panel0, panel1;
+  // steps, run against the order's direction
+  Index s0;
+  Index s1;
+  Index panel0;
+  Index panel1;
   Index H;
   const Real* packed;  // [panel][K][blocks][lanes], the stage's rows of R as they are; null: dy is all there is
   View<Real> u;        // in: the gates; out: du
   View<Real> aux;      // in: as saved; GRU out: dq_n
-  View<const Real> y, dy;
-  View<Real> dh_steps;        // out: dL/dh of every step; data null: not wanted
-  InitialState<Real> h0, c0;  // as in forward
-  const Real* zero;           // [G H] zeros
-  const Real* mask;           // [N, H] of what R has read; null: none, and for cells that know no mask
-  View<const Real> zone;      // as in forward
-  Real* dh;                   // [N, H] in: dL/dh after the last step; running: what bypasses R
-  Real* dc;                   // [N, H] the same of c; LSTM only
-  bool one_way, fetch_ahead;  // as in forward
+  View<const Real> y;
+  View<const Real> dy;
+  View<Real> dh_steps;  // out: dL/dh of every step; data null: not wanted
+  // as in forward
+  InitialState<Real> h0;
+  InitialState<Real> c0;
+  const Real* zero;       // [G H] zeros
+  const Real* mask;       // [N, H] of what R has read; null: none, and for cells that know no mask
+  View<const Real> zone;  // as in forward
+  Real* dh;               // [N, H] in: dL/dh after the last step; running: what bypasses R
+  Real* dc;               // [N, H] the same of c; LSTM only
+  // as in forward
+  bool one_way;
+  bool fetch_ahead;
   const CellOptions<Real>* options;
   // `finish`: dL/dh of the state before these rows, where it is the one `entered` (kInitial or kReset), else zero.
   Index entered;
@@ -157,8 +208,12 @@ struct BackwardArgs {
 // c[r][j] = start[j] + sum_k a[r][k] B[k][j], one chain of fma in the order of k.
 template <class Real>
 struct GemmArgs {
-  Index rows, inner, cols;
-  Index panel0, panel1;      // of gemm_vectors * lanes columns each, unless `gates`
+  Index rows;
+  Index inner;
+  Index cols;
+  // of gemm_vectors * lanes columns each, unless `gates`
+  Index panel0;
+  Index panel1;
   const Real* const* a;      // [rows] pointers to inner numbers
   Real* const* c;            // [rows] pointers to cols numbers; may not overlap a
   const Real* packed;        // [panel][inner][gemm_vectors][lanes]
@@ -167,14 +222,17 @@ struct GemmArgs {
   bool fetch_ahead = false;  // the next panel is fetched into L2 while one is used
   // 0: columns as they come. Else panels are those of a forward step's stage: the units of so many gates, whose columns
   // begin at first_gate H, gate by gate.
-  Index gates = 0, first_gate = 0, H = 0;
+  Index gates = 0;
+  Index first_gate = 0;
+  Index H = 0;
 };
 
 // c[j][k] += sum_r a[r][j] b[r][k], one chain from zero in the order of r, added once.
 template <class Real>
 struct OuterArgs {
   Index rows;  // at most kRowBlock
-  Index cols_a, cols_b;
+  Index cols_a;
+  Index cols_b;
   const Real* const* a;  // [rows] pointers to cols_a numbers
   const Real* b_packed;  // [panel][rows][gemm_vectors][lanes]
   Real* c;               // [cols_a, cols_b]

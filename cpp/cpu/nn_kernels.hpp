@@ -13,7 +13,8 @@ constexpr Index kNormBlock = 65536;
 // A weighted mean loss over rows; each call takes one block of at most kRowBlock rows.
 template <class Real>
 struct LossArgs {
-  Index rows, cols;
+  Index rows;
+  Index cols;
   const Real* x;       // [rows, cols] logits or predictions
   const Real* target;  // [rows, cols]; of losses of numbers only
   const Index* ids;    // [rows] classes in 0..cols-1; of losses of classes only
@@ -36,13 +37,16 @@ struct UpdateArgs {
 // One query of additive attention against the S keys of a source.
 template <class Real>
 struct AdditiveBackwardArgs {
-  Index S, A;
-  const Real *q, *v;  // [A]
-  const Real* keys;   // [S, A]
-  const Real* de;     // [S] gradient of the scores
-  Real* dq;           // [A]
-  Real* dkeys;        // [S, A] added to
-  Real* dv;           // [A] added to
+  Index S;
+  Index A;
+  // [A]
+  const Real* q;
+  const Real* v;
+  const Real* keys;  // [S, A]
+  const Real* de;    // [S] gradient of the scores
+  Real* dq;          // [A]
+  Real* dkeys;       // [S, A] added to
+  Real* dv;          // [A] added to
 };
 
 template <class Real>

@@ -12,7 +12,8 @@ namespace {
 
 struct Candidate {
   double log_p;
-  Index parent, id;
+  Index parent;
+  Index id;
 };
 
 // The hypotheses of one prompt at a time.
@@ -35,7 +36,8 @@ class Beam {
   Buffer<Real> outputs_;
   std::vector<const Real*> rows_;
   std::vector<Real*> output_rows_;
-  std::vector<Index> parents_, source_;
+  std::vector<Index> parents_;
+  std::vector<Index> source_;
   std::vector<Candidate> candidates_;
   std::vector<std::vector<Index>> alive_;  // ids of each hypothesis
   std::vector<double> log_p_;
@@ -48,14 +50,18 @@ Beam<Real>::Beam(const BeamCall<Real>& call, const Entries<Real>& entries, Range
       stepper_(call.layers, call.beams),
       readout_(call.writer.head, call.beams, sequences.begin, sequences.end - sequences.begin),
       outputs_(checked_product(call.beams, call.writer.head.K)) {
-  rows_.resize(at(call.beams)), parents_.resize(at(call.beams)), source_.resize(at(call.beams));
+  rows_.resize(at(call.beams));
+  parents_.resize(at(call.beams));
+  source_.resize(at(call.beams));
   for (Index i = 0; i < call.beams; ++i) output_rows_.push_back(outputs_.data() + i * call.writer.head.K);
 }
 
 template <class Real>
 void Beam<Real>::start(Index n) {
   for (Index layer = 0; layer < static_cast<Index>(call_.layers.size()); ++layer) {
-    const Index H = call_.layers[at(layer)]->arrays.H, P = call_.layers[at(layer)]->arrays.P, row = layer * call_.R + n;
+    const Index H = call_.layers[at(layer)]->arrays.H;
+    const Index P = call_.layers[at(layer)]->arrays.P;
+    const Index row = layer * call_.R + n;
     for (Index i = 0; i < call_.beams; ++i) {
       std::copy_n(call_.h0 + row * P, P, stepper_.h(layer) + i * P);
       if (call_.c0 != nullptr) std::copy_n(call_.c0 + row * H, H, stepper_.c(layer) + i * H);
@@ -72,7 +78,9 @@ void Beam<Real>::start(Index n) {
 // on.
 template <class Real>
 void Beam<Real>::expand() {
-  const Index K = call_.writer.head.K, P = call_.layers.back()->arrays.P, alive = static_cast<Index>(alive_.size());
+  const Index K = call_.writer.head.K;
+  const Index P = call_.layers.back()->arrays.P;
+  const Index alive = static_cast<Index>(alive_.size());
   for (Index i = 0; i < alive; ++i) rows_[at(i)] = stepper_.last_h() + i * P;
   readout_.run(alive, rows_.data(), source_.data(), output_rows_.data());
   kernels<Real>().nn.log_softmax(alive, K, outputs_.data(), outputs_.data());

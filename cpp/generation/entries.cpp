@@ -15,7 +15,8 @@ template <class Real>
 Entries<Real>::Entries(const Stack<Real>& layers, const Real* table, Index V, double uses) {
   const FlushDenormals flush;  // as in the teams that make the other products
   const Weights<Real>& first = *layers.front();
-  const Index C = first.arrays.C, width = first.spec().gates * first.arrays.H;
+  const Index C = first.arrays.C;
+  const Index width = first.spec().gates * first.arrays.H;
   if (table == nullptr && V > 0) {
     projected_ = true;
     width_ = width;

@@ -32,8 +32,11 @@ class Scribe {
   Sampler<Real> sampler_;
   Readout<Real> readout_;
   Buffer<Real> outputs_;
-  std::vector<Index> stream_, kept_;  // the sequence of each row; the rows that go on
-  std::vector<const Real*> h_rows_, x_rows_;
+  // the sequence of each row; the rows that go on
+  std::vector<Index> stream_;
+  std::vector<Index> kept_;
+  std::vector<const Real*> h_rows_;
+  std::vector<const Real*> x_rows_;
   std::vector<Real*> output_rows_;
 };
 
@@ -47,12 +50,14 @@ Scribe<Real>::Scribe(const GenerateCall<Real>& call, const Entries<Real>& entrie
       outputs_(checked_product(sequences.end - sequences.begin, call.writer.head.K)) {
   const Index R = sequences.end - sequences.begin;
   for (Index layer = 0; layer < static_cast<Index>(call.layers.size()); ++layer) {
-    const Index H = call.layers[at(layer)]->arrays.H, P = call.layers[at(layer)]->arrays.P;
+    const Index H = call.layers[at(layer)]->arrays.H;
+    const Index P = call.layers[at(layer)]->arrays.P;
     const Index first = layer * call.R + sequences.begin;
     std::copy_n(call.h0 + first * P, R * P, stepper_.h(layer));
     if (call.c0 != nullptr) std::copy_n(call.c0 + first * H, R * H, stepper_.c(layer));
   }
-  h_rows_.resize(at(R)), x_rows_.resize(at(R));
+  h_rows_.resize(at(R));
+  x_rows_.resize(at(R));
   for (Index i = 0; i < R; ++i) {
     stream_.push_back(sequences.begin + i);
     output_rows_.push_back(outputs_.data() + i * call.writer.head.K);
@@ -137,7 +142,8 @@ void Scribe<Real>::run(bool polls, Interrupt& interrupt) {
 }
 
 // One step of one sequence in nanoseconds, roughly: what decides whether a second thread pays.
-constexpr double kFlopsPerNs = 30, kNsPerTeam = 5000;
+constexpr double kFlopsPerNs = 30;
+constexpr double kNsPerTeam = 5000;
 
 template <class Real>
 double sequence_ns(const GenerateCall<Real>& call) {

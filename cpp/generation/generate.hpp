@@ -14,28 +14,34 @@ enum class Element { kId, kLabels, kVector };  // drawn from a softmax; 0 or 1 e
 // What makes inputs of elements and outputs of h. Pointers must outlive the call.
 template <class Real>
 struct Writer {
-  Element element;
-  const Real* table;  // [V, C] input of every id; null where elements are vectors
-  Index V;
+  explicit Writer(const Head<Real>& output_head) : head(output_head) {}
+
+  Element element = Element::kId;
+  const Real* table = nullptr;  // [V, C] input of every id; null where elements are vectors
+  Index V = 0;
   Head<Real> head;
 };
 
 // R sequences, `length` elements each, from the states after their prompts.
 template <class Real>
 struct GenerateCall {
+  GenerateCall(const Stack<Real>& stack, const Writer<Real>& model) : layers(stack), writer(model) {}
+
   const Stack<Real>& layers;
   Writer<Real> writer;
-  SamplingOptions sampling;
-  Index R, length;
-  Index stop;           // the id that ends a sequence; below 0: none
-  const Real *h0, *c0;  // [L, R, H]; c0 null for cells without a cell state
-  const Index* prefix;  // [R, prefix_length] ids forced at the start, below 0: free; or null
-  Index prefix_length;
-  Index* ids;               // [R, length]; kId
-  Real* vectors;            // [R, length, K]; the others
-  double* log_probability;  // [R, length] of ids; null: not wanted
-  Index* counts;            // [R] elements before stop
-  int threads;
+  SamplingOptions sampling = {};
+  Index R = 0;
+  Index length = 0;
+  Index stop = -1;                // the id that ends a sequence; below 0: none
+  const Real* h0 = nullptr;       // [L, R, H]
+  const Real* c0 = nullptr;       // the same; null for cells without a cell state
+  const Index* prefix = nullptr;  // [R, prefix_length] ids forced at the start, below 0: free; or null
+  Index prefix_length = 0;
+  Index* ids = nullptr;               // [R, length]; kId
+  Real* vectors = nullptr;            // [R, length, K]; the others
+  double* log_probability = nullptr;  // [R, length] of ids; null: not wanted
+  Index* counts = nullptr;            // [R] elements before stop
+  int threads = 1;
 };
 
 // False: interrupted, outputs undefined.
@@ -46,15 +52,21 @@ bool generate(const GenerateCall<Real>& call, Interrupt& interrupt);
 //   score = log p / ((5 + n) / 6)^length_penalty, n the elements with stop (Wu et al. 2016)
 template <class Real>
 struct BeamCall {
+  BeamCall(const Stack<Real>& stack, const Writer<Real>& model) : layers(stack), writer(model) {}
+
   const Stack<Real>& layers;
   Writer<Real> writer;
-  Index R, length, beams, stop;
-  double length_penalty;
-  const Real *h0, *c0;
-  Index* ids;      // [R, length]
-  Index* counts;   // [R] elements before stop
-  double* scores;  // [R]
-  int threads;
+  Index R = 0;
+  Index length = 0;
+  Index beams = 1;
+  Index stop = -1;
+  double length_penalty = 0;
+  const Real* h0 = nullptr;
+  const Real* c0 = nullptr;
+  Index* ids = nullptr;      // [R, length]
+  Index* counts = nullptr;   // [R] elements before stop
+  double* scores = nullptr;  // [R]
+  int threads = 1;
 };
 
 template <class Real>

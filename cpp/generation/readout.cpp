@@ -20,7 +20,9 @@ Readout<Real>::Readout(const Head<Real>& head, Index capacity, Index first, Inde
     : head_(head), first_(first) {
   if (head.attention == nullptr) return;
   const WriterAttention<Real>& attention = *head.attention;
-  const Index S = attention.S, A = attention.A, M = attention.M;
+  const Index S = attention.S;
+  const Index A = attention.A;
+  const Index M = attention.M;
   for (Index n = first; n < first + sources; ++n)
     sources_.emplace_back(attention.source_lengths == nullptr ? S : attention.source_lengths[n], A, M,
                           attention.keys + n * S * A, attention.memory + n * S * M, attention.v);

@@ -29,7 +29,8 @@ void Sampler<Real>::restrict_to_best() {
   for (Index i = ranks; i < K_; ++i) p(order_[static_cast<std::size_t>(i)]) = Real(0);
   if (options_.top_p >= 1) return;
   std::sort(order_.begin(), order_.begin() + ranks, before);
-  double total = 0, sum = 0;
+  double total = 0;
+  double sum = 0;
   for (Index i = 0; i < ranks; ++i) total += static_cast<double>(p(order_[static_cast<std::size_t>(i)]));
   for (Index i = 0; i < ranks; ++i) {
     Real& own = p(order_[static_cast<std::size_t>(i)]);
@@ -44,11 +45,13 @@ Index Sampler<Real>::choose(const Real* logits, double u) {
   const NnKernels<Real>& table = kernels<Real>().nn;
   Index id = std::max_element(logits, logits + K_) - logits;
   if (!options_.greedy) {
-    const Real scale = static_cast<Real>(1 / options_.temperature), best = logits[id];
+    const Real scale = static_cast<Real>(1 / options_.temperature);
+    const Real best = logits[id];
     for (std::size_t k = 0; k < p_.size(); ++k) p_[k] = (logits[k] - best) * scale;
     table.softmax(1, K_, p_.data(), p_.data());
     if (options_.top_k > 0 || options_.top_p < 1) restrict_to_best();
-    double total = 0, sum = 0;
+    double total = 0;
+    double sum = 0;
     for (const Real p : p_) total += static_cast<double>(p);
     // Rounding may leave u just above the last sum: the most probable id stays the answer then.
     for (std::size_t k = 0; k < p_.size(); ++k) {

@@ -32,7 +32,8 @@ class Sampler {
 
   const SamplingOptions options_;
   const Index K_;
-  std::vector<Real> log_p_, p_;
+  std::vector<Real> log_p_;
+  std::vector<Real> p_;
   std::vector<Index> order_;
 };
 

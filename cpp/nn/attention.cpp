@@ -52,7 +52,8 @@ class SequenceGradients {
  private:
   // The gradients of the scores [T, S], from those of their softmax: dp = dcontext memory^T.
   void set_scores(const AttentionGradients<Real>& gradients) {
-    const Index M = args_.M, S = args_.S;
+    const Index M = args_.M;
+    const Index S = args_.S;
     const Panels<Real> memory = panels_of_transpose(args_.memory + n_ * S * M, S_, M);
     const auto dcontext = rows_of(gradients.dcontext + n_ * args_.T * M, T_, M);
     const auto dp = rows_of(scores_.data(), T_, S_);
@@ -73,16 +74,21 @@ class SequenceGradients {
   void multiply_back() {
     const Index A = args_.A;
     const Panels<Real> keys = panels_of(keys_, S_, A);
-    const auto de = rows_of<const Real*>(scores_.data(), T_, S_), query = rows_of(query_, T_, A);
+    const auto de = rows_of<const Real*>(scores_.data(), T_, S_);
+    const auto query = rows_of(query_, T_, A);
     multiply<Real>(keys, T_, de.data(), rows_of(dquery_, T_, A).data(), nullptr);
     Buffer<Real> scratch(outer_scratch<Real>(A));
     add_outer(T_, de.data(), {0, S_}, query.data(), A, dkeys_, scratch.data());
   }
 
   const AttentionArgs<Real>& args_;
-  const Index n_, T_, S_;
-  const Real *query_, *keys_;
-  Real *dquery_, *dkeys_;
+  const Index n_;
+  const Index T_;
+  const Index S_;
+  const Real* query_;
+  const Real* keys_;
+  Real* dquery_;
+  Real* dkeys_;
   Buffer<Real> scores_;
 };
 

@@ -18,14 +18,21 @@ class AttentionSource {
   void read(Index rows, const Real* const* query, Real* const* weights, Real* const* context) const;
 
  private:
-  Index S_, A_;
-  const Real *keys_, *v_;  // v null: scores are products
-  Panels<Real> packed_keys_, packed_memory_;
+  Index S_;
+  Index A_;
+  const Real* keys_;
+  const Real* v_;  // null: scores are products
+  Panels<Real> packed_keys_;
+  Panels<Real> packed_memory_;
 };
 
 template <class Real>
 struct AttentionArgs {
-  Index N, T, S, A, M;
+  Index N;
+  Index T;
+  Index S;
+  Index A;
+  Index M;
   const Real* query;            // [N, T, A]
   const Real* keys;             // [N, S, A]
   const Real* memory;           // [N, S, M]

@@ -54,8 +54,8 @@ void embedding_backward(Index M, Index V, Index D, const Index* ids, const Real*
     // A symbol belongs to the member whose share of the sorted rows holds its first row.
     const Range own = share(M, member.size, member.rank);
     for (Index v = 0; v < V; ++v) {
-      const Index begin = sorted.first[static_cast<std::size_t>(v)],
-                  end = sorted.first[static_cast<std::size_t>(v + 1)];
+      const Index begin = sorted.first[static_cast<std::size_t>(v)];
+      const Index end = sorted.first[static_cast<std::size_t>(v + 1)];
       if (begin < own.begin || begin >= own.end) continue;
       for (Index row = begin; row < end; row += kRowBlock)
         kernels<Real>().column_sums(smaller(kRowBlock, end - row), D, sorted.rows.data() + row, dE + v * D);

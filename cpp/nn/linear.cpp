@@ -9,7 +9,8 @@ namespace rnnfast {
 
 namespace {
 
-constexpr double kFlopsPerNs = 40, kPackedPerNs = 2;
+constexpr double kFlopsPerNs = 40;
+constexpr double kPackedPerNs = 2;
 // A block of rows and one panel stay in L2 together.
 constexpr Index kRowsPerTask = 192;
 // Below this many rows, packing W costs more than reading it as it is.
@@ -31,7 +32,9 @@ using RowsOf = std::vector<const Real*>;
 // c = start + A B, with B [inner, cols] packed here.
 template <class Real>
 struct Product {
-  Index rows, inner, cols;
+  Index rows;
+  Index inner;
+  Index cols;
   const Real* const* a;
   Real* const* c;
   const Real* start;
@@ -41,7 +44,8 @@ struct Product {
 
 template <class Real>
 void pack_panel(const Product<Real>& p, Index panel, Index width, const Real** columns, Real* dst) {
-  const Index first = panel * width, valid = smaller(width, p.cols - first);
+  const Index first = panel * width;
+  const Index valid = smaller(width, p.cols - first);
   const Kernels<Real>& table = kernels<Real>();
   if (!p.transposed) return table.pack_rows(p.inner, valid, p.W.data(), first, dst);
   const Index used = ceil_div(valid, table.lanes) * table.lanes;
@@ -52,7 +56,8 @@ void pack_panel(const Product<Real>& p, Index panel, Index width, const Real** c
 template <class Real>
 void run_product(const Product<Real>& p, Interrupt& interrupt) {
   const Kernels<Real>& table = kernels<Real>();
-  const Index width = static_cast<Index>(table.gemm_vectors) * table.lanes, panels = ceil_div(p.cols, width);
+  const Index width = static_cast<Index>(table.gemm_vectors) * table.lanes;
+  const Index panels = ceil_div(p.cols, width);
   Buffer<Real> packed(checked_product(checked_product(panels, p.inner), width));
   const double work = static_cast<double>(p.inner) * static_cast<double>(p.cols);
   const int threads = team_for(work * (2.0 * static_cast<double>(p.rows) / kFlopsPerNs + 1.0 / kPackedPerNs));
@@ -66,7 +71,8 @@ void run_product(const Product<Real>& p, Interrupt& interrupt) {
     const Range tasks = share(blocks * panels, member.size, member.rank);
     for (Index task = tasks.begin; task < tasks.end && !interrupt.stopped(); ++task) {
       if (member.rank == 0) interrupt.check();
-      const Index row = task / panels * kRowsPerTask, panel = task % panels;
+      const Index row = task / panels * kRowsPerTask;
+      const Index panel = task % panels;
       table.gemm({smaller(kRowsPerTask, p.rows - row), p.inner, p.cols, panel, panel + 1, p.a + row, p.c + row,
                   packed.data(), p.start, false});
     }
@@ -113,7 +119,8 @@ bool linear(const LinearArgs<Real>& args, Interrupt& interrupt) {
     multiply_unpacked(args);
     return true;
   }
-  const auto x = row_pointers(args.x, args.M, args.K), W = row_pointers(args.W, args.N, args.K);
+  const auto x = row_pointers(args.x, args.M, args.K);
+  const auto W = row_pointers(args.W, args.N, args.K);
   const auto y = row_pointers(args.y, args.M, args.N);
   run_product<Real>({args.M, args.K, args.N, x.data(), y.data(), args.b, true, W}, interrupt);
   return !interrupt.stopped();
@@ -121,7 +128,8 @@ bool linear(const LinearArgs<Real>& args, Interrupt& interrupt) {
 
 template <class Real>
 bool linear_backward(const LinearBackwardArgs<Real>& args, Interrupt& interrupt) {
-  const auto dy = row_pointers(args.dy, args.M, args.N), x = row_pointers(args.x, args.M, args.K);
+  const auto dy = row_pointers(args.dy, args.M, args.N);
+  const auto x = row_pointers(args.x, args.M, args.K);
   if (args.dx != nullptr) {
     const auto W = row_pointers(args.W, args.N, args.K);
     const auto dx = row_pointers(args.dx, args.M, args.K);

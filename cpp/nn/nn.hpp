@@ -11,7 +11,9 @@ namespace rnnfast {
 
 template <class Real>
 struct LinearArgs {
-  Index M, N, K;
+  Index M;
+  Index N;
+  Index K;
   const Real* x;  // [M, K]
   const Real* W;  // [N, K]
   const Real* b;  // [N], or null
@@ -20,7 +22,9 @@ struct LinearArgs {
 
 template <class Real>
 struct LinearBackwardArgs {
-  Index M, N, K;
+  Index M;
+  Index N;
+  Index K;
   const Real* dy;  // [M, N]
   const Real* x;   // [M, K]
   const Real* W;   // [N, K]
@@ -45,11 +49,14 @@ void embedding_backward(Index M, Index V, Index D, const Index* ids, const Real*
 
 template <class Real>
 struct DropoutArgs {
-  Index M, K;
-  const Real* x;             // [M, K]
-  Real* y;                   // [M, K]; may be x
-  double p;                  // in [0, 1)
-  std::uint64_t seed, call;  // which elements are dropped is a function of these, the row and the column
+  Index M;
+  Index K;
+  const Real* x;  // [M, K]
+  Real* y;        // [M, K]; may be x
+  double p;       // in [0, 1)
+  // which elements are dropped is a function of these, the row and the column
+  std::uint64_t seed;
+  std::uint64_t call;
 };
 // y is x with elements dropped with probability p, the others scaled by 1 / (1 - p).
 template <class Real>

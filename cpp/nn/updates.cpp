@@ -13,7 +13,8 @@ constexpr Index kPiece = 16384;
 
 struct Piece {
   std::size_t array;
-  Index offset, size;
+  Index offset;
+  Index size;
 };
 
 // The arrays cut into pieces of at most `longest` numbers.

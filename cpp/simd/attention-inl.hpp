@@ -25,11 +25,14 @@ static void additive_scores(Index S, Index A, const Real* q, const Real* keys, c
 template <class Real>
 static void additive_backward(const AdditiveBackwardArgs<Real>& args) {
   for_vectors<Real>(args.A, [&](Index a, Index count) __attribute__((always_inline)) {
-    const Vec<Real> q = load_first(args.q + a, count), v = load_first(args.v + a, count);
-    Vec<Real> dq = Vec<Real>{}, dv = Vec<Real>{};
+    const Vec<Real> q = load_first(args.q + a, count);
+    const Vec<Real> v = load_first(args.v + a, count);
+    Vec<Real> dq = Vec<Real>{};
+    Vec<Real> dv = Vec<Real>{};
     for (Index s = 0; s < args.S; ++s) {
       const Index at = s * args.A + a;
-      const Vec<Real> de = splat(args.de[s]), t = tanh<Real>(q + load_first(args.keys + at, count));
+      const Vec<Real> de = splat(args.de[s]);
+      const Vec<Real> t = tanh<Real>(q + load_first(args.keys + at, count));
       const Vec<Real> d = de * v * d_tanh<Real>(t);
       dq += d;
       dv = fma(de, t, dv);

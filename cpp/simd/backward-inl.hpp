@@ -46,9 +46,12 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
     m.h = at(args.y, ref.row, ref.n, ref.t) + unit;
     m.h_prev = before(args.y, args.order, ref, args.h0) + unit;
     m.aux_prev = before(args.aux, args.order, ref, args.c0) + unit;
-    m.dh = args.dh + ref.n * H + unit, m.dc = args.dc + ref.n * H + unit;
+    m.dh = args.dh + ref.n * H + unit;
+    m.dc = args.dc + ref.n * H + unit;
     m.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
-    m.H = H, m.options = args.options, m.cut = after == kCut;
+    m.H = H;
+    m.options = args.options;
+    m.cut = after == kCut;
     const Real* dy = at(args.dy, ref.row, ref.n, ref.t) + unit;
     Real* dh_step = args.dh_steps.data != nullptr ? at(args.dh_steps, ref.row, ref.n, ref.t) + unit : nullptr;
     // dh holds a part of the gradient at a sequence's end, and between steps where something bypasses R.
@@ -67,9 +70,14 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
         if (dh_step != nullptr) store_first(dh_step + block * kLanes<Real>, dh, m.n);
         Stage::apply(dh, m);
       }
-      m.u += kLanes<Real>, m.aux += kLanes<Real>, m.h += kLanes<Real>, m.h_prev += kLanes<Real>,
-          m.aux_prev += kLanes<Real>;
-      m.dh += kLanes<Real>, m.dc += kLanes<Real>, dy += kLanes<Real>;
+      m.u += kLanes<Real>;
+      m.aux += kLanes<Real>;
+      m.h += kLanes<Real>;
+      m.h_prev += kLanes<Real>;
+      m.aux_prev += kLanes<Real>;
+      m.dh += kLanes<Real>;
+      m.dc += kLanes<Real>;
+      dy += kLanes<Real>;
     }
   }
 }
@@ -91,7 +99,8 @@ RNNFAST_INLINE void finish_units(const BackwardArgs<Real>& args, bool bypasses, 
   for (Index r = 0; r < rows; ++r) {
     const bool running = bypass && dq_row(refs[r], false, true, args.entered) >= 0;
     for (Index block = 0; block < blocks; ++block) {
-      const Index first = unit + block * kLanes<Real>, n = args.H - first;
+      const Index first = unit + block * kLanes<Real>;
+      const Index n = args.H - first;
       Real* dh = args.dh + refs[r].n * args.H + first;
       const Vec<Real> product = masked(args, refs[r], n, load(tile.q + (r * blocks + block) * kLanes<Real>));
       store_first(dh, (running ? load_first(dh, n) : Vec<Real>{}) + product, n);
@@ -103,19 +112,22 @@ template <class Real, bool kFinish>
 RNNFAST_NOINLINE void backward_panel(const BackwardArgs<Real>& args, const BackwardStage<Real>& stage, Index s,
                                      Index panel, Index next) {
   const DqRange& range = stage.dq;
-  const Index H = args.H, inner = args.packed != nullptr ? range.gates * H : 0;
+  const Index H = args.H;
+  const Index inner = args.packed != nullptr ? range.gates * H : 0;
   const Index inner_aux = args.packed != nullptr ? range.aux_gates * H : 0;
   const Index blocks = panel_blocks<Real>(H, panel, kMaxVectors);
   const Index numbers = (inner + inner_aux) * kMaxVectors * kLanes<Real>;
   const Real* packed = args.packed + panel * numbers;
   Ahead<Real> ahead = fetched_ahead(args, next, numbers);
   const bool listed = kFinish && args.firsts != nullptr;
-  const Index first = listed ? 0 : first_row(args.order, s), end = listed ? args.first_count : last_row(args.order, s);
+  const Index first = listed ? 0 : first_row(args.order, s);
+  const Index end = listed ? args.first_count : last_row(args.order, s);
   Tiles tiles = tiles_of(end - first, blocks);
   for (Index row = first; row < end;) {
     const Index m = tiles.take();
     RowRef refs[kMaxTileRows];
-    const Real *dq[kMaxTileRows], *dq_aux[kMaxTileRows];
+    const Real* dq[kMaxTileRows];
+    const Real* dq_aux[kMaxTileRows];
     for (Index r = 0; r < m; ++r) {
       refs[r] = row_ref(args.order, s, listed ? args.firsts[row + r] : row + r);
       const Index after = dq_row(refs[r], range.own_row, kFinish, args.entered);

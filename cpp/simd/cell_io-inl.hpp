@@ -9,10 +9,13 @@ namespace rnnfast::RNNFAST_ISA {
 template <class Real>
 struct ForwardUnit {
   Real* u;  // [G][H] gates, H apart
-  Real *h, *aux;
-  const Real *h_prev, *aux_prev;
+  Real* h;
+  Real* aux;
+  const Real* h_prev;
+  const Real* aux_prev;
   const Real* zones;  // of all units, or null
-  Index H, n;
+  Index H;
+  Index n;
   bool save;
   const CellOptions<Real>* options;
 
@@ -29,10 +32,16 @@ struct ForwardUnit {
 
 template <class Real>
 struct BackwardUnit {
-  Real *u, *aux, *dh, *dc;
-  const Real *h, *h_prev, *aux_prev;
+  Real* u;
+  Real* aux;
+  Real* dh;
+  Real* dc;
+  const Real* h;
+  const Real* h_prev;
+  const Real* aux_prev;
   const Real* zones;  // of all units, or null
-  Index H, n;
+  Index H;
+  Index n;
   bool cut;  // no gradient comes back from the step after
   const CellOptions<Real>* options;
 
@@ -99,7 +108,9 @@ RNNFAST_INLINE Vec<Real> passed_by(const Unit& m, int state, Vec<Real>& d) {
 // What the product of a backward stage reads: a range of gates of the row after (or of this row), then gates kept in
 // aux.
 struct DqRange {
-  int first_gate, gates, aux_gates;
+  int first_gate;
+  int gates;
+  int aux_gates;
   bool own_row;
 };
 

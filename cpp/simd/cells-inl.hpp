@@ -15,7 +15,9 @@ struct Elman {
   static constexpr bool kBypass = false;
   static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
-    static constexpr int kGates = 1, kFirstGate = 0, kParts = 1;
+    static constexpr int kGates = 1;
+    static constexpr int kFirstGate = 0;
+    static constexpr int kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
@@ -37,11 +39,14 @@ struct Leaky {
   static constexpr bool kBypass = true;
   static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
-    static constexpr int kGates = 1, kFirstGate = 0, kParts = 1;
+    static constexpr int kGates = 1;
+    static constexpr int kFirstGate = 0;
+    static constexpr int kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
-      const V s = Act::f(*m.options, m.gate(0) + q[0]), h_prev = m.load_h_prev();
+      const V s = Act::f(*m.options, m.gate(0) + q[0]);
+      const V h_prev = m.load_h_prev();
       m.set_h(zoned<Real, Act>(m, 0, fma(splat(m.options->leak), s - h_prev, h_prev), h_prev));
       if (m.save) m.set_gate(0, s);
     }
@@ -49,7 +54,8 @@ struct Leaky {
   struct Backward {
     static constexpr DqRange kDq{0, 1, 0, false};
     RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) {
-      const V leak = splat(m.options->leak), past = passed_by<Real, Act>(m, 0, dh);
+      const V leak = splat(m.options->leak);
+      const V past = passed_by<Real, Act>(m, 0, dh);
       m.set_du(0, dh * leak * Act::df(*m.options, m.gate(0)));
       m.set_dh(fma(dh, splat(Real(1)) - leak, past));
     }
@@ -95,7 +101,9 @@ struct Lstm {
   }
 
   struct Forward {
-    static constexpr int kGates = kGateCount, kFirstGate = 0, kParts = 2;
+    static constexpr int kGates = kGateCount;
+    static constexpr int kFirstGate = 0;
+    static constexpr int kParts = 2;
     static constexpr Operand kOperand = Operand::kHidden;
     // Kept: o, c.
     template <class Unit>
@@ -103,7 +111,9 @@ struct Lstm {
       const auto& options = *m.options;
       const V c_prev = m.load_aux_prev();
       const V i = Act::f(options, seen(m, kToI, c_prev, m.gate(kI) + q[kI]));
-      V f{}, g, c;
+      V f{};
+      V g;
+      V c;
       if constexpr (kCoupled) {
         g = Act::g(options, m.gate(kG) + q[kG]);
         c = fma(i, g - c_prev, c_prev);
@@ -114,9 +124,12 @@ struct Lstm {
       }
       const V o = Act::f(options, seen(m, kToO, c, m.gate(kO) + q[kO]));
       m.set_aux(zoned<Real, Act>(m, 1, c, c_prev));
-      kept[0] = o, kept[1] = c;
+      kept[0] = o;
+      kept[1] = c;
       if (!m.save) return;
-      m.set_gate(kI, i), m.set_gate(kG, g), m.set_gate(kO, o);
+      m.set_gate(kI, i);
+      m.set_gate(kG, g);
+      m.set_gate(kO, o);
       if constexpr (!kCoupled) m.set_gate(kF, f);
     }
     template <class Unit>
@@ -132,7 +145,10 @@ struct Lstm {
     static constexpr DqRange kDq{0, kGateCount, 0, false};
     RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) {
       const auto& options = *m.options;
-      const V i = m.gate(kI), g = m.gate(kG), o = m.gate(kO), c_prev = m.load_aux_prev();
+      const V i = m.gate(kI);
+      const V g = m.gate(kG);
+      const V o = m.gate(kO);
+      const V c_prev = m.load_aux_prev();
       if constexpr (Act::kRuntime) {
         if (m.zoned()) m.set_dh(passed_by<Real, Act>(m, 0, dh));
       }
@@ -147,7 +163,8 @@ struct Lstm {
       if constexpr (kCoupled) {
         dc_prev = seen(m, kToI, da_i, fma(dc, splat(Real(1)) - i, past));
       } else {
-        const V f = m.gate(kF), da_f = dc * c_prev * Act::df(options, f);
+        const V f = m.gate(kF);
+        const V da_f = dc * c_prev * Act::df(options, f);
         dc_prev = seen(m, kToF, da_f, seen(m, kToI, da_i, fma(dc, f, past)));
         m.set_du(kF, da_f);
       }
@@ -169,18 +186,27 @@ struct Gru {
   static constexpr bool kBypass = true;
   static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
-    static constexpr int kGates = 3, kFirstGate = 0, kParts = 2;
+    static constexpr int kGates = 3;
+    static constexpr int kFirstGate = 0;
+    static constexpr int kParts = 2;
     static constexpr Operand kOperand = Operand::kHidden;
     // Kept: z, n before its activation.
     template <class Unit>
     RNNFAST_INLINE void begin(const V (&q)[kGates], const Unit& m, V (&kept)[2]) {
-      const V r = Act::f(*m.options, m.gate(kR) + q[kR]), z = Act::f(*m.options, m.gate(kZ) + q[kZ]);
-      kept[0] = z, kept[1] = fma(r, q[kN], m.gate(kN));
-      if (m.save) m.set_gate(kR, r), m.set_gate(kZ, z), m.set_aux(q[kN]);
+      const V r = Act::f(*m.options, m.gate(kR) + q[kR]);
+      const V z = Act::f(*m.options, m.gate(kZ) + q[kZ]);
+      kept[0] = z;
+      kept[1] = fma(r, q[kN], m.gate(kN));
+      if (m.save) {
+        m.set_gate(kR, r);
+        m.set_gate(kZ, z);
+        m.set_aux(q[kN]);
+      }
     }
     template <class Unit>
     RNNFAST_INLINE void end(const V (&kept)[2], const Unit& m) {
-      const V n = Act::g(*m.options, kept[1]), h_prev = m.load_h_prev();
+      const V n = Act::g(*m.options, kept[1]);
+      const V h_prev = m.load_h_prev();
       m.set_h(zoned<Real, Act>(m, 0, fma(kept[0], h_prev - n, n), h_prev));
       if (m.save) m.set_gate(kN, n);
     }
@@ -188,7 +214,10 @@ struct Gru {
   struct Backward {
     static constexpr DqRange kDq{0, 2, 1, false};
     RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) {
-      const V r = m.gate(kR), z = m.gate(kZ), n = m.gate(kN), past = passed_by<Real, Act>(m, 0, dh);
+      const V r = m.gate(kR);
+      const V z = m.gate(kZ);
+      const V n = m.gate(kN);
+      const V past = passed_by<Real, Act>(m, 0, dh);
       const V dn = dh * (splat(Real(1)) - z) * Act::dg(*m.options, n);
       m.set_du(kR, dn * m.load_aux() * Act::df(*m.options, r));
       m.set_du(kZ, dh * (m.load_h_prev() - n) * Act::df(*m.options, z));
@@ -209,21 +238,29 @@ struct GruBefore {
   static constexpr bool kBypass = true;
   static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
-    static constexpr int kGates = 2, kFirstGate = 0, kParts = 1;
+    static constexpr int kGates = 2;
+    static constexpr int kFirstGate = 0;
+    static constexpr int kParts = 1;
     static constexpr Operand kOperand = Operand::kHidden;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
       const auto& options = *m.options;
-      const V r = Act::f(options, m.gate(kR) + q[kR]), z = Act::f(options, m.gate(kZ) + q[kZ]);
-      m.set_gate(kR, r), m.set_gate(kZ, z), m.set_aux(r * m.load_h_prev());
+      const V r = Act::f(options, m.gate(kR) + q[kR]);
+      const V z = Act::f(options, m.gate(kZ) + q[kZ]);
+      m.set_gate(kR, r);
+      m.set_gate(kZ, z);
+      m.set_aux(r * m.load_h_prev());
     }
   };
   struct ForwardCandidate {
-    static constexpr int kGates = 1, kFirstGate = kN, kParts = 1;
+    static constexpr int kGates = 1;
+    static constexpr int kFirstGate = kN;
+    static constexpr int kParts = 1;
     static constexpr Operand kOperand = Operand::kAux;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
-      const V n = Act::g(*m.options, m.gate(kN) + q[0]), h_prev = m.load_h_prev();
+      const V n = Act::g(*m.options, m.gate(kN) + q[0]);
+      const V h_prev = m.load_h_prev();
       m.set_h(zoned<Real, Act>(m, 0, fma(m.gate(kZ), h_prev - n, n), h_prev));
       if (m.save) m.set_gate(kN, n);
     }
@@ -231,7 +268,9 @@ struct GruBefore {
   struct Backward {
     static constexpr DqRange kDq{0, 2, 0, false};
     RNNFAST_INLINE void apply(V dh, const BackwardUnit<Real>& m) {
-      const V z = m.gate(kZ), n = m.gate(kN), past = passed_by<Real, Act>(m, 0, dh);
+      const V z = m.gate(kZ);
+      const V n = m.gate(kN);
+      const V past = passed_by<Real, Act>(m, 0, dh);
       m.set_du(kZ, dh * (m.load_h_prev() - n) * Act::df(*m.options, z));
       m.set_du(kN, dh * (splat(Real(1)) - z) * Act::dg(*m.options, n));
       m.set_dh(fma(dh, z, past));

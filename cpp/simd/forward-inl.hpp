@@ -26,11 +26,14 @@ constexpr ForwardStage<Real> forward_stage() {
 template <class Real>
 RNNFAST_NOINLINE void forward_panel(const ForwardArgs<Real>& args, const ForwardStage<Real>& stage, Index s,
                                     Index panel, Index next) {
-  const Index blocks = panel_blocks<Real>(args.H, panel, stage.full), vectors = blocks * stage.gates;
-  const Index width = stage.full * stage.gates * kLanes<Real>, numbers = args.P * width;
+  const Index blocks = panel_blocks<Real>(args.H, panel, stage.full);
+  const Index vectors = blocks * stage.gates;
+  const Index width = stage.full * stage.gates * kLanes<Real>;
+  const Index numbers = args.P * width;
   const Index unit = panel * stage.full * kLanes<Real>;
   Ahead<Real> ahead = fetched_ahead(args, next, numbers);
-  const Index first = first_row(args.order, s), end = last_row(args.order, s);
+  const Index first = first_row(args.order, s);
+  const Index end = last_row(args.order, s);
   Tiles tiles = tiles_of(end - first, vectors);
   for (Index row = first; row < end;) {
     const Index m = tiles.take();
@@ -53,7 +56,8 @@ template <class Real, class Stage>
 RNNFAST_NOINLINE void ready_steps(const ForwardArgs<Real>& args) {
   constexpr int G = Stage::kGates;
   constexpr Index kPanel = kMaxVectors / G * kLanes<Real>;
-  const Index H = args.H, end = args.panel1 * kPanel < H ? args.panel1 * kPanel : H;
+  const Index H = args.H;
+  const Index end = args.panel1 * kPanel < H ? args.panel1 * kPanel : H;
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
     const Index s = step_at(args.s0, args.s1, args.order.dt, step);
     for (Index row = first_row(args.order, s); row < last_row(args.order, s); ++row) {

@@ -102,7 +102,8 @@ using Multiply = void (*)(const Real* const* a, Index inner, const Real* b, cons
 
 template <class Real>
 struct Products {
-  Multiply<Real> from_start[kMaxVectors][kMaxTileRows], fetching[kMaxVectors][kMaxTileRows];
+  Multiply<Real> from_start[kMaxVectors][kMaxTileRows];
+  Multiply<Real> fetching[kMaxVectors][kMaxTileRows];
   Multiply<Real> onto[kMaxVectors][kMaxTileRows];  // what stands in the tile
 };
 
@@ -117,7 +118,9 @@ constexpr void set_products(Products<Real>& table) {
 template <class Real>
 constexpr Products<Real> make_products() {
   Products<Real> table = {};
-  set_products<Real, 1>(table), set_products<Real, 2>(table), set_products<Real, 3>(table);
+  set_products<Real, 1>(table);
+  set_products<Real, 2>(table);
+  set_products<Real, 3>(table);
   set_products<Real, 4>(table);
   return table;
 }
@@ -143,7 +146,9 @@ RNNFAST_INLINE void multiply_onto(Index vectors, Index rows, const Real* const* 
 // A panel that is read after this one, and how much of it the tiles of this one fetch.
 template <class Real>
 struct Ahead {
-  const Real *at, *end;  // null: nothing
+  // null: nothing
+  const Real* at;
+  const Real* end;
 
   RNNFAST_INLINE_MEMBER const Real* take(Index inner) {
     const Real* const from = at;
@@ -159,7 +164,9 @@ constexpr int kMostRows[kMaxVectors] = {kTileRows<1>, kTileRows<2>, kTileRows<3>
 
 // Cuts rows into the fewest tiles, which differ by one row at most.
 struct Tiles {
-  Index least, larger;  // rows of a tile, and how many tiles hold one more
+  // rows of a tile, and how many tiles hold one more
+  Index least;
+  Index larger;
 
   RNNFAST_INLINE_MEMBER Index take() { return least + (larger-- > 0 ? 1 : 0); }
 };
@@ -187,12 +194,14 @@ RNNFAST_INLINE Index panel_blocks(Index H, Index panel, Index full) {
 
 template <class Real>
 struct GemmBlock {
-  Index k0, inner;
+  Index k0;
+  Index inner;
   const Real* b;
   const Real* start;
   bool first;  // begins with start, else with c
   // Of each vector: where its columns begin, and how many there are from there on.
-  Index col[kMaxVectors], left[kMaxVectors];
+  Index col[kMaxVectors];
+  Index left[kMaxVectors];
 };
 
 template <class Real, int MR, int NV, bool kAhead = false>
@@ -263,7 +272,9 @@ RNNFAST_INLINE void gemm_columns(const GemmArgs<Real>& args, GemmBlock<Real>& bl
 // Columns of units, all gates of a vector of units side by side.
 template <class Real>
 RNNFAST_INLINE void gemm_units(const GemmArgs<Real>& args, GemmBlock<Real>& block, Index panel) {
-  const Index G = args.gates, full = kMaxVectors / G, H = args.H;
+  const Index G = args.gates;
+  const Index full = kMaxVectors / G;
+  const Index H = args.H;
   const Index blocks = smaller(full, ceil_div(H, kLanes<Real>) - panel * full);
   for (Index v = 0; v < blocks * G; ++v) {
     const Index unit = (panel * full + v / G) * kLanes<Real>;
@@ -278,8 +289,10 @@ static void gemm(const GemmArgs<Real>& args) {
   // A product over nothing still sets c to its start values.
   for (Index k0 = 0; k0 == 0 || k0 < args.inner; k0 += kInnerBlock) {
     GemmBlock<Real> block{};
-    block.k0 = k0, block.inner = smaller(kInnerBlock, args.inner - k0);
-    block.start = args.start, block.first = k0 == 0 && !args.add;
+    block.k0 = k0;
+    block.inner = smaller(kInnerBlock, args.inner - k0);
+    block.start = args.start;
+    block.first = k0 == 0 && !args.add;
     for (Index panel = args.panel0; panel < args.panel1; ++panel) {
       if (args.gates > 0)
         gemm_units(args, block, panel);

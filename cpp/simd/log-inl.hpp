@@ -15,8 +15,10 @@ struct LogConstants<float> {
   using Unsigned = uint32_t;
   static constexpr int kTerms = 3;
   static constexpr float kTail[kTerms] = {0x1.2f013ep-2F, 0x1.997b96p-2F, 0x1.55555cp-1F};
-  static constexpr uint32_t kOne = 0x3F800000U, kSqrtHalf = 0x3F3504F3U;
-  static constexpr float kSmallest = 0x1p-126F, kLargest = 0x1.fffffep+127F;
+  static constexpr uint32_t kOne = 0x3F800000U;
+  static constexpr uint32_t kSqrtHalf = 0x3F3504F3U;
+  static constexpr float kSmallest = 0x1p-126F;
+  static constexpr float kLargest = 0x1.fffffep+127F;
 };
 
 template <>
@@ -26,8 +28,10 @@ struct LogConstants<double> {
   static constexpr double kTail[kTerms] = {0x1.2b9f7fb3de73fp-3, 0x1.39f8963ccbdc2p-3, 0x1.7462e17b4cdd0p-3,
                                            0x1.c71c6247410e3p-3, 0x1.2492492e6dfddp-2, 0x1.9999999994e76p-2,
                                            0x1.5555555555558p-1};
-  static constexpr uint64_t kOne = 0x3FF0000000000000U, kSqrtHalf = 0x3FE6A09E667F3BCDU;
-  static constexpr double kSmallest = 0x1p-1022, kLargest = 0x1.fffffffffffffp+1023;
+  static constexpr uint64_t kOne = 0x3FF0000000000000U;
+  static constexpr uint64_t kSqrtHalf = 0x3FE6A09E667F3BCDU;
+  static constexpr double kSmallest = 0x1p-1022;
+  static constexpr double kLargest = 0x1.fffffffffffffp+1023;
 };
 
 typedef uint32_t Vu32 __attribute__((vector_size(RNNFAST_VECTOR_BYTES)));

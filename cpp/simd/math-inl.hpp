@@ -10,21 +10,25 @@ struct MathConstants;
 
 template <>
 struct MathConstants<float> {
-  static constexpr int kExpTerms = 5, kTanhTerms = 5;
+  static constexpr int kExpTerms = 5;
+  static constexpr int kTanhTerms = 5;
   static constexpr float kExp[kExpTerms] = {0x1.6d16060000000p-10F, 0x1.12106c0000000p-7F, 0x1.5555160000000p-5F,
                                             0x1.5554d80000000p-3F, 0x1.0000000000000p-1F};
   static constexpr float kTanh[kTanhTerms] = {-0x1.b135380000000p-8F, 0x1.5d220e0000000p-6F, -0x1.b9a0440000000p-5F,
                                               0x1.110fea0000000p-3F, -0x1.5555540000000p-2F};
   static constexpr float kLog2e = 0x1.7154760000000p+0F;
-  static constexpr float kLn2Hi = 0x1.6300000000000p-1F, kLn2Lo = -0x1.bd01060000000p-13F;
+  static constexpr float kLn2Hi = 0x1.6300000000000p-1F;
+  static constexpr float kLn2Lo = -0x1.bd01060000000p-13F;
   static constexpr float kRound = 0x1.8p23F + 127;  // adding it rounds to an integer n, the low bits hold n + 127
   static constexpr float kExpLimit = 88.0F;         // below 127.5 ln2: 2^n stays finite; its inverse is denormal
-  static constexpr int kMantissa = 23, kBias = 127;
+  static constexpr int kMantissa = 23;
+  static constexpr int kBias = 127;
 };
 
 template <>
 struct MathConstants<double> {
-  static constexpr int kExpTerms = 10, kTanhTerms = 11;
+  static constexpr int kExpTerms = 10;
+  static constexpr int kTanhTerms = 11;
   static constexpr double kExp[kExpTerms] = {
       0x1.af3ce42b12b24p-26, 0x1.2894f52583578p-22, 0x1.71de0be2b5e96p-19, 0x1.a019b621f9d08p-16, 0x1.a01a01a83ba17p-13,
       0x1.6c16c1794e1dcp-10, 0x1.1111111110918p-7,  0x1.5555555553b6cp-5,  0x1.5555555555556p-3,  0x1.0000000000001p-1};
@@ -33,10 +37,12 @@ struct MathConstants<double> {
                                                -0x1.226e32f00cf0cp-7,  0x1.664f487713373p-6,   -0x1.ba1ba1b9fec84p-5,
                                                0x1.1111111111032p-3,   -0x1.5555555555555p-2};
   static constexpr double kLog2e = 0x1.71547652b82fep+0;
-  static constexpr double kLn2Hi = 0x1.62e42fef00000p-1, kLn2Lo = 0x1.473de6af278edp-34;
+  static constexpr double kLn2Hi = 0x1.62e42fef00000p-1;
+  static constexpr double kLn2Lo = 0x1.473de6af278edp-34;
   static constexpr double kRound = 0x1.8p52 + 1023;
   static constexpr double kExpLimit = 709.0;
-  static constexpr int kMantissa = 52, kBias = 1023;
+  static constexpr int kMantissa = 52;
+  static constexpr int kBias = 1023;
 };
 
 template <class Real, int kTerms>
@@ -50,7 +56,8 @@ RNNFAST_INLINE Vec<Real> horner(const Real (&c)[kTerms], Vec<Real> x) {
 // e^(sign x) = scale (1 + p); x within +-kExpLimit.
 template <class Real>
 struct ExpParts {
-  Vec<Real> scale, p;
+  Vec<Real> scale;
+  Vec<Real> p;
 };
 
 template <class Real, int kSign = 1>

@@ -113,12 +113,14 @@ static double squared_error(const LossArgs<Real>& args) {
 template <class Real>
 static double binary_cross_entropy(const LossArgs<Real>& args) {
   return weighted_losses(args, [&](Index r, Real share) __attribute__((always_inline)) {
-    const Vec<Real> one = splat(Real(1)), zero = Vec<Real>{};
+    const Vec<Real> one = splat(Real(1));
+    const Vec<Real> zero = Vec<Real>{};
     const Index row = r * args.cols;
     Partials<Real> partials;
     fill<Real>(partials, Real(0));
     for_partials<Real>(args.cols, [&](int v, Index i, Index count) __attribute__((always_inline)) {
-      const Vec<Real> x = load_first(args.x + row + i, count), y = load_first(args.target + row + i, count);
+      const Vec<Real> x = load_first(args.x + row + i, count);
+      const Vec<Real> y = load_first(args.target + row + i, count);
       const Vec<Real> e = exp<Real>(x < zero ? x : -x);
       const Vec<Real> p = (x < zero ? e : one) / (one + e);
       store_first(args.dx + row + i, (p - y) * splat(share), count);

@@ -35,7 +35,8 @@ RNNFAST_INLINE Vec<Real> normal_quantile(Vec<Real> x) {
   constexpr float kBelow[] = {1263422.12F, 6371013.5F, 5330067.0F, 1068845.12F, 54450.2148F, 623.544373F, 1.0F};
   constexpr float kTail[] = {-0.000200214257F, 0.000100950558F, 0.00134934322F, -0.00367342844F, 0.00573950773F,
                              -0.0076224613F,   0.00943887047F,  1.00167406F,    2.83297682F};
-  const Vec<Real> one = splat(Real(1)), r = (one - x) * (one + x);
+  const Vec<Real> one = splat(Real(1));
+  const Vec<Real> r = (one - x) * (one + x);
   const Vec<Real> centre = x * (polynomial<Real>(kAbove, r) / polynomial<Real>(kBelow, r));
   const IntVec<Real> far = r < splat(Real(0.00674));
   if (!any(far)) return centre;

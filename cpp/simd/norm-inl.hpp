@@ -7,7 +7,9 @@ namespace rnnfast::RNNFAST_ISA {
 
 template <class Real>
 struct Moments {
-  Vec<Real> mean, scale;  // scale: 1 / sqrt(variance + eps)
+  // scale: 1 / sqrt(variance + eps)
+  Vec<Real> mean;
+  Vec<Real> scale;
 };
 
 template <class Real>
@@ -56,14 +58,17 @@ static void normalize(const Norm<Real>& norm, const Real* x, Real* y) {
 template <class Real, class Put>
 RNNFAST_INLINE void through_norm(const Norm<Real>& norm, const Moments<Real>& m, const Real* x, const Real* dy,
                                  const Put& put) {
-  Partials<Real> sums, dots;
-  fill<Real>(sums, Real(0)), fill<Real>(dots, Real(0));
+  Partials<Real> sums;
+  Partials<Real> dots;
+  fill<Real>(sums, Real(0));
+  fill<Real>(dots, Real(0));
   for_partials<Real>(norm.n, [&](int v, Index i, Index count) __attribute__((always_inline)) {
     const Vec<Real> d = gain(norm, i, count) * load_first(dy + i, count);
     sums[v] += d;
     dots[v] = fma(d, (load_first(x + i, count) - m.mean) * m.scale, dots[v]);
   });
-  const Vec<Real> mean = mean_of<Real>(sums, norm.n), dot = mean_of<Real>(dots, norm.n);
+  const Vec<Real> mean = mean_of<Real>(sums, norm.n);
+  const Vec<Real> dot = mean_of<Real>(dots, norm.n);
   for_vectors<Real>(norm.n, [&](Index i, Index count) __attribute__((always_inline)) {
     const Vec<Real> hat = (load_first(x + i, count) - m.mean) * m.scale;
     const Vec<Real> d = gain(norm, i, count) * load_first(dy + i, count);

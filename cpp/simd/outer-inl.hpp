@@ -77,7 +77,8 @@ RNNFAST_INLINE void outer_panels(const OuterArgs<Real>& args, Index panel, Index
 template <class Real>
 static void outer(const OuterArgs<Real>& args) {
   constexpr Index kPanel = kGemmVectors * kLanes<Real>;
-  const Index panels = ceil_div(args.cols_b, kPanel), last = panel_vectors<Real>(args.cols_b, panels - 1);
+  const Index panels = ceil_div(args.cols_b, kPanel);
+  const Index last = panel_vectors<Real>(args.cols_b, panels - 1);
   if (panels > 1 || last == kGemmVectors) outer_panels<Real>(args, 0, kGemmVectors);
   if (last < kGemmVectors) outer_panels<Real>(args, panels - 1, last);
 }

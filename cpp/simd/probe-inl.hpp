@@ -13,7 +13,8 @@ constexpr int kReadVectors = 8;
 template <class Real>
 static Real fma_rounds(Index rounds) {
   Vec<Real> acc[kFmaChains];
-  const Vec<Real> half = splat(Real(0.5)), one = splat(Real(1));
+  const Vec<Real> half = splat(Real(0.5));
+  const Vec<Real> one = splat(Real(1));
 #pragma GCC unroll 24
   for (int i = 0; i < kFmaChains; ++i) acc[i] = splat(static_cast<Real>(i));
   for (Index round = 0; round < rounds; ++round) {

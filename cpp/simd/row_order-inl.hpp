@@ -5,7 +5,11 @@
 namespace rnnfast::RNNFAST_ISA {
 
 struct RowRef {
-  Index row, n, t, prev, next;
+  Index row;
+  Index n;
+  Index t;
+  Index prev;
+  Index next;
 };
 
 RNNFAST_INLINE Index first_row(const RowOrder& w, Index s) {
@@ -21,7 +25,8 @@ RNNFAST_INLINE RowRef row_ref(const RowOrder& w, Index s, Index place) {
     if (w.dt > 0) return {slot.index, slot.n, slot.t, slot.prev, slot.next};
     return {slot.index, slot.n, slot.t, slot.next, slot.t > 0 ? slot.prev : kEnd};
   }
-  const Index below = s > 0 ? place - w.N : kInitial, above = s + 1 < w.T ? place + w.N : kEnd;
+  const Index below = s > 0 ? place - w.N : kInitial;
+  const Index above = s + 1 < w.T ? place + w.N : kEnd;
   return {place, place - s * w.N, s, w.dt > 0 ? below : above, w.dt > 0 ? above : below};
 }
 

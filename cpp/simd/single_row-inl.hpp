@@ -18,13 +18,21 @@ RNNFAST_INLINE ForwardUnit<Real> forward_row(const ForwardArgs<Real>& args, cons
   m.aux = at(args.aux, ref.row, ref.n, ref.t);
   m.aux_prev = before(args.aux, args.order, ref, args.c0);
   m.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
-  m.H = args.H, m.n = args.H, m.save = args.save, m.options = args.options;
+  m.H = args.H;
+  m.n = args.H;
+  m.save = args.save;
+  m.options = args.options;
   return m;
 }
 
 template <class Real>
 RNNFAST_INLINE ForwardUnit<Real> units_from(ForwardUnit<Real> m, Index unit) {
-  m.u += unit, m.h += unit, m.h_prev += unit, m.aux += unit, m.aux_prev += unit, m.n -= unit;
+  m.u += unit;
+  m.h += unit;
+  m.h_prev += unit;
+  m.aux += unit;
+  m.aux_prev += unit;
+  m.n -= unit;
   return m;
 }
 
@@ -54,10 +62,12 @@ RNNFAST_NOINLINE void forward_units(const ForwardArgs<Real>& args, const RowRef*
     for (Index r = 0; r < rows; ++r) {
       load_gates<Real, Stage>(tile + r * kBlock, q);
       Stage::begin(q, units_from(forward_row(args, refs[r]), unit), kept);
-      store(tile + r * kBlock, kept[0]), store(tile + r * kBlock + kLanes<Real>, kept[1]);
+      store(tile + r * kBlock, kept[0]);
+      store(tile + r * kBlock + kLanes<Real>, kept[1]);
     }
     for (Index r = 0; r < rows; ++r) {
-      kept[0] = load(tile + r * kBlock), kept[1] = load(tile + r * kBlock + kLanes<Real>);
+      kept[0] = load(tile + r * kBlock);
+      kept[1] = load(tile + r * kBlock + kLanes<Real>);
       Stage::end(kept, units_from(forward_row(args, refs[r]), unit));
     }
   } else {
@@ -93,7 +103,9 @@ RNNFAST_INLINE void row_product(const Real* x, Index inner, const Real* packed, 
 template <class Real, class Stage, int kPanels, int kBlocks>
 RNNFAST_NOINLINE void single_row_panels(const ForwardArgs<Real>& args, const Real* operand,
                                         const ForwardUnit<Real>& row, Index panel) {
-  constexpr int G = Stage::kGates, NV = kBlocks * G, kFull = kMaxVectors / G;
+  constexpr int G = Stage::kGates;
+  constexpr int NV = kBlocks * G;
+  constexpr int kFull = kMaxVectors / G;
   constexpr Index kWidth = kFull * G * kLanes<Real>;
   const Index stride = args.P * kWidth;
   Vec<Real> q[kPanels][NV];
@@ -148,7 +160,9 @@ RNNFAST_INLINE void single_row_vectors(const ForwardArgs<Real>& args, const Real
 template <class Real, class Stage>
 RNNFAST_INLINE void single_row_runtime(const ForwardArgs<Real>& args, const Real* operand, const RowRef& ref,
                                        Index panel, Index panels, Index blocks) {
-  constexpr Index G = Stage::kGates, kFull = kMaxVectors / G, kWidth = kFull * G * kLanes<Real>;
+  constexpr Index G = Stage::kGates;
+  constexpr Index kFull = kMaxVectors / G;
+  constexpr Index kWidth = kFull * G * kLanes<Real>;
   Tile<Real> tile;
   if (panels == 2)
     single_row_product<Real, 2, kFull * G>(args, operand, panel, kWidth, tile);
@@ -173,8 +187,10 @@ RNNFAST_INLINE void single_row_step(const ForwardArgs<Real>& args, Index s) {
   const bool pairs = kFull * Stage::kGates * kLanes<Real> < kLanesForL2<Real> || !args.from_l2;
   const Index panels = args.panel1 - args.panel0;
   for (Index i = 0; i < panels;) {
-    const Index panel = panel_at(args, s, i), next = i + 1 < panels ? panel_at(args, s, i + 1) : panel;
-    const Index first = panel < next ? panel : next, last = panel < next ? next : panel;
+    const Index panel = panel_at(args, s, i);
+    const Index next = i + 1 < panels ? panel_at(args, s, i + 1) : panel;
+    const Index first = panel < next ? panel : next;
+    const Index last = panel < next ? next : panel;
     const bool pair = pairs && next != panel && panel_blocks<Real>(args.H, last, kFull) == kFull;
     const Index blocks = pair ? kFull : panel_blocks<Real>(args.H, panel, kFull);
     if constexpr (Cell::kRuntime)

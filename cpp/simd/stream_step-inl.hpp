@@ -12,9 +12,12 @@ namespace rnnfast::RNNFAST_ISA {
 template <class Real, class Stage>
 struct StreamUnit {
   const Vec<Real>* u;  // [Stage::kGates]
-  Real *gates, *h, *aux;
+  Real* gates;
+  Real* h;
+  Real* aux;
   const Real* h_prev;
-  Index H, n;
+  Index H;
+  Index n;
   const CellOptions<Real>* options;
   static constexpr bool save = false;
 
@@ -35,7 +38,9 @@ struct StreamUnit {
 template <class Real, class Stage>
 RNNFAST_INLINE StreamUnit<Real, Stage> stream_unit(const StreamStepArgs<Real>& args, Index row, Index unit,
                                                    const Vec<Real>* u) {
-  const Index H = args.H, at = row * H + unit, before = row * args.P + unit;
+  const Index H = args.H;
+  const Index at = row * H + unit;
+  const Index before = row * args.P + unit;
   return {
       u,           args.gates + row * args.G * H + unit, args.h + at, args.aux + at, args.h_prev + before, H, H - unit,
       args.options};
@@ -54,7 +59,10 @@ RNNFAST_INLINE const Real* stream_input(const StreamStepArgs<Real>& args, Index 
 // One panel's weights.
 template <class Real>
 struct StreamPanel {
-  const Real *w, *r, *b_w, *b_r;
+  const Real* w;
+  const Real* r;
+  const Real* b_w;
+  const Real* b_r;
 };
 
 // Of panels of so many numbers a row of weights, but for the last.
@@ -94,11 +102,14 @@ RNNFAST_INLINE void stream_chains(const StreamPanel<Real>& panel, const Real* x,
 // A single row, the cell on accumulators in registers.
 template <class Real, class Stage, int kBlocks>
 RNNFAST_NOINLINE void stream_panel(const StreamStepArgs<Real>& args, Index index) {
-  constexpr int G = Stage::kGates, NV = kBlocks * G, kFull = kMaxVectors / G;
+  constexpr int G = Stage::kGates;
+  constexpr int NV = kBlocks * G;
+  constexpr int kFull = kMaxVectors / G;
   const StreamPanel<Real> panel = stream_weights(args, index, kFull * G * kLanes<Real>);
   const Index unit = index * kFull * kLanes<Real>;
   const bool ready = args.u_rows != nullptr;
-  Vec<Real> u[NV], q[NV];
+  Vec<Real> u[NV];
+  Vec<Real> q[NV];
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) {
     u[v] = ready ? ready_product(args, 0, Stage::kFirstGate + v % G, unit + v / G * kLanes<Real>)
@@ -127,14 +138,16 @@ RNNFAST_INLINE void stream_blocks(const StreamStepArgs<Real>& args, Index index,
 // The products of a tile, [rows][blocks][gates][lanes].
 template <class Real>
 struct StreamTile {
-  Tile<Real> u, q;
+  Tile<Real> u;
+  Tile<Real> q;
 };
 
 // The products of a single row in memory, for the cells whose activations are chosen.
 template <class Real, int NV>
 RNNFAST_NOINLINE void stream_row(const StreamPanel<Real>& panel, const Real* x, Index C, const Real* h, Index P,
                                  StreamTile<Real>& tile) {
-  Vec<Real> u[NV], q[NV];
+  Vec<Real> u[NV];
+  Vec<Real> q[NV];
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) u[v] = load(panel.b_w + v * kLanes<Real>), q[v] = load(panel.b_r + v * kLanes<Real>);
   stream_chains<Real, NV>(panel, x, C, h, P, u, q);
@@ -159,11 +172,14 @@ RNNFAST_NOINLINE void stream_units(const StreamStepArgs<Real>& args, Index row, 
   static_assert(Stage::kParts == 1 || kMaxVectors / G == 1, "a stage of two parts has one block a panel");
   assume_blocks(blocks, kMaxVectors / G);
   Vec<Real> kept[kMaxTileRows][2];
-  const Real *from_u = tile.u.q, *from_q = tile.q.q;
+  const Real* from_u = tile.u.q;
+  const Real* from_q = tile.q.q;
   for (Index r = 0; r < rows; ++r) {
     for (Index block = 0; block < blocks; ++block, from_u += G * kLanes<Real>, from_q += G * kLanes<Real>) {
-      Vec<Real> u[G], q[G];
-      load_gates<Real, Stage>(from_u, u), load_gates<Real, Stage>(from_q, q);
+      Vec<Real> u[G];
+      Vec<Real> q[G];
+      load_gates<Real, Stage>(from_u, u);
+      load_gates<Real, Stage>(from_q, q);
       const StreamUnit<Real, Stage> m = stream_unit<Real, Stage>(args, row + r, unit + block * kLanes<Real>, u);
       if constexpr (Stage::kParts == 2)
         Stage::begin(q, m, kept[r]);
@@ -178,7 +194,8 @@ RNNFAST_NOINLINE void stream_units(const StreamStepArgs<Real>& args, Index row, 
 // What all cells share sees a stage as this.
 template <class Real>
 struct StreamStage {
-  int gates, first_gate;
+  int gates;
+  int first_gate;
   int full;  // blocks of every panel but the last
   Operand operand;
   void (*units)(const StreamStepArgs<Real>& args, Index row, Index rows, Index unit, Index blocks,
@@ -200,12 +217,14 @@ template <class Real>
 RNNFAST_NOINLINE void stream_rows(const StreamStepArgs<Real>& args, const StreamStage<Real>& stage, Index index,
                                   Index blocks) {
   const StreamPanel<Real> panel = stream_weights(args, index, stage.full * stage.gates * kLanes<Real>);
-  const Index vectors = blocks * stage.gates, unit = index * stage.full * kLanes<Real>;
+  const Index vectors = blocks * stage.gates;
+  const Index unit = index * stage.full * kLanes<Real>;
   const bool ready = args.u_rows != nullptr;
   Tiles tiles = tiles_of(args.rows, vectors);
   for (Index row = 0; row < args.rows;) {
     const Index m = tiles.take();
-    const Real *x[kMaxTileRows], *h[kMaxTileRows];
+    const Real* x[kMaxTileRows];
+    const Real* h[kMaxTileRows];
     for (Index r = 0; r < m; ++r) h[r] = stream_operand(args, stage.operand, row + r);
     for (Index r = 0; r < m && !ready; ++r) x[r] = stream_input(args, row + r);
     StreamTile<Real> tile;
