@@ -14,6 +14,14 @@ constexpr double kNsPerCall = 600;      // a region of one step, by a team that 
 constexpr double kNsPerWake = 100000;   // by one that is asleep, on a machine with other work
 constexpr double kNsPerMember = 20000;  // least work for which a member is woken
 
+// What stands around the recurrence, on one thread.
+constexpr double kFlopsPerNs = 30;       // of products
+constexpr double kScoreFlopsPerNs = 10;  // of attention, with its activations
+constexpr double kNumbersPerNs = 4;      // copied
+constexpr double kPackedPerNs = 2;       // numbers
+constexpr double kNsPerNumber = 0.5;     // of a loss, a step of an optimiser, dropout
+constexpr double kNsPerRow = 30;         // of a loss
+
 // A step of a recurrence.
 constexpr double kVectorBytes = 64;
 constexpr double kL1OverL2 = 1.8;       // rates of reading, bytes a ns

@@ -5,6 +5,7 @@
 #include <deque>
 #include <thread>
 
+#include "../cpu/cost.hpp"
 #include "entries.hpp"
 
 namespace rnnfast {
@@ -142,8 +143,6 @@ void Scribe<Real>::run(bool polls, Interrupt& interrupt) {
 }
 
 // One step of one sequence in nanoseconds, roughly: what decides whether a second thread pays.
-constexpr double kFlopsPerNs = 30;
-constexpr double kNsPerTeam = 5000;
 
 template <class Real>
 double sequence_ns(const GenerateCall<Real>& call) {
@@ -157,7 +156,7 @@ double sequence_ns(const GenerateCall<Real>& call) {
 
 template <class Real>
 bool generate(const GenerateCall<Real>& call, Interrupt& interrupt) {
-  const bool shared = sequence_ns(call) * static_cast<double>(call.R) > 2 * kNsPerTeam;
+  const bool shared = sequence_ns(call) * static_cast<double>(call.R) > kNsPerMember;
   const Index parts = shared ? std::max<Index>(1, smaller(call.threads, call.R)) : 1;
   const Entries<Real> entries(call.layers, call.writer.table, call.writer.V,
                               static_cast<double>(call.R) * static_cast<double>(call.length) / 4);

@@ -1,4 +1,5 @@
 #include "attention.hpp"
+#include "../cpu/cost.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -6,8 +7,6 @@
 namespace rnnfast {
 
 namespace {
-
-constexpr double kFlopsPerNs = 10;
 
 template <class Pointer>
 std::vector<Pointer> rows_of(Pointer data, Index rows, Index cols) {
@@ -19,7 +18,7 @@ std::vector<Pointer> rows_of(Pointer data, Index rows, Index cols) {
 template <class Real>
 int team_of(const AttentionArgs<Real>& args, double times) {
   const double flops = 2.0 * static_cast<double>(args.N * args.T) * static_cast<double>(args.S * (args.A + args.M));
-  return static_cast<int>(smaller(team_for(times * flops / kFlopsPerNs), std::max<Index>(1, args.N)));
+  return static_cast<int>(smaller(team_for(times * flops / kScoreFlopsPerNs), std::max<Index>(1, args.N)));
 }
 
 // Gradients of one sequence. Its dv goes to a place of its own.

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "../base/hash.hpp"
+#include "../cpu/cost.hpp"
 #include "../cpu/isa.hpp"
 #include "nn.hpp"
 
@@ -8,7 +9,6 @@ namespace rnnfast {
 
 template <class Real>
 void dropout(const DropoutArgs<Real>& args) {
-  constexpr double kNsPerNumber = 0.5;
   constexpr double kWords = 4294967296.0;  // values of a 32-bit hash
   const std::uint64_t stream = mix(args.seed ^ mix(args.call));
   const auto threshold = static_cast<std::uint32_t>(std::min(args.p * kWords, kWords - 1));

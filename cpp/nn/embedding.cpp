@@ -1,14 +1,13 @@
 #include <cstring>
 #include <vector>
 
+#include "../cpu/cost.hpp"
 #include "../cpu/isa.hpp"
 #include "nn.hpp"
 
 namespace rnnfast {
 
 namespace {
-
-constexpr double kCopiedPerNs = 4;
 
 // Rows of dy by symbol: those of symbol v, in their order, are rows[first[v]] .. rows[first[v + 1] - 1].
 template <class Real>
@@ -39,7 +38,7 @@ template <class Real>
 void embedding(Index M, Index D, const Index* ids, const Real* E, Real* y) {
   const double numbers = static_cast<double>(M) * static_cast<double>(D);
   const std::size_t bytes = sizeof(Real) * static_cast<std::size_t>(D);
-  run_team(team_for(numbers / kCopiedPerNs), [&](const Member& member) {
+  run_team(team_for(numbers / kNumbersPerNs), [&](const Member& member) {
     const Range own = share(M, member.size, member.rank);
     for (Index m = own.begin; m < own.end; ++m) std::memcpy(y + m * D, E + ids[m] * D, bytes);
   });
@@ -50,7 +49,7 @@ void embedding_backward(Index M, Index V, Index D, const Index* ids, const Real*
   if (M == 0 || D == 0) return;
   const BySymbol<Real> sorted = sort_by_symbol(M, V, D, ids, dy);
   const double numbers = static_cast<double>(M) * static_cast<double>(D);
-  run_team(team_for(numbers / kCopiedPerNs), [&](const Member& member) {
+  run_team(team_for(numbers / kNumbersPerNs), [&](const Member& member) {
     // A symbol belongs to the member whose share of the sorted rows holds its first row.
     const Range own = share(M, member.size, member.rank);
     for (Index v = 0; v < V; ++v) {

@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "../base/buffer.hpp"
+#include "../cpu/cost.hpp"
 #include "../cpu/isa.hpp"
 #include "../cpu/packing.hpp"
 #include "nn.hpp"
@@ -9,8 +10,6 @@ namespace rnnfast {
 
 namespace {
 
-constexpr double kFlopsPerNs = 40;
-constexpr double kPackedPerNs = 2;
 // A block of rows and one panel stay in L2 together.
 constexpr Index kRowsPerTask = 192;
 // Below this many rows, packing W costs more than reading it as it is.

@@ -1,15 +1,13 @@
 #include <cstring>
 #include <vector>
 
+#include "../cpu/cost.hpp"
 #include "../cpu/isa.hpp"
 #include "nn.hpp"
 
 namespace rnnfast {
 
 namespace {
-
-constexpr double kNsPerNumber = 0.7;
-constexpr double kNsPerRow = 30;
 
 double work_of(Index rows, Index cols) {
   return static_cast<double>(rows) * (kNsPerRow + kNsPerNumber * static_cast<double>(cols));

@@ -4,6 +4,7 @@
 #pragma once
 #include <vector>
 
+#include "../cpu/cost.hpp"
 #include "../cpu/kernels.hpp"
 #include "../cpu/team.hpp"
 
@@ -102,7 +103,6 @@ void scale(const std::vector<Numbers<Real>>& arrays, double factor);
 
 // Members of a team for so much work: none is woken for less than it takes to wake it.
 inline int team_for(double ns) {
-  constexpr double kNsPerMember = 20000;
   const double wanted = 1.0 + ns / kNsPerMember;
   return wanted < num_threads() ? static_cast<int>(wanted) : num_threads();
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "../cpu/cost.hpp"
 #include "../cpu/isa.hpp"
 #include "nn.hpp"
 
@@ -8,7 +9,6 @@ namespace rnnfast {
 
 namespace {
 
-constexpr double kNsPerNumber = 0.5;
 constexpr Index kPiece = 16384;
 
 struct Piece {
