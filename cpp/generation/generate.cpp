@@ -142,8 +142,7 @@ void Scribe<Real>::run(bool polls, Interrupt& interrupt) {
   }
 }
 
-// One step of one sequence in nanoseconds, roughly: what decides whether a second thread pays.
-
+// About how long one sequence takes: what decides whether a second thread pays.
 template <class Real>
 double sequence_ns(const GenerateCall<Real>& call) {
   double flops = 2.0 * static_cast<double>(call.writer.head.K * call.layers.back()->arrays.P);

@@ -1,8 +1,9 @@
 #include "attention.hpp"
-#include "../cpu/cost.hpp"
 
 #include <algorithm>
 #include <vector>
+
+#include "../cpu/cost.hpp"
 
 namespace rnnfast {
 
