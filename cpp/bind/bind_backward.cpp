@@ -59,12 +59,19 @@ std::vector<LayerGradients<Real>> gradients_of(const Stack<Real>& layers,
   return gradients;
 }
 
+// Where the norms of dL/dh go, or null.
+template <class Real>
+double* norms_given(const Tape<Real>& tape, const py::object& norms) {
+  if (norms.is_none()) return nullptr;
+  const Shape expected{tape.h_shape[0], tape.y_shape[0], tape.y_shape[1]};
+  return contiguous_writable<double>("norms", norms.cast<py::array>(), "(L*D, N, T)", expected);
+}
+
 // Sets `used` when the work begins, which overwrites the saved gates; a failed check leaves the tape usable.
 template <class Real>
 py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, const py::object& dh, const py::object& dc,
                          const std::vector<std::vector<py::object>>& arrays, bool need_dx, const py::object& norms) {
-  const Index N = tape.y_shape[0];
-  const Index T = tape.y_shape[1];
+  const Shape& shape = tape.y_shape;
   StateGradient<Real> dh0 = state_gradient<Real>("dh", dh, "(L*D, N, P)", tape.h_shape);
   StateGradient<Real> dc0;
   StateGradient<Real> dh_reset;
@@ -75,19 +82,17 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
   const std::vector<Real> zeros(static_cast<std::size_t>(tape.y_shape[2]), Real(0));
   View<const Real> dy_view{zeros.data(), 0, 0, 0, 0};
   if (!dy.is_none()) dy_view = sequence_view<Real>("dy", dy.cast<py::array>(), "(N, T, D*P)", tape.y_shape);
-  double* norms_data = nullptr;
-  if (!norms.is_none())
-    norms_data = contiguous_writable<double>("norms", norms.cast<py::array>(), "(L*D, N, T)", {tape.h_shape[0], N, T});
+  double* const norms_data = norms_given(tape, norms);
   const auto gradients = gradients_of<Real>(tape.layers, arrays);
   py::object dx = py::none();
   View<Real> dx_view{};
   if (need_dx) {
-    dx = new_sequences<Real>(N, T, tape.C, tape.time_major);
+    dx = new_sequences<Real>(shape[0], shape[1], tape.C, tape.time_major);
     dx_view = view_of<Real>(dx.cast<py::array>());
   }
   BackwardCall<Real> call(tape.layers, tape.plan, tape.saved, gradients);
   call.directions = tape.directions;
-  call.T = T;
+  call.T = shape[1];
   call.x = tape.x;
   call.y = tape.y;
   call.dy = dy_view;

@@ -165,7 +165,7 @@ std::unique_ptr<TypedStream<Real>> build(const std::vector<const BoundWeights*>&
     typed->V = typed->table.ndim() == 2 ? typed->table.shape(0) : 0;
     rows = contiguous<Real>("table", typed->table, "(V, C)", {typed->V, C});
   }
-  typed->entries = std::make_unique<Entries<Real>>(typed->core.stack(), rows, typed->V, kIdUses);
+  typed->inputs = std::make_unique<InputTable<Real>>(typed->core.stack(), rows, typed->V, kIdUses);
   typed->id_rows.resize(static_cast<std::size_t>(batch));
   return typed;
 }

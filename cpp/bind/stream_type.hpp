@@ -5,7 +5,7 @@
 #include <variant>
 #include <vector>
 
-#include "../generation/entries.hpp"
+#include "../generation/input_table.hpp"
 #include "../rnn/stream.hpp"
 #include "recurrent.hpp"
 
@@ -16,7 +16,7 @@ struct TypedStream {
   Stream<Real> core;
   py::array table;  // (V, C) the input of every id; without elements where that is a unit vector, or x holds vectors
   Index V = 0;      // 0: x holds vectors
-  std::unique_ptr<Entries<Real>> entries;  // of the ids
+  std::unique_ptr<InputTable<Real>> inputs;  // of the ids
   std::vector<const Real*> id_rows;
   py::dtype dtype = py::dtype::of<Real>();
 
@@ -110,7 +110,7 @@ bool read_ids(TypedStream<Real>& stream, const BoundStream& bound, PyObject* obj
     if (id < 0 || id >= stream.V)
       throw py::value_error("x: ids 0..V-1 (V = " + std::to_string(stream.V) + ") are required, got " +
                             std::to_string(id));
-    return stream.entries->row(id);
+    return stream.inputs->row(id);
   };
   if (PyLong_CheckExact(object) && N == 1) {
     int overflow = 0;
@@ -126,7 +126,7 @@ bool read_ids(TypedStream<Real>& stream, const BoundStream& bound, PyObject* obj
       stream.id_rows[static_cast<std::size_t>(n)] =
           row_of_id(*reinterpret_cast<const Index*>(array->data + (x.single ? 0 : n * array->strides[0])));
   }
-  x.input = {nullptr, 0, stream.id_rows.data(), stream.entries->projected()};
+  x.input = {nullptr, 0, stream.id_rows.data(), stream.inputs->projected()};
   return true;
 }
 

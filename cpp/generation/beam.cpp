@@ -3,8 +3,8 @@
 #include <deque>
 #include <numeric>
 
-#include "entries.hpp"
 #include "generate.hpp"
+#include "input_table.hpp"
 
 namespace rnnfast {
 
@@ -20,7 +20,7 @@ struct Candidate {
 template <class Real>
 class Beam {
  public:
-  Beam(const BeamCall<Real>& call, const Entries<Real>& entries, Range sequences);
+  Beam(const BeamCall<Real>& call, const InputTable<Real>& inputs, Range sequences);
   void run(Index n, bool polls, Interrupt& interrupt);
 
  private:
@@ -30,9 +30,9 @@ class Beam {
   void finish(Index n, const std::vector<Index>& ids, double log_p, Index elements);
 
   const BeamCall<Real>& call_;
-  const Entries<Real>& entries_;
+  const InputTable<Real>& inputs_;
   Stepper<Real> stepper_;
-  Readout<Real> readout_;
+  OutputHead<Real> head_;
   Buffer<Real> outputs_;
   std::vector<const Real*> rows_;
   std::vector<Real*> output_rows_;
@@ -44,11 +44,11 @@ class Beam {
 };
 
 template <class Real>
-Beam<Real>::Beam(const BeamCall<Real>& call, const Entries<Real>& entries, Range sequences)
+Beam<Real>::Beam(const BeamCall<Real>& call, const InputTable<Real>& inputs, Range sequences)
     : call_(call),
-      entries_(entries),
+      inputs_(inputs),
       stepper_(call.layers, call.beams),
-      readout_(call.writer.head, call.beams, sequences.begin, sequences.end - sequences.begin),
+      head_(call.writer.head, call.beams, sequences.begin, sequences.end - sequences.begin),
       outputs_(checked_product(call.beams, call.writer.head.K)) {
   rows_.resize(at(call.beams));
   parents_.resize(at(call.beams));
@@ -82,7 +82,7 @@ void Beam<Real>::expand() {
   const Index P = call_.layers.back()->arrays.P;
   const Index alive = static_cast<Index>(alive_.size());
   for (Index i = 0; i < alive; ++i) rows_[at(i)] = stepper_.last_h() + i * P;
-  readout_.run(alive, rows_.data(), source_.data(), output_rows_.data());
+  head_.run(alive, rows_.data(), source_.data(), output_rows_.data());
   kernels<Real>().nn.log_softmax(alive, K, outputs_.data(), outputs_.data());
   candidates_.clear();
   for (Index i = 0; i < alive; ++i)
@@ -138,8 +138,8 @@ void Beam<Real>::run(Index n, bool polls, Interrupt& interrupt) {
     if (t + 1 == call_.length) break;
     const Index alive = static_cast<Index>(alive_.size());
     stepper_.reorder(parents_.data(), alive);
-    for (Index i = 0; i < alive; ++i) rows_[at(i)] = entries_.row(alive_[at(i)].back());
-    entries_.step(stepper_, alive, rows_.data());
+    for (Index i = 0; i < alive; ++i) rows_[at(i)] = inputs_.row(alive_[at(i)].back());
+    inputs_.step(stepper_, alive, rows_.data());
   }
   for (std::size_t i = 0; i < alive_.size(); ++i) finish(n, alive_[i], log_p_[i], static_cast<Index>(alive_[i].size()));
 }
@@ -149,10 +149,10 @@ void Beam<Real>::run(Index n, bool polls, Interrupt& interrupt) {
 template <class Real>
 bool beam_search(const BeamCall<Real>& call, Interrupt& interrupt) {
   const Index parts = std::max<Index>(1, smaller(call.threads, call.R));
-  const Entries<Real> entries(call.layers, call.writer.table, call.writer.V,
-                              static_cast<double>(call.R * call.beams) * static_cast<double>(call.length) / 4);
+  const InputTable<Real> inputs(call.layers, call.writer.table, call.writer.V,
+                                static_cast<double>(call.R * call.beams) * static_cast<double>(call.length) / 4);
   std::deque<Beam<Real>> beams;
-  for (Index part = 0; part < parts; ++part) beams.emplace_back(call, entries, share(call.R, parts, part));
+  for (Index part = 0; part < parts; ++part) beams.emplace_back(call, inputs, share(call.R, parts, part));
   run_parts(parts, interrupt, [&](Index part, bool polls) {
     const Range own = share(call.R, parts, part);
     for (Index n = own.begin; n < own.end && !interrupt.stopped(); ++n) beams[at(part)].run(n, polls, interrupt);

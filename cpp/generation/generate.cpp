@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "../cpu/cost.hpp"
-#include "entries.hpp"
+#include "input_table.hpp"
 
 namespace rnnfast {
 
@@ -15,9 +15,9 @@ namespace {
 // A share of the sequences, written by one thread without regard to the others. Sequences that stopped leave the
 // stepper's rows to the ones that go on.
 template <class Real>
-class Scribe {
+class SequenceWriter {
  public:
-  Scribe(const GenerateCall<Real>& call, const Entries<Real>& entries, Range sequences);
+  SequenceWriter(const GenerateCall<Real>& call, const InputTable<Real>& inputs, Range sequences);
   void run(bool polls, Interrupt& interrupt);
 
  private:
@@ -28,10 +28,10 @@ class Scribe {
   void choose_all(Index t);
 
   const GenerateCall<Real>& call_;
-  const Entries<Real>& entries_;
+  const InputTable<Real>& inputs_;
   Stepper<Real> stepper_;
   Sampler<Real> sampler_;
-  Readout<Real> readout_;
+  OutputHead<Real> head_;
   Buffer<Real> outputs_;
   // the sequence of each row; the rows that go on
   std::vector<Index> stream_;
@@ -42,12 +42,12 @@ class Scribe {
 };
 
 template <class Real>
-Scribe<Real>::Scribe(const GenerateCall<Real>& call, const Entries<Real>& entries, Range sequences)
+SequenceWriter<Real>::SequenceWriter(const GenerateCall<Real>& call, const InputTable<Real>& inputs, Range sequences)
     : call_(call),
-      entries_(entries),
+      inputs_(inputs),
       stepper_(call.layers, sequences.end - sequences.begin),
       sampler_(call.sampling, call.writer.head.K),
-      readout_(call.writer.head, sequences.end - sequences.begin, sequences.begin, sequences.end - sequences.begin),
+      head_(call.writer.head, sequences.end - sequences.begin, sequences.begin, sequences.end - sequences.begin),
       outputs_(checked_product(sequences.end - sequences.begin, call.writer.head.K)) {
   const Index R = sequences.end - sequences.begin;
   for (Index layer = 0; layer < static_cast<Index>(call.layers.size()); ++layer) {
@@ -66,7 +66,7 @@ Scribe<Real>::Scribe(const GenerateCall<Real>& call, const Entries<Real>& entrie
 }
 
 template <class Real>
-void Scribe<Real>::choose_id(Index n, Index t, const Real* outputs) {
+void SequenceWriter<Real>::choose_id(Index n, Index t, const Real* outputs) {
   const Index forced =
       call_.prefix != nullptr && t < call_.prefix_length ? call_.prefix[n * call_.prefix_length + t] : -1;
   const Index id = forced >= 0 ? forced : sampler_.choose(outputs, uniform(call_.sampling.seed, n, t, 0));
@@ -76,7 +76,7 @@ void Scribe<Real>::choose_id(Index n, Index t, const Real* outputs) {
 }
 
 template <class Real>
-void Scribe<Real>::choose_labels(Index n, Index t, const Real* outputs) {
+void SequenceWriter<Real>::choose_labels(Index n, Index t, const Real* outputs) {
   const Index K = call_.writer.head.K;
   Real* labels = call_.vectors + (n * call_.length + t) * K;
   if (call_.sampling.greedy) {
@@ -94,7 +94,7 @@ void Scribe<Real>::choose_labels(Index n, Index t, const Real* outputs) {
 
 // Chooses element t of sequence n; answers whether the sequence goes on.
 template <class Real>
-bool Scribe<Real>::choose(Index n, Index t, const Real* outputs) {
+bool SequenceWriter<Real>::choose(Index n, Index t, const Real* outputs) {
   const Index K = call_.writer.head.K;
   if (call_.writer.element == Element::kId) {
     choose_id(n, t, outputs);
@@ -109,13 +109,13 @@ bool Scribe<Real>::choose(Index n, Index t, const Real* outputs) {
 }
 
 template <class Real>
-const Real* Scribe<Real>::input(Index n, Index t) const {
-  if (call_.writer.element == Element::kId) return entries_.row(call_.ids[n * call_.length + t]);
+const Real* SequenceWriter<Real>::input(Index n, Index t) const {
+  if (call_.writer.element == Element::kId) return inputs_.row(call_.ids[n * call_.length + t]);
   return call_.vectors + (n * call_.length + t) * call_.writer.head.K;
 }
 
 template <class Real>
-void Scribe<Real>::choose_all(Index t) {
+void SequenceWriter<Real>::choose_all(Index t) {
   kept_.clear();
   for (Index i = 0; i < static_cast<Index>(stream_.size()); ++i)
     if (choose(stream_[at(i)], t, output_rows_[at(i)])) kept_.push_back(i);
@@ -126,7 +126,7 @@ void Scribe<Real>::choose_all(Index t) {
 }
 
 template <class Real>
-void Scribe<Real>::run(bool polls, Interrupt& interrupt) {
+void SequenceWriter<Real>::run(bool polls, Interrupt& interrupt) {
   const Index P = call_.layers.back()->arrays.P;
   for (const Index n : stream_) call_.counts[n] = 0;
   for (Index t = 0; t < call_.length && !stream_.empty(); ++t) {
@@ -134,11 +134,11 @@ void Scribe<Real>::run(bool polls, Interrupt& interrupt) {
     if (interrupt.stopped()) return;
     const Index rows = static_cast<Index>(stream_.size());
     for (Index i = 0; i < rows; ++i) h_rows_[at(i)] = stepper_.last_h() + i * P;
-    readout_.run(rows, h_rows_.data(), stream_.data(), output_rows_.data());
+    head_.run(rows, h_rows_.data(), stream_.data(), output_rows_.data());
     choose_all(t);
     if (t + 1 == call_.length) return;
     for (std::size_t i = 0; i < stream_.size(); ++i) x_rows_[i] = input(stream_[i], t);
-    entries_.step(stepper_, static_cast<Index>(stream_.size()), x_rows_.data());
+    inputs_.step(stepper_, static_cast<Index>(stream_.size()), x_rows_.data());
   }
 }
 
@@ -157,11 +157,11 @@ template <class Real>
 bool generate(const GenerateCall<Real>& call, Interrupt& interrupt) {
   const bool shared = sequence_ns(call) * static_cast<double>(call.R) > kNsPerMember;
   const Index parts = shared ? std::max<Index>(1, smaller(call.threads, call.R)) : 1;
-  const Entries<Real> entries(call.layers, call.writer.table, call.writer.V,
-                              static_cast<double>(call.R) * static_cast<double>(call.length) / 4);
-  std::deque<Scribe<Real>> scribes;
-  for (Index part = 0; part < parts; ++part) scribes.emplace_back(call, entries, share(call.R, parts, part));
-  run_parts(parts, interrupt, [&](Index part, bool polls) { scribes[at(part)].run(polls, interrupt); });
+  const InputTable<Real> inputs(call.layers, call.writer.table, call.writer.V,
+                                static_cast<double>(call.R) * static_cast<double>(call.length) / 4);
+  std::deque<SequenceWriter<Real>> writers;
+  for (Index part = 0; part < parts; ++part) writers.emplace_back(call, inputs, share(call.R, parts, part));
+  run_parts(parts, interrupt, [&](Index part, bool polls) { writers[at(part)].run(polls, interrupt); });
   return !interrupt.stopped();
 }
 

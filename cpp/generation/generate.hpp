@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "../rnn/rnn.hpp"
-#include "readout.hpp"
+#include "output_head.hpp"
 #include "sampling.hpp"
 
 namespace rnnfast {

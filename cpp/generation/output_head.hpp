@@ -40,9 +40,9 @@ struct Head {
 
 // Outputs of up to `capacity` rows, whose sources are within [first, first + sources). Allocates at construction only.
 template <class Real>
-class Readout {
+class OutputHead {
  public:
-  Readout(const Head<Real>& head, Index capacity, Index first, Index sources);
+  OutputHead(const Head<Real>& head, Index capacity, Index first, Index sources);
 
   // outputs[i] [K] of h[i] [H], i < rows, which attends to source[i].
   void run(Index rows, const Real* const* h, const Index* source, Real* const* outputs);

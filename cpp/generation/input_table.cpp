@@ -1,4 +1,4 @@
-#include "entries.hpp"
+#include "input_table.hpp"
 
 #include "../cpu/denormals.hpp"
 
@@ -12,7 +12,7 @@ constexpr Index kMostNumbers = Index{1} << 23;
 }  // namespace
 
 template <class Real>
-Entries<Real>::Entries(const Stack<Real>& layers, const Real* table, Index V, double uses) {
+InputTable<Real>::InputTable(const Stack<Real>& layers, const Real* table, Index V, double uses) {
   const FlushDenormals flush;  // as in the teams that make the other products
   const Weights<Real>& first = *layers.front();
   const Index C = first.arrays.C;
@@ -35,7 +35,7 @@ Entries<Real>::Entries(const Stack<Real>& layers, const Real* table, Index V, do
   first.project_input(V, x.data(), u.data(), u.data(), false);
 }
 
-template class Entries<float>;
-template class Entries<double>;
+template class InputTable<float>;
+template class InputTable<double>;
 
 }  // namespace rnnfast

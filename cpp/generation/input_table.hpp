@@ -8,9 +8,9 @@ namespace rnnfast {
 // once. table may be null: then ids are unit vectors of V = C numbers, whose products are columns of W; or, with V = 0,
 // there are no rows.
 template <class Real>
-class Entries {
+class InputTable {
  public:
-  Entries(const Stack<Real>& layers, const Real* table, Index V, double uses);
+  InputTable(const Stack<Real>& layers, const Real* table, Index V, double uses);
 
   bool projected() const { return projected_; }
   const Real* row(Index id) const { return rows_ + id * width_; }

@@ -1,4 +1,4 @@
-#include "readout.hpp"
+#include "output_head.hpp"
 
 #include <algorithm>
 
@@ -16,7 +16,7 @@ std::vector<Real*> rows_of(Buffer<Real>& buffer, Index rows, Index cols) {
 }  // namespace
 
 template <class Real>
-Readout<Real>::Readout(const Head<Real>& head, Index capacity, Index first, Index sources)
+OutputHead<Real>::OutputHead(const Head<Real>& head, Index capacity, Index first, Index sources)
     : head_(head), first_(first) {
   if (head.attention == nullptr) return;
   const WriterAttention<Real>& attention = *head.attention;
@@ -37,7 +37,7 @@ Readout<Real>::Readout(const Head<Real>& head, Index capacity, Index first, Inde
 }
 
 template <class Real>
-void Readout<Real>::attend(Index rows, const Real* const* h, const Index* source) {
+void OutputHead<Real>::attend(Index rows, const Real* const* h, const Index* source) {
   const WriterAttention<Real>& attention = *head_.attention;
   const Real* const* query = h;
   if (attention.v != nullptr) {
@@ -54,13 +54,13 @@ void Readout<Real>::attend(Index rows, const Real* const* h, const Index* source
 }
 
 template <class Real>
-void Readout<Real>::run(Index rows, const Real* const* h, const Index* source, Real* const* outputs) {
+void OutputHead<Real>::run(Index rows, const Real* const* h, const Index* source, Real* const* outputs) {
   if (head_.attention == nullptr) return multiply(head_.W, rows, h, outputs, head_.b);
   attend(rows, h, source);
   multiply<Real>(head_.W, rows, combined_rows_.data(), outputs, head_.b);
 }
 
-template class Readout<float>;
-template class Readout<double>;
+template class OutputHead<float>;
+template class OutputHead<double>;
 
 }  // namespace rnnfast
