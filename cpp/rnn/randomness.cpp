@@ -7,6 +7,7 @@
 namespace rnnfast {
 
 RandomStream::RandomStream(const Randomness& random, Purpose purpose, Index index) {
+  if (!random.any()) return;
   const std::uint64_t what = static_cast<std::uint64_t>(purpose) << 32 ^ static_cast<std::uint64_t>(index);
   stream_ = mix(random.seed ^ mix(random.call ^ mix(what)));
 }

@@ -16,6 +16,10 @@ struct Randomness {
   std::array<double, 2> zoneout = {};  // of a unit of h, of c: keeping what it was, anew at every step
   std::uint64_t seed = 0;
   std::uint64_t call = 0;
+
+  bool any() const {
+    return dropout > 0 || input > 0 || recurrent > 0 || noise > 0 || zoneout[0] > 0 || zoneout[1] > 0;
+  }
 };
 
 // kDropout, kInput: index is the layer; else layer and direction.
@@ -24,12 +28,13 @@ enum class Purpose : std::uint64_t { kDropout, kNoise, kRecurrent, kZoneoutH, kZ
 // One purpose's random numbers in one layer.
 class RandomStream {
  public:
+  // Where nothing is random it is not made: that would be felt in calls of one step.
   RandomStream(const Randomness& random, Purpose purpose, Index index);
   // Of sequence n at time t; drops with probability p.
   DropoutKey key(double p, Index n, Index t) const;
 
  private:
-  std::uint64_t stream_;
+  std::uint64_t stream_ = 0;
 };
 
 // What is kept is divided by the probability of keeping it.
