@@ -159,8 +159,8 @@ constexpr CellSpec gru_before_spec(OptionSpec options) {
   return s;
 }
 
-// The LSTM of the papers reads nothing: its kernel makes h itself, of a c that is not normed.
-constexpr OptionSpec kNothing = {};
+// The LSTM of the papers reads no option: its kernel makes h itself, of a c that is not normed.
+constexpr OptionSpec kNoOptions = {};
 constexpr OptionSpec with_norm(Choice choice) {
   OptionSpec options = {};
   options.choice = choice;

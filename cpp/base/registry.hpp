@@ -34,7 +34,7 @@
   CELL(kRnn,              rnn,                rnn,          rnn_spec(kOfElman),          Elman<Real, OfElman>)       \
   CELL(kGenericRnn,       generic_rnn,        rnn,          rnn_spec(kGenericRnnReads),  Elman<Real, Runtime>)       \
   CELL(kLeakyRnn,         leaky_rnn,          rnn,          rnn_spec(kLeakyRnnReads),    Leaky<Real, Runtime>)       \
-  CELL(kLstm,             lstm,               lstm,         lstm_spec("ifgo", kNothing), Lstm<Real, Fixed, false>)   \
+  CELL(kLstm,             lstm,               lstm,         lstm_spec("ifgo", kNoOptions), Lstm<Real, Fixed, false>)   \
   CELL(kGenericLstm,      generic_lstm,       lstm,         lstm_spec("ifgo", kGeneric), Lstm<Real, Runtime, false>) \
   CELL(kCoupledLstm,      coupled_lstm,       coupled_lstm, lstm_spec("igo", kGeneric),  Lstm<Real, Runtime, true>)  \
   CELL(kGru,              gru,                gru,          gru_spec(kNorm),             Gru<Real, Fixed>)           \

@@ -45,14 +45,14 @@ std::vector<LayerGradients<Real>> gradients_of(const Stack<Real>& layers,
     };
     gradients.push_back({writable(0, "dW", "(G*H, C)", {rows, a.C}), writable(1, "dR", "(G*H, P)", {rows, a.P}),
                          writable(2, "db_w", "(G*H,)", {rows}), writable(3, "db_r", "(G*H,)", {rows}),
-                         writable(4, "dP", "(peepholes, H)", {layers[l]->spec().peepholes, a.H}),
-                         writable(5, "dHr", "(P, H)", {a.P, a.H}), writable(6, "dgamma_ih", "(G*H,)", {rows}),
+                         writable(4, "dpeepholes", "(peepholes, H)", {layers[l]->spec().peepholes, a.H}),
+                         writable(5, "dprojection", "(P, H)", {a.P, a.H}), writable(6, "dgamma_ih", "(G*H,)", {rows}),
                          writable(7, "dgamma_hh", "(G*H,)", {rows}), writable(8, "dgamma_c", "(H,)", {a.H}),
                          writable(9, "dbeta_c", "(H,)", {a.H})});
     if (gradients.back().dW == nullptr || gradients.back().dR == nullptr)
       throw py::value_error("gradients: dW and dR are required");
-    if (layers[l]->projected() != (gradients.back().dHr != nullptr))
-      throw py::value_error("gradients: dHr is required of layers with a projection, and of no other");
+    if (layers[l]->projected() != (gradients.back().dprojection != nullptr))
+      throw py::value_error("gradients: dprojection is required of layers with a projection, and of no other");
     if (layers[l]->normed() && (gradients.back().dgamma_ih == nullptr || gradients.back().dgamma_hh == nullptr))
       throw py::value_error("gradients: dgamma_ih and dgamma_hh are required of a normalised layer");
   }

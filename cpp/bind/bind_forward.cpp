@@ -17,7 +17,7 @@ struct BatchArrays {
 struct StateArrays {
   const py::object& h0;
   const py::object& c0;
-  const py::object& anew;
+  const py::object& reset_state;
 };
 
 Plan make_plan(Index N, Index T, const BatchArrays& batch) {
@@ -47,8 +47,8 @@ void read_states(Tape<Real>& tape, const StateArrays& states) {
   const Shape& c = tape.c_shape;
   tape.h0 = optional_contiguous<Real>("h0", states.h0, "(L*D, N, P)", h);
   tape.c0 = optional_contiguous<Real>("c0", states.c0, "(L*D, N, H)", c);
-  if (states.anew.is_none()) return;
-  const auto [h_reset, c_reset] = states.anew.cast<std::pair<py::object, py::object>>();
+  if (states.reset_state.is_none()) return;
+  const auto [h_reset, c_reset] = states.reset_state.cast<std::pair<py::object, py::object>>();
   tape.h_reset = optional_contiguous<Real>("h_reset", h_reset, "(L*D, 1, P)", {h[0], 1, h[2]});
   tape.c_reset = optional_contiguous<Real>("c_reset", c_reset, "(L*D, 1, H)", {c[0], 1, c[2]});
 }
@@ -114,8 +114,8 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index dir
   if (!finished) throw py::error_already_set();
   py::object kept = py::none();
   if (save)
-    kept = py::cast(
-        std::make_unique<BoundTape>(std::move(tape), std::vector<py::object>{x, y, states.h0, states.c0, states.anew}));
+    kept = py::cast(std::make_unique<BoundTape>(
+        std::move(tape), std::vector<py::object>{x, y, states.h0, states.c0, states.reset_state}));
   return py::make_tuple(y, hn, cn ? py::object(*cn) : py::none(), kept);
 }
 
@@ -142,11 +142,12 @@ Randomness random_given(const py::object& given) {
 }
 
 py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index directions, const py::array& x,
-                        const py::object& h0, const py::object& c0, const py::object& anew, const py::object& lengths,
-                        const py::object& resets, bool time_major, const std::string& save, const py::object& random) {
+                        const py::object& h0, const py::object& c0, const py::object& reset_state,
+                        const py::object& lengths, const py::object& resets, bool time_major, const std::string& save,
+                        const py::object& random) {
   if (layers.empty() || directions < 1 || directions > 2 || static_cast<Index>(layers.size()) % directions != 0)
     throw py::value_error("layers: one or two directions of at least one are required");
-  const StateArrays states{h0, c0, anew};
+  const StateArrays states{h0, c0, reset_state};
   const BatchArrays batch{lengths, resets};
   const auto run = layers[0]->value.index() == 0 ? &forward_typed<float> : &forward_typed<double>;
   return run(layers, directions, x, states, batch, time_major, keep_named(save), random_given(random));
@@ -156,7 +157,7 @@ py::tuple forward_bound(const std::vector<const BoundWeights*>& layers, Index di
 
 void bind_forward(py::module_& m) {
   m.def("forward", &forward_bound, py::arg("layers"), py::arg("directions"), py::arg("x"), py::arg("h0"), py::arg("c0"),
-        py::arg("anew"), py::arg("lengths"), py::arg("resets"), py::arg("time_major"), py::arg("save"),
+        py::arg("reset_state"), py::arg("lengths"), py::arg("resets"), py::arg("time_major"), py::arg("save"),
         py::arg("random"));
 }
 

@@ -115,14 +115,14 @@ void bind_testing(py::module_& parent) {
   m.def("set_one_way_panels", &set_one_way_panels);
   m.def("forced_split", []() -> std::optional<bool> {
     const std::optional<Split> split = forced_split();
-    return split ? std::optional<bool>(*split == Split::kHidden) : std::nullopt;
+    return split ? std::optional<bool>(*split == Split::kUnits) : std::nullopt;
   });
   m.def("best_isa", &best_isa, py::arg("available"), py::arg("cap"));
   m.def("cgroup_quota", &cgroup_quota, py::arg("root"));
   m.def("num_threads", &num_threads);
   m.def("oversubscribe", &oversubscribe);
   m.def("force_split", [](const std::optional<bool>& units) {
-    force_split(units ? std::optional<Split>(*units ? Split::kHidden : Split::kBatch) : std::nullopt);
+    force_split(units ? std::optional<Split>(*units ? Split::kUnits : Split::kBatch) : std::nullopt);
   });
   m.def("wavefront_threads", &wavefront_threads, py::arg("cell"), py::arg("sizes"), py::arg("N"), py::arg("T"),
         py::arg("threads"));

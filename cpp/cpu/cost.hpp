@@ -6,13 +6,13 @@
 
 namespace rnnfast {
 
-// A team must save this much to be worth its while.
+// Steps of layers use a team only if it takes less than this share of the time on one thread.
 constexpr double kWorthATeam = 0.9;
 constexpr double kNsPerRegion = 3000;   // a region begins and ends
 constexpr double kNsPerPart = 1000;     // parts of a region wait for each other
 constexpr double kNsPerCall = 600;      // a region of one step, by a team that is awake
 constexpr double kNsPerWake = 100000;   // by one that is asleep, on a machine with other work
-constexpr double kNsPerMember = 20000;  // least work for which a member is woken
+constexpr double kNsPerMember = 20000;  // other work: least for which a member is woken
 
 // What stands around the recurrence, on one thread.
 constexpr double kFlopsPerNs = 30;       // of products
@@ -24,11 +24,12 @@ constexpr double kNsPerRow = 30;         // of a loss
 
 // A step of a recurrence.
 constexpr double kVectorBytes = 64;
-constexpr double kL1OverL2 = 1.8;       // rates of reading, bytes a ns
-constexpr double kUsable = 0.75;        // of a cache, for weights read once a step
-constexpr double kFlopsPerGate = 45;    // the activation of one unit of one row takes as long as these
-constexpr double kNsPerVector = 5;      // what a cell does beside, for a vector of a row's units
-constexpr double kLinesPerBarrier = 8;  // cache lines of the state that come from another core while a barrier takes
+constexpr double kL1OverL2 = 1.8;     // rate of reading from L1 divided by that from L2
+constexpr double kUsable = 0.75;      // of a cache, for weights read once a step
+constexpr double kFlopsPerGate = 45;  // the activation of one unit of one row takes as long as these
+constexpr double kNsPerVector = 5;    // what a cell does beside, for a vector of a row's units
+constexpr double kLinesPerBarrier =
+    8;  // cache lines of the state that arrive from another core in the time of a barrier
 constexpr double kNsPerStage = 25;
 constexpr double kRowsToFetch = 12;  // two tiles or more use a panel while the next one comes
 constexpr double kSlowNs = 20000;    // a step of a stream that answers signals
@@ -36,9 +37,9 @@ constexpr double kSlowNs = 20000;    // a step of a stream that answers signals
 // Chunks of time.
 constexpr Index kChunkBytes = 1 << 18;       // of a thread's input products: they stay in L2 until they are used
 constexpr Index kChunkRows = 96;             // below this, streaming W costs more than computing with it
-constexpr Index kFewestWavefrontRows = 16;   // of a wavefront's chunk: input products would read W more than use it
+constexpr Index kFewestWavefrontRows = 16;   // of a wavefront's chunk: below this, reading W costs more than using it
 constexpr Index kMostWavefrontRows = 96;     // who waits need not fall asleep
-constexpr Index kWavefrontChunks = 16;       // the last layer begins so much later than the first one
+constexpr Index kWavefrontChunks = 16;       // of a sequence: fewer delay the last layer more
 constexpr Index kFewestRecomputedSteps = 8;  // of a chunk between two kept states
 constexpr Index kRecomputedRootOf = 5;       // such a chunk has the root of a fifth of the steps
 constexpr Index kSlidingChunks = 5;          // so many chunks are computed until rows that slide have to move

@@ -22,7 +22,8 @@ constexpr Index kReset = -2;      // Row::prev: the state that a reset begins wi
 constexpr Index kEnd = kInitial;  // Row::next: the sequence ends here
 constexpr Index kCut = kReset;    // Row::next: the next step is a reset, no gradient comes back
 
-// Of an order forwards. Backwards prev and next change places, and the end after t = 0 is no cut.
+// Fields are those of forward time. For reverse time `row_ref` (simd/row_order-inl.hpp) swaps prev and next, which is
+// why kEnd is kInitial and kCut is kReset, and gives kEnd, never kCut, behind t = 0.
 struct Row {
   // number of the row, sequence and time
   Index index;
@@ -33,12 +34,12 @@ struct Row {
   Index next;
 };
 
-// The order in which rows are computed, place by place. Without slots the place is the row, step * N + n.
+// The order in which rows are computed, place by place. Without a list the place is the row, step * N + n.
 struct RowOrder {
   Index N;
   Index T;
-  Index dt;             // +1, or -1 where time runs backwards: from the last step to the first
-  const Row* slots;     // [rows], by step and part; null when dense
+  Index dt;                  // +1, or -1 where time runs backwards: from the last step to the first
+  const Row* rows_by_place;  // [rows], by step and part; null when dense
   const Index* bounds;  // [T][parts + 1] first place of each part of a step; null where all sequences are equally long
   // this call's share of the sequences
   Index parts;

@@ -32,7 +32,7 @@ InputTable<Real>::InputTable(const Stack<Real>& layers, const Real* table, Index
   std::vector<const Real*> x;
   std::vector<Real*> u;
   for (Index id = 0; id < V; ++id) x.push_back(table + id * C), u.push_back(products_.data() + id * width);
-  first.project_input(V, x.data(), u.data(), u.data(), false);
+  first.multiply_input(V, x.data(), u.data(), u.data(), false);
 }
 
 template class InputTable<float>;

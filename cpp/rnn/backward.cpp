@@ -44,11 +44,11 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       unsaved_(call.plan) {
   h0_ = initial_state(call.h0, call.h_reset, index, pass_.N, pass_.P, zeros_.data());
   c0_ = initial_state(call.c0, call.c_reset, index, pass_.N, pass_.H, zeros_.data());
-  if (!call.plan.even()) firsts_ = call.plan.entered_at(pass_.dt);
+  if (!call.plan.equal_lengths()) firsts_ = call.plan.entered_at(pass_.dt);
   const Index chunk_rows = std::max(kRowBlock, pass_.chunks.largest());
   Saved<Real>& saved = call.saved[at(index)];
-  place_options(saved);
-  place_rows(saved, chunk_rows);
+  allocate_options(saved);
+  allocate_rows(saved, chunk_rows);
   if (norms_.data != nullptr && !pass_.weights.output_outside())
     dh_buffer_ = Buffer<Real>(checked_product(chunk_rows, pass_.H));
   gradients_.emplace(pass_, call.gradients[at(index)], input_dropout_, mask_, norm_ ? &*norm_ : nullptr);
@@ -61,14 +61,14 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
 }
 
 template <class Real>
-void BackwardScan<Real>::place_options(Saved<Real>& saved) {
+void BackwardScan<Real>::allocate_options(Saved<Real>& saved) {
   const Weights<Real>& weights = pass_.weights;
   if (zoneout_.random()) zoneout_shares_ = Buffer<Real>(checked_product(pass_.chunks.largest(), zoneout_.width()));
   if (saved.chunk > 0) recompute_.emplace(call_, pass_, x_);
   if (weights.normed()) norm_.emplace(pass_);
   if (weights.projected()) {
     projection_.emplace(pass_);
-    projected_ = rows_view<const Real>(saved.out.data(), pass_.H);
+    out_ = rows_view<const Real>(saved.out.data(), pass_.H);
   }
   if (!projection_ && !norm_) return;
   // dL/dh stays where all rows are read again: by the gradient of the projection, or by norms.
@@ -79,11 +79,11 @@ void BackwardScan<Real>::place_options(Saved<Real>& saved) {
 
 // What was saved, and memory for what was not.
 template <class Real>
-void BackwardScan<Real>::place_rows(Saved<Real>& saved, Index chunk_rows) {
+void BackwardScan<Real>::allocate_rows(Saved<Real>& saved, Index chunk_rows) {
   const Index rows = call_.plan.rows();
   const Index H = pass_.H;
   const Index width = pass_.spec.gates * H;
-  // Of a chunk that is computed again the step before it and the step after, too: moving these costs little beside it.
+  // A recomputed chunk also needs room for the step before and the step after it; moving these costs little beside it.
   const Index some = recompute_ ? chunk_rows + 2 * pass_.N : kSlidingChunks * chunk_rows;
   const Index held = all_rows_read_again() ? rows : some;
   u_ = rows_view(saved.gates.data(), width);
@@ -96,7 +96,8 @@ void BackwardScan<Real>::place_rows(Saved<Real>& saved, Index chunk_rows) {
   unsaved_.add(held, norm_->width_of_d(), norm_->d);
 }
 
-// du of two directions meets in dx, that of sequences which begin later in the gradient of their initial state.
+// All of du is read again where two directions add to one dx, or where a sequence begins after the first step: the
+// gradient of its initial state reads du there.
 template <class Real>
 bool BackwardScan<Real>::all_rows_read_again() const {
   const Index first_step = call_.plan.steps() > 0 ? call_.plan.first_row(1) : 0;
@@ -125,7 +126,7 @@ GradientRows<Real> BackwardScan<Real>::gradient_rows() const {
   rows.y = y_;
   rows.u = read_only(u_);
   rows.aux = read_only(aux_);
-  rows.out = projected_;
+  rows.out = out_;
   if (projection_) rows.dh = read_only(hidden_->rows());
   rows.h0 = h0_;
   rows.c0 = c0_;
@@ -214,7 +215,7 @@ void BackwardScan<Real>::run_part(Index s0, Index s1, Index part, const RowOrder
 template <class Real>
 void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
   Scratch& scratch = scratch_[at(member.rank)];
-  if (pass_.schedule.split == Split::kHidden) {
+  if (pass_.shares_units()) {
     const RowOrder order = pass_.parts.order(0, pass_.dt);
     return for_steps(s0, s1, -pass_.dt, [&](Index s) { run_step({s, 0, member}, order, scratch); });
   }
@@ -374,7 +375,7 @@ void BackwardScan<Real>::finish(const Member& member) {
     const Range panels = share(args.panel1, member);
     args.panel0 = panels.begin;
     args.panel1 = panels.end;
-    if (!call_.plan.even()) {
+    if (!call_.plan.equal_lengths()) {
       args.firsts = firsts_.data();
       args.first_count = static_cast<Index>(firsts_.size());
     }

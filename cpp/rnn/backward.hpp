@@ -36,8 +36,8 @@ class BackwardScan {
     GradientScratch<Real> gradients;
   };
 
-  void place_rows(Saved<Real>& saved, Index chunk_rows);
-  void place_options(Saved<Real>& saved);
+  void allocate_rows(Saved<Real>& saved, Index chunk_rows);
+  void allocate_options(Saved<Real>& saved);
   bool all_rows_read_again() const;
   Index lowest_row(Index s0) const;
   DqRows<Real> dq_rows() const;
@@ -84,7 +84,7 @@ class BackwardScan {
   std::optional<HiddenGradient<Real>> hidden_;  // of a projected or normalised layer
   std::optional<Recompute<Real>> recompute_;    // where gates were not kept
   UnsavedRows<Real> unsaved_;
-  View<const Real> projected_{};  // what was projected
+  View<const Real> out_{};  // what was projected
   std::optional<BlockGradients<Real>> gradients_;
   std::vector<Scratch> scratch_;
   std::vector<Index> firsts_;  // of unequal sequences: the rows that initial states enter

@@ -20,13 +20,13 @@ ForwardScan<Real>::ForwardScan(const ForwardCall<Real>& call, Index index, const
       zoneout_(pass_, call.random),
       noise_(call.random, Purpose::kNoise, index),
       mask_(pass_, call.random) {
-  place_states();
-  place_options();
-  place_scratch();
+  allocate_states();
+  allocate_options();
+  allocate_scratch();
 }
 
 template <class Real>
-void ForwardScan<Real>::place_states() {
+void ForwardScan<Real>::allocate_states() {
   const Index rows = call_.plan.rows();
   const Index H = pass_.H;
   const Index N = pass_.N;
@@ -48,17 +48,17 @@ void ForwardScan<Real>::place_states() {
 }
 
 template <class Real>
-void ForwardScan<Real>::place_options() {
-  if (pass_.weights.projected()) projection_.emplace(pass_).place(saved_);
-  if (pass_.weights.normed()) norm_.emplace(pass_).place(call_.keep == Keep::kAll ? saved_ : nullptr);
+void ForwardScan<Real>::allocate_options() {
+  if (pass_.weights.projected()) projection_.emplace(pass_).allocate(saved_);
+  if (pass_.weights.normed()) norm_.emplace(pass_).allocate(call_.keep == Keep::kAll ? saved_ : nullptr);
   if (saved_ != nullptr && call_.keep != Keep::kAll && pass_.spec.saves_gates) starts_.emplace(pass_, *saved_);
-  if (call_.keep == Keep::kStarts && starts_) starts_->place();
+  if (call_.keep == Keep::kStarts && starts_) starts_->allocate();
   mask_.keep_states(h0_, call_.h_reset != nullptr);
-  if (pass_.shares_units() && !norm_) pass_.weights.stream_panels();  // made here, where it may throw
+  if (pass_.shares_units() && !norm_) pass_.weights.input_unit_panels();  // made here, where it may throw
 }
 
 template <class Real>
-void ForwardScan<Real>::place_scratch() {
+void ForwardScan<Real>::allocate_scratch() {
   const Index rows = pass_.chunks.largest();
   scratch_.resize(at(call_.threads));
   for (Scratch& scratch : scratch_) {
@@ -82,7 +82,7 @@ typename ForwardScan<Real>::ChunkViews ForwardScan<Real>::views_of(Index s0, Scr
   return views;
 }
 
-// Pointer i of the scratch's: the row's x, under dropout where there is one, and u.
+// Sets pointers i of the scratch to the row's x, after dropout, and to its u.
 template <class Real>
 void ForwardScan<Real>::gather(const Row& row, Index i, Scratch& scratch, const View<Real>& u) {
   const Real* x = row_of(x_, row);
@@ -101,7 +101,7 @@ void ForwardScan<Real>::gather(const Row& row, Index i, Scratch& scratch, const 
 template <class Real>
 Index ForwardScan<Real>::gather_steps(Index s0, Index s1, Index part, Scratch& scratch, const View<Real>& u) {
   Index count = 0;
-  if (!call_.plan.even() || norm_ || scratch.dropped.data() != nullptr) {
+  if (!call_.plan.equal_lengths() || norm_ || scratch.dropped.data() != nullptr) {
     for (Index s = s0; s < s1; ++s)
       pass_.parts.for_rows(s, part, [&](const Row& row) { gather(row, count++, scratch, u); });
     return count;
@@ -114,7 +114,7 @@ Index ForwardScan<Real>::gather_steps(Index s0, Index s1, Index part, Scratch& s
     for (Index n = order.n0; n < order.n1; ++n) {
       scratch.rows.from[at(count)] = x;
       scratch.rows.to[at(count)] = to;
-      x += x_.by_row + x_.by_n;
+      x += x_.by_row + x_.by_n;  // one of the two is zero
       to += u.by_row + u.by_n;
       ++count;
     }
@@ -132,10 +132,10 @@ void ForwardScan<Real>::make_random(const Row& row, const ChunkViews& views) con
 }
 
 // Under unit splitting, each thread computes the input products of its own units, of all rows, unless a row is
-// normalised as a whole. Nobody waits before there was something to compute: a thread that has just begun may still
-// share a core with the one that would wait for it.
+// normalised as a whole. Without dropout nobody waits before there was something to compute: a thread that has just
+// begun may still share a core with the one that would wait for it.
 template <class Real>
-void ForwardScan<Real>::project_shared(Index s0, Index s1, const ChunkViews& views, const Member& member) {
+void ForwardScan<Real>::multiply_shared_input(Index s0, Index s1, const ChunkViews& views, const Member& member) {
   const Weights<Real>& weights = pass_.weights;
   const bool fetch = pass_.schedule.fetch_input;
   const bool drops = input_dropout_.active();
@@ -151,10 +151,11 @@ void ForwardScan<Real>::project_shared(Index s0, Index s1, const ChunkViews& vie
   const Real* const* x = scratch.rows.from.data();
   Real* const* u = scratch.rows.to.data();
   if (norm_)
-    weights.project_input(mine.end - mine.begin, x + share_of_all.begin, scratch.raw.data() + share_of_all.begin,
-                          u + share_of_all.begin, fetch);
+    weights.multiply_input(mine.end - mine.begin, x + share_of_all.begin, scratch.raw.data() + share_of_all.begin,
+                           u + share_of_all.begin, fetch);
   for (int stage = 0; stage < pass_.spec.stages && !norm_; ++stage)
-    weights.project_units(stage, share(weights.forward_panels(stage), member), rows.end - rows.begin, x, u, fetch);
+    weights.multiply_input_units(stage, share(weights.forward_panels(stage), member), rows.end - rows.begin, x, u,
+                                 fetch);
   if (!norm_ && !random()) return;
   member.wait();
   if (!random()) return;
@@ -214,8 +215,8 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
   Scratch& scratch = scratch_[at(part)];
   const ChunkViews views = views_of(s0, scratch);
   const Index count = gather_steps(s0, s1, part, scratch, views.u);
-  pass_.weights.project_input(count, scratch.rows.from.data(), scratch.raw.data(), scratch.rows.to.data(),
-                              pass_.schedule.fetch_input);
+  pass_.weights.multiply_input(count, scratch.rows.from.data(), scratch.raw.data(), scratch.rows.to.data(),
+                               pass_.schedule.fetch_input);
   if (random())
     for (Index s = s0; s < s1; ++s) pass_.parts.for_rows(s, part, [&](const Row& row) { make_random(row, views); });
   const RowOrder order = pass_.parts.order(part, pass_.dt);
@@ -228,7 +229,7 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
 template <class Real>
 void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& member) {
   const ChunkViews views = views_of(s0, scratch_.front());
-  project_shared(s0, s1, views, member);
+  multiply_shared_input(s0, s1, views, member);
   const RowOrder order = pass_.parts.order(0, pass_.dt);
   Scratch& scratch = scratch_[at(member.rank)];
   for_steps(s0, s1, pass_.dt, [&](Index s) { run_step({s, 0, member}, order, views, scratch); });
@@ -240,9 +241,9 @@ void ForwardScan<Real>::run_chunk(Index s0, Index s1, const Member& member) {
   for (Index part = member.rank; part < pass_.parts.count(); part += member.size) run_batch_chunk(s0, s1, part);
 }
 
-// What the first step of chunk i reads of the one before: h, also under its mask, and c.
+// Restores what the first step of chunk i reads of the step before: h, h under its mask, and c.
 template <class Real>
-void ForwardScan<Real>::return_to(Index i, const View<const Real>& y) {
+void ForwardScan<Real>::restore_before_chunk(Index i, const View<const Real>& y) {
   const auto [s0, s1] = pass_.chunks.steps(i, pass_.dt);
   const Index before = pass_.dt > 0 ? s0 - 1 : s1;
   y_ = rows_view(y_buffer_.data(), pass_.P, call_.plan.first_row(i > 0 ? smaller(s0, before) : s0));
@@ -263,7 +264,7 @@ void ForwardScan<Real>::rebuild(Index i, const RecomputedRows<Real>& rows, const
     gates_ = rows.gates;
     aux_ = rows.aux;
     if (norm_) norm_->raw = rows.raw;
-    return_to(i, rows.y);
+    restore_before_chunk(i, rows.y);
   }
   member.wait();
   const auto [s0, s1] = pass_.chunks.steps(i, pass_.dt);
@@ -277,7 +278,7 @@ void ForwardScan<Real>::copy_states(Range sequences) const {
   const auto copy = [&](Index n, Index width, const View<const Real>& view, const Real* initial, Real* out) {
     const Index length = plan.length(n);
     const Real* from = initial + n * width;
-    if (length > 1 && faulty(Fault::kOffByOneRow) && pass_.dt > 0 && plan.even())
+    if (length > 1 && faulty(Fault::kOffByOneRow) && pass_.dt > 0 && plan.equal_lengths())
       from = row_of(view, plan.last_row(n) - pass_.N, n, length - 2);
     else if (length > 0)
       from = pass_.dt > 0 ? row_of(view, plan.last_row(n), n, length - 1) : row_of(view, plan.first_row_of(n), n, 0);

@@ -48,14 +48,14 @@ class ForwardScan {
     View<Real> zoneout_shares;
   };
 
-  void place_states();
-  void place_options();
-  void place_scratch();
+  void allocate_states();
+  void allocate_options();
+  void allocate_scratch();
   ChunkViews views_of(Index s0, Scratch& scratch);
 
   void gather(const Row& row, Index i, Scratch& scratch, const View<Real>& u);
   Index gather_steps(Index s0, Index s1, Index part, Scratch& scratch, const View<Real>& u);
-  void project_shared(Index s0, Index s1, const ChunkViews& views, const Member& member);
+  void multiply_shared_input(Index s0, Index s1, const ChunkViews& views, const Member& member);
   bool random() const { return call_.random.noise > 0 || zoneout_.random(); }
   void make_random(const Row& row, const ChunkViews& views) const;
 
@@ -68,7 +68,7 @@ class ForwardScan {
   void run_batch_chunk(Index s0, Index s1, Index part);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
   void run_chunk(Index s0, Index s1, const Member& member);
-  void return_to(Index i, const View<const Real>& y);
+  void restore_before_chunk(Index i, const View<const Real>& y);
   void copy_states(Range sequences) const;
 
   const ForwardCall<Real>& call_;

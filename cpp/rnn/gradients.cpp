@@ -26,8 +26,8 @@ void BlockGradients<Real>::add(Index block, const GradientRows<Real>& rows, cons
   const Block work{rows, range, member, scratch};
   add_input(work);
   for (int i = 0; i < pass_.spec.segments; ++i) add_segment(pass_.spec.segment[i], work);
-  for (int i = 0; i < pass_.spec.peepholes && out_.dP != nullptr; ++i) add_peephole(i, work);
-  if (out_.dHr != nullptr) add_projection(work);
+  for (int i = 0; i < pass_.spec.peepholes && out_.dpeepholes != nullptr; ++i) add_peephole(i, work);
+  if (out_.dprojection != nullptr) add_projection(work);
 }
 
 // x as the layer saw it.
@@ -151,7 +151,7 @@ void BlockGradients<Real>::add_projection(const Block& block) const {
     scratch.b[at(count)] = row_of(block.of.out, row);
     ++count;
   });
-  add_outer(count, scratch.a.data(), share(pass_.P, block.member), scratch.b.data(), pass_.H, out_.dHr,
+  add_outer(count, scratch.a.data(), share(pass_.P, block.member), scratch.b.data(), pass_.H, out_.dprojection,
             scratch.panels.data());
 }
 
@@ -166,7 +166,7 @@ void BlockGradients<Real>::add_peephole(int peephole, const Block& block) const 
     ++count;
   });
   add_column_dots(count, scratch.a.data(), scratch.b.data(), share(pass_.H, block.member),
-                  out_.dP + peephole * pass_.H);
+                  out_.dpeepholes + peephole * pass_.H);
 }
 
 template class BlockGradients<float>;

@@ -21,16 +21,16 @@ template <class Real>
 struct GradientRows {
   View<const Real> x;
   View<const Real> y;
-  View<const Real> u;        // du; of a normalised layer the gradient of u, which is no product
+  View<const Real> u;        // du; in a normalised layer the gradient of the normalised u, that of W x being in norm->d
   View<const Real> aux;      // likewise of q where it lies in aux; or c
   View<const Real> out, dh;  // of a projected layer: what was projected, and dL/dh
   InitialState<Real> h0;
   InitialState<Real> c0;
 };
 
-// dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq, dP += sum du c, dHr += dh^T out over the rows of a
-// block. Of a normalised layer the gradients of products are in norm->d. Blocks are of kRowBlock rows and must be added
-// in one order; a part takes its share of the rows of dW and dR.
+// dW += du^T x, dR += dq^T operand, db_w += sum du, db_r += sum dq, dpeepholes += sum du c, dprojection += dh^T out
+// over the rows of a block. Of a normalised layer the gradients of products are in norm->d. Blocks are of kRowBlock
+// rows and must be added in one order; a part takes its share of the rows of dW and dR.
 template <class Real>
 class BlockGradients {
  public:

@@ -3,7 +3,7 @@
 namespace rnnfast {
 
 template <class Real>
-void LayerNorm<Real>::place(Saved<Real>* saved) {
+void LayerNorm<Real>::allocate(Saved<Real>* saved) {
   q_buffer_ = Buffer<Real>(checked_product(pass_.N, width()));
   q_ = {q_buffer_.data(), 0, 0, width(), 0};
   if (saved == nullptr) return;

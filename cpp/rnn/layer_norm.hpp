@@ -11,7 +11,7 @@ class LayerNorm {
   explicit LayerNorm(const LayerPass<Real>& pass) : pass_(pass) {}
 
   // Forward. `saved`: W x and R h are kept there for the backward pass; null: they are not.
-  void place(Saved<Real>* saved);
+  void allocate(Saved<Real>* saved);
   // q of a stage's gates, normalised; input, initial: what R reads. aux: of the cell.
   void before_stage(int stage, const Step& step, const View<const Real>& input, const InitialState<Real>& initial,
                     const View<Real>& aux, ProductRows<Real>& rows) const;

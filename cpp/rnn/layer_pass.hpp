@@ -39,7 +39,7 @@ struct LayerPass {
   const RowPartition parts;
   const Chunks chunks;
 
-  bool shares_units() const { return schedule.split == Split::kHidden && schedule.threads > 1; }
+  bool shares_units() const { return schedule.split == Split::kUnits && schedule.threads > 1; }
   int cell() const { return static_cast<int>(weights.arrays.cell); }
 };
 

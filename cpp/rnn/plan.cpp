@@ -40,7 +40,7 @@ Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.T), rows_(checke
 }
 
 Index Plan::row_at(Index s, Index n) const {
-  if (even()) return s * N_ + n;
+  if (equal_lengths()) return s * N_ + n;
   const Row* begin = listed_.data() + first_[at(s)];
   const Row* end = listed_.data() + first_[at(s + 1)];
   return std::lower_bound(begin, end, n, [](const Row& row, Index value) { return row.n < value; })->index;
@@ -61,14 +61,14 @@ bool Plan::resets_at_start(Index n) const {
 }
 
 Index Plan::step_of(Index row) const {
-  if (even()) return row / N_;
+  if (equal_lengths()) return row / N_;
   return std::upper_bound(first_.begin(), first_.end(), row) - first_.begin() - 1;
 }
 
 RowOrder Plan::order(Index dt) const { return {N_, steps_, dt, listed_.data(), nullptr, 1, 0, 0, N_}; }
 
 RowPartition::RowPartition(const Plan& plan, Index count) : plan_(&plan), count_(count) {
-  if (plan.even()) return;
+  if (plan.equal_lengths()) return;
   bounds_.resize(at(plan.steps() * (count + 1)));
   if (count > 1) {
     deal();
@@ -116,13 +116,13 @@ RowOrder RowPartition::order(Index part, Index dt) const {
   order.part = part;
   order.n0 = sequences.begin;
   order.n1 = sequences.end;
-  if (!plan_->even()) order.bounds = bounds_.data();
-  if (own_.size() > 0) order.slots = own_.data();
+  if (!plan_->equal_lengths()) order.bounds = bounds_.data();
+  if (own_.size() > 0) order.rows_by_place = own_.data();
   return order;
 }
 
 Range RowPartition::places_of(Index s, Index part) const {
-  if (!plan_->even()) return {bounds_[at(s * (count_ + 1) + part)], bounds_[at(s * (count_ + 1) + part + 1)]};
+  if (!plan_->equal_lengths()) return {bounds_[at(s * (count_ + 1) + part)], bounds_[at(s * (count_ + 1) + part + 1)]};
   const Range sequences = share(plan_->sequences(), count_, part);
   return {s * plan_->sequences() + sequences.begin, s * plan_->sequences() + sequences.end};
 }

@@ -23,10 +23,12 @@ class Plan {
   Index sequences() const { return N_; }
   Index steps() const { return steps_; }
   Index rows() const { return rows_; }
-  bool even() const { return first_.empty(); }        // all sequences are equally long
-  bool dense() const { return listed_.size() == 0; }  // even, without resets
-  Index first_row(Index s) const { return even() ? s * N_ : first_[static_cast<std::size_t>(s)]; }  // s in 0..steps
-  Index length(Index n) const { return even() ? steps_ : lengths_[static_cast<std::size_t>(n)]; }
+  bool equal_lengths() const { return first_.empty(); }  // all sequences are equally long
+  bool dense() const { return listed_.size() == 0; }     // equally long, without resets
+  Index first_row(Index s) const {
+    return equal_lengths() ? s * N_ : first_[static_cast<std::size_t>(s)];
+  }  // s in 0..steps
+  Index length(Index n) const { return equal_lengths() ? steps_ : lengths_[static_cast<std::size_t>(n)]; }
   Row row(Index s, Index index) const {
     if (!dense()) return listed_.data()[index];
     return {index, index - s * N_, s, s > 0 ? index - N_ : kInitial, s + 1 < steps_ ? index + N_ : kEnd};

@@ -3,7 +3,7 @@
 namespace rnnfast {
 
 template <class Real>
-void Projection<Real>::place(Saved<Real>* saved) {
+void Projection<Real>::allocate(Saved<Real>* saved) {
   const Index H = pass_.H;
   if (saved == nullptr) {
     buffer_ = Buffer<Real>(pass_.N * H);

@@ -11,7 +11,7 @@ class Projection {
 
   // Forward: where the cell writes. saved: rows [rows, H] that the backward pass reads, also where gates are computed
   // again; null: one row a sequence.
-  void place(Saved<Real>* saved);
+  void allocate(Saved<Real>* saved);
   const View<Real>& out() const { return out_; }
   // h of a step into y.
   void after_step(const Step& step, const View<Real>& y, ProductRows<Real>& rows) const;

@@ -1,5 +1,5 @@
 // What is random in a training call: functions of these numbers and (layer and direction, sequence, step, unit), which
-// are never stored.
+// are not kept between calls.
 #pragma once
 #include <array>
 #include <cstdint>

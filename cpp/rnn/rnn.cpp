@@ -31,7 +31,7 @@ Wavefront wavefront_of(const Stack<Real>& stack, Index D, const Plan& plan, int 
   return {sizes, plan, sizeof(Real), threads, training};
 }
 
-// Made in their order, and where they are.
+// Elements are constructed in place, one after another; they cannot be moved.
 template <class T>
 using InPlace = std::vector<std::optional<T>>;
 
@@ -54,7 +54,7 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   const Index L = static_cast<Index>(call.layers.size()) / D;
   const bool training = call.saved != nullptr;
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, training, false);
-  // What a layer has written lies there until the layer above has read it, and until it has read it itself.
+  // Each buffer keeps a layer's output until the layer above and the layer itself have read it.
   std::vector<Buffer<Real>> between(training ? 0 : at(smaller(L - 1, std::max(2, wave.threads()))));
   InPlace<Bidirectional> layers(at(L));
   InPlace<ForwardScan<Real>> scans(at(L * D));

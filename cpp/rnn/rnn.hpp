@@ -64,8 +64,8 @@ struct LayerGradients {
   Real* dR;
   Real* db_w;
   Real* db_r;
-  Real* dP;
-  Real* dHr;
+  Real* dpeepholes;
+  Real* dprojection;
   Real* dgamma_ih;
   Real* dgamma_hh;
   Real* dgamma_c;

@@ -14,7 +14,7 @@ namespace {
 constexpr int kNotForced = -1;
 std::atomic<int> split_of_all{kNotForced};
 
-// Operations of multiply-adds a ns; of doubles half as many.
+// Floating-point operations a ns (a multiply-add is two); half as many of doubles.
 double flops_per_ns(const Core& core, double bytes) { return core.flops * sizeof(float) / bytes; }
 
 // K: inner dimension of the products, H, or C + H where the input's is made in the step.
@@ -60,9 +60,9 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
     hidden += steps * sharing_ns(cell, threads, rows * (h - units), size);
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
-    schedule = {hidden < batch ? Split::kHidden : Split::kBatch, threads, 1, std::min(batch, hidden)};
+    schedule = {hidden < batch ? Split::kUnits : Split::kBatch, threads, 1, std::min(batch, hidden)};
   if (const std::optional<Split> split = forced_split(); split && threads > 1) schedule = {*split, threads, 1, serial};
-  const bool shares_units = schedule.split == Split::kHidden;
+  const bool shares_units = schedule.split == Split::kUnits;
   const double own_rows = shares_units ? rows : rows / schedule.threads;
   const double own_units = shares_units ? units : h;
   const double weights = size * cell.gates * h * own_units;
@@ -107,7 +107,7 @@ void StepCost::add(const CellSpec& cell, Index C, Index H) {
 
 Schedule StepCost::schedule(bool awake) const {
   if (threads_ > 1 && std::min(batch_, hidden_) + (awake ? kNsPerCall : kNsPerWake) < kWorthATeam * alone_)
-    return {hidden_ < batch_ ? Split::kHidden : Split::kBatch, threads_, 1};
+    return {hidden_ < batch_ ? Split::kUnits : Split::kBatch, threads_, 1};
   return {Split::kBatch, 1, 1};
 }
 

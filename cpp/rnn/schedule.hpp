@@ -7,12 +7,12 @@
 namespace rnnfast {
 
 // How a layer's steps are shared: parts of the batch without barriers, or parts of the hidden units with one a stage.
-enum class Split { kBatch, kHidden };
+enum class Split { kBatch, kUnits };
 struct Schedule {
   Split split;
   int threads;
   Index chunk;               // rows whose input products are made at once
-  double ns = 0;             // about as long it takes
+  double ns = 0;             // estimated time
   bool from_l2 = false;      // a thread's part of R does not fit L1
   bool fetch_ahead = false;  // nor L2, and rows are enough to fetch it meanwhile
   bool fetch_input = false;  // nor do its parts of W and R together

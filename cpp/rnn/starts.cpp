@@ -15,7 +15,7 @@ Schedule with_spaced_starts(Schedule schedule, const Plan& plan) {
 }
 
 template <class Real>
-void Starts<Real>::place() {
+void Starts<Real>::allocate() {
   saved_.chunk = pass_.schedule.chunk;
   const Index count = pass_.chunks.count();
   const Index starts = pass_.spec.has_c && count > 0 ? count - 1 : 0;

@@ -12,7 +12,7 @@ class Starts {
  public:
   Starts(const LayerPass<Real>& pass, Saved<Real>& saved) : pass_(pass), saved_(saved) {}
   // Memory for them.
-  void place();
+  void allocate();
   // Of the sequences whose steps are this member's; aux holds the states behind chunk i.
   void after_chunk(Index i, const View<Real>& aux, const Member& member) const;
   // Of one row of the step before chunk i, into aux.

@@ -42,7 +42,7 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
     for (int stage = 0; stage < spec.stages && weights.normed(); ++stage)
       stages_.push_back({nullptr, {}, layer, nullptr, &weights, stage});
     if (weights.normed()) continue;
-    const auto& panels = weights.stream_panels();
+    const auto& panels = weights.input_unit_panels();
     for (int stage = 0; stage < spec.stages; ++stage) {
       const auto at = static_cast<std::size_t>(stage);
       StreamStepArgs<Real> args{};
@@ -89,18 +89,18 @@ void Stepper<Real>::compute(const StepInput<Real>& x, Index count, Split split, 
     // Cells without one of these never touch it.
     args.aux = c_.size() > 0 ? c_.data() + offset + first : between_.size() > 0 ? between_.data() + first : args.h;
     args.gates = between_.size() > 0 ? between_.data() + units + args.G * first : args.h;
-    if (split == Split::kHidden) {
+    if (split == Split::kUnits) {
       const Range panels = share(args.panel1, member.size, member.rank);
       args.panel0 = panels.begin;
       args.panel1 = panels.end;
     }
     stage.kernel(args);
-    if (split == Split::kHidden) member.wait();
+    if (split == Split::kUnits) member.wait();
     if (stage.projection == nullptr) continue;
     const Index count_of_panels = stage.projection->count;
     project(stage, rows,
-            split == Split::kHidden ? share(count_of_panels, member.size, member.rank) : Range{0, count_of_panels});
-    if (split == Split::kHidden) member.wait();
+            split == Split::kUnits ? share(count_of_panels, member.size, member.rank) : Range{0, count_of_panels});
+    if (split == Split::kUnits) member.wait();
   }
 }
 
@@ -115,7 +115,7 @@ template <class Real>
 void Stepper<Real>::compute_rows(const StepInput<Real>& x, Index count, Split split, const Member& member) {
   const Range rows = share(count, member);
   for (const Stage& stage : stages_) compute_normed(stage, x, rows);
-  if (split == Split::kHidden) member.wait();
+  if (split == Split::kUnits) member.wait();
 }
 
 template <class Real>
@@ -157,7 +157,7 @@ void Stepper<Real>::compute_normed(const Stage& stage, const StepInput<Real>& x,
     to[i] = u_.data() + n * width;
     if (stage.layer == 0 && x.projected) std::copy_n(from[i], width, to[i]);
   }
-  if (stage.index == 0 && (stage.layer > 0 || !x.projected)) weights.project_input(count, from, to, to, false);
+  if (stage.index == 0 && (stage.layer > 0 || !x.projected)) weights.multiply_input(count, from, to, to, false);
   for (Index i = 0; i < count; ++i) {
     const Index n = rows.begin + i;
     from[i] = of.operand == Operand::kAux ? args.aux.data + n * H_ : args.h0.given + n * H_;

@@ -136,8 +136,8 @@ Norm<Real> Weights<Real>::recurrent_norm(int segment) const {
 }
 
 template <class Real>
-void Weights<Real>::project_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u,
-                                  bool fetch_ahead) const {
+void Weights<Real>::multiply_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u,
+                                   bool fetch_ahead) const {
   if (!normed()) return multiply(w, rows, x, u, input_bias(), fetch_ahead);
   multiply<Real>(w, rows, x, raw, nullptr, fetch_ahead);
   for (Index row = 0; row < rows; ++row) normalize_input(raw[row], u[row]);
@@ -175,11 +175,11 @@ const Real* Weights<Real>::unit_inputs() const {
 }
 
 template <class Real>
-void Weights<Real>::project_units(int stage, Range panels, Index rows, const Real* const* x, Real* const* u,
-                                  bool fetch_ahead) const {
+void Weights<Real>::multiply_input_units(int stage, Range panels, Index rows, const Real* const* x, Real* const* u,
+                                         bool fetch_ahead) const {
   const StageSpec& of = spec().forward[stage];
-  multiply_units<Real>({stream_panels().w[at(stage)].data(), arrays.C, of.gates, of.first_gate, arrays.H}, panels, rows,
-                       x, u, input_bias(), fetch_ahead);
+  multiply_units<Real>({input_unit_panels().w[at(stage)].data(), arrays.C, of.gates, of.first_gate, arrays.H}, panels,
+                       rows, x, u, input_bias(), fetch_ahead);
 }
 
 template <class Real>
@@ -194,7 +194,7 @@ void Weights<Real>::normalize_recurrent(int stage, const Real* raw, Real* q) con
 }
 
 template <class Real>
-const typename Weights<Real>::StreamPanels& Weights<Real>::stream_panels() const {
+const typename Weights<Real>::StreamPanels& Weights<Real>::input_unit_panels() const {
   std::call_once(stream_once_, [this] {
     for (int stage = 0; stage < spec().stages; ++stage)
       pack_stage(*this, stage, arrays.w, arrays.C, arrays.b_w, stream_.w[at(stage)], stream_.b_w[at(stage)]);

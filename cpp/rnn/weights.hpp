@@ -54,7 +54,7 @@ class Weights {
   };
   // Safe to call from one thread at a time a Weights object or from several.
   const Backward& backward() const;
-  const StreamPanels& stream_panels() const;
+  const StreamPanels& input_unit_panels() const;
 
   const CellSpec& spec() const { return spec_of(arrays.cell); }
   bool projected() const { return arrays.projection != nullptr; }
@@ -77,12 +77,13 @@ class Weights {
 
   // u = W x + b_ih of rows, or normalised; raw, which may be u: W x, where it is normalised. fetch_ahead: as in
   // GemmArgs.
-  void project_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u, bool fetch_ahead) const;
+  void multiply_input(Index rows, const Real* const* x, Real* const* raw, Real* const* u, bool fetch_ahead) const;
   // The same of every unit vector, [C, G H]: the columns of W with b_ih. Where W is finite these are the numbers that a
   // product with the vector gives; a zero may have another sign. Safe as backward() is.
   const Real* unit_inputs() const;
   // The same of a stage's gates, of the units in its panels only; not normalised.
-  void project_units(int stage, Range panels, Index rows, const Real* const* x, Real* const* u, bool fetch_ahead) const;
+  void multiply_input_units(int stage, Range panels, Index rows, const Real* const* x, Real* const* u,
+                            bool fetch_ahead) const;
   // Of one row: the stage's gates of q from those of raw [G H], which may be q; of a normalised layer.
   void normalize_recurrent(int stage, const Real* raw, Real* q) const;
   Norm<Real> input_norm(int segment) const;

@@ -6,8 +6,9 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// Where a backward tile finds dq; finish: of a state that is `entered` without a step before, whose row after is the
-// row itself.
+// The row whose dq the product reads: the row after, or the row itself. With `finish` the gradient of the state before
+// a row is wanted, which the row has `entered` from an initial state: the row after that state is this row. kCut:
+// zeros.
 RNNFAST_INLINE Index dq_row(const RowRef& ref, bool own_row, bool finish, Index entered) {
   if (finish) return ref.prev == entered ? ref.row : kCut;
   return own_row ? ref.row : ref.next;
@@ -82,7 +83,7 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
   }
 }
 
-// What all cells share sees a stage as this; units: the cell on [rows][blocks][lanes] products.
+// A stage as seen by the code that all cells share; units: the cell on [rows][blocks][lanes] products.
 template <class Real>
 struct BackwardStage {
   DqRange dq;
@@ -120,8 +121,8 @@ RNNFAST_NOINLINE void backward_panel(const BackwardArgs<Real>& args, const Backw
   const Real* packed = args.packed + panel * numbers;
   Ahead<Real> ahead = fetched_ahead(args, next, numbers);
   const bool listed = kFinish && args.firsts != nullptr;
-  const Index first = listed ? 0 : first_row(args.order, s);
-  const Index end = listed ? args.first_count : last_row(args.order, s);
+  const Index first = listed ? 0 : first_place(args.order, s);
+  const Index end = listed ? args.first_count : end_place(args.order, s);
   Tiles tiles = tiles_of(end - first, blocks);
   for (Index row = first; row < end;) {
     const Index m = tiles.take();

@@ -8,7 +8,7 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// What all cells share sees a stage as this.
+// A stage as seen by the code that all cells share.
 template <class Real>
 struct ForwardStage {
   int gates;
@@ -32,8 +32,8 @@ RNNFAST_NOINLINE void forward_panel(const ForwardArgs<Real>& args, const Forward
   const Index numbers = args.P * width;
   const Index unit = panel * stage.full * kLanes<Real>;
   Ahead<Real> ahead = fetched_ahead(args, next, numbers);
-  const Index first = first_row(args.order, s);
-  const Index end = last_row(args.order, s);
+  const Index first = first_place(args.order, s);
+  const Index end = end_place(args.order, s);
   Tiles tiles = tiles_of(end - first, vectors);
   for (Index row = first; row < end;) {
     const Index m = tiles.take();
@@ -60,7 +60,7 @@ RNNFAST_NOINLINE void ready_steps(const ForwardArgs<Real>& args) {
   const Index end = args.panel1 * kPanel < H ? args.panel1 * kPanel : H;
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
     const Index s = step_at(args.s0, args.s1, args.order.dt, step);
-    for (Index row = first_row(args.order, s); row < last_row(args.order, s); ++row) {
+    for (Index row = first_place(args.order, s); row < end_place(args.order, s); ++row) {
       const RowRef ref = row_ref(args.order, s, row);
       const Real* q = at(args.q, ref.row, ref.n, ref.t) + Stage::kFirstGate * H;
       const ForwardUnit<Real> m = forward_row(args, ref);
@@ -80,7 +80,7 @@ static void forward_steps(const ForwardArgs<Real>& args) {
   if (args.q.data != nullptr) return ready_steps<Real, Stage>(args);
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
     const Index s = step_at(args.s0, args.s1, args.order.dt, step);
-    if (last_row(args.order, s) - first_row(args.order, s) == 1) {
+    if (end_place(args.order, s) - first_place(args.order, s) == 1) {
       single_row_step<Real, Cell, Stage>(args, s);
       continue;
     }

@@ -1,6 +1,7 @@
-// The one micro-kernel, and the products built on it. Rows of A are given by pointers, so that strided, ragged and
-// reset rows cost no copy; B is packed in panels of NV vectors. Every output is one chain of fma in the order of k,
-// whatever the tile it falls in.
+// The micro-kernel of tiles, and the products built on it; that of one row is in single_row-inl.hpp and
+// stream_step-inl.hpp, that of sums over rows in outer-inl.hpp. Rows of A are given by pointers, so that strided,
+// ragged and reset rows cost no copy; B is packed in panels of NV vectors. Every output is one chain of fma in the
+// order of k, whatever the tile it falls in.
 #pragma once
 #include "../cpu/kernels.hpp"
 #include "vec-inl.hpp"
@@ -10,7 +11,7 @@ namespace rnnfast::RNNFAST_ISA {
 constexpr int kGemmVectors = kRegisters == 32 ? 4 : 2;
 
 // Rows of a tile whose accumulators, one row of B and one broadcast fit the registers.
-constexpr int kMaxTileRows = kOnlyRight ? 2 : 8;
+constexpr int kMaxTileRows = kSlowIsFine ? 2 : 8;
 template <int NV>
 constexpr int kTileRows =
     (kRegisters == 32 ? 24 : 12) / NV < kMaxTileRows ? (kRegisters == 32 ? 24 : 12) / NV : kMaxTileRows;
@@ -68,7 +69,7 @@ struct Tile {
   alignas(64) Real q[kMaxTileRows * kMaxVectors * kLanes<Real>];
 };
 
-// Of full panels and tiles of several rows only.
+// Tiles of more than two rows fetch ahead where their panel lacks one of kGemmVectors vectors at most.
 template <int MR, int NV>
 constexpr bool kFetches = NV >= kGemmVectors - 1 && MR > 2;
 
@@ -104,7 +105,7 @@ template <class Real>
 struct Products {
   Multiply<Real> from_start[kMaxVectors][kMaxTileRows];
   Multiply<Real> fetching[kMaxVectors][kMaxTileRows];
-  Multiply<Real> onto[kMaxVectors][kMaxTileRows];  // what stands in the tile
+  Multiply<Real> onto[kMaxVectors][kMaxTileRows];  // adds to what stands in the tile
 };
 
 template <class Real, int NV, int MR = kTileRows<NV>>

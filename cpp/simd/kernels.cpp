@@ -68,8 +68,8 @@ struct Select<false, A, B> {
 template <class Real>
 constexpr Kernels<Real> make_kernels() {
   using Runtime = RuntimeActivations<Real>;
-  using Fixed = typename Select<kOnlyRight, Runtime, FixedActivations<Real>>::Type;
-  using OfElman = typename Select<kOnlyRight, Runtime, ElmanActivations<Real>>::Type;
+  using Fixed = typename Select<kSlowIsFine, Runtime, FixedActivations<Real>>::Type;
+  using OfElman = typename Select<kSlowIsFine, Runtime, ElmanActivations<Real>>::Type;
   Kernels<Real> table = {};
   table.lanes = kLanes<Real>;
   table.gemm_vectors = kGemmVectors;

@@ -1,4 +1,4 @@
-// Where a step's rows are, in a dense batch and in one of slots; the order of its panels, and which is fetched ahead.
+// Where a step's rows are, in a dense batch and in a listed one; the order of its panels, and which is fetched ahead.
 #pragma once
 #include "gemm-inl.hpp"
 
@@ -12,22 +12,22 @@ struct RowRef {
   Index next;
 };
 
-RNNFAST_INLINE Index first_row(const RowOrder& w, Index s) {
-  return w.bounds != nullptr ? w.bounds[s * (w.parts + 1) + w.part] : s * w.N + w.n0;
+RNNFAST_INLINE Index first_place(const RowOrder& order, Index s) {
+  return order.bounds != nullptr ? order.bounds[s * (order.parts + 1) + order.part] : s * order.N + order.n0;
 }
-RNNFAST_INLINE Index last_row(const RowOrder& w, Index s) {
-  return w.bounds != nullptr ? w.bounds[s * (w.parts + 1) + w.part + 1] : s * w.N + w.n1;
+RNNFAST_INLINE Index end_place(const RowOrder& order, Index s) {
+  return order.bounds != nullptr ? order.bounds[s * (order.parts + 1) + order.part + 1] : s * order.N + order.n1;
 }
 
-RNNFAST_INLINE RowRef row_ref(const RowOrder& w, Index s, Index place) {
-  if (w.slots != nullptr) {
-    const Row& slot = w.slots[place];
-    if (w.dt > 0) return {slot.index, slot.n, slot.t, slot.prev, slot.next};
-    return {slot.index, slot.n, slot.t, slot.next, slot.t > 0 ? slot.prev : kEnd};
+RNNFAST_INLINE RowRef row_ref(const RowOrder& order, Index s, Index place) {
+  if (order.rows_by_place != nullptr) {
+    const Row& row = order.rows_by_place[place];
+    if (order.dt > 0) return {row.index, row.n, row.t, row.prev, row.next};
+    return {row.index, row.n, row.t, row.next, row.t > 0 ? row.prev : kEnd};
   }
-  const Index below = s > 0 ? place - w.N : kInitial;
-  const Index above = s + 1 < w.T ? place + w.N : kEnd;
-  return {place, place - s * w.N, s, w.dt > 0 ? below : above, w.dt > 0 ? above : below};
+  const Index below = s > 0 ? place - order.N : kInitial;
+  const Index above = s + 1 < order.T ? place + order.N : kEnd;
+  return {place, place - s * order.N, s, order.dt > 0 ? below : above, order.dt > 0 ? above : below};
 }
 
 // Step i of [s0, s1), in the direction of dt.
@@ -40,9 +40,9 @@ RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
 
 // The row of `view` one step back: of the sequence itself, or of an initial state.
 template <class Real, class ViewReal>
-RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const RowOrder& w, const RowRef& ref,
+RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const RowOrder& order, const RowRef& ref,
                                   const InitialState<Real>& initial) {
-  if (ref.prev >= 0) return at(view, ref.prev, ref.n, ref.t - w.dt);
+  if (ref.prev >= 0) return at(view, ref.prev, ref.n, ref.t - order.dt);
   return ref.prev == kInitial ? initial.given + ref.n * initial.width : initial.reset + ref.n * initial.reset_by_n;
 }
 

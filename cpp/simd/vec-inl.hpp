@@ -2,7 +2,8 @@
 // Every operation here is exact or correctly rounded, so that ISAs with fma agree bit for bit. The header of an ISA,
 // which CMake chooses, has
 //   kRegisters                   vector registers
-//   kOnlyRight                   without fused multiply-add the kernels need only be right: the cells of the papers are
+//   kSlowIsFine                   without fused multiply-add the kernels need only be right: the cells of the papers
+//   are
 //                                then those of any activations, and tiles are small
 //   splat, fma, square_root
 //   fma_of                       of one number, as one lane of fma

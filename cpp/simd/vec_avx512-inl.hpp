@@ -8,7 +8,7 @@
 namespace rnnfast::RNNFAST_ISA {
 
 constexpr int kRegisters = 32;
-constexpr bool kOnlyRight = false;
+constexpr bool kSlowIsFine = false;
 
 RNNFAST_INLINE Vf splat(float a) { return _mm512_set1_ps(a); }
 RNNFAST_INLINE Vd splat(double a) { return _mm512_set1_pd(a); }

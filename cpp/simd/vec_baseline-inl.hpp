@@ -5,7 +5,7 @@
 namespace rnnfast::RNNFAST_ISA {
 
 constexpr int kRegisters = 16;
-constexpr bool kOnlyRight = true;
+constexpr bool kSlowIsFine = true;
 
 // No fused multiply-add is promised; a libm call a lane would be exact and useless.
 RNNFAST_INLINE Vf fma(Vf a, Vf b, Vf c) { return a * b + c; }

@@ -7,7 +7,7 @@
 namespace rnnfast::RNNFAST_ISA {
 
 constexpr int kRegisters = 32;
-constexpr bool kOnlyRight = false;
+constexpr bool kSlowIsFine = false;
 
 RNNFAST_INLINE Vf fma(Vf a, Vf b, Vf c) { return vfmaq_f32(c, a, b); }
 RNNFAST_INLINE Vd fma(Vd a, Vd b, Vd c) { return vfmaq_f64(c, a, b); }

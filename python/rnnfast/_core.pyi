@@ -80,7 +80,7 @@ def forward(
     x: Array,
     h0: Array | None,
     c0: Array | None,
-    anew: tuple[Array | None, Array | None] | None,
+    reset_state: tuple[Array | None, Array | None] | None,
     lengths: Array | None,
     resets: Array | None,
     time_major: bool,

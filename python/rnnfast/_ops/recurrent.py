@@ -213,16 +213,16 @@ def rnn_forward(
     time_major: bool,
     save: str,
     resets: Array | None = None,
-    anew: Parts | None = None,
+    reset_state: Parts | None = None,
     random: Random | None = None,
 ) -> tuple[Array, Array, Array | None, CoreTape | None]:
     """Run a stack over x (N, T, C). Returns y (N, T, D*P), h, c, tape.
 
-    ``weights`` are those of layer*D + direction; ``anew`` are h (L*D, 1, P) and c (L*D, 1, H) that resets begin with,
-    None for zeros; ``save`` is "nothing", "all" or "recompute"; ``random`` is (the numbers of
+    ``weights`` are those of layer*D + direction; ``reset_state`` are h (L*D, 1, P) and c (L*D, 1, H) that resets begin
+    with, None for zeros; ``save`` is "nothing", "all" or "recompute"; ``random`` is (the numbers of
     ``Randomness``, seed, call), or None where nothing is.
     """
-    return _core.forward(weights, directions, x, h0, c0, anew, lengths, resets, time_major, save, random)
+    return _core.forward(weights, directions, x, h0, c0, reset_state, lengths, resets, time_major, save, random)
 
 
 def rnn_backward(
@@ -235,9 +235,9 @@ def rnn_backward(
     need_dx: bool = True,
     norms: Array | None = None,
 ) -> tuple[Array | None, Array, Array | None, Array | None, Array | None]:
-    """Go back through time; adds into ``gradients``, in the order of ``pack``, as ``weights``: dx, dh0, dc0.
+    """Go back through time; add to ``gradients``, a list for each entry of ``weights`` in the order of ``pack``; return dx, dh0, dc0.
 
-    Behind them, of the same shapes, those of the ``anew`` that forward was given: each sequence's sum, or None.
+    Behind them, of the same shapes, those of the ``reset_state`` of forward: each sequence's sum, or None.
     ``norms``, float64 zeros (L*D, N, T), receive |dL/dh| of every step.
     """
     return _core.backward(tape, dy, dh, dc, gradients, need_dx, norms)

@@ -45,5 +45,5 @@ def read_inputs(
     if lengths is None and resets is None:
         return batch, None, None
     N, T = batch.shape[:2]
-    starts = _ops.resets_array(resets, N, T, own=None, time_major=time_major)
-    return batch, _ops.lengths_array(lengths, N, T), starts
+    cuts = _ops.resets_array(resets, N, T, own=None, time_major=time_major)
+    return batch, _ops.lengths_array(lengths, N, T), cuts

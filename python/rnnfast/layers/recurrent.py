@@ -104,17 +104,17 @@ class Recurrent(Traceable):
         x, lengths, resets = given
         h0, c0 = (None, None) if state is None else split_state("state", state, self.state_shapes(len(x)), self.dtype)
         learned: tuple[str, ...] = ()
-        anew: Parts | None = None
+        reset_state: Parts | None = None
         if self.learned_state:
             (h0, c0), learned = started((h0, c0), self.learned_state, len(x))
-            anew = None if resets is None else after_reset(self.learned_state)
+            reset_state = None if resets is None else after_reset(self.learned_state)
         random: _ops.Random | None = None
         if training and any(self._random):
-            object.__setattr__(self, "_calls", self._calls + 1)
+            object.__setattr__(self, "_calls", self._calls + 1)  # spares the module's own, which looks for parameters
             random = (self._random, self._dropout_seed, self._calls)
         versions = () if save == "nothing" else self._versions()
         y, h, c, core = _ops.rnn_forward(
-            self.packed(), x, h0, c0, lengths, resets=resets, anew=anew, directions=self.directions,
+            self.packed(), x, h0, c0, lengths, resets=resets, reset_state=reset_state, directions=self.directions,
             time_major=self.time_major, save=save, random=random,
         )  # fmt: skip
         tape = None if core is None else Tape(self, core, versions, len(y), y.shape[1], learned)
@@ -192,8 +192,8 @@ class Recurrent(Traceable):
         """
         if type(save) is not str or save not in _SAVES:
             checks.as_choice("save", save, _SAVES)
-        random = checks.as_flag("training", training)
-        y, final, tape = self._run(self._read(x, lengths, resets), state, save=save, training=random)
+        training = checks.as_flag("training", training)
+        y, final, tape = self._run(self._read(x, lengths, resets), state, save=save, training=training)
         assert tape is not None
         return y, final, tape
 
