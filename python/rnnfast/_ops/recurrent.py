@@ -235,7 +235,7 @@ def rnn_backward(
     need_dx: bool = True,
     norms: Array | None = None,
 ) -> tuple[Array | None, Array, Array | None, Array | None, Array | None]:
-    """Go back through time; add to ``gradients``, a list for each entry of ``weights`` in the order of ``pack``; return dx, dh0, dc0.
+    """Go back through time; return dx, dh0, dc0, and add to ``gradients``, by ``weights`` in the order of ``pack``.
 
     Behind them, of the same shapes, those of the ``reset_state`` of forward: each sequence's sum, or None.
     ``norms``, float64 zeros (L*D, N, T), receive |dL/dh| of every step.
