@@ -24,7 +24,7 @@ from rnnfast.layers.states import (
     started,
 )
 from rnnfast.layers.stream import Stream
-from rnnfast.layers.tape import LAYER_PARTS, PackCache, Tape, gradients_of
+from rnnfast.layers.tape import LAYER_PARTS, PackCache, Tape
 from rnnfast.layers.trace import Traceable
 from rnnfast.params import Parameter
 
@@ -244,7 +244,7 @@ class Recurrent(Traceable):
             grad_y = tape.read_gradient(dy, self.output_size, self.dtype, time_major=self.time_major)
             dh, dc = split_state("dstate", dstate, self.state_shapes(tape.sequences), self.dtype)
             scans = self.num_layers * self.directions
-            gradients = [gradients_of(self._scan_parameters(index)) for index in range(scans)]
+            gradients = self._packs.gradients(self._scan_parameters, scans)
             norms = np.zeros((scans, tape.sequences, tape.steps)) if want_norms else None
             tape.gradient_norms = norms
             dx, dh0, dc0, *danew = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)

@@ -79,11 +79,6 @@ LAYER_PARTS = (
 )  # fmt: skip
 
 
-def gradients_of(parameters: Sequence[Parameter | None]) -> _ops.Gradients:
-    """Return the gradients of one layer and direction, in the order of ``LAYER_PARTS``, for the engine to add to."""
-    return [None if p is None else p._grad for p in parameters]
-
-
 class PackCache:
     """Packed weights of a stack of layers, packed again where a parameter or the instruction set changed.
 
@@ -94,6 +89,7 @@ class PackCache:
         self._cell = cell
         self._layers: list[tuple[tuple[int, ...], str, _ops.Weights]] = []
         self._newest: tuple[int, str, list[_ops.Weights]] = (-1, "", [])
+        self._gradients: list[_ops.Gradients] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PackCache, (self._cell,)
@@ -113,6 +109,15 @@ class PackCache:
             weights = [weights for _, _, weights in self._layers]
             self._newest = version, isa, weights
         return weights
+
+    def gradients(self, parameters: Callable[[int], Sequence[Parameter | None]], layers: int) -> list[_ops.Gradients]:
+        """Return the gradients of every layer, in the order of ``LAYER_PARTS``, for the engine to add to.
+
+        A parameter keeps its gradient's memory for life, so that they are looked up once.
+        """
+        if not self._gradients:
+            self._gradients = [[None if p is None else p._grad for p in parameters(k)] for k in range(layers)]
+        return self._gradients
 
     def _pack(
         self, parameters: Sequence[Parameter | None], old: tuple[tuple[int, ...], str, _ops.Weights] | None
