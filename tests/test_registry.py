@@ -54,7 +54,7 @@ def test_both_formulas_of_an_activation(name: str, scale: float, isa: str, dtype
     """A layer of one step whose units see one number each: values and derivatives."""
     numbers = tuple(scale * n for n in _ops.ACTIVATIONS[name].numbers)
     alpha, beta, *_ = (*numbers, 0.0, 0.0)
-    x = np.linspace(-4, 4, 50).astype(dtype)
+    x = np.concatenate([np.linspace(-4, 4, 50), [-1e9, -1e3, -80, 80, 1e3, 1e9]]).astype(dtype)
     cell = _ops.Cell(name="generic_rnn", activations=((name, alpha, beta),))
     w, r = x[:, None], np.zeros((len(x), len(x)), dtype)
     y, _, _, tape = _ops.rnn_forward(
@@ -67,6 +67,20 @@ def test_both_formulas_of_an_activation(name: str, scale: float, isa: str, dtype
     tolerance = 64 * np.finfo(x.dtype).eps
     np.testing.assert_allclose(y[0, 0], expected(x.astype(float)), rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(dw[:, 0], expected.derivative(x.astype(float)), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", activations._TABLE)
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_derivatives_of_the_reference_are_those_of_a_complex_step(name: str, scale: float) -> None:
+    """Between the bends of piecewise functions, which the points miss."""
+    fn = activations.make_activation((name, *(scale * n for n in activations._TABLE[name][0])))
+    x = np.linspace(-4.03, 4, 80)
+    np.testing.assert_allclose(fn.derivative(x), fn(x + 1e-30j).imag / 1e-30, rtol=1e-14, atol=1e-15)
+
+
+def test_layers_name_every_activation() -> None:
+    """In the only list that users read."""
+    assert [name for name in _ops.ACTIVATIONS if f'"{name}"' not in (rf.RNN.__doc__ or "")] == []
 
 
 def test_losses_are_those_of_the_reference() -> None:

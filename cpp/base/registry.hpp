@@ -8,8 +8,12 @@
 
 // ACTIVATION(enumerator, name, numbers, alpha, beta, alphas)
 //   name      in Python, and of the two formulas in simd/activations-inl.hpp, <name> and d_<name>
-//   numbers   how many of alpha and beta it takes; alpha, beta: their defaults, those of ONNX
-//   alphas    those for which the output tells the derivative
+//   numbers   how many of alpha and beta it takes; alpha, beta: their defaults, those of ONNX where it has the
+//   function,
+//             and 0 where there are fewer
+//   alphas    those for which the function exists and its output tells the derivative: kEveryAlpha, kAtLeastZero or
+//             kOtherThanZero (base/activations.hpp)
+// All rows but the last one end in a backslash.
 // clang-format off
 #define RNNFAST_ACTIVATIONS(ACTIVATION)                                        \
   ACTIVATION(kTanh,            tanh,             0, 0,    0,   kEveryAlpha)    \

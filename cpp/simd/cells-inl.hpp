@@ -1,6 +1,15 @@
 // The cells. A stage is one product with rows of R and what is done with it for one vector of hidden units; a cell is
 // its stages forward and backward. u = W x + b_ih and q = R h_prev + b_hh arrive separately. Act says which activations
-// it has (activations-inl.hpp). Adding a cell: here, and one entry in base/registry.hpp.
+// it has (activations-inl.hpp). Adding a cell: here, and one entry in base/registry.hpp. A policy says
+//   kSavedGates   gates of a row that the backward pass reads
+//   kBypass       whether a part of dL/dh reaches the state before without a product with R
+//   kRuntime      whether it reads the options that generic cells have
+//   Forward, Backward; of a cell with two stages also ForwardCandidate and BackwardReset
+// and a stage
+//   kGates, kFirstGate   the rows of R that its product takes
+//   kOperand             what the product reads
+//   kParts               1: apply(); 2: begin() and end(), between which other vectors of units are begun
+//   kDq                  what the backward product reads (cell_io-inl.hpp)
 #pragma once
 #include "activations-inl.hpp"
 #include "cell_io-inl.hpp"
