@@ -38,7 +38,7 @@ py::tuple attend_typed(const py::array& query, const py::array& keys, const py::
   bool finished = false;
   {
     const GilRelease nogil;
-    Interrupt interrupt(python_signals);
+    Interrupt interrupt([&nogil] { return nogil.signals(); });
     finished = attend(args, to_context, to_weights, interrupt);
   }
   if (!finished) throw py::error_already_set();
@@ -63,7 +63,7 @@ py::tuple attend_backward_typed(const py::array& dcontext, const py::array& weig
   bool finished = false;
   {
     const GilRelease nogil;
-    Interrupt interrupt(python_signals);
+    Interrupt interrupt([&nogil] { return nogil.signals(); });
     finished = attend_backward(args, gradients, interrupt);
   }
   if (!finished) throw py::error_already_set();

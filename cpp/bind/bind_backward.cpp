@@ -112,7 +112,7 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
   used = true;
   {
     const GilRelease nogil;
-    Interrupt interrupt(python_signals);
+    Interrupt interrupt([&nogil] { return nogil.signals(); });
     finished = backward(call, interrupt);
   }
   if (!finished) throw py::error_already_set();

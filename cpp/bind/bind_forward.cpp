@@ -108,7 +108,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index dir
   bool finished = false;
   {
     const GilRelease nogil;
-    Interrupt interrupt(python_signals);
+    Interrupt interrupt([&nogil] { return nogil.signals(); });
     finished = forward(call, interrupt);
   }
   if (!finished) throw py::error_already_set();

@@ -171,7 +171,7 @@ py::tuple generate_typed(const PackedModel<Real>& model, const GenerateOptions& 
   bool finished = false;
   {
     const GilRelease nogil;
-    Interrupt interrupt(python_signals);
+    Interrupt interrupt([&nogil] { return nogil.signals(); });
     finished = generate(call, interrupt);
   }
   if (!finished) throw py::error_already_set();
@@ -199,7 +199,7 @@ py::tuple beam_typed(const PackedModel<Real>& model, Index length, Index beams, 
   bool finished = false;
   {
     const GilRelease nogil;
-    Interrupt interrupt(python_signals);
+    Interrupt interrupt([&nogil] { return nogil.signals(); });
     finished = beam_search(call, interrupt);
   }
   if (!finished) throw py::error_already_set();

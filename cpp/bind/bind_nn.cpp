@@ -53,7 +53,7 @@ py::array linear_typed(const py::array& x, const py::array& W, const py::object&
   bool finished = false;
   {
     const GilRelease nogil;
-    Interrupt interrupt(python_signals);
+    Interrupt interrupt([&nogil] { return nogil.signals(); });
     finished = linear(args, interrupt);
   }
   if (!finished) throw py::error_already_set();
@@ -84,7 +84,7 @@ py::object linear_backward_typed(const py::array& dy, const py::array& x, const 
   bool finished = false;
   {
     const GilRelease nogil;
-    Interrupt interrupt(python_signals);
+    Interrupt interrupt([&nogil] { return nogil.signals(); });
     finished = linear_backward(args, interrupt);
   }
   if (!finished) throw py::error_already_set();

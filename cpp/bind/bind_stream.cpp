@@ -62,7 +62,7 @@ py::object process_typed(TypedStream<Real>& stream, const py::array& x, bool tim
   bool finished = false;
   {
     const GilRelease nogil;
-    Interrupt interrupt(python_signals);
+    Interrupt interrupt([&nogil] { return nogil.signals(); });
     finished = stream.core.process(view, view_of<Real>(y), T, interrupt);
   }
   if (!finished) throw py::error_already_set();

@@ -28,18 +28,19 @@ class GilRelease {
   GilRelease(const GilRelease&) = delete;
   GilRelease& operator=(const GilRelease&) = delete;
 
+  // Polls Python's signals on the thread that made this; where it returns true, the exception is set. The state is the
+  // saved one: once the interpreter ends, PyGILState_GetThisThreadState has none, and Python aborts without one.
+  bool signals() const {
+    return outlive_interpreter([this] {
+      PyEval_RestoreThread(state_);
+      const bool raised = PyErr_CheckSignals() != 0;
+      PyEval_SaveThread();
+      return raised;
+    });
+  }
+
  private:
   PyThreadState* const state_;
 };
-
-// Polls Python's signals in a scope without the GIL; where it returns true, the exception is set.
-inline bool python_signals() {
-  return outlive_interpreter([] {
-    PyEval_RestoreThread(PyGILState_GetThisThreadState());
-    const bool raised = PyErr_CheckSignals() != 0;
-    PyEval_SaveThread();
-    return raised;
-  });
-}
 
 }  // namespace rnnfast
