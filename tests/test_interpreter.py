@@ -122,7 +122,11 @@ def converted():
     for t in range(100):
         one.step(list(x[0, 0]))
 
+def lasting():
+    wide(many)
+
 wide = rf.LSTM(256, 512, seed=0)
+many = np.ones((8, 300, 256), np.float32)
 rows = np.ones((8, 256), np.float32)
 started = [threading.Event() for _ in range({threads})]
 
@@ -137,7 +141,8 @@ for event in started:
     event.wait()
 print("leaving")
 """
-CALLS = ["forward", "train", "fit", "generate", "search", "stream", "wide_stream", "converted"]
+# "lasting": it asks for signals while the interpreter ends.
+CALLS = ["forward", "train", "fit", "generate", "search", "stream", "wide_stream", "converted", "lasting"]
 
 
 @pytest.mark.parametrize("call", CALLS)
