@@ -282,21 +282,31 @@ def resident(name: str) -> int:
 
 
 def outcome(path: Path, file: bytes, limit: float = SECONDS) -> str:
-    """Load a file; AssertionError if that takes too long, too much memory, or raises another error."""
+    """Load a file; AssertionError if that takes too long, too much memory, or raises another error.
+
+    What else lives in the process may return memory and take it again meanwhile: only what is claimed every time counts.
+    """
     path.write_bytes(file)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before, start = resident("VmRSS"), time.process_time()
+    for attempt in range(3):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before, start = resident("VmRSS"), time.process_time()
+        found = _loaded(path)
+        seconds, claimed = time.process_time() - start, resident("VmHWM") - before
+        assert seconds < limit, f"{seconds:.2f} s"
+        if claimed <= 2 * len(file) + SPARE_BYTES:
+            return found
+        assert attempt < 2, f"{claimed >> 20} MB for {len(file)} bytes"
+    raise AssertionError("unreachable")
+
+
+def _loaded(path: Path) -> str:
     try:
         rf.load(path)
-        found = "loaded"
     except ValueError:
-        found = "refused"
+        return "refused"
     except BaseException as error:
         raise AssertionError(f"{type(error).__name__}: {error}") from error
-    seconds, claimed = time.process_time() - start, resident("VmHWM") - before
-    assert seconds < limit, f"{seconds:.2f} s"
-    assert claimed <= 2 * len(file) + SPARE_BYTES, f"{claimed >> 20} MB for {len(file)} bytes"
-    return found
+    return "loaded"
 
 
 def _hung(*_: Any) -> None:
