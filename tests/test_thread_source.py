@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support import openmp
-from tests.test_system import needs_limits, output, run
+from tests.test_system import needs_limits, not_sanitized, output, run
 from tests.test_team import unindented
 
 pytestmark = needs_limits
@@ -149,6 +149,7 @@ def test_a_thread_that_ends_leaves_its_place() -> None:
     assert output(LAYER + unindented(code), RNNFAST_THREADS="openmp", OMP_NUM_THREADS="3", **ALONE) == "True True"
 
 
+@not_sanitized
 def test_a_pool_that_other_code_uses_is_shared() -> None:
     """By default; one that nobody uses is left alone, though it is loaded."""
     code = """
