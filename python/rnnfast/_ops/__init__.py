@@ -24,6 +24,7 @@ from rnnfast._ops.losses import softmax as softmax
 from rnnfast._ops.recurrent import Cell as Cell
 from rnnfast._ops.recurrent import CoreTape as CoreTape
 from rnnfast._ops.recurrent import Gradients as Gradients
+from rnnfast._ops.recurrent import Parts as Parts
 from rnnfast._ops.recurrent import Random as Random
 from rnnfast._ops.recurrent import StreamCore as StreamCore
 from rnnfast._ops.recurrent import Weights as Weights

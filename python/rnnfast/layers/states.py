@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, init
+from rnnfast._ops import Parts as Parts
 from rnnfast.params import Parameter
 
 Array = npt.NDArray[Any]
 State = Array | tuple[Array, Array]
 STARTS = ("h0", "c0")
-Parts = tuple[Array | None, Array | None]
 StateLike = npt.ArrayLike | tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None
 
 
