@@ -186,6 +186,43 @@ LAYERS: dict[str, Case] = {
 }
 
 
+def block_cases(make: Callable[[], Any], x: Any, y: Any, *, accepted: str = "") -> dict[str, Case]:
+    """The methods of a layer without a recurrence; ``accepted``: hostile values that are an x."""
+    name = type(make()).__name__
+
+    def backward() -> Callable[..., Any]:
+        block = make()
+        tape = block.forward(x)[1]
+        return lambda tape=tape, **options: block.backward(tape, **options)
+
+    return {
+        f"{name}.__call__": Case(make=make, valid=lambda: {"x": x}, accepted={"x": accepted}),
+        f"{name}.forward": Case(
+            make=lambda: make().forward, valid=lambda: {"x": x, "training": True}, accepted={"x": accepted}
+        ),
+        f"{name}.backward": Case(make=backward, valid=lambda: {"dy": y}, accepted={"dy": ""}, signature=("tape", "dy")),
+        f"{name}.load_state_dict": Case(
+            make=lambda: make().load_state_dict, valid=lambda: {"state": make().state_dict()}, accepted={"state": ""}
+        ),
+    }
+
+
+BLOCKS: dict[str, Case] = {
+    "Linear": Case(
+        make=lambda: rf.Linear,
+        valid=lambda: {"input_size": 3, "output_size": 5, "bias": True, "dtype": "float32", "seed": 0},
+    ),
+    "Embedding": Case(
+        make=lambda: rf.Embedding,
+        valid=lambda: {"num_embeddings": 3, "embedding_dim": 5, "dtype": "float32", "seed": 0},
+    ),
+    "Dropout": Case(make=lambda: rf.Dropout, valid=lambda: {"p": 0.1, "seed": 0}, accepted={"p": "0"}),
+    **block_cases(lambda: rf.Linear(3, 5, seed=0), X32, np.ones((2, 3, 5), np.float32)),
+    **block_cases(lambda: rf.Embedding(3, 5, seed=0), IDS, np.ones((4, 4, 5), np.float32), accepted="0"),
+    **block_cases(lambda: rf.Dropout(0.5, seed=0), X32, X32, accepted="shape"),
+}
+
+
 def parameter() -> Any:
     return rf.Parameter(np.ones((2, 2)))
 
@@ -223,6 +260,18 @@ def with_threads(n: Any) -> None:
 
 OTHERS: dict[str, Case] = {
     **optimizers(),
+    "check_gradient": Case(
+        make=lambda: rf.check_gradient,
+        valid=lambda: {
+            "f": lambda: 1.0,
+            "params": [rf.Parameter(np.zeros(2))],
+            "epsilon": 1e-5,
+            "tolerance": 0.1,
+            "samples": 3,
+            "seed": 0,
+        },
+        accepted={"epsilon": "None", "samples": "None", "params": ""},
+    ),
     "clip_grad_norm": Case(
         make=lambda: rf.clip_grad_norm,
         valid=lambda: {"params": [parameter()], "max_norm": 1.0},

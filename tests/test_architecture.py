@@ -27,7 +27,7 @@ LEVELS = [
     {"atomic", "copies", "outline"},
     {"config", "init", "params", "text"},
     {"layers", "losses", "optim", "sampling", "data"},
-    {"callbacks", "checkpoint", "train"},
+    {"callbacks", "checkpoint", "gradcheck", "train"},
     {"models"},
     {"interop", "plot", "sklearn"},
     {"demo"},

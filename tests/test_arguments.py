@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import rnnfast as rf
-from tests.argument_cases import HOSTILE, LAYERS, OTHERS, Case
+from tests.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
 from tests.argument_cases_models import MODELS
 
-CASES: dict[str, Case] = {**LAYERS, **MODELS, **OTHERS}
+CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **OTHERS}
 
 REFUSALS = (ValueError, TypeError, OverflowError)
 

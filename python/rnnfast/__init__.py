@@ -15,11 +15,15 @@ from rnnfast.config import get_num_threads as get_num_threads
 from rnnfast.config import set_num_threads as set_num_threads
 from rnnfast.config import show_config as show_config
 from rnnfast.config import threads as threads
+from rnnfast.gradcheck import check_gradient as check_gradient
 from rnnfast.layers import GRU as GRU
 from rnnfast.layers import LSTM as LSTM
 from rnnfast.layers import RNN as RNN
 from rnnfast.layers import CustomCell as CustomCell
 from rnnfast.layers import CustomLayer as CustomLayer
+from rnnfast.layers import Dropout as Dropout
+from rnnfast.layers import Embedding as Embedding
+from rnnfast.layers import Linear as Linear
 from rnnfast.models import EncoderDecoder as EncoderDecoder
 from rnnfast.models import ManyToMany as ManyToMany
 from rnnfast.models import ManyToOne as ManyToOne

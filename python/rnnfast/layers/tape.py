@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,30 +17,58 @@ from rnnfast.params import Parameter, newest_version, no_writes
 Array = npt.NDArray[Any]
 
 
-@dataclass(eq=False, slots=True)
-class Tape(NotCopied):
-    """What a forward call keeps for ``backward``; single-use.
+class SingleUseTape(NotCopied):
+    """What a forward call keeps for one ``backward``: the layer, and the versions that its parameters had.
 
-    It refers to the call's x and y, which must not be modified meanwhile. ``learned``: the parameters the call
-    started from.
+    ``versions`` are ``Parameter.version`` in the order of ``parameters()``.
+    """
+
+    __slots__ = ()
+    instead: ClassVar[str] = "call forward of the copied layer"
+    layer: object
+    versions: tuple[int, ...]
+
+    @property
+    @abstractmethod
+    def used(self) -> bool:
+        """Whether a backward pass has begun."""
+
+    def require(self, layer: object, versions: tuple[int, ...]) -> None:
+        """Raise RuntimeError unless the tape is unused, of this layer, and of parameters in these versions."""
+        if self.layer is not layer:
+            raise RuntimeError("tape: one of this layer's own forward calls is required, got another layer's")
+        if self.used:
+            raise RuntimeError("tape: a new one is required for every backward, got one that was used")
+        if self.versions != versions:
+            raise RuntimeError("tape: unchanged parameters are required between forward and backward, got changed ones")
+
+
+@dataclass(eq=False, slots=True)
+class Tape(SingleUseTape):
+    """What a recurrent layer's ``forward`` keeps for one ``backward``.
+
+    It refers to the call's x and y, which must not be modified until then.
 
     Attributes
     ----------
+    sequences, steps : int
+        N and T of the call.
+    learned : tuple of str
+        Names of the learned initial states that the call started from.
     gradient_norms : float64 array (L*D, N, T) or None
-        After a backward call that was asked for them: the Euclidean norm of dL/dh(t), the whole gradient with respect
-        to a layer's h, what comes from the layer above or dy as well as what comes from the step after; of index
-        layer*D + direction, zero past the lengths. Where it shrinks or grows by a factor a step on the way back, the
-        gradient vanishes or explodes (Bengio et al. 1994).
+        Set by ``backward(..., gradient_norms=True)``: the Euclidean norm of dL/dh(t), the whole gradient with respect
+        to a layer's h, from the layer above (or dy) and from the step after. The first index is layer*D + direction.
+        Past the lengths the norms are zero. Where they shrink or grow by a factor from step to step on the way back,
+        the gradient vanishes or explodes (Bengio et al. 1994).
     """
 
     layer: object
-    core: Any
+    core: Any  # a CoreTape of the engine, or the Kept of a custom cell
     versions: tuple[int, ...]
     sequences: int
     steps: int
     learned: tuple[str, ...] = ()
     gradient_norms: Array | None = None
-    instead: ClassVar[str] = "call forward of the copied layer"
 
     @property
     def used(self) -> bool:
@@ -50,15 +79,6 @@ class Tape(NotCopied):
     def nbytes(self) -> int:
         """Bytes kept beside x and y."""
         return int(self.core.nbytes)
-
-    def require(self, layer: object, versions: tuple[int, ...]) -> None:
-        """Raise RuntimeError unless the tape is unused, of this layer, and of parameters in these versions."""
-        if self.layer is not layer:
-            raise RuntimeError("tape: one of this layer's own forward calls is required, got another layer's")
-        if self.core.used:
-            raise RuntimeError("tape: a new one is required for every backward, got one that was used")
-        if self.versions != versions:
-            raise RuntimeError("tape: unchanged parameters are required between forward and backward, got changed ones")
 
     def read_gradient(
         self, dy: npt.ArrayLike | None, width: int, dtype: np.dtype[Any], *, time_major: bool

@@ -1,6 +1,7 @@
 """Optimisers with the names, formulas and defaults of PyTorch."""
 
 from rnnfast.optim.base import Optimizer as Optimizer
+from rnnfast.optim.base import Params as Params
 from rnnfast.optim.base import clip_grad_norm as clip_grad_norm
 from rnnfast.optim.base import named_params as named_params
 from rnnfast.optim.methods import OPTIMIZERS as OPTIMIZERS
