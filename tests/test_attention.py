@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rnnfast.models.attention import KINDS, Attention
 
 import rnnfast as rf
 from rnnfast import _ops, reference
-from rnnfast.models.attention import KINDS, Attention
 from tests.support.isas import EXACT, several_widths
 from tests.support.state import using_isa
 

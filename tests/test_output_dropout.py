@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rnnfast.models.parts import Head
 
 import rnnfast as rf
 from rnnfast import _ops
-from rnnfast.models.parts import Head
 
 X = np.random.default_rng(0).normal(size=(6, 5, 3))
 IDS = np.random.default_rng(0).integers(0, 4, (6, 5))

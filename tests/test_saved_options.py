@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rnnfast.models.stem import CELLS
 
 import rnnfast as rf
 from rnnfast.models import MODELS
-from rnnfast.models.stem import CELLS
 
 DATA = Path(__file__).parent / "data"
 # What a model says to its layers itself.

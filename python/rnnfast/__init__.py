@@ -24,6 +24,7 @@ from rnnfast.layers import CustomLayer as CustomLayer
 from rnnfast.layers import Dropout as Dropout
 from rnnfast.layers import Embedding as Embedding
 from rnnfast.layers import Linear as Linear
+from rnnfast.metrics import Metric as Metric
 from rnnfast.models import EncoderDecoder as EncoderDecoder
 from rnnfast.models import ManyToMany as ManyToMany
 from rnnfast.models import ManyToOne as ManyToOne
@@ -35,4 +36,7 @@ from rnnfast.optim import AdamW as AdamW
 from rnnfast.optim import RMSprop as RMSprop
 from rnnfast.optim import clip_grad_norm as clip_grad_norm
 from rnnfast.params import Parameter as Parameter
-from rnnfast.train import History as History
+from rnnfast.run import History as History
+from rnnfast.run import Run as Run
+from rnnfast.run import TrainingState as TrainingState
+from rnnfast.tasks import Task as Task

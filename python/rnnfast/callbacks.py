@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +14,14 @@ from rnnfast import checks
 from rnnfast.checks import names_arguments
 from rnnfast.copies import CopiedWhole
 from rnnfast.params import write_all
-
-if TYPE_CHECKING:
-    from rnnfast.train import Run
+from rnnfast.run import Run
 
 
 class Callback(CopiedWhole):
     """Base of all callbacks: override what is needed.
 
-    ``run`` gives the model, the optimiser, the history, the epoch and the values of the moment (see
-    ``rnnfast.train.Run``); ``run.stop = True`` ends training after the epoch.
+    ``run`` gives the model, the optimiser, the history, the epoch and the current values (see ``rnnfast.run.Run``);
+    ``run.stop = True`` ends training after the epoch, and ``run.state()`` returns a ``TrainingState``.
 
     Examples
     --------
@@ -37,6 +36,9 @@ class Callback(CopiedWhole):
     def on_epoch_begin(self, run: Run) -> None:
         """Act before an epoch."""
 
+    def on_gradient(self, run: Run) -> None:
+        """Act between the gradient of a batch and the step: every ``p.grad`` is complete, and not yet clipped."""
+
     def on_step_end(self, run: Run) -> None:
         """Act after a step; ``run.logs["loss"]`` is the epoch's mean so far."""
 
@@ -48,6 +50,13 @@ class Callback(CopiedWhole):
 
     def on_train_error(self, run: Run) -> None:
         """Act when an exception ends training, KeyboardInterrupt included; the exception then goes on."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what a ``TrainingState`` must keep of the callback: numbers, texts and arrays by name."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state`` returned, after ``on_train_begin``."""
 
 
 def as_callbacks(callbacks: Any) -> list[Callback]:
@@ -61,13 +70,16 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
 
 
 class _Best(Callback):
-    """Watches one quantity of ``run.logs``; ``better`` tells whether this epoch is the best so far."""
+    """Watches one quantity of ``run.logs``; ``better`` tells whether this epoch is the best so far.
+
+    Without a ``mode`` a metric's own ``higher_is_better`` decides; a loss is better where it is lower.
+    """
 
     def __init__(self, monitor: str, mode: str | None, min_delta: float = 0.0) -> None:
         if mode is not None:
             checks.as_choice("mode", mode, ("min", "max"), others=" or None")
         self.monitor = checks.as_text("monitor", monitor)
-        self.mode = mode or ("max" if monitor.endswith("accuracy") else "min")
+        self.mode = mode
         self.min_delta = checks.at_least_zero("min_delta", min_delta)
         self.best = math.inf
         self.best_epoch = 0
@@ -76,11 +88,20 @@ class _Best(Callback):
         """Forget an earlier training."""
         self.best, self.best_epoch = math.inf, 0
 
+    def state(self) -> dict[str, Any]:
+        """Return the best value, with its sign changed where higher is better, and its epoch."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over the best value and its epoch."""
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+
     def better(self, run: Run) -> bool:
         """Compare the quantity with its best value so far, and note an improvement."""
         if self.monitor not in run.logs:
             raise ValueError(f"monitor: one of {', '.join(run.logs)} is required, got {self.monitor!r}")
-        value = run.logs[self.monitor] * (-1 if self.mode == "max" else 1)
+        higher = run.higher_is_better.get(self.monitor.removeprefix("val_"), False)
+        value = run.logs[self.monitor] * (-1 if (self.mode == "max" if self.mode else higher) else 1)
         if not value < self.best - self.min_delta:
             return False
         self.best, self.best_epoch = value, run.epoch
@@ -102,12 +123,12 @@ class EarlyStopping(_Best):
         Give the model, at the end, the parameters of its best epoch; also where an exception, such as Ctrl-C, is the
         end.
     mode : "min", "max" or None
-        None: "max" for accuracies, else "min".
+        Whether lower or higher values are better. None: the metric says it (``higher_is_better``); "min" for a loss.
 
     Examples
     --------
-    >>> EarlyStopping("val_accuracy", patience=3).mode
-    'max'
+    >>> EarlyStopping("val_accuracy", patience=3).patience
+    3
     """
 
     @names_arguments
@@ -129,6 +150,16 @@ class EarlyStopping(_Best):
         """Forget an earlier training."""
         super().on_train_begin(run)
         self._kept = {}
+
+    def state(self) -> dict[str, Any]:
+        """Return the best value, its epoch and its parameters."""
+        return super().state() | {f"kept/{name}": array for name, array in self._kept.items()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over the best value, its epoch and its parameters."""
+        super().set_state(state)
+        kept = {name: value for name, value in state.items() if name.startswith("kept/")}
+        self._kept = {name.removeprefix("kept/"): np.array(value) for name, value in kept.items()}
 
     def on_epoch_end(self, run: Run) -> None:
         """Keep the parameters of a best epoch; ask to stop when patience is out."""
@@ -159,12 +190,12 @@ class Checkpoint(_Best):
     monitor : str or None
         Save only when this key of the history has improved; None saves always.
     mode : "min", "max" or None
-        None: "max" for accuracies, else "min".
+        Whether lower or higher values are better. None: the metric says it (``higher_is_better``); "min" for a loss.
 
     Examples
     --------
-    >>> Checkpoint("model-{epoch}.safetensors", monitor="val_loss").mode
-    'min'
+    >>> Checkpoint("model-{epoch}.safetensors", monitor="val_loss").monitor
+    'val_loss'
     """
 
     @names_arguments

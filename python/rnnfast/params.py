@@ -320,6 +320,13 @@ class Module(CopiedWhole, ABC):
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters by name."""
 
+    def random_state(self) -> dict[str, Any]:
+        """Return the state of the random numbers that training draws, in a form that JSON can hold; {} without any."""
+        return {}
+
+    def set_random_state(self, state: Mapping[str, Any]) -> None:
+        """Set the state that ``random_state`` returned."""
+
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         for p in self.parameters().values():

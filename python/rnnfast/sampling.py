@@ -98,9 +98,9 @@ class WritingOptions:
             if getattr(self, name) != unset:
                 raise ValueError(f"{name}: {unset} is required with beams, got {getattr(self, name)}")
 
-    def check_task(self, task: str, size: int) -> None:
-        """Check what depends on the model: the name of its task and the number of its outputs."""
-        if task != "classification":
+    def check_task(self, task: str, size: int, *, ids: bool) -> None:
+        """Check what depends on the model: its task, whether that writes ids, and the number of its outputs."""
+        if not ids:
             for name in ("top_k", "top_p", "beams", "stop"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name}: None is required for task={task!r}, got {getattr(self, name)}")

@@ -3,48 +3,60 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks
+from rnnfast.atomic import StrPath
 from rnnfast.callbacks import Callback, as_callbacks
-from rnnfast.copies import CopiedWhole
+from rnnfast.metrics import Metric, Metrics
 from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
-from rnnfast.params import Parameter
+from rnnfast.run import History, Run, Trained, TrainingState
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchLoss:
-    """What a model says of a batch.
+    """What a model computes of a batch.
 
     Attributes
     ----------
     loss : float
-        Weighted mean over the batch's target elements.
+        Weighted mean over the batch's target elements; the weighted sum over the heads, where there are several.
+    losses : dict of str to float
+        The mean of each head.
     weight : float
-        Their number, or the sum of their weights.
-    outputs : ndarray (M, K)
-    state : state of the recurrent layers at the end, for a batch that continues this one
+        Number of target elements, or the sum of their weights.
+    outputs : dict of str to ndarray (M, K)
+        The outputs of each head; a single head has the name "".
+    state : states of the recurrent layers at the end, for a batch that continues this one
     """
 
     loss: float
+    losses: dict[str, float]
     weight: float
-    outputs: Array
+    outputs: dict[str, Array]
     state: Any
 
 
-class Piece(Protocol):
-    """A batch; ``continues`` asks for the state of the one before."""
+class Batch(Protocol):
+    """A part of the data. ``continues``: it begins with the states in which the batch before ended."""
 
     @property
     def continues(self) -> bool: ...  # noqa: D102
+
+    @property
+    def targets(self) -> Mapping[str, Array]: ...  # noqa: D102
+
+    @property
+    def weights(self) -> Array | None: ...  # noqa: D102
 
 
 class Data(Protocol):
@@ -55,92 +67,33 @@ class Data(Protocol):
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Any]: ...  # noqa: D102
 
 
-class Trainable(Protocol):
-    """What ``fit`` needs of a model; it sets ``history``."""
-
-    history: History
-
-    def parameters(self) -> dict[str, Parameter]: ...  # noqa: D102
+class Trainable(Trained, Protocol):
+    """What training needs of a model."""
 
     def zero_grad(self) -> None: ...  # noqa: D102
 
     def batch_loss(self, batch: Any, state: Any = None, *, gradient: bool = False) -> BatchLoss: ...  # noqa: D102
 
-    def batch_metrics(self, batch: Any, outputs: Array) -> dict[str, float]: ...  # noqa: D102
+    def metrics(self) -> dict[str, list[Metric]]: ...  # noqa: D102
 
 
-@dataclass
-class History(CopiedWhole):
-    """One value an epoch of every quantity.
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """The arguments of ``fit`` that all models share; see ``ManyToOne.fit``."""
 
-    Attributes
-    ----------
-    history : dict
-        ``history["loss"]``, ``history["val_loss"]``, ``history["val_accuracy"]``, ...
-
-    Examples
-    --------
-    >>> h = History()
-    >>> h.append({"loss": 0.5})
-    >>> h.history
-    {'loss': [0.5]}
-    """
-
-    history: dict[str, list[float]] = field(default_factory=dict)
-
-    def append(self, logs: dict[str, float]) -> None:
-        """Add the values of an epoch."""
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
-
-
-@dataclass
-class Run:
-    """A running ``fit``, as callbacks see it.
-
-    Attributes
-    ----------
-    model, optimizer, history
-        What is trained, by what, and the epochs so far.
-    epochs, epoch : int
-        Their number and the current one, from 1.
-    step : int
-        Completed batches, over all epochs.
-    logs : dict
-        ``loss`` so far in this epoch; after it, also the validation's values.
-    stop : bool
-        Set it to end training after this epoch.
-    """
-
-    model: Any
-    optimizer: Optimizer
-    history: History
     epochs: int
-    epoch: int = 0
-    step: int = 0
-    logs: dict[str, float] = field(default_factory=dict)
-    stop: bool = False
+    optimizer: str | Optimizer
+    lr: float | None
+    clip_norm: float | None
+    metrics: Any
+    callbacks: Callback | Sequence[Callback]
+    progress: bool
+    shuffle: bool
+    seed: int | None
+    resume: TrainingState | StrPath | None
 
-    @property
-    def place(self) -> str:
-        """Where training stands, for messages."""
-        return f"in epoch {self.epoch}, after {self.step} steps"
 
-
-def fit(
-    model: Trainable,
-    data: Data,
-    *,
-    epochs: int,
-    optimizer: str | Optimizer = "adam",
-    lr: float | None = None,
-    clip_norm: float | None = None,
-    validation: Data | None = None,
-    callbacks: Callback | Sequence[Callback] = (),
-    progress: bool = True,
-    shuffle: bool = True,
-    seed: int | None = None,
-) -> History:
+def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data | None = None) -> History:
     """Train ``model`` on ``data``.
 
     An exception, ``KeyboardInterrupt`` included, leaves parameters and optimiser as after the last completed
@@ -156,44 +109,45 @@ def fit(
     FloatingPointError
         The loss or a gradient is not finite, or a parameter would not be after the step; the step is not taken.
     """
-    epochs, seed = checks.as_integer("epochs", epochs, least=0), checks.as_seed(seed)
-    shuffle, progress = checks.as_flag("shuffle", shuffle), checks.as_flag("progress", progress)
-    clip_norm = None if clip_norm is None else checks.above_zero("clip_norm", clip_norm)
-    called = as_callbacks(callbacks)
-    bound = optimizer_for(optimizer, model.parameters(), lr)
-    run = Run(model=model, optimizer=bound, history=History(), epochs=epochs)
+    epochs, seed = checks.as_integer("epochs", options.epochs, least=0), checks.as_seed(options.seed)
+    shuffle, progress = checks.as_flag("shuffle", options.shuffle), checks.as_flag("progress", options.progress)
+    clip_norm = None if options.clip_norm is None else checks.above_zero("clip_norm", options.clip_norm)
+    callbacks = as_callbacks(options.callbacks)
+    metrics = Metrics(model.metrics(), options.metrics)
+    state = _state(options.resume)
+    run = Run(
+        model=model,
+        optimizer=optimizer_for(options.optimizer, model.parameters(), options.lr),
+        history=History(),
+        epochs=epochs,
+        rng=np.random.default_rng(seed) if shuffle else None,
+        callbacks=callbacks,
+        higher_is_better=metrics.directions,
+    )
     model.history = run.history
-    rng = np.random.default_rng(seed) if shuffle else None
-    with _Progress(total=epochs * len(data), shown=progress) as bar, _telling(called, run):
-        _each(called, "on_train_begin", run)
-        while run.epoch < epochs and not run.stop:
-            run.epoch += 1
-            _each(called, "on_epoch_begin", run)
-            _train_epoch(run, data, rng, clip_norm, called, bar)
+    with _Progress(total=epochs * len(data), shown=progress) as bar, _telling(run):
+        _each(run, "on_train_begin")
+        if state is not None:
+            run.resume(state)
+            bar.skip(run)
+        while (run.epoch < epochs or run.batch) and not run.stop:
+            _train_epoch(run, data, clip_norm, bar)
             if validation is not None:
-                run.logs.update({f"val_{k}": v for k, v in evaluate(model, validation).items()})
-            run.history.append(run.logs)
+                run.logs.update({f"val_{k}": v for k, v in evaluate(model, validation, metrics).items()})
+            run.end_epoch()
             bar.show(run, 0)
-            _each(called, "on_epoch_end", run)
-        _each(called, "on_train_end", run)
+            _each(run, "on_epoch_end")
+        _each(run, "on_train_end")
     return run.history
 
 
-@contextmanager
-def _telling(callbacks: Sequence[Callback], run: Run) -> Iterator[None]:
-    """Let every callback act on an exception that ends training."""
-    try:
-        yield
-    except BaseException:
-        _each(callbacks, "on_train_error", run)
-        raise
-
-
-def evaluate(model: Trainable, data: Data) -> dict[str, float]:
+def evaluate(model: Trainable, data: Data, metrics: Any = ()) -> dict[str, float]:
     """Return the loss and the metrics of ``model`` over ``data``, without dropout.
 
-    Each is the mean over all target elements, whatever batches they sit in.
+    The loss is the mean over all target elements, whatever batches they sit in. Several heads have a loss each.
     """
+    accumulated = metrics if isinstance(metrics, Metrics) else Metrics(model.metrics(), metrics)
+    accumulated.reset()
     sums: dict[str, list[float]] = {"loss": []}
     weights: list[float] = []
     state = None
@@ -201,38 +155,48 @@ def evaluate(model: Trainable, data: Data) -> dict[str, float]:
         result = model.batch_loss(batch, state if batch.continues else None)
         state = result.state
         weights.append(result.weight)
-        values = {"loss": result.loss, **model.batch_metrics(batch, result.outputs)}
-        for name, value in values.items():
+        heads = {f"{name}_loss": loss for name, loss in result.losses.items() if name}
+        for name, value in {"loss": result.loss, **heads}.items():
             sums.setdefault(name, []).append(value * result.weight)
+        accumulated.update(result.outputs, batch.targets, batch.weights)
     total = math.fsum(weights)
-    return {name: math.fsum(values) / total if total else 0.0 for name, values in sums.items()}
+    means = {name: math.fsum(values) / total if total else 0.0 for name, values in sums.items()}
+    return means | accumulated.results()
 
 
-def _train_epoch(
-    run: Run,
-    data: Data,
-    rng: np.random.Generator | None,
-    clip_norm: float | None,
-    callbacks: Sequence[Callback],
-    bar: _Progress,
-) -> None:
-    state, total, weight = None, 0.0, 0.0
-    run.logs = {"loss": 0.0}
-    for batch in data.batches(rng):
+def _state(resume: Any) -> TrainingState | None:
+    if resume is None or isinstance(resume, TrainingState):
+        return resume
+    return TrainingState.read(checks.as_path("resume", resume))
+
+
+@contextmanager
+def _telling(run: Run) -> Iterator[None]:
+    """Let every callback act on an exception that ends training."""
+    try:
+        yield
+    except BaseException:
+        _each(run, "on_train_error")
+        raise
+
+
+def _train_epoch(run: Run, data: Data, clip_norm: float | None, bar: _Progress) -> None:
+    done = run.begin_epoch()
+    if done == 0:
+        _each(run, "on_epoch_begin")
+    for batch in islice(data.batches(run.rng), done, None):
         run.model.zero_grad()
-        result = run.model.batch_loss(batch, state if batch.continues else None, gradient=True)
-        state = result.state
+        result = run.model.batch_loss(batch, run.carried if batch.continues else None, gradient=True)
         _check_finite("loss", result.loss, run)
         if result.weight > 0:
+            _each(run, "on_gradient")
             if clip_norm is not None:
                 _check_finite("gradient's norm", clip_grad_norm(run.optimizer.params or {}, clip_norm), run)
             _step(run)
-        run.step += 1
-        total += result.loss * result.weight
-        weight += result.weight
-        run.logs["loss"] = total / weight if weight else 0.0
+        run.carried = result.state
+        run.add(result.loss, result.weight)
         bar.show(run, 1)
-        _each(callbacks, "on_step_end", run)
+        _each(run, "on_step_end")
 
 
 _ADVICE = "the parameters are those before this step (check the data, lower lr, set clip_norm)"
@@ -250,8 +214,8 @@ def _step(run: Run) -> None:
         raise FloatingPointError(f"fit: {error}, {run.place}; {_ADVICE}") from error
 
 
-def _each(callbacks: Sequence[Callback], event: str, run: Run) -> None:
-    for callback in callbacks:
+def _each(run: Run, event: str) -> None:
+    for callback in run.callbacks:
         getattr(callback, event)(run)
 
 
@@ -269,8 +233,12 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
+    def skip(self, run: Run) -> None:
+        """Count the steps of an earlier training as done."""
+        self._bar.update(run.step)
+
     def show(self, run: Run, steps: int) -> None:
-        """Move on by ``steps`` and show the values of the moment."""
+        """Move on by ``steps`` and show the current values."""
         if not self._bar.disable:
             self._bar.set_description(f"epoch {run.epoch}/{run.epochs}", refresh=False)
             self._bar.set_postfix({k: f"{v:.4g}" for k, v in run.logs.items()}, refresh=steps == 0)

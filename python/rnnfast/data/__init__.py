@@ -1,9 +1,21 @@
 """Sequences of unequal length: conversion, batches, cuts in time."""
 
+from rnnfast.data.arguments import as_context as as_context
+from rnnfast.data.arguments import as_one as as_one
+from rnnfast.data.arguments import as_pieces as as_pieces
+from rnnfast.data.arguments import as_resets as as_resets
+from rnnfast.data.arguments import as_step_weights as as_step_weights
+from rnnfast.data.arguments import as_streams as as_streams
+from rnnfast.data.arguments import as_weights as as_weights
+from rnnfast.data.arguments import step_count as step_count
+from rnnfast.data.arguments import step_values as step_values
 from rnnfast.data.batches import AlignedData as AlignedData
 from rnnfast.data.batches import Batch as Batch
 from rnnfast.data.batches import VectorData as VectorData
-from rnnfast.data.order import batch_indices as batch_indices
+from rnnfast.data.batches import batch_indices as batch_indices
+from rnnfast.data.batches import check_fraction as check_fraction
+from rnnfast.data.batches import hold_out as hold_out
+from rnnfast.data.next_elements import NextElements as NextElements
 from rnnfast.data.padding import from_left_padded as from_left_padded
 from rnnfast.data.pairs import PairBatch as PairBatch
 from rnnfast.data.pairs import PairData as PairData
@@ -15,9 +27,3 @@ from rnnfast.data.sequences import check_finite as check_finite
 from rnnfast.data.sequences import check_finite_rows as check_finite_rows
 from rnnfast.data.sequences import check_steps as check_steps
 from rnnfast.data.sequences import joined as joined
-from rnnfast.data.split import check_fraction as check_fraction
-from rnnfast.data.split import hold_out as hold_out
-from rnnfast.data.steps import step_count as step_count
-from rnnfast.data.steps import step_values as step_values
-from rnnfast.data.streams import as_one as as_one
-from rnnfast.data.streams import as_streams as as_streams

@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from rnnfast import checks
-from rnnfast.data.order import batch_indices
 from rnnfast.data.sequences import Array, Int64, Sequences
+
+WINDOW = 32  # batches whose sequences are sorted by length together: little padding, yet random batches
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Inputs and targets of N sequences, padded to T steps, with M target elements.
+    """Inputs and targets of N sequences with R steps in all, of which M have a target.
 
     Attributes
     ----------
-    inputs : ndarray (N, T, C) in the model's dtype, or ids int64 (N, T)
-    lengths : int64 (N,) or None
-        None when no sequence is padded.
-    targets : ndarray (M,) class ids or (M, K)
+    inputs : Sequences
+        Vectors in the model's dtype, or ids. Their values may be those of the whole data.
+    targets : dict of str to ndarray (M,) or (M, K)
+        The targets of each head; a single head has the name "".
+    count : int
+        M.
     weights : ndarray (M,) or None
         Weight of each target element.
     rows : int64 (M,) or None
-        Which of the N*T outputs have a target, ``n*T + t``, or which of N; None means all of them.
+        Which outputs have a target: of R steps, sequence after sequence, or of N sequences. None means all of them.
     context : ndarray (N, K) or None
-    resets : bool (N, T) or None
-        Steps before which the state becomes zero.
+    resets : bool (R,) or None
+        Steps before which the state becomes the layer's initial one.
     continues : bool
         The sequences go on where those of the batch before ended: its final states are the initial ones.
     """
 
-    inputs: Array
-    lengths: Int64 | None
-    targets: Array
+    inputs: Sequences
+    targets: Mapping[str, Array]
+    count: int
     weights: Array | None = None
     rows: Int64 | None = None
     context: Array | None = None
@@ -50,16 +54,16 @@ class VectorData:
     Attributes
     ----------
     inputs : Sequences
-    targets : ndarray (N,) class ids or (N, K)
+    targets : dict of str to ndarray (N,) class ids or (N, K)
     weights : ndarray (N,) or None
     batch_size : int
     tbptt : int or None
-        The gradient goes back over so many steps, the last ones of each sequence; those before only move the state on,
-        so many at once.
+        The gradient goes back over this many steps, the last ones of each sequence. The steps before only move the
+        state on, in pieces of the same number of steps.
     """
 
     inputs: Sequences
-    targets: Array
+    targets: Mapping[str, Array]
     weights: Array | None = None
     batch_size: int
     tbptt: int | None = None
@@ -77,21 +81,27 @@ class VectorData:
         """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""
         for index in batch_indices(self.inputs.lengths, self.batch_size, rng):
             lead = self._lead(index)
-            every = np.arange(len(index), dtype=np.int64)
             begin = Sequences(self.inputs.values, self.inputs.offsets[index], lead, ragged=True)
             for start in self._starts(lead):
-                inputs, lengths = begin.take(every, start, start + (self.tbptt or 0))
-                nothing = self.targets[:0]
-                yield Batch(inputs=inputs, lengths=lengths, targets=nothing, rows=every[:0], continues=start > 0)
+                piece = begin.piece(start, start + (self.tbptt or 0))
+                nothing = {name: values[:0] for name, values in self.targets.items()}
+                yield Batch(inputs=piece, targets=nothing, count=0, rows=index[:0], continues=start > 0)
             yield self.batch(index, lead)
 
     def batch(self, index: Int64, lead: Int64 | None = None) -> Batch:
         """Return the sequences numbered by ``index`` as one batch, without the first ``lead`` steps of each."""
-        own = self.inputs.select(index).without(lead if lead is not None else np.zeros_like(index))
-        inputs, lengths = own.take(np.arange(len(index), dtype=np.int64))
-        weights = None if self.weights is None else self.weights[index]
-        continues = lead is not None and bool(lead.any())
-        return Batch(inputs=inputs, lengths=lengths, targets=self.targets[index], weights=weights, continues=continues)
+        own = self.inputs.select(index)
+        return Batch(
+            inputs=own if lead is None else own.without(lead),
+            targets={name: values[index] for name, values in self.targets.items()},
+            count=len(index),
+            weights=None if self.weights is None else self.weights[index],
+            continues=lead is not None and bool(lead.any()),
+        )
+
+    def whole(self) -> Batch:
+        """Return all sequences as one batch."""
+        return self.batch(np.arange(len(self.inputs), dtype=np.int64))
 
     def require_targets(self, name: str) -> None:
         """Raise ValueError where there is no target: a mean of nothing does not exist. ``name``: what was given."""
@@ -108,8 +118,12 @@ class VectorData:
 
     def select(self, index: Int64) -> VectorData:
         """Return the data of the sequences numbered by ``index``."""
-        weights = None if self.weights is None else self.weights[index]
-        return replace(self, inputs=self.inputs.select(index), targets=self.targets[index], weights=weights)
+        return replace(
+            self,
+            inputs=self.inputs.select(index),
+            targets={name: values[index] for name, values in self.targets.items()},
+            weights=None if self.weights is None else self.weights[index],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,22 +132,23 @@ class AlignedData:
 
     Attributes
     ----------
-    inputs, targets : Sequences
-        Of equal lengths.
+    inputs : Sequences
+    targets : dict of str to Sequences
+        The targets of each head, of the inputs' lengths.
     weights : ndarray (N,), Sequences or None
         Weight of every element of a sequence; or, of the inputs' lengths, of each element.
     context : ndarray (N, K) or None
     resets : Sequences of bool, or None
-        Of the inputs' lengths: steps before which the state becomes zero.
+        Of the inputs' lengths: steps before which the state becomes the layer's initial one.
     batch_size : int
     tbptt : int or None
-        Sequences are cut into pieces of so many steps; the state passes on, the gradient does not.
+        Sequences are cut into pieces of this many steps; the state passes on, the gradient does not.
     burn_in : int
-        So many steps at the start of a sequence, where its state is still cold, get no loss.
+        The first steps of a sequence, where its state is still cold, get no loss.
     """
 
     inputs: Sequences
-    targets: Sequences
+    targets: Mapping[str, Sequences]
     weights: Array | Sequences | None = None
     context: Array | None = None
     resets: Sequences | None = None
@@ -149,13 +164,13 @@ class AlignedData:
         """Raise ValueError where there is no target: a mean of nothing does not exist. ``name``: what was given."""
         if len(self.inputs) == 0:
             raise ValueError(f"{name}: at least one sequence is required, got none")
-        if not (self.targets.lengths > self.burn_in).any():
+        if not (self.inputs.lengths > self.burn_in).any():
             cold = f" (burn_in = {self.burn_in})" if self.burn_in else ""
             raise ValueError(f"{name}: at least one step with a target is required{cold}, got none")
 
     @property
     def sizes(self) -> Int64:
-        """Steps of each sequence (N,): what those of a batch should have alike."""
+        """Steps of each sequence (N,); those of a batch should be alike."""
         return self.inputs.lengths
 
     def __len__(self) -> int:
@@ -177,7 +192,7 @@ class AlignedData:
         return replace(
             self,
             inputs=self.inputs.select(index),
-            targets=self.targets.select(index),
+            targets={name: targets.select(index) for name, targets in self.targets.items()},
             weights=weights,
             context=None if self.context is None else self.context[index],
             resets=None if self.resets is None else self.resets.select(index),
@@ -185,26 +200,105 @@ class AlignedData:
 
     def batch(self, index: Int64, start: int = 0, stop: int | None = None) -> Batch:
         """Return steps ``start..stop`` of the sequences numbered by ``index`` as one batch."""
-        inputs, lengths = self.inputs.take(index, start, stop)
-        where, exists = self.targets.cut(index, start, stop)
-        exists[:, : max(self.burn_in - start, 0)] = False
-        rows = None if exists.all() else np.flatnonzero(exists)
+        inputs = self.inputs.select(index).piece(start, stop)
+        lead = max(self.burn_in - start, 0)
+        targets = {name: each.select(index).piece(start + lead, stop) for name, each in self.targets.items()}
+        counts = np.maximum(inputs.lengths - lead, 0)
+        rows = None
+        if lead:
+            step = inputs.positions() - np.repeat(inputs.offsets, inputs.lengths)
+            rows = np.flatnonzero(step >= lead)
         weights = None
         if isinstance(self.weights, Sequences):
-            weights = self.weights.values[self.weights.cut(index, start, stop)[0][exists]]
+            weights = self.weights.select(index).piece(start + lead, stop).flat()
         elif self.weights is not None:
-            weights = np.repeat(self.weights[index], exists.sum(axis=1))
+            weights = np.repeat(self.weights[index], counts)
         return Batch(
             inputs=inputs,
-            lengths=lengths,
-            targets=self.targets.values[where[exists]],
+            targets={name: each.flat() for name, each in targets.items()},
+            count=int(counts.sum()) if targets else 0,
             weights=weights,
             rows=rows,
             context=None if self.context is None else self.context[index],
-            resets=None if self.resets is None else self.resets.take(index, start, stop)[0],
+            resets=None if self.resets is None else self.resets.select(index).piece(start, stop).flat(),
             continues=start > 0,
         )
+
+    def whole(self) -> Batch:
+        """Return all sequences as one batch."""
+        return self.batch(np.arange(len(self.inputs), dtype=np.int64))
 
     def _starts(self, index: Int64) -> range:
         longest = int(self.inputs.lengths[index].max(initial=0))
         return range(0, max(longest, 1), self.tbptt or max(longest, 1))
+
+
+D = TypeVar("D", VectorData, AlignedData)
+
+
+def batch_indices(lengths: Int64, batch_size: int, rng: np.random.Generator | None = None) -> list[Int64]:
+    """Deal N sequences into batches of at most ``batch_size``.
+
+    Without ``rng``, or in a single batch, the order is kept. Else the sequences are shuffled; when their lengths
+    differ, those within a window of ``32 * batch_size`` are sorted by length before they are cut into batches,
+    and the batches are shuffled, so that a batch holds little padding.
+
+    Parameters
+    ----------
+    lengths : int64 (N,)
+    batch_size : int
+    rng : numpy Generator or None
+
+    Returns
+    -------
+    list of int64 arrays
+        Every number 0..N-1 once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [b.tolist() for b in batch_indices(np.array([5, 5, 5]), 2)]
+    [[0, 1], [2]]
+    """
+    checks.as_size("batch_size", batch_size)
+    if not isinstance(rng, np.random.Generator | None):
+        raise TypeError(f"rng: a numpy Generator or None is required, got {checks.shown(rng)}")
+    lengths = checks.as_array("lengths", lengths)
+    if lengths.ndim != 1:
+        raise ValueError(f"lengths: integers (N,) are required, got shape {lengths.shape}")
+    count = len(lengths)
+    if rng is None or count <= batch_size:
+        return _chunks(np.arange(count, dtype=np.int64), batch_size)
+    order = rng.permutation(count)
+    if count == 0 or lengths.min() == lengths.max():
+        return _chunks(order, batch_size)
+    batches = []
+    for window in _chunks(order, WINDOW * batch_size):
+        batches += _chunks(window[np.argsort(lengths[window], kind="stable")], batch_size)
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _chunks(index: Int64, size: int) -> list[Int64]:
+    return [index[i : i + size] for i in range(0, len(index), size)]
+
+
+def hold_out(data: D, fraction: float) -> tuple[D, D]:
+    """Split off the last ``fraction`` of the sequences; at least one is on either side.
+
+    Raises
+    ------
+    ValueError
+        A fraction outside (0, 1), fewer than two sequences.
+    """
+    check_fraction(fraction)
+    count = len(data.inputs)
+    if count < 2:
+        raise ValueError(f"validation_split: at least 2 sequences are required, got {count}")
+    kept = min(max(count - round(count * fraction), 1), count - 1)
+    index = np.arange(count, dtype=np.int64)
+    return data.select(index[:kept]), data.select(index[kept:])
+
+
+def check_fraction(fraction: float) -> None:
+    """Raise ValueError unless ``fraction`` is in (0, 1)."""
+    checks.as_number("validation_split", fraction, "a number in [0, 1)", lambda f: 0 < f < 1)

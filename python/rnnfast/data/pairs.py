@@ -8,32 +8,19 @@ from typing import Any
 import numpy as np
 
 from rnnfast.data.batches import AlignedData, Batch
-from rnnfast.data.sequences import Array, Int64, Sequences
+from rnnfast.data.sequences import Int64, Sequences
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairBatch(Batch):
-    """A batch whose inputs and targets, aligned with each other, belong to other sequences: the sources.
+    """A batch whose inputs and targets, aligned with each other, belong to other sequences: the sources."""
 
-    Attributes
-    ----------
-    sources : ndarray (N, S, C) in the model's dtype, or ids int64 (N, S)
-    source_lengths : int64 (N,) or None
-        None when no source is padded.
-    """
-
-    sources: Array
-    source_lengths: Int64 | None
+    sources: Sequences
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairData(AlignedData):
-    """Sources, and what is written of each: inputs and targets at every step of the writing.
-
-    Attributes
-    ----------
-    sources : Sequences
-    """
+    """Sources, and what is written of each: inputs and targets at every step of the writing."""
 
     sources: Sequences
 
@@ -50,8 +37,7 @@ class PairData(AlignedData):
 
     def batch(self, index: Int64, start: int = 0, stop: int | None = None) -> PairBatch:
         """Return the pairs numbered by ``index``, and steps ``start..stop`` of the writing, as one batch."""
-        sources, lengths = self.sources.take(index)
-        return PairBatch(**vars(super().batch(index, start, stop)), sources=sources, source_lengths=lengths)
+        return PairBatch(**vars(super().batch(index, start, stop)), sources=self.sources.select(index))
 
 
 def framed(s: Sequences, first: Any, last: Any = None) -> Sequences:
@@ -72,5 +58,5 @@ def framed(s: Sequences, first: Any, last: Any = None) -> Sequences:
     if last is not None:
         own[offsets + lengths - 1] = False
         values[offsets + lengths - 1] = last
-    values[own] = s.flat(np.arange(len(s), dtype=np.int64))
+    values[own] = s.flat()
     return Sequences(values, offsets, lengths, ragged=s.ragged)

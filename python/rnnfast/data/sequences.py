@@ -33,10 +33,9 @@ class Sequences:
     Examples
     --------
     >>> import numpy as np
-    >>> s = as_id_sequences([[3, 1, 4], [1, 5]], 6)
-    >>> inputs, lengths = s.take(np.array([1, 0]))
-    >>> inputs.tolist(), lengths.tolist()
-    ([[1, 5, 0], [3, 1, 4]], [2, 3])
+    >>> s = as_id_sequences([[3, 1, 4], [1, 5]], 6).select(np.array([1, 0]))
+    >>> s.flat().tolist(), s.padded().tolist()
+    ([1, 5, 3, 1, 4], [[1, 5, 0], [3, 1, 4]])
     """
 
     def __init__(self, values: Array, offsets: Int64, lengths: Int64, *, ragged: bool) -> None:
@@ -48,6 +47,16 @@ class Sequences:
     def __len__(self) -> int:
         """Return the number of sequences."""
         return len(self.offsets)
+
+    @property
+    def count(self) -> int:
+        """Number R of all elements: the sum of the lengths."""
+        return int(self.lengths.sum())
+
+    @property
+    def steps(self) -> int:
+        """The longest length T; 0 without sequences."""
+        return int(self.lengths.max(initial=0))
 
     def select(self, index: Int64) -> Sequences:
         """Return the sequences numbered by ``index``."""
@@ -65,39 +74,47 @@ class Sequences:
         """Return every sequence without its first element."""
         return self.without(np.minimum(self.lengths, 1))
 
-    def cut(self, index: Int64, start: int = 0, stop: int | None = None) -> tuple[Int64, npt.NDArray[np.bool_]]:
-        """Return where steps ``start..stop`` of some sequences lie in ``values``, and which of them exist.
+    def piece(self, start: int, stop: int | None) -> Sequences:
+        """Return steps ``start..stop`` of every sequence; None stands for its end."""
+        ends = self.lengths if stop is None else np.minimum(self.lengths, stop)
+        return Sequences(self.values, self.offsets + start, np.maximum(ends - start, 0), ragged=self.ragged)
 
-        Both are (len(index), T) with T the longest piece; a step past a sequence's end points at row 0.
-        """
-        lengths = self.lengths[index] if stop is None else np.minimum(self.lengths[index], stop)
-        counts = np.maximum(lengths - start, 0)
-        steps = np.arange(counts.max(initial=0), dtype=np.int64)
-        exists = steps < counts[:, None]
-        return np.where(exists, self.offsets[index][:, None] + start + steps, 0), exists
+    def like(self, values: Array) -> Sequences:
+        """Return sequences of the same lengths with the given elements (R, ...), sequence after sequence."""
+        return Sequences(values, np.cumsum(self.lengths) - self.lengths, self.lengths, ragged=self.ragged)
 
-    def take(self, index: Int64, start: int = 0, stop: int | None = None) -> tuple[Array, Int64 | None]:
-        """Return steps ``start..stop`` of some sequences as one array, padded with zeros.
+    def positions(self) -> Int64:
+        """Return where the elements lie in ``values`` (R,), sequence after sequence."""
+        shifts = self.offsets - (np.cumsum(self.lengths) - self.lengths)
+        return np.repeat(shifts, self.lengths) + np.arange(self.count, dtype=np.int64)
 
-        Returns
-        -------
-        inputs : ndarray (len(index), T) or (len(index), T, C)
-        lengths : int64 (len(index),) or None
-            None when nothing is padded.
-        """
-        rows, exists = self.cut(index, start, stop)
-        if rows.size == 0:
-            return np.zeros((*rows.shape, *self.values.shape[1:]), self.values.dtype), None
-        inputs = self.values[rows]
+    def flat(self) -> Array:
+        """Return the elements (R, ...), sequence after sequence; a view where ``values`` holds them like that."""
+        count = self.count
+        if count == 0:
+            return self.values[:0]
+        ends = self.offsets + self.lengths
+        filled = self.lengths > 0
+        if np.array_equal(self.offsets[filled][1:], ends[filled][:-1]):
+            first = int(self.offsets[filled][0])
+            return self.values[first : first + count]
+        return self.values[self.positions()]
+
+    def padded(self) -> Array:
+        """Return the sequences as one array (N, T, ...) with zeros past the lengths."""
+        exists = np.arange(self.steps) < self.lengths[:, None]
         if exists.all():
-            return inputs, None
-        inputs[~exists] = 0
-        return inputs, exists.sum(axis=1, dtype=np.int64)
+            return self.flat().reshape(len(self), self.steps, *self.values.shape[1:])
+        array = np.zeros((*exists.shape, *self.values.shape[1:]), self.values.dtype)
+        array[exists] = self.flat()
+        return array
 
-    def flat(self, index: Int64, start: int = 0, stop: int | None = None) -> Array:
-        """Return the existing elements of ``take``, sequence after sequence, (M,) or (M, C)."""
-        rows, exists = self.cut(index, start, stop)
-        return self.values[rows[exists]]
+    def unpadded(self, array: Array) -> Array:
+        """Return the elements (R, ...) of an array (N, T, ...) laid out as ``padded`` does."""
+        exists = np.arange(self.steps) < self.lengths[:, None]
+        if exists.all():
+            return array.reshape(self.count, *array.shape[2:])
+        return array[exists]
 
     def split(self, values: Array) -> Array | list[Array]:
         """Give rows that belong to the elements, sequence after sequence, the shape the user's data had.
@@ -105,7 +122,7 @@ class Sequences:
         ``values`` is (sum of lengths, ...); the result is (N, T, ...) or, for ragged data, N arrays.
         """
         if not self.ragged:
-            return values.reshape(len(self), int(self.lengths.max(initial=0)), *values.shape[1:])
+            return values.reshape(len(self), self.steps, *values.shape[1:])
         return np.split(values, np.cumsum(self.lengths)[:-1]) if len(self) else []
 
 
@@ -295,7 +312,7 @@ def _ids(name: str, given: Any) -> Int64:
 
 
 def _check_ids(name: str, s: Sequences, vocabulary: int, size: str) -> None:
-    ids = s.flat(np.arange(len(s), dtype=np.int64)) if s.ragged else s.values
+    ids = s.flat() if s.ragged else s.values
     if ids.size and not (ids.min() >= 0 and ids.max() < vocabulary):
         wrong = int(ids.min() if ids.min() < 0 else ids.max())
         raise ValueError(f"{name}: ids 0..{vocabulary - 1} ({size} = {vocabulary}) are required, got {wrong}")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rnnfast.callbacks import Callback
 from rnnfast.demo.results import Curve
 from rnnfast.optim import Adam, clip_grad_norm
-from rnnfast.train import Run
+from rnnfast.run import Run
 
 Array = npt.NDArray[Any]
 WARM_UP = 0.02

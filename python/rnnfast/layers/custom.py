@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,14 @@ class CustomLayer(Module):
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters, by the cell's names with ``_l0``, ``_l0_reverse``, ``_l1``, ... behind them."""
         return dict(self._parameters)
+
+    def random_state(self) -> dict[str, Any]:
+        """Return the state of the generator of dropout's masks."""
+        return {"masks": self._masks.bit_generator.state}
+
+    def set_random_state(self, state: Mapping[str, Any]) -> None:
+        """Set the state of the generator."""
+        self._masks.bit_generator.state = state["masks"]
 
     def __call__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,14 @@ class Dropout(Block):
     def parameters(self) -> dict[str, Parameter]:
         """Return nothing: dropout learns nothing."""
         return {}
+
+    def random_state(self) -> dict[str, Any]:
+        """Return the number of calls so far, of which random masks are functions."""
+        return {"calls": self._calls}
+
+    def set_random_state(self, state: Mapping[str, Any]) -> None:
+        """Set the number of calls."""
+        self._calls = int(state["calls"])
 
     def __call__(self, x: npt.ArrayLike) -> Array:
         """Return x itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,14 @@ class Recurrent(Traceable):
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H), ..."""
         return dict(self._parameters)
+
+    def random_state(self) -> dict[str, Any]:
+        """Return the number of calls so far, of which random masks are functions."""
+        return {"calls": self._calls}
+
+    def set_random_state(self, state: Mapping[str, Any]) -> None:
+        """Set the number of calls."""
+        self._calls = int(state["calls"])
 
     def _scan_parameters(self, index: int) -> list[Parameter | None]:
         suffix = stack_suffix(index, self.directions)

@@ -1,10 +1,11 @@
-"""What every model has: parts with parameters, a task, loss and gradient of a batch, a file."""
+"""What every model has: parts with parameters, heads, the loss and gradient of a batch, a file."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import math
+import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
@@ -14,49 +15,67 @@ import numpy.typing as npt
 
 from rnnfast import checkpoint, checks
 from rnnfast.atomic import StrPath
-from rnnfast.losses import Task
-from rnnfast.models.metadata import Metadata
+from rnnfast.layers import Linear
+from rnnfast.metadata import Metadata
+from rnnfast.metrics import Metric
+from rnnfast.models.heads import Heads
 from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
-from rnnfast.train import BatchLoss, History
+from rnnfast.run import History
+from rnnfast.tasks import Task
+from rnnfast.train import BatchLoss
 
 Array = npt.NDArray[Any]
 M = TypeVar("M", bound="Model")
 
-# Layers without parameters that a file may ask for: nothing else in it bears them out.
+# Layers without parameters that a file may ask for: no tensor in the file shows that they are meant.
 BARE_LAYERS = 1000
 
 
 class Model(Module):
-    """A composition of parts, with a task at its end.
+    """A composition of parts with heads at its end.
 
     A subclass says how outputs come from a batch (``_outputs``) and how gradients go back (``_backward``); it
-    offers ``fit`` and its kin in terms of its own data.
+    offers ``fit`` and the other methods in terms of its own data.
 
     Attributes
     ----------
     config : dict
         The constructor's arguments.
     history : History
-        Of the last ``fit``, also of one that an exception ended; not saved.
+        The history of the last ``fit``, also of one that an exception ended; not saved.
     metadata : dict of str to str
-        Kept in the model's file; free for the user (a vocabulary, the names of classes). TypeError for what is no text.
+        Kept in the model's file; free for the user (a vocabulary, the names of classes). TypeError for anything else.
     known : dict of str to class
-        Of the class: the models that a file may name.
+        A class attribute: the models that a file may name.
     later_options : dict
-        Of the class: options that files of earlier versions lack, and the values they stand for.
+        A class attribute: options that files of earlier versions lack, and the values they stand for.
     """
 
     known: ClassVar[dict[str, type[Model]]] = {}
-    later_options: ClassVar[dict[str, Any]] = {"output_dropout": 0.0}
+    later_options: ClassVar[dict[str, Any]] = {"output_dropout": 0.0, "outputs": None, "loss_weights": None}
 
-    def __init__(self, config: dict[str, Any], parts: dict[str, Any], task: Task, dtype: np.dtype[Any]) -> None:
+    def __init__(self, config: dict[str, Any], parts: dict[str, Any], heads: Heads) -> None:
         self.config = config
         self._metadata = Metadata()
         self.history = History()
-        self.task = task
-        self.dtype = dtype
-        self._parts = parts
+        self.heads = heads
+        self.dtype = np.dtype(config["dtype"])
+        self._parts = {**parts, heads.prefix: heads}
+
+    @property
+    def head(self) -> Linear:
+        """The affine map of a model with one head; AttributeError for several, which are in ``heads.parts``."""
+        if list(self.heads.parts) != [""]:
+            raise AttributeError(f"head: one head is required, got several ({', '.join(self.heads.parts)}); see heads")
+        return self.heads.parts[""]
+
+    @property
+    def task(self) -> Task:
+        """The task of a model with one head; AttributeError for several."""
+        if list(self.heads.parts) != [""]:
+            raise AttributeError(f"task: one head is required, got several ({', '.join(self.heads.parts)})")
+        return self.heads.configs[""].task
 
     @property
     def metadata(self) -> Metadata:
@@ -75,12 +94,25 @@ class Model(Module):
             for name, p in part.parameters().items()
         }
 
-    @abstractmethod
-    def _outputs(self, batch: Any, state: Any, *, keep: bool) -> tuple[Array, Any, Any]:
-        """Return outputs (M, K), the final state and, if ``keep``, what ``_backward`` needs."""
+    def random_state(self) -> dict[str, Any]:
+        """Return the states of all random numbers that training draws, in a form that JSON can hold."""
+        return {prefix: part.random_state() for prefix, part in self._parts.items()}
+
+    def set_random_state(self, state: Mapping[str, Any]) -> None:
+        """Set the states that ``random_state`` returned."""
+        for prefix, part in self._parts.items():
+            part.set_random_state(state[prefix])
+
+    def metrics(self) -> dict[str, list[Metric]]:
+        """Return new accumulators of each head's metrics; a single head has the name ""."""
+        return {name: head.task.metrics() for name, head in self.heads.configs.items()}
 
     @abstractmethod
-    def _backward(self, tape: Any, doutputs: Array) -> None:
+    def _outputs(self, batch: Any, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:
+        """Return the outputs (M, K) of each head, the final state and, if ``keep``, what ``_backward`` needs."""
+
+    @abstractmethod
+    def _backward(self, tape: Any, doutputs: dict[str, Array]) -> None:
         """Add the gradients of all parameters, given those of the outputs (M, K)."""
 
     def batch_loss(self, batch: Any, state: Any = None, *, gradient: bool = False) -> BatchLoss:
@@ -88,22 +120,21 @@ class Model(Module):
 
         A batch without any target only moves the state on.
         """
-        keep = gradient and len(batch.targets) > 0
+        keep = gradient and batch.count > 0
         outputs, last, tape = self._outputs(batch, state, keep=keep)
-        loss, doutputs = self.task.loss(outputs, batch.targets, batch.weights)
+        loss, losses, doutputs = self.heads.loss(outputs, batch.targets, batch.weights)
         if keep:
             self._backward(tape, doutputs)
-        weight = float(len(batch.targets)) if batch.weights is None else math.fsum(batch.weights)
-        return BatchLoss(loss=loss, weight=weight, outputs=outputs, state=last)
+        weight = float(batch.count) if batch.weights is None else math.fsum(batch.weights)
+        return BatchLoss(loss=loss, losses=losses, weight=weight, outputs=outputs, state=last)
 
-    def batch_metrics(self, batch: Any, outputs: Array) -> dict[str, float]:
-        """Return the task's metrics of a batch."""
-        return self.task.metrics(outputs, batch.targets, batch.weights)
-
-    def _all_outputs(self, data: Any) -> Array:
-        """Return the outputs of all batches, one below the other."""
+    def _all_outputs(self, data: Any) -> dict[str, Array]:
+        """Return the outputs of all batches, one below the other, of each head."""
         found = [self._outputs(batch, None, keep=False)[0] for batch in data.batches()]
-        return np.concatenate(found) if found else np.zeros((0, self._parts["head"].weight.shape[0]), self.dtype)
+        if not found:
+            sizes = {name: part.output_size for name, part in self.heads.parts.items()}
+            return {name: np.zeros((0, size), self.dtype) for name, size in sizes.items()}
+        return {name: np.concatenate([outputs[name] for outputs in found]) for name in self.heads.parts}
 
     def summary(self) -> str:
         """Return a table of the parameters.
@@ -125,7 +156,9 @@ class Model(Module):
         rows = [(name, str(p.shape), f"{p.value.size:,}") for name, p in params.items()]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         total = sum(p.value.size for p in params.values())
-        first = f"{type(self).__name__}: cell={self.config['cell']}, task={self.task.name}, dtype={self.dtype}"
+        tasks = {name: head.task.name for name, head in self.heads.configs.items()}
+        task = ", ".join(f"{name}: {of}" if name else of for name, of in tasks.items())
+        first = f"{type(self).__name__}: cell={self.config['cell']}, task={task}, dtype={self.dtype}"
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
         last = f"{total:,} parameters, {total * self.dtype.itemsize:,} bytes"
         return "\n".join([first, *lines, last])
@@ -141,8 +174,8 @@ class Model(Module):
         OSError
             The file cannot be written, or ``path`` is a folder, a device or a FIFO. An older file is whole then.
         ValueError
-            ``rf.load`` would refuse the file: the configuration no longer describes the parameters, as those that a
-            subclass adds; or configuration and metadata have more than 16 MB of text.
+            ``rf.load`` would refuse the file: the configuration does not describe the parameters, such as those that
+            a subclass adds; or configuration and metadata have more than 16 MB of text.
         """
         cls = next((kept for kept in type(self).__mro__ if self.known.get(kept.__name__) is kept), None)
         if cls is None:
@@ -170,7 +203,7 @@ class Model(Module):
     def require_described(cls, config: dict[str, Any], tensors: Mapping[str, Array]) -> None:
         """Raise ValueError unless the configuration is that of a model with parameters like ``tensors``.
 
-        The model is only outlined, so that a size that no tensor bears out claims no memory.
+        The model is only outlined, so that a size without a tensor of that size claims no memory.
         """
         with outlines(layers=len(tensors) + BARE_LAYERS):
             model = cls(**config)
@@ -188,6 +221,39 @@ class Model(Module):
             if (tensors[name].shape, tensors[name].dtype) != (p.shape, p.dtype):
                 wanted, got = f"{p.shape} of {p.dtype}", f"{tensors[name].shape} of {tensors[name].dtype}"
                 raise ValueError(f"{name}: shape {wanted} is required, as config describes it, got {got}")
+
+
+def load(path: StrPath) -> Any:
+    """Return the model that ``save`` wrote to ``path``.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read, or is no regular file.
+    ValueError
+        It is no model file, or is damaged.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import rnnfast as rf
+    >>> model = rf.ManyToOne(3, 2, hidden_size=4, seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     model.save(path)
+    ...     same = rf.load(path)
+    >>> (same.state_dict()["head.weight"] == model.state_dict()["head.weight"]).all()
+    np.True_
+    """
+    tensors, saved = checkpoint.read(path)
+    try:
+        cls = Model.known[saved["class"]]
+        return cls.restored(saved["config"], saved["metadata"], tensors)
+    except MemoryError:
+        raise
+    except Exception as error:
+        got = f"{error!r:.2000}"
+        raise ValueError(f"{os.fsdecode(path)}: a file of a known model required, got {got}") from error
 
 
 def _text(config: Mapping[str, Any]) -> str:

@@ -1,24 +1,24 @@
-"""The configuration that models of one layer stack share, and what is built from it."""
+"""The configuration of a model: the constructor's arguments, checked, in the form that a file can hold."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnnfast import checks
-from rnnfast.losses import TASKS
-from rnnfast.models.attention import KINDS
-from rnnfast.models.parts import Head
-from rnnfast.models.stem import CELLS, Stem, cell_class, cell_name
+from rnnfast.layers import GRU, LSTM, RNN, CustomCell, CustomLayer
+from rnnfast.tasks import Task, as_task, task_config
 
-DType = np.dtype[Any]
-Config = dict[str, Any]
+Config: TypeAlias = dict[str, Any]
 
-SIZES = {"input_size", "output_size", "source_size", "target_size", "hidden_size", "num_layers"}
-OPTIONAL_SIZES = {"embedding", "context_size", "source_embedding", "target_embedding"}
+CELLS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+ATTENTION = ("additive", "dot")
+SIZES = {"input_size", "source_size", "target_size", "hidden_size", "num_layers"}
+OPTIONAL_SIZES = {"output_size", "embedding", "context_size", "source_embedding", "target_embedding"}
 # What JSON holds, with NumPy's forms of it; bool before int, of which it is a kind.
 PLAIN: dict[type, tuple[type, ...]] = {bool: (np.bool_,), int: (np.integer,), float: (np.floating,), str: ()}
 
@@ -33,9 +33,18 @@ OWNED = {
 }
 
 
-def checked(config: Mapping[str, Any]) -> Config:
-    """Return a constructor's arguments as JSON can hold them, sizes and dtype checked."""
-    known = dict(config)
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """A head: its task, the size of its targets, and the weight of its loss in the sum."""
+
+    task: Task
+    size: int
+    loss_weight: float = 1.0
+
+
+def checked(arguments: Mapping[str, Any]) -> Config:
+    """Return a constructor's arguments, its ``locals()``, as JSON can hold them, sizes and dtype checked."""
+    known = {name: value for name, value in arguments.items() if name not in ("self", "__class__")}
     for name in sorted(SIZES & known.keys()):
         known[name] = checks.as_size(name, known[name])
     for name in sorted(OPTIONAL_SIZES & known.keys()):
@@ -44,16 +53,72 @@ def checked(config: Mapping[str, Any]) -> Config:
         if known.get(name) is not None:
             known[name] = checks.as_integer(name, known[name])
     if known.get("attention") is not None:
-        known["attention"] = checks.as_choice("attention", known["attention"], KINDS, others=" or None")
+        known["attention"] = checks.as_choice("attention", known["attention"], ATTENTION, others=" or None")
     known["bidirectional"] = checks.as_flag("bidirectional", known["bidirectional"])
     known["cell"] = cell_name(known["cell"])
     for name in ("dropout", "output_dropout"):
         known[name] = checks.as_probability(name, known[name])
-    known["task"] = checks.as_choice("task", known["task"], TASKS)
+    _check_heads(known)
     known["dtype"] = checks.as_dtype(known["dtype"]).name
     known["seed"] = checks.as_seed(known["seed"])
     known["cell_options"] = checked_cell_options(known)
     return {name: plain(name, value) for name, value in known.items()}
+
+
+def heads_of(config: Config) -> dict[str, HeadConfig]:
+    """Return the heads that a checked configuration describes; a single one has the name ""."""
+    if config.get("outputs") is None:
+        return {"": HeadConfig(task=as_task("task", config["task"]), size=config["output_size"])}
+    tasks, weights = config["task"], config["loss_weights"] or {}
+    return {
+        name: HeadConfig(task=as_task("task", tasks[name]), size=size, loss_weight=weights.get(name, 1.0))
+        for name, size in config["outputs"].items()
+    }
+
+
+def _check_heads(known: Config) -> None:
+    """Check outputs, task and loss_weights, and give every head a task of its own."""
+    outputs = known.get("outputs")
+    if outputs is None:
+        if known.get("loss_weights") is not None:
+            raise ValueError("loss_weights: None is required without outputs, got some")
+        if "outputs" in known and known["output_size"] is None:
+            raise ValueError("output_size: a size is required, or outputs={name: size, ...}, got None")
+        known["task"] = task_config(as_task("task", known["task"]))
+        return
+    if known["output_size"] is not None:
+        raise ValueError(f"output_size: None is required beside outputs, got {known['output_size']}")
+    names = checks.as_mapping("outputs", outputs)
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ValueError(f"outputs: names that are identifiers are required, got {checks.shown(name)}")
+    if not names:
+        raise ValueError("outputs: at least one head is required, got none")
+    names = dict(sorted(names.items()))  # the order in which a file gives them back
+    known["outputs"] = {name: checks.as_size(f"outputs[{name!r}]", size) for name, size in names.items()}
+    tasks = known["task"]
+    by_head = isinstance(tasks, Mapping) and "name" not in tasks
+    if by_head:
+        _check_names("task", tasks, names, all_of_them=True)
+    known["task"] = {
+        name: task_config(as_task(f"task[{name!r}]" if by_head else "task", tasks[name] if by_head else tasks))
+        for name in names
+    }
+    if known["loss_weights"] is not None:
+        given = checks.as_mapping("loss_weights", known["loss_weights"])
+        _check_names("loss_weights", given, names, all_of_them=False)
+        known["loss_weights"] = {
+            name: checks.at_least_zero(f"loss_weights[{name!r}]", weight) for name, weight in given.items()
+        }
+
+
+def _check_names(argument: str, given: Mapping[Any, Any], heads: Mapping[str, Any], *, all_of_them: bool) -> None:
+    for name in given:
+        if name not in heads:
+            raise ValueError(f"{argument}: names of heads ({', '.join(heads)}) are required, got {checks.shown(name)}")
+    missing = [name for name in heads if name not in given]
+    if all_of_them and missing:
+        raise ValueError(f"{argument}: an entry for every head is required, got none for {', '.join(missing)}")
 
 
 def plain(name: str, value: Any) -> Any:
@@ -97,39 +162,22 @@ def checked_cell_options(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(given)
 
 
-def build(config: Config, *, one_hot: bool = False) -> tuple[Stem, Head, np.random.Generator]:
-    """Return stem, head and the generator for what else has initial values."""
-    rng = np.random.default_rng(config["seed"])
-    stem = build_stem(
-        config, config["input_size"], rng, embedding=config["embedding"], one_hot=one_hot,
-        bidirectional=config["bidirectional"],
-    )  # fmt: skip
-    head = Head(stem.size, config["output_size"], stem.dtype, rng, dropout=config["output_dropout"])
-    return stem, head, rng
+def cell_name(cell: str | type[CustomCell]) -> str:
+    """Return the name under which a model's configuration knows a cell; ValueError where nothing has it."""
+    name: Any = cell.name if isinstance(cell, type) and issubclass(cell, CustomCell) else cell
+    if isinstance(name, str) and name in CustomCell.known:
+        return str(name)
+    return checks.as_choice("cell", name, CELLS, others=" or a CustomCell")
 
 
-def build_stem(
-    config: Config,
-    input_size: int,
-    rng: np.random.Generator,
-    *,
-    embedding: int | None,
-    one_hot: bool,
-    bidirectional: bool,
-    named: str = "input_size",
-) -> Stem:
-    """Return the stem whose layers the configuration describes."""
-    return Stem(
-        input_size,
-        cell=config["cell"],
-        hidden_size=config["hidden_size"],
-        num_layers=config["num_layers"],
-        bidirectional=bidirectional,
-        dropout=config["dropout"],
-        cell_options=config["cell_options"],
-        embedding=embedding,
-        one_hot=one_hot,
-        dtype=np.dtype(config["dtype"]),
-        rng=rng,
-        named=named,
-    )
+def cell_class(name: str) -> type[Any]:
+    """Return the layer of a built-in cell, or the class of a custom one: what ``cell_options`` belong to."""
+    found: type[Any] = CELLS.get(name) or CustomCell.known[name]
+    return found
+
+
+def make_layer(cell: str, options: Mapping[str, Any], **sizes: Any) -> Any:
+    """Return the layer of a cell; ``options`` are those of a built-in layer, or of a custom cell's constructor."""
+    if cell in CELLS:
+        return CELLS[cell](**sizes, **options)
+    return CustomLayer(CustomCell.known[cell](**options), **sizes)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.data import as_one
-from rnnfast.losses import Task
-from rnnfast.models.parts import Affine
-from rnnfast.models.stem import Stem
-from rnnfast.models.stepping import write_by_steps
+from rnnfast.data import Sequences, as_one
+from rnnfast.layers import Linear
+from rnnfast.models.backbone import Backbone
 from rnnfast.sampling import WritingOptions
+from rnnfast.tasks import Task
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
-ELEMENTS = {"classification": "id", "multilabel": "labels", "regression": "vector"}
-
 
 def write_on(
-    stem: Stem,
-    head: Affine,
+    backbone: Backbone,
+    head: Linear,
     task: Task,
     state: Any,
     options: WritingOptions,
@@ -35,8 +33,8 @@ def write_on(
 
     Parameters
     ----------
-    stem, head, task
-        ``outputs (R, K) = head(last h of stem)``, and what they mean.
+    backbone, head, task
+        ``outputs (R, K) = head(last h of the backbone)``, and what they mean.
     state
         Of R sequences.
     options : WritingOptions
@@ -53,33 +51,50 @@ def write_on(
     log_p : float64 (R, length)
         Of ids: the model's own, before temperature and restrictions.
     """
-    if stem.custom:
-        return write_by_steps(stem, head, task, state, options, prefix, attention)
+    if backbone.custom:
+        return write_by_steps(backbone, head, task, state, options, prefix, attention)
+    assert head.bias is not None
     writer = _ops.Writer(
-        layers=stem.rnn.packed(), table=stem.input.table, head=head.weight.value, bias=head.bias.value,
+        layers=backbone.rnn.packed(),
+        table=backbone.input.table,
+        head=head.weight.value,
+        bias=head.bias.value,
         attention=attention,
-    )  # fmt: skip
+    )
     if options.beams is not None:
-        return _search(stem, writer, state, options, prefix)
+        return _search(backbone, writer, state, options, prefix)
     return _ops.generate(
-        writer, state, element=ELEMENTS[task.name], length=options.length, stop=options.stop,
-        temperature=options.temperature, top_k=options.top_k, top_p=options.top_p, greedy=options.greedy,
-        seed=options.key(), prefix=prefix, log_probs=options.return_log_probs,
-    )  # fmt: skip
+        writer,
+        state,
+        element=task.element,
+        length=options.length,
+        stop=options.stop,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        greedy=options.greedy,
+        seed=options.key(),
+        prefix=prefix,
+        log_probs=options.return_log_probs,
+    )
 
 
 def _search(
-    stem: Stem, writer: _ops.Writer, state: Any, options: WritingOptions, prefix: Int64 | None
+    backbone: Backbone, writer: _ops.Writer, state: Any, options: WritingOptions, prefix: Int64 | None
 ) -> tuple[Int64, Int64, Float64]:
     """Search behind the prefix, which is read as a part of the prompt."""
     assert options.beams is not None
     start, forced = state, 0 if prefix is None else prefix.shape[1]
     if prefix is not None and forced:
-        _, start = stem.infer(prefix, state, None)
+        start = backbone.infer(as_rows(prefix), state)[1]
     ids, counts, _ = _ops.beam_search(
-        writer, start, length=options.length - forced, beams=options.beams, stop=options.stop,
+        writer,
+        start,
+        length=options.length - forced,
+        beams=options.beams,
+        stop=options.stop,
         length_penalty=options.length_penalty,
-    )  # fmt: skip
+    )
     if prefix is not None:
         ids = np.concatenate([prefix, ids], axis=1)
     log_p = np.zeros(ids.shape)
@@ -88,28 +103,31 @@ def _search(
     return ids, counts + forced, log_p
 
 
-def as_prefix(prefix: Any, rows: int, stem: Stem, task: Task, size: int, options: WritingOptions) -> Int64 | None:
+def as_prefix(
+    prefix: Any, rows: int, backbone: Backbone, task: Task, size: int, options: WritingOptions
+) -> Int64 | None:
     """Return forced ids (rows, P), -1 behind the end of a short one, after checking them.
 
     ``prefix`` is one sequence of ids 0..size-1 for all rows, or one for each.
     """
     if prefix is None:
         return None
-    if task.name != "classification":
+    if not task.ids:
         raise ValueError(f"prefix: None is required for task={task.name!r}, got one")
     one = as_one(prefix, None, "prefix")
-    given = stem.input.sequences(prefix if one is None else one[None], None, "prefix")
+    given = backbone.input.sequences(prefix if one is None else one[None], None, "prefix")
     if len(given) == 0:
         return None
     if one is None and len(given) != rows:
         raise ValueError(f"prefix: one sequence of ids or N = {rows} of them is required, got {len(given)}")
     index = np.arange(rows, dtype=np.int64) if one is None else np.zeros(rows, np.int64)
-    ids, lengths = given.take(index)
+    chosen = given.select(index)
+    ids, lengths = chosen.padded(), chosen.lengths
     if ids.max(initial=0) >= size:
         raise ValueError(f"prefix: ids 0..{size - 1} (output_size = {size}) are required, got {ids.max()}")
     if ids.shape[1] > options.length:
         raise ValueError(f"prefix: at most length = {options.length} ids are required, got {ids.shape[1]}")
-    if lengths is not None:
+    if lengths.min() < ids.shape[1]:
         if options.beams is not None:
             raise ValueError(
                 f"prefix: ids of one length are required with beams, got {lengths.min()} and {lengths.max()}"
@@ -118,6 +136,74 @@ def as_prefix(prefix: Any, rows: int, stem: Stem, task: Task, size: int, options
     if options.stop is not None and (ids == options.stop).any():
         raise ValueError(f"prefix: ids other than stop = {options.stop} are required, got it")
     return ids
+
+
+def write_by_steps(
+    backbone: Backbone,
+    head: Linear,
+    task: Task,
+    state: Any,
+    options: WritingOptions,
+    prefix: Int64 | None,
+    attend: Callable[[Array], Array] | None,
+) -> tuple[Array, Int64, Float64]:
+    """Do what ``write_on`` does, step by step in NumPy, for a cell that the engine does not know.
+
+    ``attend`` turns h (R, 1, H) into what the head reads.
+
+    Raises
+    ------
+    ValueError
+        With ``beams``.
+    """
+    if options.beams is not None:
+        raise ValueError(f"beams: None is required with a custom cell, got {options.beams}")
+    ids, length = task.ids, options.length
+    h = backbone.last_h(state)
+    R, K = len(h), head.output_size
+    key = options.key()
+    u = np.stack([np.random.default_rng([key, r]).random((length, 1 if ids else K)) for r in range(R)], axis=1)
+    elements = np.zeros((R, length) if ids else (R, length, K), np.int64 if ids else backbone.dtype)
+    counts, log_p = np.full(R, length), np.zeros((R, length if options.return_log_probs else 0))
+    for t in range(length):
+        outputs = head(h if attend is None else np.ascontiguousarray(attend(h[:, None])[:, 0]))
+        elements[:, t] = _chosen(task, outputs, options, u[t])
+        if prefix is not None and t < prefix.shape[1]:
+            elements[:, t] = np.where(prefix[:, t] >= 0, prefix[:, t], elements[:, t])
+        if options.return_log_probs:
+            log_p[:, t] = np.log(task.probabilities(outputs)[np.arange(R), elements[:, t]])
+        if options.stop is not None:
+            counts = np.where((counts == length) & (elements[:, t] == options.stop), t, counts)
+            if (counts < length).all():
+                break
+        h, state = backbone.infer(as_rows(elements[:, t : t + 1]), state)
+    return elements, counts, log_p
+
+
+def _chosen(task: Task, outputs: Array, options: WritingOptions, u: Float64) -> Array:
+    """Return the next element of every row: ids (R,), or labels or numbers (R, K); u is (R, 1) or (R, K)."""
+    if options.greedy or task.element == "vector":
+        return task.decide(outputs)
+    p = task.probabilities(outputs / outputs.dtype.type(options.temperature)).astype(np.float64)
+    if task.element == "labels":
+        return u < p
+    order = np.argsort(-p, axis=1, kind="stable")
+    ranked = np.take_along_axis(p, order, axis=1)
+    if options.top_k is not None:
+        ranked[:, options.top_k :] = 0
+    if options.top_p is not None:
+        ahead = np.cumsum(ranked, axis=1) - ranked
+        ranked[ahead >= options.top_p * ranked.sum(axis=1, keepdims=True)] = 0
+    sums = np.cumsum(ranked, axis=1)
+    place = np.argmax(sums > u * sums[:, -1:], axis=1)
+    return np.take_along_axis(order, place[:, None], axis=1)[:, 0]
+
+
+def as_rows(elements: Array) -> Sequences:
+    """Return elements (R, T, ...) as R sequences of T steps."""
+    R, T = elements.shape[:2]
+    offsets = np.arange(R, dtype=np.int64) * T
+    return Sequences(elements.reshape(R * T, *elements.shape[2:]), offsets, np.full(R, T, np.int64), ragged=False)
 
 
 def repeat_state(state: Any, copies: int) -> Any:

@@ -2,54 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import train
+from rnnfast.atomic import StrPath
+from rnnfast.callbacks import Callback
 from rnnfast.checks import names_arguments
-from rnnfast.data import AlignedData, Sequences, as_one, check_finite, step_count, step_values
-from rnnfast.layers import CustomCell
-from rnnfast.losses import task_named
-from rnnfast.models.config import build, checked
-from rnnfast.models.parts import as_pieces, as_weights
-from rnnfast.models.stepwise import StepwiseModel
-from rnnfast.models.supervised import ReadingModel
+from rnnfast.data import (
+    AlignedData,
+    Batch,
+    as_pieces,
+    as_resets,
+    as_step_weights,
+    check_finite,
+    step_count,
+    step_values,
+)
+from rnnfast.layers import CustomCell, Stream, Trace
+from rnnfast.metrics import Metric
+from rnnfast.models.backbone import Backbone, BackboneTape
+from rnnfast.models.base import Model
+from rnnfast.models.config import checked, heads_of
+from rnnfast.models.heads import Heads, HeadsTape
+from rnnfast.models.streaming import stream_of
+from rnnfast.models.supervised import by_head, one_batch, only, read_inputs, read_targets, training_and_validation
+from rnnfast.optim import Optimizer
+from rnnfast.run import History, TrainingState
+from rnnfast.tasks import Task
+from rnnfast.train import TrainingOptions
 
 Array = npt.NDArray[Any]
 
 
-class ManyToMany(StepwiseModel, ReadingModel):
+@dataclass(frozen=True, eq=False)
+class _Tape:
+    """What ``_backward`` needs."""
+
+    backbone: BackboneTape
+    heads: HeadsTape
+
+
+class ManyToMany(Model):
     """A sequence in, an output at every step: ``outputs(t) = W_head h(t) + b_head`` of the top layer's h.
 
-    Tag the words of a sentence, estimate a quantity at every instant, or answer yes-no questions all the way.
-    What a step says rests on the steps up to it, and in a bidirectional model on all of them.
+    Use it to tag the words of a sentence, to estimate a quantity at every instant, or to answer yes-no questions all
+    the way. The output of a step depends on the steps up to it, and in a bidirectional model on all of them.
 
     Parameters
     ----------
     input_size : int
         Features C of a step; with ``embedding``, the size of the vocabulary.
-    output_size : int
-        Classes, numbers or labels K of a step.
-    task : "classification", "regression" or "multilabel"
-        Softmax cross-entropy, mean squared error, or binary cross-entropy; the loss is the mean over all
-        elements of targets at steps that exist.
+    output_size : int or None
+        Classes, numbers or labels K. None beside ``outputs``.
+    outputs : dict of str to int, or None
+        Several heads in place of ``output_size``: the K of each by its name, as ``{"policy": 2, "value": 1}``. Targets,
+        predictions and tasks are then dicts with the same keys.
+    cell : {"lstm", "gru", "rnn"}, or a CustomCell by its class or name
+        The recurrent cell.
+    hidden_size : int
+        Units H of a layer.
+    num_layers : int
+        Layers L of the stack.
+    bidirectional : bool
+        Whether a second direction reads each sequence from its end.
+    dropout : float
+        Probability that an output of a layer is dropped before the next layer reads it, in training.
+    output_dropout : float
+        Probability that an element of what the heads read is dropped, in training.
+    task : {"classification", "regression", "multilabel"}, Task, or a dict of these by head
+        Softmax cross-entropy, mean squared error, or binary cross-entropy; or a task of your own. The loss is the mean
+        over all elements of targets.
+    loss_weights : dict of str to float, or None
+        Weight of each head's loss in the sum; 1 for heads that are not named.
     embedding : int or None
-        Then x holds integer ids, and each stands for a learned vector of this size.
-    cell, hidden_size, num_layers, bidirectional, dropout, output_dropout, cell_options, dtype, seed
-        As of ``ManyToOne``.
+        Size of a learned vector for each id. x then holds integer ids.
+    cell_options : dict or None
+        Further options of the layer, as ``{"activation": "relu"}``; see ``rf.RNN``, ``rf.LSTM`` and ``rf.GRU``.
+    dtype : {"float32", "float64"}
+        Dtype of the parameters; data are converted to it.
+    seed : int or None
+        Source of the initial parameters and of dropout. None draws other ones every time.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument outside its range or of another type.
 
     Notes
     -----
     x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, or
     of 1-D arrays of ids. y is (N, T) class ids 0..K-1 or (N, T, K) numbers, of which nothing past a length is
-    read; or a list of (T_i,) or (T_i, K) arrays. ``sample_weight`` is (N,), or (N, T) or a list of (T_i,)
-    arrays: a weight for every step. ``resets``, bool (N, T) or a list of (T_i,) arrays, cut sequences: where one is
-    True the state is the layer's initial one, the learned one with ``learn_initial_state`` and else zero, and what was
-    before has no part in it. Predictions are (N, T) or (N, T, K), or
-    a list of N arrays for a list or with ``lengths``. Parameters: ``embedding.weight``, ``rnn.*``,
-    ``head.weight (K, D*H)``, ``head.bias (K,)``.
+    read; or a list of (T_i,) or (T_i, K) arrays. Predictions are (N, T) or (N, T, K), or a list of N arrays for a list
+    or with ``lengths``. The parameters are ``embedding.weight``,
+    ``rnn.*``, ``head.weight (K, D*H)`` and ``head.bias (K,)``; of several heads ``heads.<name>.weight`` and
+    ``heads.<name>.bias``.
 
     Examples
     --------
@@ -68,37 +119,341 @@ class ManyToMany(StepwiseModel, ReadingModel):
     True
     """
 
-    takes = ("resets", "tbptt", "burn_in")
-
     @names_arguments
     def __init__(
         self,
         input_size: int,
-        output_size: int,
+        output_size: int | None = None,
         *,
+        outputs: Mapping[str, int] | None = None,
         cell: str | type[CustomCell] = "lstm",
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
-        task: str = "classification",
+        task: str | Task | Mapping[str, Any] = "classification",
+        loss_weights: Mapping[str, float] | None = None,
         embedding: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
-        config = checked(
-            {
-                "input_size": input_size, "output_size": output_size, "cell": cell, "hidden_size": hidden_size,
-                "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
-                "output_dropout": output_dropout, "task": task, "embedding": embedding,
-                "cell_options": cell_options, "dtype": dtype, "seed": seed,
-            }
-        )  # fmt: skip
-        found = task_named(task)
-        self.stem, self.head, _ = build(config)
-        super().__init__(config, {"": self.stem, "head": self.head}, found, self.stem.dtype)
+        config = checked(locals())
+        rng = np.random.default_rng(config["seed"])
+        self.backbone = Backbone(
+            config,
+            config["input_size"],
+            rng,
+            embedding=config["embedding"],
+            one_hot=False,
+            bidirectional=config["bidirectional"],
+        )
+        heads = Heads(heads_of(config), self.backbone.size, self.backbone.dtype, rng, dropout=config["output_dropout"])
+        super().__init__(config, {"": self.backbone}, heads)
+
+    @property
+    def rnn(self) -> Any:
+        """The recurrent layers: an ``RNN``, ``LSTM``, ``GRU`` or ``CustomLayer``."""
+        return self.backbone.rnn
+
+    @names_arguments
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        optimizer: str | Optimizer = "adam",
+        lr: float | None = None,
+        clip_norm: float | None = None,
+        validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
+        validation_split: float = 0.0,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
+        resets: Any = None,
+        tbptt: int | None = None,
+        burn_in: int = 0,
+        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+        callbacks: Callback | Sequence[Callback] = (),
+        progress: bool = True,
+        shuffle: bool = True,
+        seed: int | None = None,
+        resume: TrainingState | StrPath | None = None,
+    ) -> History:
+        """Train.
+
+        Parameters
+        ----------
+        x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
+            The sequences.
+        y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K); of several heads a dict of them
+            The targets.
+        epochs : int
+            Passes over the data.
+        batch_size : int
+            Sequences in a step of the optimiser.
+        optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+            An object has its own learning rate.
+        lr : float or None
+            Learning rate of an optimiser given by name; None stands for 1e-3.
+        clip_norm : float or None
+            Largest norm of the gradient; None does not clip.
+        validation_data : (x, y), dict of arguments of ``evaluate``, or None
+            Data to evaluate after every epoch.
+        validation_split : float
+            Share of the sequences, the last ones, that is held out for that instead.
+        lengths : integers (N,) or None
+            Lengths of the sequences in an array x.
+        sample_weight : array (N,), (N, T), list of (T_i,) or None
+            Weights of the sequences, or of all steps, in the loss.
+        resets : bool (N, T), list of (T_i,) or None
+            Where one is True the state becomes the layer's initial one before the step: the learned one with
+            ``learn_initial_state``, else zero. No gradient crosses.
+        tbptt : int or None
+            Truncated back-propagation (Williams and Peng 1990): sequences are cut into pieces of this many steps, each
+            of them a step of the optimiser. The state passes on, the gradient does not, and memory does not grow
+            with T. Not for bidirectional models.
+        burn_in : int
+            Steps at the start of a sequence, where the state is cold, that get no loss.
+        metrics : Metric, several of them, or a dict of these by head
+            Further quantities to report of the validation data.
+        callbacks : Callback or several of them
+            Called at every event of the training.
+        progress : bool
+            Whether to show a bar.
+        shuffle : bool
+            Whether to shuffle in every epoch; sequences of similar length then share a batch.
+        seed : int or None
+            Seed of the shuffling. None draws another one every time.
+        resume : TrainingState, path or None
+            Where an earlier training stood; this one goes on from there, with the same data and arguments.
+
+        Returns
+        -------
+        History
+            ``history["loss"]`` and, with validation, ``history["val_loss"]``, ...
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        FloatingPointError
+            The loss is not finite; the parameters are those before that step.
+        """
+        data, validation = training_and_validation(
+            self._data,
+            x,
+            y,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            known=("x", "y", "lengths", "sample_weight", "resets", "tbptt", "burn_in"),
+            tbptt=tbptt,
+            lengths=lengths,
+            sample_weight=sample_weight,
+            resets=resets,
+            burn_in=burn_in,
+        )
+        options = TrainingOptions(
+            epochs=epochs,
+            optimizer=optimizer,
+            lr=lr,
+            clip_norm=clip_norm,
+            metrics=metrics,
+            callbacks=callbacks,
+            progress=progress,
+            shuffle=shuffle,
+            seed=seed,
+            resume=resume,
+        )
+        return train.fit(self, data, options, validation)
+
+    @names_arguments
+    def loss(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
+        resets: Any = None,
+        burn_in: int = 0,
+    ) -> float:
+        """Return the mean loss over all target elements, without dropout.
+
+        Parameters
+        ----------
+        x, y, lengths, sample_weight, resets, burn_in
+            The data, see ``fit``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        """
+        accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
+        data = self._data(x, y, batch_size=1, **accompanying)
+        return self.batch_loss(one_batch(data)).loss
+
+    @names_arguments
+    def loss_and_grad(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
+        resets: Any = None,
+        burn_in: int = 0,
+    ) -> float:
+        """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
+
+        Arguments and errors are those of ``loss``.
+        """
+        accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
+        data = self._data(x, y, batch_size=1, **accompanying)
+        return self.batch_loss(one_batch(data), gradient=True).loss
+
+    @names_arguments
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
+        resets: Any = None,
+        tbptt: int | None = None,
+        burn_in: int = 0,
+        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+    ) -> dict[str, float]:
+        """Return the loss, the task's metrics (accuracy, or the mean absolute error "mae") and further ones.
+
+        Parameters
+        ----------
+        x, y, lengths, sample_weight, resets, tbptt, burn_in, metrics
+            See ``fit``. ``tbptt`` returns the same numbers in little memory.
+        batch_size : int
+            Sequences at once.
+
+        Returns
+        -------
+        dict of str to float
+            Those of several heads have the head's name before theirs, as "policy_loss" and "policy_accuracy".
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        """
+        accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
+        data = self._data(x, y, batch_size=batch_size, tbptt=tbptt, **accompanying)
+        data.require_targets("x")
+        return train.evaluate(self, data, metrics)
+
+    @names_arguments
+    def predict(
+        self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, resets: Any = None
+    ) -> Any:
+        """Return the prediction at every step.
+
+        Data that are not finite are a warning: other sequences' predictions do not depend on them.
+
+        Parameters
+        ----------
+        x, lengths, resets
+            The sequences, see ``fit``.
+        batch_size : int
+            Sequences at once; predictions do not depend on it.
+
+        Returns
+        -------
+        int64 array (N, T)
+            Class ids of a classification.
+        array (N, T, K)
+            Numbers of a regression, or 0 and 1 of labels.
+        list of N arrays
+            For a list, or with ``lengths``.
+        dict of str to these
+            The predictions of several heads.
+        """
+        data = self._unlabelled(x, lengths, resets, batch_size)
+        return self._arranged(data, self.heads.decide(self._all_outputs(data)))
+
+    @names_arguments
+    def predict_proba(
+        self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, resets: Any = None
+    ) -> Any:
+        """Return the probabilities (N, T, K) of the classes or labels at every step; of several heads a dict of them.
+
+        Parameters
+        ----------
+        x, lengths, resets, batch_size
+            As for ``predict``.
+
+        Raises
+        ------
+        ValueError
+            A task without probabilities, such as a regression.
+        """
+        data = self._unlabelled(x, lengths, resets, batch_size)
+        return self._arranged(data, self.heads.probabilities(self._all_outputs(data)))
+
+    @names_arguments
+    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, resets: Any = None) -> Trace:
+        """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
+
+        T is the longest sequence's; past a length there are zeros.
+
+        Parameters
+        ----------
+        x, lengths, resets
+            As for ``predict``.
+        """
+        batch = self._unlabelled(x, lengths, resets, 1).whole()
+        return self.backbone.trace(batch.inputs, None, batch.resets)
+
+    @names_arguments
+    def stream(self, batch_size: int = 1, state: Any = None) -> Stream:
+        """Return a copy of the model that is fed step by step.
+
+        ``step(x)`` returns ``W_head h(t) + b_head`` after the sequence up to x(t): logits or numbers, from which the
+        caller decides (softmax, the largest). Those of several heads stand side by side, in alphabetical order.
+
+        Parameters
+        ----------
+        batch_size : int
+            Sequences N, which advance together.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where they begin; zeros by default.
+
+        Returns
+        -------
+        Stream
+            Its ``step`` takes x (N, C), or integers (N,) where the model takes ids, and returns (N, K); where N is 1
+            also x (C,), or an integer, and then (K,). ``process`` takes (N, T, C) or ids (N, T). Real numbers of
+            another dtype than the model's are converted, at the price of a copy.
+
+        Raises
+        ------
+        ValueError
+            A bidirectional model, which reads from the end too, or a custom cell.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> model = rf.ManyToMany(4, 3, embedding=2, hidden_size=5, seed=0)
+        >>> s = model.stream()
+        >>> outputs = np.stack([s.step(i) for i in [3, 0, 1]])
+        >>> s.reset()
+        >>> np.array_equal(s.process([[3, 0, 1]])[0], outputs)
+        True
+        """
+        return stream_of(self.backbone, self.heads, batch_size, state)
 
     def _data(
         self,
@@ -108,72 +463,47 @@ class ManyToMany(StepwiseModel, ReadingModel):
         batch_size: int,
         lengths: npt.ArrayLike | None = None,
         sample_weight: Any = None,
-        context: npt.ArrayLike | None = None,
         resets: Any = None,
         tbptt: int | None = None,
         burn_in: int = 0,
     ) -> AlignedData:
+        """Check and convert the user's data."""
         tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=self.config["bidirectional"])
-        inputs, size = self._inputs(x, lengths, context), self.config["output_size"]
+        inputs = read_inputs(self.backbone, x, lengths)
         steps = step_count(x, inputs)
-        width = None if self.task.name == "classification" else size
-        weights = self._weights(sample_weight, inputs, steps)
-        each = _read(step_values(y, inputs, steps, width=width, name="y"), weights, inputs)
-        check_finite("y", _like(inputs, each), self.dtype)
-        targets = self.task.targets(each, size, self.dtype)
+        weights = as_step_weights(sample_weight, inputs, steps, self.dtype)
+        targets = {}
+        for head, (name, values) in by_head(y, list(self.heads.configs)).items():
+            config = self.heads.configs[head]
+            width = None if config.task.ids else config.size
+            each = read_targets(step_values(values, inputs, steps, width=width, name=name), weights, inputs)
+            check_finite(name, inputs.like(each), self.dtype)
+            targets[head] = inputs.like(config.task.targets(each, config.size, self.dtype, name=name))
         return AlignedData(
             inputs=inputs,
-            targets=_like(inputs, targets),
+            targets=targets,
             weights=weights,
-            resets=_resets(resets, inputs, steps),
+            resets=as_resets(resets, inputs, steps),
             batch_size=batch_size,
             tbptt=tbptt,
             burn_in=burn_in,
         )
 
-    def _weights(self, weights: Any, inputs: Sequences, steps: int) -> Array | Sequences | None:
-        """Return weights of the sequences, (N,), or of their steps."""
-        if weights is None or as_one(weights, None, "sample_weight") is not None:
-            return as_weights(weights, len(inputs), self.dtype)
-        each = step_values(weights, inputs, steps, width=None, name="sample_weight")
-        checked_each = as_weights(each, len(each), self.dtype)
-        return None if checked_each is None else _like(inputs, checked_each)
+    def _unlabelled(self, x: Any, lengths: npt.ArrayLike | None, resets: Any, batch_size: int) -> AlignedData:
+        inputs = read_inputs(self.backbone, x, lengths, warns=True)
+        own = as_resets(resets, inputs, step_count(x, inputs))
+        return AlignedData(inputs=inputs, targets={}, resets=own, batch_size=batch_size)
 
-    def _unlabelled(
-        self,
-        x: Any,
-        *,
-        batch_size: int,
-        lengths: npt.ArrayLike | None = None,
-        context: npt.ArrayLike | None = None,
-        resets: Any = None,
-    ) -> AlignedData:
-        inputs = self._inputs(x, lengths, context, warns=True)
-        own = _resets(resets, inputs, step_count(x, inputs))
-        return AlignedData(inputs=inputs, targets=inputs, resets=own, batch_size=batch_size)
+    def _arranged(self, data: AlignedData, values: dict[str, Array]) -> Any:
+        return only({name: data.inputs.split(rows) for name, rows in values.items()})
 
-    def _arranged(self, data: AlignedData, values: Array) -> Any:
-        return data.inputs.split(values)
+    def _outputs(self, batch: Batch, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:
+        if not keep:
+            y, last = self.backbone.infer(batch.inputs, state, batch.resets)
+            return self.heads.infer(y, batch.rows), last, None
+        y, last, backbone = self.backbone.forward(batch.inputs, state, batch.resets)
+        outputs, heads = self.heads.forward(y, batch.rows)
+        return outputs, last, _Tape(backbone, heads)
 
-
-def _read(targets: Array, weights: Array | Sequences | None, inputs: Sequences) -> Array:
-    """Return the targets of all steps with zeros for numbers of weight 0, which nothing reads."""
-    if weights is None or targets.dtype.kind != "f":
-        return targets
-    each = weights.values if isinstance(weights, Sequences) else np.repeat(weights, inputs.lengths)
-    return np.where((each > 0).reshape(-1, *[1] * (targets.ndim - 1)), targets, targets.dtype.type(0))
-
-
-def _resets(resets: Any, inputs: Sequences, steps: int) -> Sequences | None:
-    if resets is None:
-        return None
-    each = step_values(resets, inputs, steps, width=None, name="resets")
-    if each.dtype != bool and len(each):
-        raise TypeError(f"resets: dtype bool is required, got {each.dtype}")
-    return _like(inputs, each.astype(bool))
-
-
-def _like(inputs: Sequences, values: Array) -> Sequences:
-    """Return values of all existing steps, sequence after sequence, as sequences."""
-    offsets = np.cumsum(inputs.lengths) - inputs.lengths
-    return Sequences(values, offsets, inputs.lengths, ragged=inputs.ragged)
+    def _backward(self, tape: _Tape, doutputs: dict[str, Array]) -> None:
+        self.backbone.backward(tape.backbone, self.heads.backward(tape.heads, doutputs))

@@ -2,58 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast import train
+from rnnfast.atomic import StrPath
+from rnnfast.callbacks import Callback
 from rnnfast.checks import names_arguments
-from rnnfast.data import Batch, VectorData, check_finite_rows
-from rnnfast.layers import CustomCell
-from rnnfast.losses import task_named
-from rnnfast.models.config import build, checked
-from rnnfast.models.parts import as_pieces, as_weights
-from rnnfast.models.streaming import Streaming
-from rnnfast.models.supervised import ReadingModel
+from rnnfast.data import Batch, VectorData, as_pieces, as_weights, check_finite_rows
+from rnnfast.layers import CustomCell, Stream, Trace
+from rnnfast.metrics import Metric
+from rnnfast.models.backbone import Backbone, BackboneTape
+from rnnfast.models.base import Model
+from rnnfast.models.config import checked, heads_of
+from rnnfast.models.heads import Heads, HeadsTape
+from rnnfast.models.streaming import stream_of
+from rnnfast.models.supervised import by_head, one_batch, only, read_inputs, training_and_validation
+from rnnfast.optim import Optimizer
+from rnnfast.run import History, TrainingState
+from rnnfast.tasks import Task
+from rnnfast.train import TrainingOptions
 
 Array = npt.NDArray[Any]
 
 
-class ManyToOne(Streaming, ReadingModel):
+@dataclass(frozen=True, eq=False)
+class _Tape:
+    """What ``_backward`` needs."""
+
+    backbone: BackboneTape
+    heads: HeadsTape
+
+
+class ManyToOne(Model):
     """A sequence in, a vector out: ``outputs = W_head h(T) + b_head`` of the top layer's last h.
 
-    With two directions the head reads both last h side by side; the reverse one's is that after the first step.
-    Classify a sequence, regress numbers from it, or answer several yes-no questions about it.
+    With two directions the head reads both last h side by side; the last h of the reverse direction is the one after
+    the first step. Use it to classify a sequence, to regress numbers from it, or to answer yes-no questions about it.
 
     Parameters
     ----------
     input_size : int
         Features C of a step; with ``embedding``, the size of the vocabulary.
-    output_size : int
-        Classes, numbers or labels K.
-    cell : "lstm", "gru", "rnn", or a CustomCell by its class or name
-    hidden_size, num_layers : int
+    output_size : int or None
+        Classes, numbers or labels K. None beside ``outputs``.
+    outputs : dict of str to int, or None
+        Several heads in place of ``output_size``: the K of each by its name, as ``{"policy": 2, "value": 1}``. Targets,
+        predictions and tasks are then dicts with the same keys.
+    cell : {"lstm", "gru", "rnn"}, or a CustomCell by its class or name
+        The recurrent cell.
+    hidden_size : int
+        Units H of a layer.
+    num_layers : int
+        Layers L of the stack.
     bidirectional : bool
+        Whether a second direction reads each sequence from its end.
     dropout : float
-        Between layers.
+        Probability that an output of a layer is dropped before the next layer reads it, in training.
     output_dropout : float
-        Of what the head reads, in training.
-    task : "classification", "regression" or "multilabel"
-        Softmax cross-entropy, mean squared error, or binary cross-entropy.
+        Probability that an element of what the heads read is dropped, in training.
+    task : {"classification", "regression", "multilabel"}, Task, or a dict of these by head
+        Softmax cross-entropy, mean squared error, or binary cross-entropy; or a task of your own. The loss is the mean
+        over all elements of targets.
+    loss_weights : dict of str to float, or None
+        Weight of each head's loss in the sum; 1 for heads that are not named.
     embedding : int or None
-        Then x holds integer ids, and each stands for a learned vector of this size.
+        Size of a learned vector for each id. x then holds integer ids.
     cell_options : dict or None
-        Further options of the layer, as ``{"activation": "relu"}``.
-    dtype : "float32" or "float64"
+        Further options of the layer, as ``{"activation": "relu"}``; see ``rf.RNN``, ``rf.LSTM`` and ``rf.GRU``.
+    dtype : {"float32", "float64"}
+        Dtype of the parameters; data are converted to it.
     seed : int or None
-        Of initial parameters and dropout.
+        Source of the initial parameters and of dropout. None draws other ones every time.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument outside its range or of another type.
 
     Notes
     -----
     x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, or
-    of 1-D arrays of ids. y is (N,) class ids 0..K-1 or (N, K) numbers. Parameters: ``embedding.weight``,
-    ``rnn.*``, ``head.weight (K, D*H)``, ``head.bias (K,)``.
+    of 1-D arrays of ids. y is (N,) class ids 0..K-1 or (N, K) numbers. The parameters are ``embedding.weight``,
+    ``rnn.*``, ``head.weight (K, D*H)`` and ``head.bias (K,)``; of several heads ``heads.<name>.weight`` and
+    ``heads.<name>.bias``.
 
     Examples
     --------
@@ -70,37 +106,313 @@ class ManyToOne(Streaming, ReadingModel):
     True
     """
 
-    takes = ("tbptt",)
-
     @names_arguments
     def __init__(
         self,
         input_size: int,
-        output_size: int,
+        output_size: int | None = None,
         *,
+        outputs: Mapping[str, int] | None = None,
         cell: str | type[CustomCell] = "lstm",
         hidden_size: int = 128,
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
-        task: str = "classification",
+        task: str | Task | Mapping[str, Any] = "classification",
+        loss_weights: Mapping[str, float] | None = None,
         embedding: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
-        config = checked(
-            {
-                "input_size": input_size, "output_size": output_size, "cell": cell, "hidden_size": hidden_size,
-                "num_layers": num_layers, "bidirectional": bidirectional, "dropout": dropout,
-                "output_dropout": output_dropout, "task": task, "embedding": embedding,
-                "cell_options": cell_options, "dtype": dtype, "seed": seed,
-            }
-        )  # fmt: skip
-        found = task_named(task)
-        self.stem, self.head, _ = build(config)
-        super().__init__(config, {"": self.stem, "head": self.head}, found, self.stem.dtype)
+        config = checked(locals())
+        rng = np.random.default_rng(config["seed"])
+        self.backbone = Backbone(
+            config,
+            config["input_size"],
+            rng,
+            embedding=config["embedding"],
+            one_hot=False,
+            bidirectional=config["bidirectional"],
+        )
+        heads = Heads(heads_of(config), self.backbone.size, self.backbone.dtype, rng, dropout=config["output_dropout"])
+        super().__init__(config, {"": self.backbone}, heads)
+
+    @property
+    def rnn(self) -> Any:
+        """The recurrent layers: an ``RNN``, ``LSTM``, ``GRU`` or ``CustomLayer``."""
+        return self.backbone.rnn
+
+    @names_arguments
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        optimizer: str | Optimizer = "adam",
+        lr: float | None = None,
+        clip_norm: float | None = None,
+        validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
+        validation_split: float = 0.0,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        tbptt: int | None = None,
+        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+        callbacks: Callback | Sequence[Callback] = (),
+        progress: bool = True,
+        shuffle: bool = True,
+        seed: int | None = None,
+        resume: TrainingState | StrPath | None = None,
+    ) -> History:
+        """Train.
+
+        Parameters
+        ----------
+        x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
+            The sequences.
+        y : ids (N,) or array (N, K); of several heads a dict of them
+            The targets.
+        epochs : int
+            Passes over the data.
+        batch_size : int
+            Sequences in a step of the optimiser.
+        optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+            An object has its own learning rate.
+        lr : float or None
+            Learning rate of an optimiser given by name; None stands for 1e-3.
+        clip_norm : float or None
+            Largest norm of the gradient; None does not clip.
+        validation_data : (x, y), dict of arguments of ``evaluate``, or None
+            Data to evaluate after every epoch.
+        validation_split : float
+            Share of the sequences, the last ones, that is held out for that instead.
+        lengths : integers (N,) or None
+            Lengths of the sequences in an array x.
+        sample_weight : array (N,) or None
+            Weights of the sequences in the loss.
+        tbptt : int or None
+            Truncated back-propagation (Williams and Peng 1990): the gradient goes back over this many steps, the last
+            ones of each sequence. The steps before are run without dropout, in memory that does not grow with T.
+            Not for bidirectional models.
+        metrics : Metric, several of them, or a dict of these by head
+            Further quantities to report of the validation data.
+        callbacks : Callback or several of them
+            Called at every event of the training.
+        progress : bool
+            Whether to show a bar.
+        shuffle : bool
+            Whether to shuffle in every epoch; sequences of similar length then share a batch.
+        seed : int or None
+            Seed of the shuffling. None draws another one every time.
+        resume : TrainingState, path or None
+            Where an earlier training stood; this one goes on from there, with the same data and arguments.
+
+        Returns
+        -------
+        History
+            ``history["loss"]`` and, with validation, ``history["val_loss"]``, ...
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        FloatingPointError
+            The loss is not finite; the parameters are those before that step.
+        """
+        data, validation = training_and_validation(
+            self._data,
+            x,
+            y,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            known=("x", "y", "lengths", "sample_weight", "tbptt"),
+            tbptt=tbptt,
+            lengths=lengths,
+            sample_weight=sample_weight,
+        )
+        options = TrainingOptions(
+            epochs=epochs,
+            optimizer=optimizer,
+            lr=lr,
+            clip_norm=clip_norm,
+            metrics=metrics,
+            callbacks=callbacks,
+            progress=progress,
+            shuffle=shuffle,
+            seed=seed,
+            resume=resume,
+        )
+        return train.fit(self, data, options, validation)
+
+    @names_arguments
+    def loss(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """Return the mean loss over all target elements, without dropout.
+
+        Parameters
+        ----------
+        x, y, lengths, sample_weight
+            The data, see ``fit``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        """
+        data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        return self.batch_loss(one_batch(data)).loss
+
+    @names_arguments
+    def loss_and_grad(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
+
+        Arguments and errors are those of ``loss``.
+        """
+        data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        return self.batch_loss(one_batch(data), gradient=True).loss
+
+    @names_arguments
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        tbptt: int | None = None,
+        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+    ) -> dict[str, float]:
+        """Return the loss, the task's metrics (accuracy, or the mean absolute error "mae") and further ones.
+
+        Parameters
+        ----------
+        x, y, lengths, sample_weight, tbptt, metrics
+            See ``fit``. ``tbptt`` returns the same numbers in little memory.
+        batch_size : int
+            Sequences at once.
+
+        Returns
+        -------
+        dict of str to float
+            Those of several heads have the head's name before theirs, as "policy_loss" and "policy_accuracy".
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        """
+        data = self._data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight, tbptt=tbptt)
+        data.require_targets("x")
+        return train.evaluate(self, data, metrics)
+
+    @names_arguments
+    def predict(self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None) -> Any:
+        """Return the prediction for every sequence.
+
+        Data that are not finite are a warning: other sequences' predictions do not depend on them.
+
+        Parameters
+        ----------
+        x, lengths
+            The sequences, see ``fit``.
+        batch_size : int
+            Sequences at once; predictions do not depend on it.
+
+        Returns
+        -------
+        int64 array (N,)
+            Class ids of a classification.
+        array (N, K)
+            Numbers of a regression, or 0 and 1 of labels.
+        dict of str to array
+            The predictions of several heads.
+        """
+        return only(self.heads.decide(self._all_outputs(self._unlabelled(x, lengths, batch_size))))
+
+    @names_arguments
+    def predict_proba(self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None) -> Any:
+        """Return the probabilities (N, K) of the classes or labels; of several heads a dict of them.
+
+        Parameters
+        ----------
+        x, lengths, batch_size
+            As for ``predict``.
+
+        Raises
+        ------
+        ValueError
+            A task without probabilities, such as a regression.
+        """
+        return only(self.heads.probabilities(self._all_outputs(self._unlabelled(x, lengths, batch_size))))
+
+    @names_arguments
+    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Trace:
+        """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
+
+        T is the longest sequence's; past a length there are zeros.
+
+        Parameters
+        ----------
+        x, lengths
+            As for ``predict``.
+        """
+        return self.backbone.trace(read_inputs(self.backbone, x, lengths, warns=True), None)
+
+    @names_arguments
+    def stream(self, batch_size: int = 1, state: Any = None) -> Stream:
+        """Return a copy of the model that is fed step by step.
+
+        ``step(x)`` returns ``W_head h(t) + b_head`` after the sequence up to x(t): logits or numbers, from which the
+        caller decides (softmax, the largest). Those of several heads stand side by side, in alphabetical order.
+
+        Parameters
+        ----------
+        batch_size : int
+            Sequences N, which advance together.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where they begin; zeros by default.
+
+        Returns
+        -------
+        Stream
+            Its ``step`` takes x (N, C), or integers (N,) where the model takes ids, and returns (N, K); where N is 1
+            also x (C,), or an integer, and then (K,). ``process`` takes (N, T, C) or ids (N, T). Real numbers of
+            another dtype than the model's are converted, at the price of a copy.
+
+        Raises
+        ------
+        ValueError
+            A bidirectional model, which reads from the end too, or a custom cell.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> model = rf.ManyToOne(4, 3, embedding=2, hidden_size=5, seed=0)
+        >>> s = model.stream()
+        >>> outputs = [s.step(i) for i in [3, 0, 1]]
+        >>> int(outputs[-1].argmax()) == int(model.predict([[3, 0, 1]])[0])
+        True
+        """
+        return stream_of(self.backbone, self.heads, batch_size, state)
 
     def _data(
         self,
@@ -110,42 +422,37 @@ class ManyToOne(Streaming, ReadingModel):
         batch_size: int,
         lengths: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
-        context: npt.ArrayLike | None = None,
         tbptt: int | None = None,
     ) -> VectorData:
+        """Check and convert the user's data."""
         steps, _ = as_pieces(tbptt, 0, bidirectional=self.config["bidirectional"])
-        inputs = self._inputs(x, lengths, context)
-        targets = self.task.targets(y, self.config["output_size"], self.dtype)
-        if len(targets) != len(inputs):
-            raise ValueError(f"y: one target a sequence is required (N = {len(inputs)}), got {len(targets)}")
+        inputs = read_inputs(self.backbone, x, lengths)
+        given = by_head(y, list(self.heads.configs))
+        targets = {}
+        for head, (name, values) in given.items():
+            config = self.heads.configs[head]
+            targets[head] = config.task.targets(values, config.size, self.dtype, name=name)
+            if len(targets[head]) != len(inputs):
+                raise ValueError(
+                    f"{name}: one target per sequence is required (N = {len(inputs)}), got {len(targets[head])}"
+                )
         weights = as_weights(sample_weight, len(inputs), self.dtype)
-        check_finite_rows("y", targets, weights=weights)
+        for head, (name, _) in given.items():
+            check_finite_rows(name, targets[head], weights=weights)
         return VectorData(inputs=inputs, targets=targets, weights=weights, batch_size=batch_size, tbptt=steps)
 
-    def _unlabelled(
-        self,
-        x: Any,
-        *,
-        batch_size: int,
-        lengths: npt.ArrayLike | None = None,
-        context: npt.ArrayLike | None = None,
-    ) -> VectorData:
-        inputs = self._inputs(x, lengths, context, warns=True)
-        return VectorData(inputs=inputs, targets=np.zeros(len(inputs)), batch_size=batch_size)
+    def _unlabelled(self, x: Any, lengths: npt.ArrayLike | None, batch_size: int) -> VectorData:
+        inputs = read_inputs(self.backbone, x, lengths, warns=True)
+        return VectorData(inputs=inputs, targets={}, batch_size=batch_size)
 
-    def _arranged(self, data: VectorData, values: Array) -> Array:
-        return values
+    def _outputs(self, batch: Batch, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:
+        if not keep:
+            last = self.backbone.infer(batch.inputs, state)[1]
+            return self.heads.infer(self.backbone.last_h(last), batch.rows), last, None
+        _, last, backbone = self.backbone.forward(batch.inputs, state)
+        outputs, heads = self.heads.forward(self.backbone.last_h(last), batch.rows)
+        return outputs, last, _Tape(backbone, heads)
 
-    def _outputs(self, batch: Batch, state: Any, *, keep: bool) -> tuple[Array, Any, Any]:
-        if keep:
-            _, last, tape = self.stem.forward(batch.inputs, state, batch.lengths)
-        else:
-            (_, last), tape = self.stem.infer(batch.inputs, state, batch.lengths), None
-        h = self.stem.last_h(last)
-        outputs, read = self.head.read(h, batch.rows, training=keep)
-        return outputs, last, (tape, read, batch.rows, h.shape)
-
-    def _backward(self, tape: Any, doutputs: Array) -> None:
-        stem_tape, read, rows, shape = tape
-        dh = self.head.pull(doutputs, read, rows, shape)
-        self.stem.backward(stem_tape, None, self.stem.dstate_of_last_h(dh))
+    def _backward(self, tape: _Tape, doutputs: dict[str, Array]) -> None:
+        dh = self.heads.backward(tape.heads, doutputs)
+        self.backbone.backward(tape.backbone, None, self.backbone.dstate_of_last_h(dh))

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import checks
+from rnnfast import checks, train
+from rnnfast.atomic import StrPath
+from rnnfast.callbacks import Callback
 from rnnfast.checks import names_arguments
-from rnnfast.data import Batch
-from rnnfast.layers import CustomCell, Stream
-from rnnfast.losses import task_named
-from rnnfast.models.config import build, checked
+from rnnfast.data import AlignedData, Batch, NextElements, as_context, hold_out
+from rnnfast.layers import BlockTape, CustomCell, Stream, Trace
+from rnnfast.metrics import Metric
+from rnnfast.models.backbone import Backbone, BackboneTape, ContextToState
+from rnnfast.models.base import Model
+from rnnfast.models.config import Config, checked, heads_of
 from rnnfast.models.generation import as_prefix, repeat_state, write_on
-from rnnfast.models.next_element import NextElements
-from rnnfast.models.self_supervised import SelfSupervisedModel
-from rnnfast.models.state_map import StateMap, as_context
+from rnnfast.models.heads import Heads, HeadsTape
 from rnnfast.models.streaming import stream_of
+from rnnfast.models.supervised import one_batch
+from rnnfast.optim import Optimizer
+from rnnfast.run import History, TrainingState
 from rnnfast.sampling import WritingOptions
+from rnnfast.tasks import Task
+from rnnfast.train import TrainingOptions
 
 Array = npt.NDArray[Any]
 
+TRAIN_STEPS = 64  # of a long array, in one gradient
+EVALUATE_STEPS = 1024  # of a long array, in memory at once
 
-class OneToMany(SelfSupervisedModel):
+
+@dataclass(frozen=True, eq=False)
+class _Tape:
+    """What ``_backward`` needs; ``context`` where the sequences begin with a learned state."""
+
+    backbone: BackboneTape
+    heads: HeadsTape
+    context: BlockTape | None
+
+
+class OneToMany(Model):
     """A seed in, a sequence out: predict the next element, append it, repeat.
 
     ``outputs(t) = W_head h(t) + b_head`` say what x(t+1) is; a context vector v starts the latent state,
@@ -35,21 +55,39 @@ class OneToMany(SelfSupervisedModel):
     input_size : int
         Size of the vocabulary of ids, or features C of real elements.
     output_size : int or None
-        None: ``input_size``. Fewer classes are possible when the last ids occur in prompts only.
-    task : "classification", "regression" or "multilabel"
-        Elements are ids, real vectors, or vectors of 0 and 1.
+        Ids that the model may write; None stands for ``input_size``. It is smaller where the last ids occur in prompts
+        only.
+    cell : {"lstm", "gru", "rnn"}, or a CustomCell by its class or name
+        The recurrent cell.
+    hidden_size : int
+        Units H of a layer.
+    num_layers : int
+        Layers L of the stack.
+    bidirectional : bool
+        False; a model that writes cannot read from the end.
+    dropout : float
+        Probability that an output of a layer is dropped before the next layer reads it, in training.
+    output_dropout : float
+        Probability that an element of what the heads read is dropped, in training.
+    task : {"classification", "regression", "multilabel"} or Task
+        Elements are ids, real vectors, or vectors of 0 and 1. The loss is softmax cross-entropy, mean squared error, or
+        binary cross-entropy, or that of a task of your own; it is the mean over all elements but the first ones.
     embedding : int or None
-        Size of the learned vectors of ids; None gives the layer unit vectors.
+        Size of a learned vector for each id; None gives the layer unit vectors.
     context_size : int or None
         Size K of the vector that starts a sequence.
-    cell, hidden_size, num_layers, bidirectional, dropout, output_dropout, cell_options, dtype, seed
-        As of ``ManyToOne``; a model that writes cannot be bidirectional.
+    cell_options : dict or None
+        Further options of the layer, as ``{"activation": "relu"}``; see ``rf.RNN``, ``rf.LSTM`` and ``rf.GRU``.
+    dtype : {"float32", "float64"}
+        Dtype of the parameters; data are converted to it.
+    seed : int or None
+        Source of the initial parameters and of dropout. None draws other ones every time.
 
     Notes
     -----
     Sequences are ids (N, T) or a list of 1-D arrays; real ones (N, T, C) or a list of (T_i, C); or a single long
-    one, ids (T,) or (T, C). Parameters: ``embedding.weight``, ``rnn.*``, ``context.weight``, ``context.bias``,
-    ``head.weight (K, H)``, ``head.bias (K,)``.
+    one, ids (T,) or (T, C). The parameters are ``embedding.weight``, ``rnn.*``, ``context.weight``, ``context.bias``,
+    ``head.weight (K, H)`` and ``head.bias (K,)``.
 
     Examples
     --------
@@ -73,33 +111,274 @@ class OneToMany(SelfSupervisedModel):
         bidirectional: bool = False,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
-        task: str = "classification",
+        task: str | Task = "classification",
         embedding: int | None = None,
         context_size: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
-        config = checked(
-            {
-                "input_size": input_size, "output_size": input_size if output_size is None else output_size,
-                "cell": cell, "hidden_size": hidden_size, "num_layers": num_layers,
-                "bidirectional": bidirectional, "dropout": dropout, "output_dropout": output_dropout, "task": task,
-                "embedding": embedding, "context_size": context_size, "cell_options": cell_options, "dtype": dtype,
-                "seed": seed,
-            }
-        )  # fmt: skip
-        _check_kind(config)
-        found = task_named(task)
-        self.stem, self.head, rng = build(config, one_hot=task == "classification")
-        parts: dict[str, Any] = {"": self.stem, "head": self.head}
-        self.context: StateMap | None = None
-        if context_size is not None:
-            rnn = self.stem.rnn
-            self.context = StateMap(context_size, rnn.num_layers, rnn.state_sizes, self.stem.dtype, rng)
-            parts["context"] = self.context
-        self.reader = NextElements(self.stem, found, config["output_size"], config["context_size"])
-        super().__init__(config, parts, found, self.stem.dtype)
+        config = checked({**locals(), "output_size": input_size if output_size is None else output_size})
+        heads = heads_of(config)
+        _check_elements(config, heads[""].task)
+        rng = np.random.default_rng(config["seed"])
+        self.backbone = Backbone(
+            config,
+            config["input_size"],
+            rng,
+            embedding=config["embedding"],
+            one_hot=heads[""].task.ids,
+            bidirectional=False,
+        )
+        found = Heads(heads, self.backbone.size, self.backbone.dtype, rng, dropout=config["output_dropout"])
+        parts: dict[str, Any] = {"": self.backbone}
+        self.context: ContextToState | None = None
+        if config["context_size"] is not None:
+            sizes = self.rnn.state_sizes
+            self.context = ContextToState(config["context_size"], self.rnn.num_layers, sizes, self.backbone.dtype, rng)
+        super().__init__(config, parts, found)
+        if self.context is not None:
+            self._parts["context"] = self.context
+        self.reader = NextElements(
+            self.backbone.input, self.task, config["output_size"], config["context_size"], self.dtype
+        )
+
+    @property
+    def rnn(self) -> Any:
+        """The recurrent layers: an ``RNN``, ``LSTM``, ``GRU`` or ``CustomLayer``."""
+        return self.backbone.rnn
+
+    @names_arguments
+    def fit(
+        self,
+        sequences: Any,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        tbptt: int | None = None,
+        burn_in: int = 0,
+        optimizer: str | Optimizer = "adam",
+        lr: float | None = None,
+        clip_norm: float | None = None,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        metrics: Metric | Sequence[Metric] = (),
+        callbacks: Callback | Sequence[Callback] = (),
+        progress: bool = True,
+        shuffle: bool = True,
+        seed: int | None = None,
+        resume: TrainingState | StrPath | None = None,
+    ) -> History:
+        """Train to predict the next element at every step.
+
+        Parameters
+        ----------
+        sequences : ids (N, T), array (N, T, C), a list of (T_i,) or (T_i, C), or a single long one (T,) or (T, C)
+            The data. A long sequence is cut into ``batch_size`` streams.
+        epochs : int
+            Passes over the data.
+        batch_size : int
+            Sequences, or streams, in a step of the optimiser.
+        tbptt : int or None
+            Truncated back-propagation (Williams and Peng 1990): sequences are cut into pieces of this many steps, each
+            of them a step of the optimiser. The state passes on, the gradient does not. None: whole sequences, but 64
+            steps of a long one.
+        burn_in : int
+            Steps at the start of a sequence or stream, where the state is cold, that get no loss.
+        optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+            An object has its own learning rate.
+        lr : float or None
+            Learning rate of an optimiser given by name; None stands for 1e-3.
+        clip_norm : float or None
+            Largest norm of the gradient; None does not clip.
+        validation_data : sequences, dict of arguments of ``evaluate``, or None
+            Data to evaluate after every epoch. A long sequence is read in one go, as ``evaluate`` does.
+        validation_split : float
+            Share of the sequences, the last ones, or the end of a long one, that is held out for that instead.
+        lengths : integers (N,) or None
+            Lengths of the sequences in an array.
+        sample_weight : array (N,) or None
+            Weights of the sequences or streams in the loss.
+        context : array (N, K) or None
+            The vectors that start the sequences or streams.
+        metrics : Metric or several of them
+            Further quantities to report of the validation data.
+        callbacks : Callback or several of them
+            Called at every event of the training.
+        progress : bool
+            Whether to show a bar.
+        shuffle : bool
+            Whether to shuffle in every epoch; sequences of similar length then share a batch.
+        seed : int or None
+            Seed of the shuffling. None draws another one every time.
+        resume : TrainingState, path or None
+            Where an earlier training stood; this one goes on from there, with the same data and arguments.
+
+        Returns
+        -------
+        History
+            ``history["loss"]`` and, with validation, ``history["val_loss"]``, ...
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        FloatingPointError
+            The loss is not finite; the parameters are those before that step.
+        """
+        own = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
+        own |= {"sample_weight": sample_weight, "context": context}
+        data, validation = self._split(sequences, own, validation_data, validation_split, batch_size)
+        options = TrainingOptions(
+            epochs=epochs,
+            optimizer=optimizer,
+            lr=lr,
+            clip_norm=clip_norm,
+            metrics=metrics,
+            callbacks=callbacks,
+            progress=progress,
+            shuffle=shuffle,
+            seed=seed,
+            resume=resume,
+        )
+        return train.fit(self, data, options, validation)
+
+    @names_arguments
+    def loss(
+        self,
+        sequences: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        burn_in: int = 0,
+    ) -> float:
+        """Return the mean loss over all elements but the first ones, without dropout.
+
+        Parameters
+        ----------
+        sequences, lengths, sample_weight, context, burn_in
+            The data, see ``fit``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        """
+        options = {"lengths": lengths, "sample_weight": sample_weight, "context": context, "burn_in": burn_in}
+        return self.batch_loss(self._one_batch(sequences, options)).loss
+
+    @names_arguments
+    def loss_and_grad(
+        self,
+        sequences: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        burn_in: int = 0,
+    ) -> float:
+        """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
+
+        Arguments and errors are those of ``loss``.
+        """
+        options = {"lengths": lengths, "sample_weight": sample_weight, "context": context, "burn_in": burn_in}
+        return self.batch_loss(self._one_batch(sequences, options), gradient=True).loss
+
+    @names_arguments
+    def evaluate(
+        self,
+        sequences: Any,
+        *,
+        batch_size: int | None = None,
+        tbptt: int | None = None,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+        burn_in: int = 0,
+        metrics: Metric | Sequence[Metric] = (),
+    ) -> dict[str, float]:
+        """Return the loss (for ids: nats per element), the task's metrics and further ones.
+
+        Parameters
+        ----------
+        sequences, tbptt, lengths, sample_weight, context, burn_in, metrics
+            See ``fit``.
+        batch_size : int or None
+            Sequences at once. A long sequence is read in one go without it; with it, it is cut into this many streams,
+            which is faster but starts each of them cold.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        """
+        options: dict[str, Any] = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
+        options |= {"sample_weight": sample_weight, "context": context}
+        return train.evaluate(self, self._judged(sequences, batch_size=batch_size, **options), metrics)
+
+    @names_arguments
+    def predict(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Any:
+        """Return the prediction of the next element at every step of x.
+
+        Data that are not finite are a warning: other sequences' predictions do not depend on them.
+
+        Parameters
+        ----------
+        x, lengths, context
+            The sequences, see ``fit``.
+        batch_size : int
+            Sequences at once; predictions do not depend on it.
+
+        Returns
+        -------
+        int64 array (N, T)
+            Ids.
+        array (N, T, K)
+            Vectors.
+        list of N arrays
+            For a list, or with ``lengths``.
+        array (T,) or (T, K)
+            For a single sequence.
+        """
+        return self._stepwise(self.task.decide, x, batch_size=batch_size, lengths=lengths, context=context)
+
+    @names_arguments
+    def predict_proba(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Any:
+        """Return the probabilities (N, T, K) of the next element at every step; arguments are those of ``predict``."""
+        return self._stepwise(self.task.probabilities, x, batch_size=batch_size, lengths=lengths, context=context)
+
+    @names_arguments
+    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, context: npt.ArrayLike | None = None) -> Trace:
+        """Return all states and gates of the layers over x, arrays (N, T, H), N = 1 for a single sequence.
+
+        T is the longest sequence's; past a length there are zeros.
+
+        Parameters
+        ----------
+        x, lengths, context
+            As for ``predict``.
+        """
+        data, _ = self.reader.inputs_only(x, batch_size=1, lengths=lengths, context=context)
+        batch = data.whole()
+        return self.backbone.trace(batch.inputs, self._start(batch.context))
 
     @names_arguments
     def generate(
@@ -127,7 +406,7 @@ class OneToMany(SelfSupervisedModel):
         prompt
             One sequence or several, of at least one element each.
         length : int
-            Elements to write.
+            Number of elements to write.
         context : (K,) or (N, K)
             Starts the latent state; N contexts share a single prompt.
         temperature, top_k, top_p, greedy
@@ -159,18 +438,26 @@ class OneToMany(SelfSupervisedModel):
             With ``return_log_probs``, beside the ids and like them.
         """
         options = WritingOptions(
-            length=length, temperature=temperature, top_k=top_k, top_p=top_p, greedy=greedy, beams=beams,
-            length_penalty=length_penalty, stop=stop, num_sequences=num_sequences, return_log_probs=return_log_probs,
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            greedy=greedy,
+            beams=beams,
+            length_penalty=length_penalty,
+            stop=stop,
+            num_sequences=num_sequences,
+            return_log_probs=return_log_probs,
             seed=seed,
-        )  # fmt: skip
+        )
         size = self.config["output_size"]
-        options.check_task(self.task.name, size)
+        options.check_task(self.task.name, size, ids=self.task.ids)
         state, rows, single = self._read(prompt, context)
-        forced = as_prefix(prefix, rows, self.stem, self.task, size, options)
+        forced = as_prefix(prefix, rows, self.backbone, self.task, size, options)
         if num_sequences > 1:
             state, single = repeat_state(state, num_sequences), False
             forced = None if forced is None else np.repeat(forced, num_sequences, axis=0)
-        elements, counts, log_p = write_on(self.stem, self.head, self.task, state, options, forced)
+        elements, counts, log_p = write_on(self.backbone, self.head, self.task, state, options, forced)
 
         def result(values: Array) -> Any:
             if single:
@@ -181,25 +468,73 @@ class OneToMany(SelfSupervisedModel):
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: Any = None, *, context: npt.ArrayLike | None = None) -> Stream:
-        """Return a copy of the model that is fed step by step, as ``ManyToMany.stream`` does.
+        """Return a copy of the model that is fed step by step.
+
+        ``step(x)`` returns the outputs (N, K) that say what comes after x(t): logits or numbers, from which the caller
+        decides (softmax, the largest).
 
         Parameters
         ----------
-        batch_size, state
-            As there.
-        context : (K,) or (N, K)
+        batch_size : int
+            Sequences N, which advance together.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where they begin; zeros by default.
+        context : array (K,) or (N, K), optional
             Where the model has one: it starts the sequences, unless ``state`` does, and again at every ``reset``.
 
         Returns
         -------
         Stream
-            ``step(x)``: the outputs (N, K) that say what comes next.
+            Its ``step`` takes x (N, C), or integers (N,) where the model takes ids, and returns (N, K); where N is 1
+            also x (C,), or an integer, and then (K,). ``process`` takes (N, T, C) or ids (N, T).
         """
         given = None if context is None else np.atleast_2d(checks.as_array("context", context))
         N = checks.as_size("batch_size", batch_size)
         start = as_context(given, self.config["context_size"], N, self.dtype, warns=True)
-        first = None if self.context is None or start is None else self.context.start(start)
-        return stream_of(self.stem, self.head, N, state, first)
+        return stream_of(self.backbone, self.heads, N, state, self._start(start))
+
+    def _split(
+        self, sequences: Any, own: dict[str, Any], given: Any, fraction: float, batch_size: int
+    ) -> tuple[AlignedData, AlignedData | None]:
+        """Return the data to train on and those to validate with."""
+        size = checks.as_size("batch_size", batch_size)
+        cut: dict[str, Any] = {"batch_size": size, "streams": size, "steps": TRAIN_STEPS}
+        fraction = checks.at_least_zero("validation_split", fraction)
+        parts = self.reader.hold_out_end(sequences, fraction) if fraction and given is None else None
+        if parts is not None:
+            sequences, end = parts
+            given = {"sequences": end, "context": own["context"]}
+        data = self.reader.data(sequences, **own, **cut)
+        if given is None:
+            return hold_out(data, fraction) if fraction else (data, None)
+        options = dict(given) if isinstance(given, Mapping) else {"sequences": given}
+        known = ("sequences", "lengths", "sample_weight", "context", "burn_in", "tbptt", "batch_size")
+        checks.known_arguments("validation_data", options, known)
+        if "sequences" not in options:
+            raise ValueError(f"validation_data: sequences are required, got {', '.join(options) or 'an empty dict'}")
+        name = "validation_data" if parts is None else "validation_split: the held-out end"
+        return data, self._judged(**options, name=name)
+
+    def _judged(self, sequences: Any, *, batch_size: int | None = None, **options: Any) -> AlignedData:
+        """Return what ``evaluate`` and validation read, alike."""
+        streams, size = (1, 256) if batch_size is None else (checks.as_size("batch_size", batch_size),) * 2
+        return self.reader.data(sequences, batch_size=size, streams=streams, steps=EVALUATE_STEPS, **options)
+
+    def _one_batch(self, sequences: Any, options: dict[str, Any]) -> Any:
+        return one_batch(self.reader.data(sequences, batch_size=1, streams=1, steps=None, **options))
+
+    def _stepwise(
+        self,
+        read: Callable[[Array], Array],
+        x: Any,
+        *,
+        batch_size: int,
+        lengths: npt.ArrayLike | None,
+        context: npt.ArrayLike | None,
+    ) -> Any:
+        data, single = self.reader.inputs_only(x, batch_size=batch_size, lengths=lengths, context=context)
+        arranged = data.inputs.split(read(self._all_outputs(data)[""]))
+        return arranged[0] if single else arranged
 
     def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[Any, int, bool]:
         """Return the states that N prompts leave, N, and whether the user gave just one."""
@@ -213,28 +548,43 @@ class OneToMany(SelfSupervisedModel):
         start = as_context(start, self.config["context_size"], len(rows), self.dtype, warns=True)
         if len(prompts) == 0 or prompts.lengths.min() < 1:
             raise ValueError("prompt: at least one element each is required, got none")
-        inputs, lengths = prompts.take(rows)
-        initial = None if self.context is None or start is None else self.context.start(start)
-        return self.stem.infer(inputs, initial, lengths)[1], len(rows), single
+        return self.backbone.infer(prompts.select(rows), self._start(start))[1], len(rows), single
 
-    def _initial(self, batch: Batch) -> Any:
-        return None if self.context is None or batch.context is None else self.context.start(batch.context)
+    def _start(self, context: Array | None) -> Any:
+        """Return the states in which sequences with these contexts (N, K) begin; None without a context."""
+        return None if self.context is None or context is None else self.context(context)
 
-    def _pull_initial(self, dstate: Any, batch: Batch) -> None:
-        if self.context is not None and batch.context is not None:
-            self.context.pull(dstate, batch.context)
+    def _outputs(self, batch: Batch, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:
+        context = None
+        if not batch.continues:
+            state = None
+            if self.context is not None and batch.context is not None:
+                state, context = self.context.forward(batch.context)
+        if not keep:
+            y, last = self.backbone.infer(batch.inputs, state)
+            return self.heads.infer(y, batch.rows), last, None
+        y, last, backbone = self.backbone.forward(batch.inputs, state)
+        outputs, heads = self.heads.forward(y, batch.rows)
+        return outputs, last, _Tape(backbone, heads, context)
+
+    def _backward(self, tape: _Tape, doutputs: dict[str, Array]) -> None:
+        dstate = self.backbone.backward(tape.backbone, self.heads.backward(tape.heads, doutputs))
+        if self.context is not None and tape.context is not None:
+            self.context.backward(tape.context, dstate)
 
 
-def _check_kind(config: Mapping[str, Any]) -> None:
-    """Check what only a model that writes asks for."""
+def _check_elements(config: Config, task: Task) -> None:
+    """Raise ValueError unless the model can read what it writes."""
     if config["bidirectional"]:
         raise ValueError("bidirectional: False is required, a model that writes cannot see the future; got True")
-    given, written, task = config["input_size"], config["output_size"], config["task"]
-    if task == "classification":
+    given, written = config["input_size"], config["output_size"]
+    if task.outputs(written) != written:
+        raise ValueError(f"task: one whose outputs are the next element is required, got {task.name!r}")
+    if task.ids:
         if written > given:
             raise ValueError(f"output_size: at most input_size = {given} is required, got {written}")
         return
     if written != given:
-        raise ValueError(f"output_size: input_size = {given} is required for task={task!r}, got {written}")
+        raise ValueError(f"output_size: input_size = {given} is required for task={task.name!r}, got {written}")
     if config["embedding"] is not None:
-        raise ValueError(f"embedding: None is required for task={task!r}, got {config['embedding']}")
+        raise ValueError(f"embedding: None is required for task={task.name!r}, got {config['embedding']}")

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
-from rnnfast.data import AlignedData, Sequences, as_one, as_streams, check_finite, check_fraction
-from rnnfast.losses import Task
-from rnnfast.models.parts import as_pieces, as_weights
-from rnnfast.models.state_map import as_context
-from rnnfast.models.stem import Stem
+from rnnfast.data.arguments import as_context, as_one, as_pieces, as_streams, as_weights
+from rnnfast.data.batches import AlignedData, check_fraction
+from rnnfast.data.sequences import Array, DType, Sequences, check_finite
 
-Array = npt.NDArray[Any]
 
-TRAIN_STEPS = 64  # of a long array, in one gradient
-EVALUATE_STEPS = 1024  # of a long array, in memory at once
+class Reader(Protocol):
+    """The part of a model that reads what users give as x."""
+
+    size: int
+
+    def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences: ...  # noqa: D102
+
+
+class Targets(Protocol):
+    """The part of a task that checks targets."""
+
+    @property
+    def ids(self) -> bool: ...  # noqa: D102
+
+    def targets(self, y: npt.ArrayLike, size: int, dtype: DType, *, name: str) -> Array: ...  # noqa: D102
 
 
 class NextElements:
@@ -24,19 +33,21 @@ class NextElements:
 
     Parameters
     ----------
-    stem : Stem
+    reader : the model's input
     task : Task
     output_size, context_size
-        As of the model.
+        The model's arguments.
+    dtype : numpy dtype
+        The model's.
     """
 
-    def __init__(self, stem: Stem, task: Task, output_size: int, context_size: int | None) -> None:
-        self.input = stem.input
-        self.dtype = stem.dtype
+    def __init__(self, reader: Reader, task: Targets, output_size: int, context_size: int | None, dtype: DType) -> None:
+        self.reader = reader
         self.task = task
         self.output_size = output_size
         self.context_size = context_size
-        self.features = None if task.name == "classification" else stem.input.size
+        self.dtype = dtype
+        self.features = None if task.ids else reader.size
 
     def read(self, x: Any, lengths: npt.ArrayLike | None, name: str, *, warns: bool = False) -> tuple[Sequences, bool]:
         """Return the sequences in ``x``, and whether it is a single one instead of several.
@@ -46,7 +57,7 @@ class NextElements:
         one = as_one(x, self.features, name)
         if one is not None and lengths is not None:
             raise ValueError(f"lengths: None is required where {name} is a single sequence, got some")
-        found = self.input.sequences(x if one is None else one[None], lengths, name)
+        found = self.reader.sequences(x if one is None else one[None], lengths, name)
         check_finite(name, found, self.dtype, warns=warns)
         return found, one is not None
 
@@ -56,7 +67,7 @@ class NextElements:
         """Return data without targets, and whether they are a single sequence."""
         inputs, single = self.read(x, lengths, "x", warns=True)
         start = as_context(context, self.context_size, len(inputs), self.dtype, warns=True)
-        return AlignedData(inputs=inputs, targets=inputs, context=start, batch_size=batch_size), single
+        return AlignedData(inputs=inputs, targets={}, context=start, batch_size=batch_size), single
 
     def data(
         self,
@@ -85,10 +96,12 @@ class NextElements:
             )
         if single:
             whole, tbptt = as_streams(whole, streams, name), tbptt or steps
-        self._check_targets(whole)
+        targets = whole.without_first()
+        # The inputs' own check knows the ids that may be read, not those that may be written.
+        self.task.targets(targets.flat(), self.output_size, self.dtype, name="sequences")
         data = AlignedData(
             inputs=whole.without_last(),
-            targets=whole.without_first(),
+            targets={"": targets},
             weights=as_weights(sample_weight, len(whole), self.dtype),
             context=as_context(context, self.context_size, len(whole), self.dtype),
             batch_size=max(batch_size, streams) if single else batch_size,
@@ -106,8 +119,3 @@ class NextElements:
         check_fraction(fraction)
         kept = len(one) - round(len(one) * fraction)
         return one[:kept], one[kept:]
-
-    def _check_targets(self, whole: Sequences) -> None:
-        """Check what the inputs' own check has not: the values that are targets."""
-        targets = whole.without_first().flat(np.arange(len(whole), dtype=np.int64))
-        self.task.targets(targets, self.output_size, self.dtype, name="sequences")

@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from rnnfast import checks
 from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, check_finite, framed, joined
-from rnnfast.losses import Task
+from rnnfast.tasks import Task
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 DType = np.dtype[Any]
 
 
-class Targets:
+class TargetFraming:
     """Frames sequences y: ids become ``[start, y, stop]``, vectors ``[0, y]``.
 
     All elements but the last are what the decoder reads, all but the first what it should write. An id that users do
@@ -42,8 +42,8 @@ class Targets:
 
     Examples
     --------
-    >>> from rnnfast.losses import task_named
-    >>> targets = Targets(task_named("classification"), 5, None, None, np.dtype("float32"))
+    >>> from rnnfast.tasks import Classification
+    >>> targets = TargetFraming(Classification(), 5, None, None, np.dtype("float32"))
     >>> targets.outputs, targets.inputs, targets.read([[3, 1]], 1).values.tolist()
     (6, 7, [6, 3, 1, 5])
     """
@@ -52,8 +52,8 @@ class Targets:
         self.task = task
         self.size = target_size
         self.dtype = dtype
-        self.ids = task.name == "classification"
-        self.kind = dtype if task.name == "regression" else np.dtype(np.int64)
+        self.ids = task.ids
+        self.kind = task.dtype(dtype)
         self.reserved = {"start": start, "stop": stop}
         self._check_reserved()
         self.outputs = self.inputs = target_size
@@ -78,7 +78,7 @@ class Targets:
             raise ValueError(f"y: a sequence for every source is required (N = {count}), got {len(found)}")
         lengths = found.lengths if weights is None else np.where(weights > 0, found.lengths, 0)
         check_finite("y", Sequences(found.values, found.offsets, lengths, ragged=True), self.dtype)
-        values = found.flat(np.arange(count, dtype=np.int64))
+        values = found.flat()
         for name, reserved in self.reserved.items():
             if reserved is not None and (values == reserved).any():
                 raise ValueError(f"y: ids other than {name} = {reserved} are required (the model adds it), got it")
@@ -89,11 +89,10 @@ class Targets:
         """Return sequences with what stands before and behind them."""
         return framed(s, self.start, self.stop) if self.ids else framed(s, 0.0)
 
-    def first(self, count: int) -> Array:
+    def first(self, count: int) -> Sequences:
         """Return what the decoder reads first, as ``count`` sequences of one step."""
-        if self.ids:
-            return np.full((count, 1), self.start, np.int64)
-        return np.zeros((count, 1, self.inputs), self.dtype)
+        values = np.full(count, self.start, np.int64) if self.ids else np.zeros((count, self.inputs), self.dtype)
+        return Sequences(values, np.arange(count, dtype=np.int64), np.ones(count, np.int64), ragged=False)
 
     def limits(self, sources: Sequences, max_length: int | None) -> Int64:
         """Return the most elements (N,) that may be written of each source."""

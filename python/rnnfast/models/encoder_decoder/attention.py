@@ -9,29 +9,28 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks, init
-from rnnfast.models.parts import Affine
+from rnnfast.layers import BlockTape, Linear
+from rnnfast.models.config import ATTENTION
 from rnnfast.params import Module, Parameter
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
 DType = np.dtype[Any]
 
-KINDS = ("additive", "dot")
-
 
 @dataclass(frozen=True)
 class AttentionTape:
-    """What ``backward`` needs: both inputs, what was computed of them, and the lengths."""
+    """What ``backward`` needs: both inputs, what was computed of them, the lengths, and the tapes of the maps."""
 
-    h: Array
     memory: Array
     query: Array
     keys: Array
     weights: Array
-    joined: Array
     combined: Array
     lengths: Int64 | None
     source_lengths: Int64 | None
+    query_tape: BlockTape | None
+    combine_tape: BlockTape
 
 
 class Attention(Module):
@@ -72,14 +71,14 @@ class Attention(Module):
     """
 
     def __init__(self, kind: str, decoder_size: int, memory_size: int, dtype: DType, rng: np.random.Generator) -> None:
-        checks.as_choice("attention", kind, KINDS, others=" or None")
+        checks.as_choice("attention", kind, ATTENTION, others=" or None")
         self.key = Parameter(init.uniform((decoder_size, memory_size), memory_size**-0.5, rng=rng, dtype=dtype))
-        self.query: Affine | None = None
+        self.query: Linear | None = None
         self.score: Parameter | None = None
         if kind == "additive":
-            self.query = Affine(decoder_size, decoder_size, dtype, rng)
+            self.query = Linear(decoder_size, decoder_size, dtype=dtype, seed=rng)
             self.score = Parameter(init.uniform((decoder_size,), decoder_size**-0.5, rng=rng, dtype=dtype))
-        self.combine = Affine(memory_size + decoder_size, decoder_size, dtype, rng)
+        self.combine = Linear(memory_size + decoder_size, decoder_size, dtype=dtype, seed=rng)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return key.weight, of additive scores query.weight, query.bias and score.weight, and combine's."""
@@ -103,51 +102,68 @@ class Attention(Module):
         self, h: Array, memory: Array, lengths: Int64 | None, source_lengths: Int64 | None
     ) -> tuple[Array, AttentionTape]:
         """Return combined (N, T, H) and the tape; the arguments must not change before ``backward``."""
-        query = h if self.query is None else _by_step(self.query.forward, h)
+        query, query_tape = (h, None) if self.query is None else self.query.forward(h)
         keys = self._keys(memory)
-        context, weights = _ops.attend(
-            query, keys, memory, self._v(), lengths=lengths, source_lengths=source_lengths
-        )  # fmt: skip
-        joined = np.concatenate([context, h], axis=2)
-        combined = _ops.tanh(_by_step(self.combine.forward, joined))
-        tape = AttentionTape(h, memory, query, keys, weights, joined, combined, lengths, source_lengths)
+        context, weights = _ops.attend(query, keys, memory, self._v(), lengths=lengths, source_lengths=source_lengths)
+        before, combine_tape = self.combine.forward(np.concatenate([context, h], axis=2))
+        combined = _ops.tanh(before)
+        tape = AttentionTape(
+            memory=memory,
+            query=query,
+            keys=keys,
+            weights=weights,
+            combined=combined,
+            lengths=lengths,
+            source_lengths=source_lengths,
+            query_tape=query_tape,
+            combine_tape=combine_tape,
+        )
         return combined, tape
 
     def backward(self, tape: AttentionTape, dcombined: Array) -> tuple[Array, Array]:
         """Add the parameters' gradients; return those of h (N, T, H) and memory (N, S, M)."""
         size = tape.memory.shape[2]
         before = dcombined * (1 - tape.combined * tape.combined)
-        djoined = _by_step(self.combine.backward, before, tape.joined)
+        djoined = self.combine.backward(tape.combine_tape, before)
         rows = tape.memory.reshape(-1, size)
         with self._adding:
             dquery, dkeys, dmemory = _ops.attend_backward(
-                djoined[..., :size], tape.weights, tape.query, tape.keys, tape.memory, self._v(),
+                djoined[..., :size],
+                tape.weights,
+                tape.query,
+                tape.keys,
+                tape.memory,
+                self._v(),
                 None if self.score is None else self.score.grad,
-                lengths=tape.lengths, source_lengths=tape.source_lengths,
-            )  # fmt: skip
+                lengths=tape.lengths,
+                source_lengths=tape.source_lengths,
+            )
             dkey_rows = dkeys.reshape(-1, dkeys.shape[2])
             through_keys = _ops.linear_backward(dkey_rows, rows, self.key.value, self.key.grad)
         assert through_keys is not None
-        dh = djoined[..., size:] + (dquery if self.query is None else _by_step(self.query.backward, dquery, tape.h))
+        if self.query is not None and tape.query_tape is not None:
+            dquery = self.query.backward(tape.query_tape, dquery)
+        dh = djoined[..., size:] + dquery
         return dh, dmemory + through_keys.reshape(dmemory.shape)
 
     def parts(self, memory: Array, source_lengths: Int64 | None) -> _ops.WriterAttention:
         """Return what the engine needs to attend while it writes: row r to source r."""
+        query = self.query
+        assert self.combine.bias is not None
         return _ops.WriterAttention(
-            keys=self._keys(memory), memory=np.ascontiguousarray(memory), source_lengths=source_lengths,
-            query=None if self.query is None else self.query.weight.value,
-            query_bias=None if self.query is None else self.query.bias.value,
-            v=self._v(), combine=self.combine.weight.value, combine_bias=self.combine.bias.value,
-        )  # fmt: skip
+            keys=self._keys(memory),
+            memory=np.ascontiguousarray(memory),
+            source_lengths=source_lengths,
+            query=None if query is None else query.weight.value,
+            query_bias=None if query is None or query.bias is None else query.bias.value,
+            v=self._v(),
+            combine=self.combine.weight.value,
+            combine_bias=self.combine.bias.value,
+        )
 
     def _keys(self, memory: Array) -> Array:
-        return _by_step(lambda rows: _ops.linear(rows, self.key.value), memory)
+        rows = _ops.linear(np.ascontiguousarray(memory).reshape(-1, memory.shape[2]), self.key.value)
+        return rows.reshape(*memory.shape[:2], rows.shape[1])
 
     def _v(self) -> Array | None:
         return None if self.score is None else self.score.value
-
-
-def _by_step(f: Any, *arrays: Array) -> Array:
-    """Apply a map of rows (M, F) to arrays (N, T, F)."""
-    rows = f(*(np.ascontiguousarray(a).reshape(-1, a.shape[2]) for a in arrays))
-    return np.asarray(rows.reshape(*arrays[0].shape[:2], rows.shape[1]))

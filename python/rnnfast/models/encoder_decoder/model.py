@@ -1,0 +1,527 @@
+"""The model: a sequence in, another of its own length out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast import checks, train
+from rnnfast.atomic import StrPath
+from rnnfast.callbacks import Callback
+from rnnfast.checks import names_arguments
+from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite
+from rnnfast.layers import CustomCell, Stream, Trace
+from rnnfast.metrics import Metric
+from rnnfast.models.base import Model
+from rnnfast.models.config import checked
+from rnnfast.models.encoder_decoder.network import EncoderDecoderNetwork, NetworkTape
+from rnnfast.models.streaming import stream_of
+from rnnfast.models.supervised import one_batch, training_and_validation
+from rnnfast.optim import Optimizer
+from rnnfast.run import History, TrainingState
+from rnnfast.sampling import WritingOptions
+from rnnfast.tasks import Task, as_task
+from rnnfast.train import TrainingOptions
+
+Array = npt.NDArray[Any]
+
+
+class EncoderDecoder(Model):
+    """A sequence in, another of its own length out: one stack of layers reads, a second one writes.
+
+    The states in which the encoder ends are those in which the decoder begins (Sutskever et al. 2014). At every step
+    the decoder reads the element before, ``start`` at first, and ``outputs(t) = W_head h(t) + b_head`` say what comes
+    next, until that is ``stop``. It is trained on the true elements before, and predicts from its own. With attention
+    the head reads ``tanh(W_combine [context; h] + b_combine)`` instead of h; the context is a mean of the encoder's
+    outputs with weights that depend on h (Bahdanau et al. 2015, Luong et al. 2015).
+
+    Parameters
+    ----------
+    source_size : int
+        Features C of a source's step; with ``source_embedding``, the size of the sources' vocabulary.
+    target_size : int
+        Number of ids that y may hold, or numbers K of each of its elements.
+    cell : {"lstm", "gru", "rnn"}, or a CustomCell by its class or name
+        The recurrent cell.
+    hidden_size : int
+        Units H of a layer.
+    num_layers : int
+        Layers L of the stack.
+    bidirectional : bool
+        Whether the encoder reads both ways. The decoder then begins with ``bridge.weight`` times both directions'
+        states, side by side, of each layer and of h and c by a matrix of its own; attention sees the outputs of both.
+    dropout : float
+        Probability that an output of a layer is dropped before the next layer reads it, in training.
+    output_dropout : float
+        Probability that an element of what the heads read is dropped, in training.
+    source_embedding : int or None
+        Size of a learned vector for each id of a source. x then holds integer ids.
+    target_embedding : int or None
+        Size of a learned vector for each id that the decoder reads; None gives it unit vectors.
+    task : {"classification", "regression", "multilabel"} or Task
+        Elements of y are ids, real vectors, or vectors of 0 and 1. The loss is softmax cross-entropy, mean squared
+        error, or binary cross-entropy, or that of a task of your own; it is the mean over all elements of targets,
+        stops included.
+    attention : {"additive", "dot"} or None
+        How the decoder looks at the encoder's outputs.
+    start, stop : int or None
+        Ids below ``target_size`` that the user reserves; None: the model has its own, beyond the vocabulary. y never
+        contains them. Vectors have neither.
+    cell_options : dict or None
+        Further options of the layer, as ``{"activation": "relu"}``; see ``rf.RNN``, ``rf.LSTM`` and ``rf.GRU``.
+    dtype : {"float32", "float64"}
+        Dtype of the parameters; data are converted to it.
+    seed : int or None
+        Source of the initial parameters and of dropout. None draws other ones every time.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument outside its range or of another type.
+
+    Notes
+    -----
+    x is (N, S, C), or (N, S) ids, with ``lengths`` where sources are shorter; or a list of (S_i, C) arrays, or of 1-D
+    arrays of ids. y is (N, T) ids or (N, T, K) numbers; or a list of (T_i,) or (T_i, K) arrays. The
+    parameters are ``source_embedding.weight``,
+    ``encoder.*``, ``bridge.weight (S*L*H, 2H)`` with rows by state (h, c), layer and unit, ``target_embedding.weight``,
+    ``decoder.*``, ``attention.*``, ``head.weight (K, H)``, ``head.bias (K,)``, where K counts a stop of the model's
+    own, and the decoder's inputs also its start, behind it.
+
+    Examples
+    --------
+    Write a sequence backwards:
+
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> rng = np.random.default_rng(0)
+    >>> x = [rng.integers(0, 3, length) for length in rng.integers(1, 5, 300)]
+    >>> y = [s[::-1] for s in x]
+    >>> model = rf.EncoderDecoder(3, 3, cell="gru", hidden_size=32, source_embedding=8, seed=0)
+    >>> history = model.fit(x, y, epochs=30, lr=0.01, progress=False, seed=0)
+    >>> model.predict([[2, 0, 1], [1, 2]])
+    [array([1, 0, 2]), array([2, 1])]
+    """
+
+    @names_arguments
+    def __init__(
+        self,
+        source_size: int,
+        target_size: int,
+        *,
+        cell: str | type[CustomCell] = "lstm",
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        source_embedding: int | None = None,
+        target_embedding: int | None = None,
+        task: str | Task = "classification",
+        attention: str | None = None,
+        start: int | None = None,
+        stop: int | None = None,
+        cell_options: Mapping[str, Any] | None = None,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+    ) -> None:
+        config = checked(locals())
+        self.network = EncoderDecoderNetwork(
+            config, as_task("task", config["task"]), np.random.default_rng(config["seed"])
+        )
+        super().__init__(config, self.network.parts(), self.network.heads)
+
+    @property
+    def encoder(self) -> Any:
+        """The recurrent layers that read: an ``RNN``, ``LSTM``, ``GRU`` or ``CustomLayer``."""
+        return self.network.encoder.rnn
+
+    @property
+    def decoder(self) -> Any:
+        """The recurrent layers that write."""
+        return self.network.decoder.rnn
+
+    @property
+    def start_id(self) -> int | None:
+        """The id that the decoder reads first; None where it reads vectors, which begin with zeros."""
+        return self.network.framing.start
+
+    @property
+    def stop_id(self) -> int | None:
+        """The id that ends what the decoder writes; None where it writes vectors."""
+        return self.network.framing.stop
+
+    @names_arguments
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        optimizer: str | Optimizer = "adam",
+        lr: float | None = None,
+        clip_norm: float | None = None,
+        validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
+        validation_split: float = 0.0,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        metrics: Metric | Sequence[Metric] = (),
+        callbacks: Callback | Sequence[Callback] = (),
+        progress: bool = True,
+        shuffle: bool = True,
+        seed: int | None = None,
+        resume: TrainingState | StrPath | None = None,
+    ) -> History:
+        """Train.
+
+        Parameters
+        ----------
+        x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
+            The sources.
+        y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K)
+            What belongs to each source, without ``start`` and ``stop``.
+        epochs : int
+            Passes over the data.
+        batch_size : int
+            Sequences in a step of the optimiser.
+        optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+            An object has its own learning rate.
+        lr : float or None
+            Learning rate of an optimiser given by name; None stands for 1e-3.
+        clip_norm : float or None
+            Largest norm of the gradient; None does not clip.
+        validation_data : (x, y), dict of arguments of ``evaluate``, or None
+            Data to evaluate after every epoch.
+        validation_split : float
+            Share of the sequences, the last ones, that is held out for that instead.
+        lengths : integers (N,) or None
+            Lengths of the sources in an array x.
+        sample_weight : array (N,) or None
+            Weights of the pairs in the loss.
+        metrics : Metric or several of them
+            Further quantities to report of the validation data.
+        callbacks : Callback or several of them
+            Called at every event of the training.
+        progress : bool
+            Whether to show a bar.
+        shuffle : bool
+            Whether to shuffle in every epoch; sequences of similar length then share a batch.
+        seed : int or None
+            Seed of the shuffling. None draws another one every time.
+        resume : TrainingState, path or None
+            Where an earlier training stood; this one goes on from there, with the same data and arguments.
+
+        Returns
+        -------
+        History
+            ``history["loss"]`` and, with validation, ``history["val_loss"]``, ...
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        FloatingPointError
+            The loss is not finite; the parameters are those before that step.
+        """
+        data, validation = training_and_validation(
+            self._data,
+            x,
+            y,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            known=("x", "y", "lengths", "sample_weight"),
+            lengths=lengths,
+            sample_weight=sample_weight,
+        )
+        options = TrainingOptions(
+            epochs=epochs,
+            optimizer=optimizer,
+            lr=lr,
+            clip_norm=clip_norm,
+            metrics=metrics,
+            callbacks=callbacks,
+            progress=progress,
+            shuffle=shuffle,
+            seed=seed,
+            resume=resume,
+        )
+        return train.fit(self, data, options, validation)
+
+    @names_arguments
+    def loss(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """Return the mean loss over all target elements, without dropout.
+
+        Parameters
+        ----------
+        x, y, lengths, sample_weight
+            The data, see ``fit``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        """
+        data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        return self.batch_loss(one_batch(data)).loss
+
+    @names_arguments
+    def loss_and_grad(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
+
+        Arguments and errors are those of ``loss``.
+        """
+        data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        return self.batch_loss(one_batch(data), gradient=True).loss
+
+    @names_arguments
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        metrics: Metric | Sequence[Metric] = (),
+    ) -> dict[str, float]:
+        """Return the loss, the task's metrics (accuracy, or the mean absolute error "mae") and further ones.
+
+        Parameters
+        ----------
+        x, y, lengths, sample_weight, metrics
+            See ``fit``.
+        batch_size : int
+            Sequences at once.
+
+        Returns
+        -------
+        dict of str to float
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that do not fit the model, that are not finite, or without any target.
+        """
+        data = self._data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight)
+        data.require_targets("x")
+        return train.evaluate(self, data, metrics)
+
+    @names_arguments
+    def predict(
+        self,
+        x: Any,
+        *,
+        max_length: int | None = None,
+        beams: int | None = None,
+        length_penalty: float = 0.0,
+        return_attention: bool = False,
+        lengths: npt.ArrayLike | None = None,
+        batch_size: int = 256,
+    ) -> Any:
+        """Write what belongs to each source, each element after those that were written before.
+
+        Parameters
+        ----------
+        x, lengths
+            The sources, see ``fit``.
+        max_length : int or None
+            Most elements to write. None: twice the length of the source and 10; vectors, which nothing stops, need a
+            number.
+        beams : int or None
+            Number of hypotheses of a search for the most probable sequence of ids; None takes the most probable id at
+            every step.
+        length_penalty : float
+            The search wants the highest ``log p / ((5 + n) / 6)^length_penalty``, n ids with stop (Wu et al. 2016).
+        return_attention : bool
+            Return also what was attended to.
+        batch_size : int
+            Sources at once; predictions do not depend on it.
+
+        Returns
+        -------
+        list of int64 arrays (T_i,)
+            Ids without stop.
+        ndarray (N, max_length, K)
+            Vectors: the outputs themselves, or for labels 0 and 1, int64.
+        list of arrays (T_i, S_i)
+            With ``return_attention``, beside the predictions: the weight of every step of the source at every element.
+        """
+        if checks.as_flag("return_attention", return_attention) and self.network.attention is None:
+            raise ValueError(
+                "return_attention: a model with attention is required (attention='dot'), got attention=None"
+            )
+        sources = self._sources(x, lengths, warns=True)
+        found = self._written(sources, max_length, batch_size, beams, length_penalty)
+        arranged = self.network.framing.arranged(found, max_length, self.network.framing.kind)
+        return (arranged, self.network.maps(sources, found, batch_size)) if return_attention else arranged
+
+    @names_arguments
+    def predict_proba(
+        self,
+        x: Any,
+        *,
+        max_length: int | None = None,
+        lengths: npt.ArrayLike | None = None,
+        batch_size: int = 256,
+    ) -> Any:
+        """Return the probabilities of the K outputs at every element of the greedy prediction.
+
+        Arguments are those of ``predict``; K counts a stop of the model's own, the last one.
+
+        Returns
+        -------
+        list of arrays (T_i, K), or ndarray (N, max_length, K) for labels
+
+        Raises
+        ------
+        ValueError
+            For a regression.
+        """
+        self.task.probabilities(np.zeros((0, self.network.framing.outputs), self.dtype))  # raises where there are none
+        sources = self._sources(x, lengths, warns=True)
+        again = self.network.again(sources, self._written(sources, max_length, batch_size), batch_size)
+        p = self.task.probabilities(self._all_outputs(again)[""])
+        return self.network.framing.arranged(np.split(p, np.cumsum(again.inputs.lengths))[:-1], max_length, p.dtype)
+
+    @names_arguments
+    def trace(self, x: Any, y: Any = None, *, lengths: npt.ArrayLike | None = None) -> dict[str, Trace]:
+        """Return all states and gates under "encoder", arrays (N, S, D*H), and "decoder", (N, T, H).
+
+        Parameters
+        ----------
+        x, lengths
+            As for ``predict``.
+        y : as for ``fit``, optional
+            What the decoder reads, after a start; by default the model's own greedy prediction. T is one above the
+            longest; past a length there are zeros.
+        """
+        read = self.predict(x, lengths=lengths) if y is None else y
+        return self.network.trace(one_batch(self._data(x, read, batch_size=1, lengths=lengths)))
+
+    @names_arguments
+    def stream(self, batch_size: int = 1, state: Any = None, *, source: Any = None) -> Stream:
+        """Return a copy of the decoder that is fed step by step.
+
+        ``step(x)`` gives ``W_head h(t) + b_head`` after the elements up to x, the first of which is ``start_id`` or
+        a vector of zeros.
+
+        Parameters
+        ----------
+        batch_size : int
+            Targets N, which advance together.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where the decoder begins; zeros by default.
+        source : as x for ``predict``, N sequences, optional
+            Instead: it begins where the encoder ends these, again after every ``reset``.
+
+        Returns
+        -------
+        Stream
+            Its ``step`` takes integers (N,), or vectors (N, K), and returns (N, K).
+
+        Raises
+        ------
+        ValueError
+            For a model with attention, which looks at its whole source at every step; where both ``state`` and
+            ``source`` are given, or another number of sources than N.
+
+        Examples
+        --------
+        >>> import rnnfast as rf
+        >>> model = rf.EncoderDecoder(3, 5, hidden_size=8, source_embedding=4, seed=0)
+        >>> s = model.stream(source=[[2, 0, 1]])
+        >>> x, written = model.start_id, []
+        >>> while len(written) < 16 and (x := s.step(x).argmax()) != model.stop_id:
+        ...     written.append(int(x))
+        >>> written == model.predict([[2, 0, 1]])[0].tolist()
+        True
+        """
+        if self.network.attention is not None:
+            raise ValueError(
+                "stream: a model without attention is required, which needs the whole source at every step"
+            )
+        if state is not None and source is not None:
+            raise ValueError("state: None is required where source is given, got both")
+        start = None
+        if source is not None:
+            sources = self.network.encoder.input.sequences(source, None, "source")
+            check_finite("source", sources, self.dtype, warns=True)
+            if len(sources) != checks.as_size("batch_size", batch_size):
+                raise ValueError(f"source: N = batch_size = {batch_size} sequences are required, got {len(sources)}")
+            start = self.network.read(sources)[1]
+        return stream_of(self.network.decoder, self.heads, batch_size, state, start)
+
+    def _data(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int,
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> PairData:
+        """Check and convert the user's data."""
+        sources = self._sources(x, lengths)
+        weights = as_weights(sample_weight, len(sources), self.dtype)
+        whole = self.network.framing.read(y, len(sources), weights)
+        return PairData(
+            sources=sources,
+            inputs=whole.without_last(),
+            targets={"": whole.without_first()},
+            weights=weights,
+            batch_size=batch_size,
+        )
+
+    def _sources(self, x: Any, lengths: npt.ArrayLike | None, *, warns: bool = False) -> Sequences:
+        found = self.network.encoder.input.sequences(x, lengths, "x")
+        check_finite("x", found, self.dtype, warns=warns)
+        return found
+
+    def _written(
+        self,
+        sources: Sequences,
+        max_length: int | None,
+        batch_size: int,
+        beams: int | None = None,
+        length_penalty: float = 0.0,
+    ) -> list[Array]:
+        """Return the prediction for each source, (T_n,) ids or (T_n, K) numbers."""
+        checks.as_size("batch_size", batch_size)
+        limits = self.network.framing.limits(sources, max_length)
+        options = WritingOptions(
+            length=int(limits.max(initial=0)),
+            beams=beams,
+            greedy=beams is None,
+            length_penalty=length_penalty,
+            stop=self.network.framing.stop,
+        )
+        options.check_task(self.task.name, self.network.framing.outputs, ids=self.task.ids)
+        return self.network.write(sources, limits, options, batch_size)
+
+    def _outputs(self, batch: PairBatch, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:
+        if not keep:
+            return self.network.infer(batch)[0], None, None
+        outputs, tape = self.network.forward(batch)
+        return outputs, None, tape
+
+    def _backward(self, tape: NetworkTape, doutputs: dict[str, Array]) -> None:
+        self.network.backward(tape, doutputs)

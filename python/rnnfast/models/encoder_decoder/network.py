@@ -1,0 +1,279 @@
+"""The two stacks of layers of an encoder-decoder, and the head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnfast import _ops, init
+from rnnfast.data import PairBatch, PairData, Sequences, batch_indices
+from rnnfast.layers import Trace
+from rnnfast.models.backbone import Backbone, BackboneTape
+from rnnfast.models.config import Config, HeadConfig
+from rnnfast.models.encoder_decoder.attention import Attention, AttentionTape
+from rnnfast.models.encoder_decoder.framing import TargetFraming
+from rnnfast.models.generation import write_on
+from rnnfast.models.heads import Heads, HeadsTape
+from rnnfast.params import Module, Parameter
+from rnnfast.sampling import WritingOptions
+from rnnfast.tasks import Task
+
+Array = npt.NDArray[Any]
+Int64 = npt.NDArray[np.int64]
+DType = np.dtype[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkTape:
+    """What ``EncoderDecoderNetwork.backward`` needs."""
+
+    batch: PairBatch
+    encoder: BackboneTape
+    encoded: Any
+    decoder: BackboneTape
+    attention: AttentionTape | None
+    heads: HeadsTape
+
+
+class EncoderDecoderNetwork:
+    """``sources -> encoder -> states (-> bridge) -> decoder (-> attention) -> head``, in training and in writing.
+
+    Parameters
+    ----------
+    config : dict
+        The configuration of ``EncoderDecoder``.
+    task : Task
+    rng : numpy.random.Generator
+        Draws the initial values.
+
+    Attributes
+    ----------
+    encoder, decoder : Backbone
+    bridge : Bridge or None
+        Of an encoder that reads both ways.
+    attention : Attention or None
+    heads : Heads
+        The one head.
+    framing : TargetFraming
+    """
+
+    def __init__(self, config: Config, task: Task, rng: np.random.Generator) -> None:
+        dtype = np.dtype(config["dtype"])
+        self.task = task
+        self.framing = TargetFraming(task, config["target_size"], config["start"], config["stop"], dtype)
+        embedding = config["target_embedding"]
+        if embedding is not None and not self.framing.ids:
+            raise ValueError(f"target_embedding: None is required for task={task.name!r}, got {embedding}")
+        if task.outputs(self.framing.outputs) != self.framing.outputs:
+            raise ValueError(f"task: one whose outputs are the next element is required, got {task.name!r}")
+        self.encoder = Backbone(
+            config,
+            config["source_size"],
+            rng,
+            embedding=config["source_embedding"],
+            one_hot=False,
+            bidirectional=config["bidirectional"],
+            named="source_size",
+        )
+        self.decoder = Backbone(
+            config, self.framing.inputs, rng, embedding=embedding, one_hot=self.framing.ids, bidirectional=False
+        )
+        self.bridge: Bridge | None = None
+        if config["bidirectional"]:
+            if len(set(self.decoder.rnn.state_sizes)) > 1:
+                raise ValueError("cell_options: proj_size=0 is required beside bidirectional=True, got another")
+            self.bridge = Bridge(self.encoder.states, config["num_layers"], config["hidden_size"], dtype, rng)
+        self.attention: Attention | None = None
+        if config["attention"] is not None:
+            self.attention = Attention(config["attention"], self.decoder.size, self.encoder.size, dtype, rng)
+        head = HeadConfig(task=task, size=self.framing.outputs)
+        self.heads = Heads({"": head}, self.decoder.size, dtype, rng, dropout=config["output_dropout"])
+
+    def parts(self) -> dict[str, Any]:
+        """Return what has parameters, under the names of the model's file, but the head."""
+        return {
+            "source_embedding": self.encoder.input,
+            "encoder": self.encoder.rnn,
+            **({} if self.bridge is None else {"bridge": self.bridge}),
+            "target_embedding": self.decoder.input,
+            "decoder": self.decoder.rnn,
+            **({} if self.attention is None else {"attention": self.attention}),
+        }
+
+    def read(self, sources: Sequences) -> tuple[Array, Any]:
+        """Return the encoder's outputs (R, D*H) and the states that the decoder begins with."""
+        memory, last = self.encoder.infer(sources, None)
+        return memory, self._bridged(last)
+
+    def _bridged(self, last: Any) -> Any:
+        return last if self.bridge is None else self.bridge.forward(last)
+
+    def infer(self, batch: PairBatch) -> tuple[dict[str, Array], Array | None]:
+        """Return the outputs (M, K) at all steps that have a target; and the weights (N, T, S) of attention."""
+        memory, state = self.read(batch.sources)
+        h, _ = self.decoder.infer(batch.inputs, state)
+        weights = None
+        if self.attention is not None:
+            combined, weights = self.attention.infer(
+                batch.inputs.like(h).padded(),
+                batch.sources.like(memory).padded(),
+                batch.inputs.lengths,
+                batch.sources.lengths,
+            )
+            h = batch.inputs.unpadded(combined)
+        return self.heads.infer(h, batch.rows), weights
+
+    def forward(self, batch: PairBatch) -> tuple[dict[str, Array], NetworkTape]:
+        """Return the outputs (M, K), with dropout, and the tape."""
+        memory, last, encoder = self.encoder.forward(batch.sources, None)
+        h, _, decoder = self.decoder.forward(batch.inputs, self._bridged(last))
+        attention = None
+        if self.attention is not None:
+            combined, attention = self.attention.forward(
+                batch.inputs.like(h).padded(),
+                batch.sources.like(memory).padded(),
+                batch.inputs.lengths,
+                batch.sources.lengths,
+            )
+            h = batch.inputs.unpadded(combined)
+        outputs, heads = self.heads.forward(h, batch.rows)
+        return outputs, NetworkTape(batch, encoder, last, decoder, attention, heads)
+
+    def backward(self, tape: NetworkTape, doutputs: dict[str, Array]) -> None:
+        """Add the gradients of all parameters."""
+        dh, dmemory, batch = self.heads.backward(tape.heads, doutputs), None, tape.batch
+        if self.attention is not None and tape.attention is not None:
+            dcombined = batch.inputs.like(dh).padded()
+            dh_padded, dmemory_padded = self.attention.backward(tape.attention, dcombined)
+            dh, dmemory = batch.inputs.unpadded(dh_padded), batch.sources.unpadded(dmemory_padded)
+        dlast = self.decoder.backward(tape.decoder, dh)
+        if self.bridge is not None:
+            dlast = self.bridge.backward(dlast, tape.encoded)
+        self.encoder.backward(tape.encoder, dmemory, dlast)
+
+    def trace(self, batch: PairBatch) -> dict[str, Trace]:
+        """Return all states and gates of both stacks."""
+        encoder = self.encoder.trace(batch.sources, None)
+        return {"encoder": encoder, "decoder": self.decoder.trace(batch.inputs, self._bridged(encoder.state))}
+
+    def write(self, sources: Sequences, limits: Int64, options: WritingOptions, batch_size: int) -> list[Array]:
+        """Return what belongs to each of N sources, (T_n,) ids without stop or (T_n, K) numbers.
+
+        ``limits`` (N,) are the most elements of each. A search looks at hypotheses of that length, so that it runs
+        once for every limit; else what is too long is cut off.
+        """
+        found: dict[int, Array] = {}
+        for index in _groups(limits, batch_size, alike=options.beams is not None):
+            chosen = sources.select(index)
+            memory, state = self.read(chosen)
+            attention = None if self.attention is None else self._attention(self.attention, chosen.like(memory))
+            _, state = self.decoder.infer(self.framing.first(len(index)), state)
+            own = replace(options, length=int(limits[index].max()))
+            head = self.heads.parts[""]
+            elements, counts, _ = write_on(self.decoder, head, self.task, state, own, attention=attention)
+            for n, row, count in zip(index, elements, np.minimum(counts, limits[index]), strict=True):
+                found[n] = row[:count].astype(self.framing.kind, copy=False)
+        return [found[n] for n in range(len(sources))]
+
+    def _attention(self, part: Attention, memory: Sequences) -> Any:
+        """Return what attends while elements are written: the engine's form, or for a custom cell a function of h."""
+        padded, lengths = memory.padded(), memory.lengths
+        if not self.decoder.custom:
+            return part.parts(padded, lengths)
+        return lambda h: part.infer(h, padded, None, lengths)[0]
+
+    def again(self, sources: Sequences, found: list[Array], batch_size: int) -> PairData:
+        """Return data with which the decoder reads what it has written; the targets are that, without a stop."""
+        targets = self.framing.joined(found)
+        framed = self.framing.framed(targets)
+        inputs = Sequences(framed.values, framed.offsets, targets.lengths, ragged=True)
+        return PairData(sources=sources, inputs=inputs, targets={"": targets}, batch_size=batch_size)
+
+    def maps(self, sources: Sequences, found: list[Array], batch_size: int) -> list[Array]:
+        """Return the weights (T_n, S_n) of attention at the elements of each prediction."""
+        weights: list[Array] = []
+        for batch in self.again(sources, found, batch_size).batches():
+            assert isinstance(batch, PairBatch)
+            own = self.infer(batch)[1]
+            assert own is not None
+            weights += list(own)
+        return [w[: len(e), :size].copy() for w, e, size in zip(weights, found, sources.lengths, strict=True)]
+
+
+def _groups(limits: Int64, batch_size: int, *, alike: bool) -> Iterator[Int64]:
+    """Deal sequences into batches; ``alike``: whose limits are equal."""
+    every = np.arange(len(limits), dtype=np.int64)
+    for group in [every[limits == limit] for limit in np.unique(limits)] if alike else [every]:
+        for index in batch_indices(limits[group], batch_size):
+            yield group[index]
+
+
+class Bridge(Module):
+    """``state = W [state_forward; state_reverse]``, of each layer and each kind of state by a matrix of its own.
+
+    Parameter ``weight (S*L*H, 2H)`` from U(-1/sqrt(2H), 1/sqrt(2H)); its rows are ordered by state (h, then c for an
+    LSTM), layer, unit of the decoder.
+
+    Parameters
+    ----------
+    states, layers, hidden : int
+        S, L and H, of encoder and decoder alike.
+    dtype : numpy dtype
+    rng : numpy.random.Generator
+        Draws the initial values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bridge = Bridge(1, 1, 2, np.dtype("float64"), np.random.default_rng(0))
+    >>> bridge.weight[...] = [[1, 0, 10, 0], [0, 1, 0, 10]]
+    >>> bridge.forward(np.array([[[1.0, 2.0]], [[3.0, 4.0]]]))
+    array([[[31., 42.]]])
+    """
+
+    def __init__(self, states: int, layers: int, hidden: int, dtype: DType, rng: np.random.Generator) -> None:
+        shape, bound = (states * layers * hidden, 2 * hidden), (2 * hidden) ** -0.5
+        self.weight = Parameter(init.uniform(shape, bound, rng=rng, dtype=dtype))
+        self.hidden = hidden
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return weight."""
+        return {"weight": self.weight}
+
+    def forward(self, state: Any) -> Any:
+        """Return the decoder's states (L, N, H) of the encoder's (2L, N, H), for an LSTM a tuple (h, c) of them."""
+        parts, H = _parts(state), self.hidden
+        found = [_ops.linear(rows, self.weight.value[i * H : (i + 1) * H], None) for i, rows in enumerate(_rows(parts))]
+        return _like(state, np.stack(found).reshape(len(parts), -1, *found[0].shape))
+
+    def backward(self, dstate: Any, state: Any) -> Any:
+        """Add the gradient of weight, given that of the decoder's states; return that of the encoder's."""
+        H, found = self.hidden, []
+        dparts = np.concatenate(_parts(dstate))
+        for i, (dy, rows) in enumerate(zip(dparts, _rows(_parts(state)), strict=True)):
+            own = slice(i * H, (i + 1) * H)
+            with self._adding:
+                dx = _ops.linear_backward(dy, rows, self.weight.value[own], self.weight.grad[own])
+            assert dx is not None
+            found.append(dx.reshape(len(dx), 2, H).transpose(1, 0, 2))
+        pairs = np.concatenate(found)
+        return _like(state, pairs.reshape(len(_parts(state)), -1, *pairs.shape[1:]))
+
+
+def _parts(state: Any) -> tuple[Array, ...]:
+    return state if isinstance(state, tuple) else (state,)
+
+
+def _like(state: Any, parts: Array) -> Any:
+    return tuple(parts) if isinstance(state, tuple) else parts[0]
+
+
+def _rows(parts: tuple[Array, ...]) -> list[Array]:
+    """Return both directions side by side, (N, 2H), for every state and layer."""
+    whole = np.concatenate(parts)
+    pairs = whole.reshape(-1, 2, *whole.shape[1:]).transpose(0, 2, 1, 3)
+    return list(np.ascontiguousarray(pairs).reshape(len(pairs), whole.shape[1], -1))

@@ -1,0 +1,162 @@
+"""The state of a training: an object that can be written, read and gone on from, bit for bit."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnfast as rf
+
+N, C = 14, 3
+
+
+class Interrupted(Exception):
+    """Raised by a callback."""
+
+
+class StopAt(rf.Callback):
+    """Takes the state after a step, or after an epoch, and ends training by an exception."""
+
+    def __init__(self, step: int | None = None, epoch: int | None = None) -> None:
+        self.step, self.epoch = step, epoch
+        self.taken: rf.TrainingState | None = None
+
+    def on_step_end(self, run: rf.Run) -> None:
+        if run.step == self.step:
+            self.taken = run.state()
+            raise Interrupted
+
+    def on_epoch_end(self, run: rf.Run) -> None:
+        if run.epoch == self.epoch:
+            self.taken = run.state()
+            raise Interrupted
+
+
+def vectors(rng: np.random.Generator) -> list[Any]:
+    return [rng.normal(size=(length, C)) for length in rng.integers(1, 9, N)]
+
+
+def many_to_one(rng: np.random.Generator) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    options = {"dropout": 0.3, "output_dropout": 0.2, "num_layers": 2, "cell_options": {"recurrent_dropout": 0.2}}
+    model = rf.ManyToOne(C, 2, hidden_size=4, seed=0, **options)
+    return model, (vectors(rng), rng.integers(0, 2, N)), {"tbptt": 3}
+
+
+def many_to_many(rng: np.random.Generator) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    x = vectors(rng)
+    model = rf.ManyToMany(C, outputs={"a": 2, "b": 3}, cell="gru", hidden_size=4, seed=0, output_dropout=0.2)
+    return model, (x, {name: [rng.integers(0, 2, len(s)) for s in x] for name in "ab"}), {"tbptt": 2}
+
+
+def one_to_many(rng: np.random.Generator) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    model = rf.OneToMany(5, hidden_size=4, embedding=3, seed=0, output_dropout=0.2)
+    return model, (rng.integers(0, 5, 120),), {"tbptt": 4}
+
+
+def encoder_decoder(rng: np.random.Generator) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    x = [rng.integers(0, 5, length) for length in rng.integers(1, 6, N)]
+    model = rf.EncoderDecoder(5, 5, hidden_size=4, source_embedding=3, attention="dot", seed=0, output_dropout=0.2)
+    return model, (x, [s[::-1] for s in x]), {}
+
+
+PROBLEMS = {f.__name__: f for f in (many_to_one, many_to_many, one_to_many, encoder_decoder)}
+OPTIMIZERS = ["sgd", "adam", "adamw", "rmsprop"]
+
+
+def trained(problem: str, **options: Any) -> tuple[Any, dict[str, list[float]]]:
+    rng = np.random.default_rng(0)
+    model, data, own = PROBLEMS[problem](rng)
+    fit = {"epochs": 3, "batch_size": 4, "validation_split": 0.3, "seed": 5, "lr": 0.01, "progress": False}
+    model.fit(*data, **fit, **own, **options)
+    return model, model.history.history
+
+
+@pytest.mark.parametrize("place", [{"step": 1}, {"step": 5}, {"epoch": 1}, {"epoch": 2}])
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_training_goes_on_bit_for_bit(problem: str, place: dict[str, int], shuffle: bool, tmp_path: Path) -> None:
+    """Over dropout, shuffling, carried states, early stopping and the optimiser's buffers."""
+
+    def callbacks(stop: StopAt) -> list[rf.Callback]:
+        return [rf.EarlyStopping(patience=2), stop]
+
+    whole, history = trained(problem, callbacks=callbacks(StopAt()), shuffle=shuffle)
+    stop = StopAt(**place)
+    with pytest.raises(Interrupted):
+        trained(problem, callbacks=callbacks(stop), shuffle=shuffle)
+    assert stop.taken is not None
+    stop.taken.save(tmp_path / "state.safetensors")
+    again, found = trained(
+        problem, callbacks=callbacks(StopAt()), shuffle=shuffle, resume=tmp_path / "state.safetensors"
+    )
+    assert found == history
+    for name, value in whole.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_goes_on(optimizer: str) -> None:
+    whole, _ = trained("many_to_one", callbacks=StopAt(), optimizer=optimizer)
+    stop = StopAt(step=4)
+    with pytest.raises(Interrupted):
+        trained("many_to_one", callbacks=stop, optimizer=optimizer)
+    again, _ = trained("many_to_one", callbacks=StopAt(), optimizer=optimizer, resume=copy.deepcopy(stop.taken))
+    for name, value in whole.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name], value)
+
+
+def taken() -> rf.TrainingState:
+    stop = StopAt(step=2)
+    with pytest.raises(Interrupted):
+        trained("many_to_one", callbacks=stop)
+    assert stop.taken is not None
+    return stop.taken
+
+
+@pytest.mark.parametrize(
+    ("problem", "options", "message"),
+    [
+        ("one_to_many", {"callbacks": StopAt()}, "resume: the state of a model with parameters"),
+        ("many_to_one", {}, "resume: 1 callbacks are required, as the state was taken with, got 0"),
+        ("many_to_one", {"callbacks": StopAt(), "shuffle": False}, "resume: shuffle=True is required"),
+        ("many_to_one", {"callbacks": StopAt(), "optimizer": "sgd"}, "state: the entries of this optimiser"),
+    ],
+)
+def test_another_training_is_refused(problem: str, options: dict[str, Any], message: str) -> None:
+    state, rng = taken(), np.random.default_rng(0)
+    model, data, own = PROBLEMS[problem](rng)
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=message):
+        model.fit(*data, epochs=2, progress=False, resume=state, **own, **options)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    model = rf.ManyToOne(C, 2, hidden_size=4)
+    model.save(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"a file that TrainingState.save wrote is required, got one of ManyToOne"):
+        rf.TrainingState.read(tmp_path / "model.safetensors")
+    taken().save(tmp_path / "state.safetensors")
+    with pytest.raises(ValueError, match="a file of a known model required"):
+        rf.load(tmp_path / "state.safetensors")
+
+
+def test_the_event_between_gradient_and_step(rng: np.random.Generator) -> None:
+    """What a callback does to the gradients there is what the optimiser sees, before clipping."""
+
+    class Halve(rf.Callback):
+        def on_gradient(self, run: rf.Run) -> None:
+            for p in run.model.parameters().values():
+                p.grad = p.grad * 0.5
+
+    x, y = rng.normal(size=(6, 4, C)), rng.integers(0, 2, 6)
+    model, twin = (rf.ManyToOne(C, 2, hidden_size=4, seed=0, dtype="float64") for _ in range(2))
+    model.fit(x, y, epochs=1, optimizer="sgd", lr=0.5, callbacks=Halve(), progress=False, shuffle=False)
+    twin.fit(x, y, epochs=1, optimizer="sgd", lr=0.25, progress=False, shuffle=False)
+    for name, value in model.state_dict().items():
+        np.testing.assert_allclose(value, twin.state_dict()[name], rtol=1e-14)
