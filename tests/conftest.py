@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 
 import rnnfast as rf
 from rnnfast._core import testing
-from tests.comparison import CELLS
 from tests.support import openmp
+from tests.support.comparison import CELLS
 from tests.support.state import unchanged, using_isa
 
 settings.register_profile(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import rnnfast as rf
-from tests.argument_cases import HOSTILE, LAYERS, OTHERS, Case
-from tests.argument_cases_models import MODELS
+from tests.support.argument_cases import HOSTILE, LAYERS, OTHERS, Case
+from tests.support.argument_cases_models import MODELS
 
 CASES: dict[str, Case] = {**LAYERS, **MODELS, **OTHERS}
 

@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import (
+from tests.support.comparison import (
     CELLS,
     Problem,
     assert_matches,

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rnnfast as rf
-from tests.comparison import (
+from tests.support.comparison import (
     CELLS,
     Problem,
     Result,

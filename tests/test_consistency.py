@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast._core import testing
-from tests.comparison import (
+from tests.support.comparison import (
     Problem,
     assert_same_bits,
     assert_threads_agree,

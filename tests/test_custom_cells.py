@@ -11,7 +11,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import Problem, assert_matches, build_layer, bundle, collect, make_problem, unbundle
+from tests.support.comparison import Problem, assert_matches, build_layer, bundle, collect, make_problem, unbundle
 
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 

@@ -10,8 +10,8 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests import comparison
-from tests.comparison import CELLS, Problem, assert_matches, build_layer, bundle, collect, make_problem
+from tests.support import comparison
+from tests.support.comparison import CELLS, Problem, assert_matches, build_layer, bundle, collect, make_problem
 
 P = 0.3
 

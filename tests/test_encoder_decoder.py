@@ -118,7 +118,7 @@ def test_nothing_is_longer_than_its_limit(rng: np.random.Generator) -> None:
 
 
 def test_probabilities_lie_along_the_greedy_prediction(cell: str, rng: np.random.Generator) -> None:
-    from tests.comparison import CELLS
+    from tests.support.comparison import CELLS
 
     kind, options = CELLS[cell]
     items, _ = sources(rng)

@@ -10,7 +10,7 @@ import pytest
 import rnnfast as rf
 from rnnfast._core import testing
 from rnnfast.data import PairBatch
-from tests.comparison import CELLS
+from tests.support.comparison import CELLS
 from tests.support.state import using_isa
 
 RNG = np.random.default_rng(0)

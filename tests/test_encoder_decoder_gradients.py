@@ -11,7 +11,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import reference
 from rnnfast.data import framed
-from tests.comparison import CELLS
+from tests.support.comparison import CELLS
 
 SOURCE_LENGTHS, LENGTHS = np.array([5, 0, 7, 3]), np.array([2, 4, 0, 5])
 LOSSES = {

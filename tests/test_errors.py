@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import unbundle
+from tests.support.comparison import unbundle
 
 KINDS: list[Any] = [rf.RNN, rf.LSTM, rf.GRU]
 TOO_LARGE = (OverflowError, ValueError, MemoryError)

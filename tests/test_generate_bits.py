@@ -14,7 +14,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from tests.comparison import CELLS
+from tests.support.comparison import CELLS
 from tests.support.isas import EXACT
 from tests.support.state import using_isa
 

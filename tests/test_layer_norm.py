@@ -16,7 +16,7 @@ from rnnfast import _ops, reference
 from rnnfast.reference import base, cells, lstm, norm
 from tests import test_learned_state as learned
 from tests import test_stream as streams
-from tests.comparison import (
+from tests.support.comparison import (
     KINDS,
     VARIANTS,
     Problem,

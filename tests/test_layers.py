@@ -9,7 +9,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from tests.comparison import build_layer, bundle, make_problem, unbundle
+from tests.support.comparison import build_layer, bundle, make_problem, unbundle
 
 KINDS: list[Any] = [rf.RNN, rf.LSTM, rf.GRU]
 

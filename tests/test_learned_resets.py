@@ -11,7 +11,7 @@ import pytest
 
 from rnnfast._core import testing
 from rnnfast.layers import recurrent
-from tests.comparison import (
+from tests.support.comparison import (
     KINDS,
     Problem,
     Result,
@@ -27,8 +27,8 @@ from tests.comparison import (
     tolerance,
     unbundle,
 )
-from tests.mutants import edit_scans, solve
 from tests.support.isas import EXACT, several_widths
+from tests.support.mutants import edit_scans, solve
 from tests.support.state import using_isa
 from tests.test_learned_state import learned
 from tests.test_recompute import run as run_saving

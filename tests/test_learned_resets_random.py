@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnfast import reference
-from tests.comparison import (
+from tests.support.comparison import (
     KINDS,
     Problem,
     Result,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import (
+from tests.support.comparison import (
     Problem,
     assert_matches,
     assert_same_bits,

@@ -9,7 +9,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import CELLS, bundle
+from tests.support.comparison import CELLS, bundle
 
 LENGTHS = np.array([5, 2, 7, 3])
 EXISTS = np.arange(7) < LENGTHS[:, None]

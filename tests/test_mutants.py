@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnfast import _ops
-from tests.comparison import (
+from tests.support.comparison import (
     CELLS,
     Problem,
     Result,
@@ -17,7 +17,7 @@ from tests.comparison import (
     run_engine,
     run_reference,
 )
-from tests.mutants import MUTANTS
+from tests.support.mutants import MUTANTS
 
 PROBLEMS = {
     "plain": {"ragged": False, "start": False},

@@ -11,7 +11,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops, reference
-from tests.comparison import KINDS, assert_matches, build_layer, bundle, collect, make_problem, run_engine
+from tests.support.comparison import KINDS, assert_matches, build_layer, bundle, collect, make_problem, run_engine
 from tests.test_randomness import masks_of, trained
 
 

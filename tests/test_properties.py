@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rnnfast as rf
-from tests.comparison import CELLS, assert_matches, bundle, make_problem, run_engine, unbundle
+from tests.support.comparison import CELLS, assert_matches, bundle, make_problem, run_engine, unbundle
 
 SIZES = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33]
 UNITS = SIZES[1:]

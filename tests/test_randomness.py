@@ -13,7 +13,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import (
+from tests.support.comparison import (
     KINDS,
     Problem,
     Result,

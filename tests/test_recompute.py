@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import VARIANTS, Problem, Result, assert_same_bits, build_layer, bundle, collect, make_problem
+from tests.support.comparison import (
+    VARIANTS,
+    Problem,
+    Result,
+    assert_same_bits,
+    build_layer,
+    bundle,
+    collect,
+    make_problem,
+)
 from tests.test_learned_state import learned
 
 # Of several pieces of time each, but for the last two.

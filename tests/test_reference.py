@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnfast import reference
-from tests.comparison import KINDS, Problem, bundle, make_problem, run_reference, unbundle
+from tests.support.comparison import KINDS, Problem, bundle, make_problem, run_reference, unbundle
 
 STEP = 1e-30
 SHAPES = {"plain": {"ragged": False}, "stacked": {"L": 2}, "both directions": {"L": 2, "bidirectional": True}}

@@ -14,7 +14,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast.layers import Stream
-from tests.comparison import Problem, build_layer, bundle, make_problem, unbundle
+from tests.support.comparison import Problem, build_layer, bundle, make_problem, unbundle
 
 KINDS: dict[str, Any] = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}
 # Units below, at and above a vector; inputs fewer and more than units; rows below and above a tile.

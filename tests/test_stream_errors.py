@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast.layers import Stream
-from tests.comparison import unbundle
+from tests.support.comparison import unbundle
 
 F32 = np.float32
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import CELLS, unbundle
+from tests.support.comparison import CELLS, unbundle
 
 LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "vectors": ({"input_size": 3, "output_size": 4}, {"task": "regression"}),

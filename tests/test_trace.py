@@ -10,7 +10,17 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import CELLS, KINDS, VARIANTS, Problem, build_layer, bundle, make_problem, tolerance, unbundle
+from tests.support.comparison import (
+    CELLS,
+    KINDS,
+    VARIANTS,
+    Problem,
+    build_layer,
+    bundle,
+    make_problem,
+    tolerance,
+    unbundle,
+)
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 9, "H": 9, "L": 2},

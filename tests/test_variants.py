@@ -17,7 +17,7 @@ from tests import test_consistency as consistency
 from tests import test_gradients as gradients
 from tests import test_reference as specification
 from tests import test_stream as streams
-from tests.comparison import VARIANTS, assert_matches, assert_same_bits, build_layer, make_problem, run_engine
+from tests.support.comparison import VARIANTS, assert_matches, assert_same_bits, build_layer, make_problem, run_engine
 from tests.support.isas import EXACT
 
 ACTIVATIONS: list[Any] = [

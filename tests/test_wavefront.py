@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast._core import testing
-from tests.comparison import assert_same_bits, make_problem, run_engine
+from tests.support.comparison import assert_same_bits, make_problem, run_engine
 from tests.test_system import needs_limits, output
 
 SHAPES: dict[str, dict[str, Any]] = {

@@ -10,8 +10,17 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import KINDS, Problem, Result, assert_matches, assert_same_bits, build_layer, bundle, collect
-from tests.comparison import make_problem as make
+from tests.support.comparison import (
+    KINDS,
+    Problem,
+    Result,
+    assert_matches,
+    assert_same_bits,
+    build_layer,
+    bundle,
+    collect,
+)
+from tests.support.comparison import make_problem as make
 from tests.support.state import using_isa
 from tests.test_randomness import EXACT, trained
 from tests.test_reference import STEP, bumped, loss

@@ -1,6 +1,6 @@
 """Every cell and every model once, small: what ``make valgrind`` runs. Results are compared elsewhere.
 
-Run: ``python -m tests.small_models``.
+Run: ``python -m tests.support.small_models``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import rnnfast as rf
-from tests.comparison import KINDS, make_problem, run_engine
+from tests.support.comparison import KINDS, make_problem, run_engine
 
 MODELS: list[dict[str, Any]] = [
     {"cell": "lstm", "num_layers": 2, "dropout": 0.2},

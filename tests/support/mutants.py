@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import reference
-from tests.comparison import KINDS, Problem, Result, bundle, collect, gates_of, run_reference
+from tests.support.comparison import KINDS, Problem, Result, bundle, collect, gates_of, run_reference
 
 Mutant = Callable[[Problem], Result | None]
 MUTANTS: dict[str, Mutant] = {}

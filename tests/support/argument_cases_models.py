@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import rnnfast as rf
-from tests.argument_cases import IDS, LENGTHS, Case, X
+from tests.support.argument_cases import IDS, LENGTHS, Case, X
 
 WEIGHTS, RESETS = np.ones(4), np.zeros((4, 3), bool)
 MODEL: dict[str, Any] = {
