@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rnnfast._core import testing
-from tests.support.isas import EXACT, ISAS
+from tests.support.matrix import BASELINE, EXACT, ISAS
 
 Array = np.ndarray
 SIZES = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65]
@@ -66,7 +66,7 @@ def ulps(actual: Array, expected: Array) -> Array:
 def assert_close(function: str, x: Array) -> None:
     """Every set within its bound; those with fused multiply-adds agree to the bit and meet the truth once."""
     expected = exact(function, x)
-    for names, bound in zip((EXACT, ["baseline"]), BOUNDS[function, str(x.dtype)], strict=True):
+    for names, bound in zip((EXACT, [BASELINE]), BOUNDS[function, str(x.dtype)], strict=True):
         results = [testing.unary(name, function, x) for name in names if name in ISAS]
         for y in results[1:]:
             assert (y.view(np.uint8) == results[0].view(np.uint8)).all()

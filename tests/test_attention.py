@@ -10,7 +10,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import _ops, reference
 from rnnfast.models.attention import KINDS, Attention
-from tests.support.isas import EXACT, several_widths
+from tests.support.matrix import EXACT, several_widths
 from tests.support.state import using_isa
 
 Array = np.ndarray

@@ -27,6 +27,7 @@ from bench.shapes import CELLS, GROUPS, MODES, ROWS, STREAM_STEPS, Case, Row, ca
 from bench.twin import Twin, chunk_bounds
 from bench.twin_layer import ORDERS
 from rnnfast import _core, reference
+from tests.support.matrix import LAYERS
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -76,7 +77,7 @@ def test_twin_agrees_with_the_specification(case: Case, order: str) -> None:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", LAYERS)
 def test_twin_agrees_with_torch(cell: str) -> None:
     torch = pytest.importorskip("torch")
     case = Case(SMALL[1], cell, "train")

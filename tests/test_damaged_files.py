@@ -1,4 +1,4 @@
-"""Damaged files are refused with a ValueError, before they claim memory; ``tests/support/fuzz_files.py`` makes more of them."""
+"""Damaged files are refused with a ValueError, before they claim memory; ``support/fuzz_files.py`` makes more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import checkpoint
 from tests.support.fuzz_files import DAMAGES, Parts, Sum, damaged, outcome
-from tests.test_system import not_sanitized
+from tests.support.processes import not_sanitized
 
 pytestmark = [
     not_sanitized,

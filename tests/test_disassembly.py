@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_architecture import CPP, objects
+from tests.support.sources import CPP, objects
 
 PRODUCTS = {
     "multiply_rows",

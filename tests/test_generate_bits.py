@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import _ops
 from tests.support.comparison import CELLS
-from tests.support.isas import EXACT
+from tests.support.matrix import SETTINGS
 from tests.support.state import using_isa
 
 PROMPTS = [[1], [4, 2, 9, 9, 3], [7, 7], [0, 5, 1], [11], [3, 3, 3], [8, 10]]
@@ -46,7 +45,7 @@ def test_threads_and_vectors_change_nothing(dtype: str) -> None:
         model = writer(cell, dtype, embedding=5)
         for options in WAYS:
             found = set()
-            for isa, threads in product(EXACT, (1, 2, 3)):
+            for isa, threads in SETTINGS:
                 with using_isa(isa), rf.threads(threads):
                     found.add(str(plain(model.generate(PROMPTS, 40, return_log_probs=True, **options))))
             assert len(found) == 1, (cell, options)

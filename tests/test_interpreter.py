@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_system import not_sanitized, output, run
+from tests.support.processes import not_sanitized, output, run
 
 # Runs code in a sub-interpreter of its own and prints the error it ends with, whatever this version calls the module.
 SUB_INTERPRETER = """

@@ -17,6 +17,7 @@ from tests.support.comparison import (
     run_engine,
     run_reference,
 )
+from tests.support.matrix import DTYPES
 from tests.support.mutants import MUTANTS
 
 PROBLEMS = {
@@ -33,7 +34,7 @@ def problems(cell: str) -> dict[str, Problem]:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_the_reference_itself_passes(cell: str, dtype: str) -> None:
     for problem in problems(cell).values():
         assert_matches(problem, run_reference(problem, dtype), dtype)
@@ -49,7 +50,7 @@ def test_a_planted_fault_is_caught(fault: str) -> None:
                 continue
             planted += 1
             assert_well_formed(answer, problem, finite="padding" not in fault or "over" in fault)
-            for dtype in ("float32", "float64"):
+            for dtype in DTYPES:
                 assert is_refused(problem, astype(answer, dtype), dtype), f"{fault} passed for {cell}, {name}"
     assert planted, "a fault that fits no problem proves nothing"
 

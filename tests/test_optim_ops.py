@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from tests.support.isas import EXACT
+from tests.support.matrix import EXACT, several_widths
 from tests.support.state import using_isa
 
 SIZES = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 255, 256, 257, 1000]
@@ -171,7 +171,7 @@ def all_results(dtype: str) -> list[Array]:
     return out + values
 
 
-@pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
+@several_widths
 def test_instruction_sets_give_the_same_bits(dtype: str) -> None:
     results = []
     for name in EXACT:

@@ -12,7 +12,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import _ops, reference
 from tests.support.comparison import KINDS, assert_matches, build_layer, bundle, collect, make_problem, run_engine
-from tests.test_randomness import masks_of, trained
+from tests.support.randomness import masks_of, trained
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from tests.support.comparison import (
     tolerance,
     unbundle,
 )
-from tests.support.isas import EXACT, several_widths
+from tests.support.derivatives import STEP, bumped, loss
+from tests.support.matrix import EXACT, several_widths
 from tests.support.state import using_isa
-from tests.test_reference import STEP, bumped, loss
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 9, "H": 9, "L": 2},

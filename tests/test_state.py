@@ -17,11 +17,12 @@ import pytest
 import rnnfast as rf
 from rnnfast import _core
 from rnnfast._core import testing
+from tests.support.matrix import ISAS
 from tests.support.state import STATE, forced_split, one_way_panels, unchanged, using_isa
 
 
 def another_isa() -> str:
-    others = [isa for isa in testing.isas() if isa != testing.get_isa()]
+    others = [isa for isa in ISAS if isa != testing.get_isa()]
     if not others:
         pytest.skip("one instruction set on this machine")
     return others[0]

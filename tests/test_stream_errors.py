@@ -11,6 +11,7 @@ import pytest
 import rnnfast as rf
 from rnnfast.layers import Stream
 from tests.support.comparison import unbundle
+from tests.support.matrix import LAYERS
 
 F32 = np.float32
 
@@ -25,7 +26,7 @@ def read_only() -> np.ndarray:
     return out
 
 
-@pytest.fixture(params=[rf.RNN, rf.LSTM, rf.GRU], ids=lambda kind: kind.__name__)
+@pytest.fixture(params=LAYERS.values(), ids=lambda kind: kind.__name__)
 def stream(request: pytest.FixtureRequest) -> Iterator[Stream]:
     """A stream of N = 3, C = 5, H = 5 whose states must be unchanged after every refusal."""
     stream = request.param(5, 5, num_layers=2, seed=0).stream(3)

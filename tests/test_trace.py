@@ -21,6 +21,7 @@ from tests.support.comparison import (
     tolerance,
     unbundle,
 )
+from tests.support.matrix import LAYERS
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 9, "H": 9, "L": 2},
@@ -197,7 +198,7 @@ def test_gradient_norms_of_both_ways(cell: str, dtype: str) -> None:
     for other in found[1:]:
         np.testing.assert_array_equal(other, found[0])
     kind, choice = CELLS[cell]
-    single = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[kind](x.shape[2], 6, dtype=dtype, **choice)
+    single = LAYERS[kind](x.shape[2], 6, dtype=dtype, **choice)
     own = {key: p for key, p in problem.params.items() if key.endswith("_reverse")}
     single.load_state_dict({key.removesuffix("_reverse"): p for key, p in own.items()})
     tape = single.forward(np.ascontiguousarray(x[:, ::-1]))[2]

@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from tests.test_system import needs_limits, not_sanitized, output
+from tests.support.processes import needs_limits, not_sanitized, output
 
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn": ("rnn", {}),

@@ -16,9 +16,9 @@ import pytest
 
 import rnnfast as rf
 from rnnfast.params import Parameter, write
-from tests.test_copies import LAYERS, MODELS, X
+from tests.support.examples import SMALL_LAYERS, SMALL_MODELS, X
 
-every_layer = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+every_layer = pytest.mark.parametrize("make", SMALL_LAYERS.values(), ids=SMALL_LAYERS.keys())
 
 
 # Behind these the interpreter looks for signals.
@@ -180,7 +180,7 @@ def test_a_stream_and_a_state_are_of_one_moment() -> None:
     writer.join()
 
 
-@pytest.mark.parametrize("make", [*LAYERS.values(), *(make for make, _ in MODELS.values())])
+@pytest.mark.parametrize("make", [*SMALL_LAYERS.values(), *(make for make, _ in SMALL_MODELS.values())])
 def test_a_parameter_is_not_replaced(make: Callable[[], Any]) -> None:
     module = make()
     for part in (module, *getattr(module, "_parts", {}).values()):
@@ -241,7 +241,7 @@ def test_gradients_of_several_threads_are_all_added(make: Callable[[], Any]) -> 
         np.testing.assert_array_equal(p.grad, twin.parameters()[name].grad, err_msg=name)
 
 
-@pytest.mark.parametrize(("make", "data"), MODELS.values(), ids=MODELS.keys())
+@pytest.mark.parametrize(("make", "data"), SMALL_MODELS.values(), ids=SMALL_MODELS.keys())
 def test_models_add_the_gradients_of_several_threads(make: Callable[[], Any], data: tuple[Any, ...]) -> None:
     config = {**make().config, "dropout": 0.0}
     kind = type(make())

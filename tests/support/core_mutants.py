@@ -1,4 +1,4 @@
-"""Runs the default tests with every fault that the core was compiled with: ``python -m tests.support.core_mutants [name ...]``.
+"""Runs the default tests with each fault compiled into the core: ``python -m tests.support.core_mutants [name ...]``.
 
 Each run ends at its first failure. A fault that no test catches, or a failure without any fault, makes the exit code 1.
 """
