@@ -38,11 +38,11 @@ def exact(function: str, x: Array) -> Array:
     wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if function == "tanh":
-            return np.tanh(wide)
+            return np.asarray(np.tanh(wide))
         if function == "exp":
-            return np.exp(np.minimum(wide, LIMIT[str(x.dtype)]))
-        e = np.exp(-np.abs(wide))
-        return np.where(wide > 0, 1, e) / (1 + e)
+            return np.asarray(np.exp(np.minimum(wide, LIMIT[str(x.dtype)])))
+        e: Array = np.exp(-np.abs(wide))
+        return np.asarray(np.where(x > 0, 1, e) / (1 + e))
 
 
 def ulps(actual: Array, expected: Array) -> Array:
@@ -58,7 +58,7 @@ def ulps(actual: Array, expected: Array) -> Array:
             binade = (binade.view(np.int64) & 0x7FF0000000000000).view(np.float64)
         else:
             binade = np.ldexp(expected.dtype.type(0.5), np.frexp(binade)[1])
-        distance = np.abs(actual - expected) / (binade * expected.dtype.type(info.eps))
+        distance: Array = np.abs(actual - expected) / (binade * expected.dtype.type(info.eps))
     distance[(magnitude < info.smallest_normal) & (np.abs(actual) <= info.smallest_normal)] = 0
     return distance
 

@@ -35,9 +35,9 @@ def arguments(case: Case) -> tuple[str, ...]:
 
 
 def called(case: Case, given: dict[str, Any]) -> Any:
-    function, first = case.make(), ()
+    function, first = case.make(), list[Any]()
     if "x" in given and getattr(function, "__name__", "") == "step":
-        first, given = (given["x"],), {k: v for k, v in given.items() if k != "x"}
+        first, given = [given["x"]], {k: v for k, v in given.items() if k != "x"}
     return function(*first, **given)
 
 

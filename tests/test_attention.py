@@ -33,7 +33,7 @@ def solve(query: Array, keys: Array, memory: Array, v: Array | None, dcontext: A
 
 def expected(query: Array, keys: Array, memory: Array, v: Array | None, dcontext: Array) -> list[Array]:
     """The reference's answer for one sequence in long double."""
-    wide = [None if a is None else a.astype(np.longdouble) for a in (query, keys, memory, v)]
+    wide: list[Any] = [None if a is None else a.astype(np.longdouble) for a in (query, keys, memory, v)]
     parts = [*reference.attend(*wide), *reference.attend_backward(dcontext.astype(np.longdouble), *wide)]
     return [part for part in parts if part is not None]
 
@@ -65,12 +65,13 @@ def test_agrees_with_the_reference(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_of_the_reference_by_complex_step(kind: str, rng: np.random.Generator) -> None:
-    query, keys, memory, v, dcontext = (a if a is None else a[0] for a in problem(rng, kind, (3, 4, 5, 2), "float64"))
-    v = None if kind == "dot" else rng.normal(size=5)
+    shared = problem(rng, "dot", (3, 4, 5, 2), "float64")
+    query, keys, memory, dcontext = (shared[k][0] for k in (0, 1, 2, 4))
+    v: Any = None if kind == "dot" else rng.normal(size=5)
     gradients = reference.attend_backward(dcontext, query, keys, memory, v)
-    inputs = [query, keys, memory, v]
+    inputs: list[Any] = [query, keys, memory, v]
     for position, (value, gradient) in enumerate(zip(inputs, gradients, strict=True)):
-        if value is None:
+        if gradient is None:
             continue
         for index in np.ndindex(value.shape):
             moved = value.astype(complex)
@@ -91,9 +92,8 @@ def test_lengths_cut_what_lies_beyond_them(kind: str, dtype: str, rng: np.random
     dv = np.zeros(5, dtype)
     for n in range(4):
         t, s = slice(0, lengths[n]), slice(0, source[n])
-        alone = solve(
-            *(a[n : n + 1, cut] for a, cut in [(query, t), (keys, s), (memory, s)]), v, dcontext[n : n + 1, t]
-        )
+        row = slice(n, n + 1)
+        alone = solve(query[row, t], keys[row, s], memory[row, s], v, dcontext[row, t])
         cuts = [(t,), (t, s), (t,), (s,), (s,)]
         for actual, one, cut in zip(results, alone[:5], cuts, strict=False):
             np.testing.assert_array_equal(actual[n][cut], one[0])
@@ -150,7 +150,7 @@ def test_module_against_central_differences(kind: str, rng: np.random.Generator)
 
     _, tape = part.forward(h.copy(), memory.copy(), None, lengths)
     dh, dmemory = part.backward(tape, weight)
-    written = [(h, h, dh), (memory, memory, dmemory)]
+    written: list[tuple[Any, Array, Array]] = [(h, h, dh), (memory, memory, dmemory)]
     written += [(p, p.value, p.grad) for p in part.parameters().values()]
     for target, value, gradient in written:
         for index in np.ndindex(value.shape):

@@ -6,6 +6,7 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import joblib
@@ -27,11 +28,12 @@ def by_joblib(value: Any) -> Any:
     return joblib.load(file)
 
 
+def by_pickle(value: Any, protocol: int) -> Any:
+    return pickle.loads(pickle.dumps(value, protocol))
+
+
 WAYS: dict[str, Copy] = {"copy": copy.copy, "deepcopy": copy.deepcopy, "joblib": by_joblib}
-WAYS |= {
-    f"pickle {protocol}": lambda value, protocol=protocol: pickle.loads(pickle.dumps(value, protocol))
-    for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
-}
+WAYS |= {f"pickle {protocol}": partial(by_pickle, protocol=protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)}
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
 
 

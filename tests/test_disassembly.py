@@ -46,7 +46,7 @@ needs_objdump = pytest.mark.skipif(not shutil.which("objdump"), reason="needs ob
 
 @cache
 def disassembly(path: Path) -> str:
-    command = ["objdump", "-d", "-C", "--no-show-raw-insn", path]
+    command = ["objdump", "-d", "-C", "--no-show-raw-insn", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

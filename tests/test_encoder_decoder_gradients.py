@@ -100,7 +100,7 @@ def compare(problem: Problem) -> None:
         for _ in range(2):
             direction = rng.normal(size=p.shape)
             expected = slope(lambda v, k=key: problem.reference_loss({**params, k: v}), params[key], direction)
-            size = np.linalg.norm(p.grad) * np.linalg.norm(direction)
+            size = float(np.linalg.norm(p.grad) * np.linalg.norm(direction))
             assert float(np.vdot(p.grad, direction)) == pytest.approx(expected, rel=1e-11, abs=1e-13 * size), key
 
 

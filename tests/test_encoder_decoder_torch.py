@@ -9,8 +9,10 @@ import pytest
 
 import rnnfast as rf
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-from tests.support.torch_models import (  # noqa: E402
+pytest.importorskip("torch", reason="PyTorch is not installed")
+import torch
+
+from tests.support.torch_models import (
     LOSSES,
     TORCH_LAYERS,
     assert_same_parameters,

@@ -163,7 +163,7 @@ def test_ctrl_c_ends_a_long_text(options: dict[str, Any], threads: int) -> None:
     """Also when the calling thread's own sequences stopped at once: ids repeat for ever, and one of them is stop."""
     model = rf.OneToMany(3, cell="rnn", hidden_size=256, cell_options={"activation": "identity"}, seed=0)
     for p in model.parameters().values():
-        p[...] = np.eye(*p.shape) * 10 if p.value.ndim == 2 else np.zeros(p.shape)
+        p[...] = np.eye(p.shape[0], p.shape[1]) * 10 if p.value.ndim == 2 else np.zeros(p.shape)
     model.parameters()["rnn.weight_hh_l0"][...] = np.zeros((256, 256))
     expected = model.generate([[2], [1], [0]], 8, greedy=True)
     np.testing.assert_array_equal(expected, [[2] * 8, [1] * 8, [0] * 8])

@@ -138,7 +138,8 @@ def unrolled_loss(problem: Problem, copy: int, name: str, direction: np.ndarray)
         params = bumped(problem, name, direction).params if t == copy else problem.params
         y, state, _ = reference.forward(kind, params, problem.x[:, t : t + 1], state, **choice)
         total += (y[:, 0] * problem.dy[:, t]).sum()
-    return (total + sum((s * d).sum() for s, d in zip(unbundle(state), problem.dstate, strict=True))).imag / STEP
+    total += sum((s * d).sum() for s, d in zip(unbundle(state), problem.dstate, strict=True))
+    return float(np.imag(total)) / STEP
 
 
 def test_shared_weights_collect_the_gradients_of_their_copies(cell: str, dtype: str, rng: np.random.Generator) -> None:

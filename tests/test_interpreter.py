@@ -39,7 +39,7 @@ def run_in_another(code):
 
 
 def in_another(code: str) -> str:
-    printed = output(SUB_INTERPRETER + code, timeout=60)
+    printed = output(SUB_INTERPRETER + code, 60)
     if printed == "none":
         pytest.skip("this Python has no module of sub-interpreters")
     return printed

@@ -26,7 +26,7 @@ from tests.support.randomness import MASKED, ZONED, expected_zones, masks_of, zo
 def run_random(problem: Problem, layer: Any, dtype: str, **random: Any) -> tuple[Result, Result]:
     """A training call of the layer, and the reference's under the same masks or zones."""
     kind, choice = KINDS[problem.cell]
-    batch = {"lengths": problem.lengths, "resets": problem.resets}
+    batch: dict[str, Any] = {"lengths": problem.lengths, "resets": problem.resets}
     y, last, tape = layer.forward(problem.x.astype(dtype), **batch)
     dx, dfirst = layer.backward(tape, problem.dy.astype(dtype), bundle([d.astype(dtype) for d in problem.dstate]))
     own = collect(y, last, dx, dfirst, {name: p.grad for name, p in layer.parameters().items()})
@@ -62,4 +62,4 @@ def test_zoneout(kind: str, dtype: str, shape: str) -> None:
         zones=expected_zones(problem, ZONED[kind]), **KINDS[kind][1],
     )[0]  # fmt: skip
     y, _ = layer(problem.x.astype(dtype), lengths=problem.lengths, resets=problem.resets)
-    np.testing.assert_allclose(y, calm, rtol=0, atol=tolerance(problem, dtype) * np.linalg.norm(calm))
+    np.testing.assert_allclose(y, calm, rtol=0, atol=tolerance(problem, dtype) * float(np.linalg.norm(calm)))

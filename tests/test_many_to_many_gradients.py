@@ -98,7 +98,7 @@ def test_loss_and_gradient_are_the_references(cell: str, choice: tuple[str, int 
             moved = {key: value.astype(complex) for key, value in params.items()}
             moved[name] += 1e-30j * direction
             expected = problem.reference_loss(moved).imag / 1e-30
-            size = np.linalg.norm(p.grad) * np.linalg.norm(direction)
+            size = float(np.linalg.norm(p.grad) * np.linalg.norm(direction))
             assert float(np.vdot(p.grad, direction)) == pytest.approx(expected, rel=1e-11, abs=1e-13 * size), name
 
 

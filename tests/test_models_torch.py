@@ -69,7 +69,7 @@ def compare_many_to_one(cell: str, embedding: int | None, name: str, steps: int,
     def loss(twin: TorchModel, x: Any, y: Any, lengths: np.ndarray) -> Any:
         return torch.nn.functional.cross_entropy(twin.head(twin(padded(x), lengths)[1]), torch.tensor(y))
 
-    ours = [(x, y, {}) for x, y, _ in batches]
+    ours: list[tuple[Any, ...]] = [(x, y, {}) for x, y, _ in batches]
     compare(model, TorchModel(model, embedding or 7), loss, ours, batches, name, 1.0, steps)
 
 

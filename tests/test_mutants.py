@@ -20,7 +20,7 @@ from tests.support.comparison import (
 from tests.support.matrix import DTYPES
 from tests.support.mutants import MUTANTS
 
-PROBLEMS = {
+PROBLEMS: dict[str, dict[str, Any]] = {
     "plain": {"ragged": False, "start": False},
     "ragged": {"N": 4, "T": 6},
     "stacked": {"N": 4, "T": 6, "L": 2},
@@ -119,7 +119,7 @@ def test_lengths_lost_in_the_engine_are_noticed(
     fault: Callable[[np.ndarray], Any], cell: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = make_problem(cell, N=4, T=6, C=3, H=5, L=2)
-    check = _ops.lengths_array
+    check: Callable[..., Any] = _ops.lengths_array
     monkeypatch.setattr(_ops, "lengths_array", lambda *arguments: fault(check(*arguments)))
     assert is_refused(problem, run_engine(problem, dtype), dtype)
 

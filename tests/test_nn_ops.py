@@ -54,7 +54,7 @@ def assert_rows_summed(actual: Array, a: Array, b: Array, start: Array) -> None:
 def softmax_bound(x: Array) -> Array:
     """Relative error of a probability, absolute error of its logarithm."""
     z = x.max(-1, keepdims=True) - x.astype(np.float64)
-    return unit(x.dtype) * (2 * z + x.shape[1] / 16 + 2 * np.log(x.shape[1]) + 16)
+    return np.asarray(unit(x.dtype) * (2 * z + x.shape[1] / 16 + 2 * np.log(x.shape[1]) + 16))
 
 
 def assert_softmax(actual: Array, x: Array) -> None:

@@ -79,9 +79,8 @@ def test_padding_reaches_nothing(cell: str) -> None:
     ragged = make_problem(cell, N=4, T=6, L=2, bidirectional=True)
     assert np.isnan(ragged.x).any()
     longest = int(ragged.lengths.max()) if ragged.lengths is not None else 6
-    wide = {"x": np.pad(ragged.x[:, :longest], ((0, 0), (0, 3), (0, 0)), constant_values=7.0)}
-    wide["dy"] = np.pad(ragged.dy[:, :longest], ((0, 0), (0, 3), (0, 0)), constant_values=7.0)
-    result = run_reference(replace(ragged, **wide))
+    x, dy = (np.pad(a[:, :longest], ((0, 0), (0, 3), (0, 0)), constant_values=7.0) for a in (ragged.x, ragged.dy))
+    result = run_reference(replace(ragged, x=x, dy=dy))
     for name, value in ragged.expected.items():
         trimmed = result[name][:, : value.shape[1]] if name in ("y", "dx") else result[name]
         np.testing.assert_array_equal(trimmed, value, err_msg=name)

@@ -78,7 +78,8 @@ def by_hand(problem: Problem, n: int, dtype: str) -> dict[str, Any]:
         dx, dfirst = layer.backward(tape, problem.dy[rows, begin:end].astype(dtype), bundle(own))
         if begin == 0:
             dstate = zeros if replaced else unbundle(dfirst)
-        ys.append(y[0]), dxs.append(dx[0])
+        ys.append(y[0])
+        dxs.append(dx[0])
     states = dict(zip(("h", "c"), unbundle(last), strict=False))
     dstates = dict(zip(("dh", "dc"), dstate, strict=False))
     return {"y": np.concatenate(ys), "dx": np.concatenate(dxs), **states, **dstates}

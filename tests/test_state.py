@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -66,12 +67,12 @@ def test_what_is_excused_is_taken_back_all_the_same() -> None:
 @pytest.mark.parametrize("name", ["instruction set", "forced split", "one-way panels"])
 def test_a_block_that_raises_ends_where_it_began(name: str) -> None:
     """Also inside another block."""
-    block = {
+    blocks: dict[str, Callable[[], AbstractContextManager[None]]] = {
         "instruction set": partial(using_isa, another_isa()),
         "forced split": partial(forced_split, True),
         "one-way panels": one_way_panels,
-    }[name]
-    read = STATE[name][0]
+    }
+    block, read = blocks[name], STATE[name][0]
     before, seen = read(), []
 
     def enter(depth: int) -> None:

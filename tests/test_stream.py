@@ -290,7 +290,7 @@ def test_a_second_thread_is_refused() -> None:
     block = np.zeros((1, 30_000, 8), np.float32)
     worker = threading.Thread(target=stream.process, args=(block,))
     worker.start()
-    refusals = []
+    refusals: list[str] = []
     while worker.is_alive() and not refusals:
         try:
             stream.step(block[0, 0])

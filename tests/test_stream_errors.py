@@ -104,7 +104,7 @@ def test_out_of_a_single_sequence() -> None:
         stream.step(ones(5), out=ones(1, 4))
     with pytest.raises(ValueError, match=r"out: shape \(N, outputs\) = \(1, 4\) is required, got \(4,\)"):
         stream.step(ones(1, 5), out=ones(4))
-    assert not stream.state.any()
+    assert not unbundle(stream.state)[0].any()
 
 
 @pytest.mark.parametrize("size", [0, -1])

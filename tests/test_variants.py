@@ -22,7 +22,7 @@ from tests.support.bits import (
 )
 from tests.support.comparison import VARIANTS, assert_matches, assert_same_bits, build_layer, make_problem, run_engine
 from tests.support.derivatives import REFERENCE_SHAPES, check_reference, check_results_and_gradients
-from tests.support.matrix import several_widths
+from tests.support.matrix import epsilon, several_widths
 from tests.support.streams import check_blocks, check_steps
 
 ACTIVATIONS: list[Any] = [
@@ -119,10 +119,11 @@ FAULTS: dict[str, Callable[[_ops.Cell, Any], tuple[_ops.Cell, Any]]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_planted_in_the_engine_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine makes another choice than the layer asked for, and the comparison must notice."""
-    pack, planted = _ops.pack, 0
+    pack: Callable[..., _ops.Weights] = _ops.pack
+    planted = 0
     for variant in VARIANTS:
         problem = make_problem(variant, N=4, T=6, C=3, H=5, L=2)
-        changes = []
+        changes: list[bool] = []
 
         def wrong(cell: _ops.Cell, *arrays: Any, changes: list[bool] = changes) -> Any:
             other, peepholes = FAULTS[fault](cell, arrays[4])
@@ -142,7 +143,8 @@ def test_a_fault_planted_in_the_engine_is_caught(fault: str, monkeypatch: pytest
 def along(activation: Any, x: np.ndarray, dtype: str, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     """An activation's values and derivatives: a layer of one step whose units see one number each."""
     layer = rf.RNN(1, len(x), activation=activation, dtype=dtype, **options)
-    for name, value in {"weight_ih_l0": x[:, None], "weight_hh_l0": 0, "bias_ih_l0": 0, "bias_hh_l0": 0}.items():
+    values: dict[str, Any] = {"weight_ih_l0": x[:, None], "weight_hh_l0": 0, "bias_ih_l0": 0, "bias_hh_l0": 0}
+    for name, value in values.items():
         layer.parameters()[name][...] = value
     y, _, tape = layer.forward(np.ones((1, 1, 1), dtype))
     layer.backward(tape, np.ones_like(y))
@@ -156,7 +158,7 @@ def test_activations(activation: Any, isa: str, dtype: str, rng: np.random.Gener
     expected = reference.make_activation(activation)
     wide = x.astype(np.float64)
     y, d = along(activation, x, dtype)
-    eps = np.finfo(dtype).eps
+    eps = epsilon(dtype)
     np.testing.assert_allclose(y, expected(wide), rtol=8 * eps, atol=2 * eps)
     np.testing.assert_allclose(d, expected.derivative(wide), rtol=0, atol=8 * eps)
 

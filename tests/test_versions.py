@@ -108,7 +108,8 @@ def test_an_interrupted_step_is_taken_or_not(make: Any, lr: float) -> None:
             p.grad[...] = 1e-3
         layer(np.ones((1, 2, 2), np.float32))
         current.update(layer=layer, optimizer=optimizer)
-        return optimizer.step
+        step: Callable[[], object] = optimizer.step
+        return step
 
     def check() -> None:
         layer, optimizer = current["layer"], current["optimizer"]
@@ -118,7 +119,8 @@ def test_an_interrupted_step_is_taken_or_not(make: Any, lr: float) -> None:
         assert abs(layer.parameters()["weight_hh_l0"].value).max() <= 0.5
         twin = rf.RNN(2, 3, activation="relu")
         twin.load_state_dict(found[0])
-        np.testing.assert_array_equal(*(each(np.ones((1, 2, 2), np.float32))[0] for each in (layer, twin)))
+        x = np.ones((1, 2, 2), np.float32)
+        np.testing.assert_array_equal(layer(x)[0], twin(x)[0])
 
     assert interrupted_everywhere(prepare, check) > 20
     assert len(states) == 2

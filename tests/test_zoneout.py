@@ -98,7 +98,7 @@ def test_threads_and_vector_width_change_no_bit(size: dict[str, int]) -> None:
 
 def test_what_stays_is_fair_and_differs() -> None:
     layer = rf.LSTM(1, 100, num_layers=2, zoneout=(0.3, 0.3), seed=0)
-    found = {}
+    found: dict[tuple[int, ...], np.ndarray] = {}
     for call in (0, 1):
         layer._calls = call
         for index, pair in enumerate(zones_of(layer, (0.3, 0.3), 20, 10)):

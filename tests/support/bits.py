@@ -81,7 +81,7 @@ def check_vector_width(problem: Problem, dtype: str) -> None:
 def check_each_sequence_alone(problem: Problem, dtype: str) -> None:
     """Ragged or not, a sequence has its own results, whatever shares its batch."""
     batch = run_engine(problem, dtype)
-    lengths = problem.lengths if problem.lengths is not None else []
+    lengths = [] if problem.lengths is None else problem.lengths.tolist()
     for n, length in list(enumerate(lengths))[:12]:
         alone = run_engine(slice_problem(problem, n, length), dtype)
         for name in ("y", "dx"):

@@ -141,7 +141,7 @@ def make_problem(
     """A random problem; the same arguments give the same one. See :func:`value_of`."""
     rng = np.random.default_rng([zlib.crc32(cell.encode()), N, T, C, H, L, ragged])
     D, P = 1 + bidirectional, outputs_of(cell, H)
-    params = {}
+    params: dict[str, np.ndarray] = {}
     for layer in range(L):
         for suffix in (f"_l{layer}", f"_l{layer}_reverse")[:D]:
             shapes = shapes_of(cell, C if layer == 0 else D * P, H, bias)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
+import numpy as np
 import pytest
 
 import rnnfast as rf
 from rnnfast import _core
-from rnnfast.layers import Recurrent
 
 # Of this machine and build, best first.
 ISAS: list[str] = _core.isas()
@@ -27,10 +28,14 @@ SETTINGS = list(product(BEST_GROUP, THREADS))
 DTYPES = ["float32", "float64"]
 
 FAMILIES: list[str] = list(dict.fromkeys(cell["family"] for cell in _core.cells()))
-# A layer has the name of the first of its families.
-LAYERS: dict[str, type[Recurrent]] = {
-    family: getattr(rf, family.upper()) for family in FAMILIES if hasattr(rf, family.upper())
-}
+# A layer has the name of the first of its families. Any: each has a signature of its own.
+LAYERS: dict[str, Any] = {family: getattr(rf, family.upper()) for family in FAMILIES if hasattr(rf, family.upper())}
+
+
+def epsilon(dtype: str) -> float:
+    """The distance from 1 to the next number of a type."""
+    return float(np.finfo(dtype).eps)
+
 
 several_widths = pytest.mark.skipif(
     len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare"

@@ -19,8 +19,8 @@ not_sanitized = pytest.mark.skipif(
 )
 
 
-def run(code: str, *, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a new interpreter; a hang is an error. Threads come from where they come from here."""
+def run(code: str, timeout: float = 300, /, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a new interpreter, at most ``timeout`` seconds; threads come from where they come from here."""
     env = {k: v for k, v in os.environ.items() if k == "RNNFAST_THREADS" or not k.startswith(("RNNFAST_", "OMP_"))}
     env |= environment
     return subprocess.run(
@@ -33,8 +33,8 @@ def run(code: str, *, timeout: float = 300, **environment: str) -> subprocess.Co
     )
 
 
-def output(code: str, *, timeout: float = 300, **environment: str) -> str:
+def output(code: str, timeout: float = 300, /, **environment: str) -> str:
     """Return what the code prints; an error of the process fails the test."""
-    done = run(code, timeout=timeout, **environment)
+    done = run(code, timeout, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

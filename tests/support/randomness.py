@@ -8,7 +8,7 @@ import numpy as np
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.support.comparison import KINDS, Problem, Result, bundle, collect
+from tests.support.comparison import KINDS, Problem, Result, bundle, collect, unbundle
 
 MASKED = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-coupled-peephole", "gru", "gru-activations"]
 
@@ -36,7 +36,8 @@ def masks_of(layer: Any, N: int) -> np.ndarray:
         if "weight_hh" in name:
             p[...] = np.eye(H)
     probe._dropout_seed, probe._calls = layer._dropout_seed, layer._calls
-    return probe.forward(np.zeros((N, 1, 1), layer.dtype), np.ones((L * layer.directions, N, H), layer.dtype))[1]
+    last = probe.forward(np.zeros((N, 1, 1), layer.dtype), np.ones((L * layer.directions, N, H), layer.dtype))[1]
+    return unbundle(last)[0]
 
 
 def trained(layer: Any, problem: Problem, dtype: str) -> Result:

@@ -76,9 +76,9 @@ def padded(items: list[np.ndarray]) -> Any:
     return torch.nn.utils.rnn.pad_sequence([torch.tensor(i) for i in items], batch_first=True)
 
 
-def optimizer_of(name: str) -> rf.Optimizer:
+def optimizer_of(name: str) -> rf.optim.Optimizer:
     """Our optimiser, with the learning rate of PyTorch's."""
-    makes = {"adam": rf.Adam, "sgd": rf.SGD}
+    makes: dict[str, Callable[..., rf.optim.Optimizer]] = {"adam": rf.Adam, "sgd": rf.SGD}
     return makes[name](lr=OPTIMIZERS[name][1])
 
 
