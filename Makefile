@@ -79,7 +79,7 @@ weekly: fuzz asan tsan valgrind mutants
 	$(MAKE) test ARGS="-m weekly"
 
 fuzz: $(VENV)/.installed
-	$(bin)/python -m tests.fuzz_files $(ARGS)
+	$(bin)/python -m tests.support.fuzz_files $(ARGS)
 
 asan:
 	$(MAKE) test SANITIZE=asan VENV=.venv-asan TORCH=
@@ -91,12 +91,12 @@ tsan:
 # Every cell and model once, small. PYTHONMALLOC: blocks of Python's own allocator would hide what is read too far.
 valgrind: $(VENV)/.installed
 	PYTHONMALLOC=malloc RNNFAST_MAX_ISA=avx2 valgrind --quiet --error-exitcode=1 --suppressions=tests/valgrind.supp \
-	    --gen-suppressions=all --num-callers=30 $(bin)/python -m tests.small_models $(ARGS)
+	    --gen-suppressions=all --num-callers=30 $(bin)/python -m tests.support.small_models $(ARGS)
 
 # A build with faults, each of which the default suite must catch.
 mutants:
 	$(MAKE) .venv-mutants/.installed VENV=.venv-mutants FAULTS=1
-	.venv-mutants/bin/python -m tests.core_mutants $(ARGS)
+	.venv-mutants/bin/python -m tests.support.core_mutants $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* .nox build dist rnnfast-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, settings
 
 import rnnfast as rf
 from rnnfast._core import testing
-from tests.comparison import CELLS
 from tests.support import openmp
+from tests.support.comparison import CELLS
+from tests.support.matrix import DTYPES, ISAS, THREADS
 from tests.support.state import unchanged, using_isa
 
 settings.register_profile(
@@ -82,7 +83,7 @@ def changed_by_libraries() -> tuple[str, ...]:
     return ("environment", "warning filters") if loaded else ()
 
 
-@pytest.fixture(params=testing.isas())
+@pytest.fixture(params=ISAS)
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Every instruction set this machine has, switched to for the length of a test."""
     with using_isa(request.param):
@@ -95,13 +96,13 @@ def cell(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["float32", "float64"])
+@pytest.fixture(params=DTYPES)
 def dtype(request: pytest.FixtureRequest) -> str:
     """Both precisions."""
     return str(request.param)
 
 
-@pytest.fixture(params=[1, 2, 3])
+@pytest.fixture(params=THREADS)
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """Numbers of threads, one of them more than a small machine has."""
     with rf.threads(request.param):
@@ -114,6 +115,18 @@ def source(request: pytest.FixtureRequest) -> str:
     if request.param == "openmp":
         openmp.require()
     return str(request.param)
+
+
+@pytest.fixture
+def one_torch_thread() -> Iterator[None]:
+    """Two pools of threads that wait for each other's cores would take most of the time."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with rf.threads(1):
+        yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

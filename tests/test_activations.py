@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rnnfast._core import testing
-from tests.support.isas import EXACT, ISAS
+from tests.support.matrix import BASELINE, EXACT, ISAS
 
 Array = np.ndarray
 SIZES = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65]
@@ -38,11 +38,11 @@ def exact(function: str, x: Array) -> Array:
     wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if function == "tanh":
-            return np.tanh(wide)
+            return np.asarray(np.tanh(wide))
         if function == "exp":
-            return np.exp(np.minimum(wide, LIMIT[str(x.dtype)]))
-        e = np.exp(-np.abs(wide))
-        return np.where(wide > 0, 1, e) / (1 + e)
+            return np.asarray(np.exp(np.minimum(wide, LIMIT[str(x.dtype)])))
+        e: Array = np.exp(-np.abs(wide))
+        return np.asarray(np.where(x > 0, 1, e) / (1 + e))
 
 
 def ulps(actual: Array, expected: Array) -> Array:
@@ -58,7 +58,7 @@ def ulps(actual: Array, expected: Array) -> Array:
             binade = (binade.view(np.int64) & 0x7FF0000000000000).view(np.float64)
         else:
             binade = np.ldexp(expected.dtype.type(0.5), np.frexp(binade)[1])
-        distance = np.abs(actual - expected) / (binade * expected.dtype.type(info.eps))
+        distance: Array = np.abs(actual - expected) / (binade * expected.dtype.type(info.eps))
     distance[(magnitude < info.smallest_normal) & (np.abs(actual) <= info.smallest_normal)] = 0
     return distance
 
@@ -66,7 +66,7 @@ def ulps(actual: Array, expected: Array) -> Array:
 def assert_close(function: str, x: Array) -> None:
     """Every set within its bound; those with fused multiply-adds agree to the bit and meet the truth once."""
     expected = exact(function, x)
-    for names, bound in zip((EXACT, ["baseline"]), BOUNDS[function, str(x.dtype)], strict=True):
+    for names, bound in zip((EXACT, [BASELINE]), BOUNDS[function, str(x.dtype)], strict=True):
         results = [testing.unary(name, function, x) for name in names if name in ISAS]
         for y in results[1:]:
             assert (y.view(np.uint8) == results[0].view(np.uint8)).all()

@@ -14,10 +14,8 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _core
+from tests.support.sources import CPP, PACKAGE, ROOT, objects
 
-ROOT = Path(__file__).resolve().parents[1]
-CPP = ROOT / "cpp"
-PACKAGE = ROOT / "python" / "rnnfast"
 pytestmark = pytest.mark.skipif(not CPP.is_dir(), reason="needs the checkout, not only the installed package")
 
 # From the bottom up; a room sees what stands below it. Rooms of one level do not see each other.
@@ -153,6 +151,20 @@ def test_nothing_is_relative() -> None:
             assert not (isinstance(node, ast.ImportFrom) and node.level), path.relative_to(ROOT)
 
 
+def test_tests_share_through_support_only() -> None:
+    """A test module imports no other one, and whatever else lies in ``tests`` is shared."""
+    folder = ROOT / "tests"
+    others = {path.name for path in folder.glob("*.py") if not path.name.startswith("test_")}
+    assert others == {"conftest.py"}
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            for name in names:
+                assert not re.match(r"(tests\.)?test_|tests\.conftest", name), f"{path.name} imports {name}"
+
+
 def included(path: Path) -> Iterator[tuple[str, bool]]:
     """What a C++ file includes: (path below cpp/, True) for its own, (header, False) for the system's."""
     for kind, name in re.findall(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', path.read_text(), re.M):
@@ -267,13 +279,6 @@ def test_versions_are_equal() -> None:
     declared = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.M)
     assert declared
     assert rf.__version__ == _core.__version__ == declared[1]
-
-
-def objects() -> list[tuple[str, Path]]:
-    """Object files of the instruction sets in a build tree below the checkout or in ``RNNFAST_BUILD_DIR``."""
-    roots = [Path(p) for p in [os.environ.get("RNNFAST_BUILD_DIR", "")] if p] + sorted(ROOT.glob("*build*"))
-    found = [p for root in roots for p in root.rglob("kernels.cpp.o")]
-    return [(isa, p) for p in found for isa in _core.testing.known_isas() if f"rnnfast_{isa}.dir" in str(p)]
 
 
 def test_an_instruction_set_exports_nothing_but_its_own() -> None:

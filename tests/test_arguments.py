@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import rnnfast as rf
-from tests.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
-from tests.argument_cases_models import MODELS
+from tests.support.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
+from tests.support.argument_cases_models import MODELS
 
 CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **OTHERS}
 
@@ -35,9 +35,9 @@ def arguments(case: Case) -> tuple[str, ...]:
 
 
 def called(case: Case, given: dict[str, Any]) -> Any:
-    function, first = case.make(), ()
+    function, first = case.make(), list[Any]()
     if "x" in given and getattr(function, "__name__", "") == "step":
-        first, given = (given["x"],), {k: v for k, v in given.items() if k != "x"}
+        first, given = [given["x"]], {k: v for k, v in given.items() if k != "x"}
     return function(*first, **given)
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rnnfast.models.attention import KINDS, Attention
 
 import rnnfast as rf
 from rnnfast import _ops, reference
-from tests.support.isas import EXACT, several_widths
+from rnnfast.models.config import ATTENTION
+from rnnfast.models.encoder_decoder.attention import Attention
+from tests.support.matrix import EXACT, several_widths
 from tests.support.state import using_isa
 
 Array = np.ndarray
@@ -33,7 +34,7 @@ def solve(query: Array, keys: Array, memory: Array, v: Array | None, dcontext: A
 
 def expected(query: Array, keys: Array, memory: Array, v: Array | None, dcontext: Array) -> list[Array]:
     """The reference's answer for one sequence in long double."""
-    wide = [None if a is None else a.astype(np.longdouble) for a in (query, keys, memory, v)]
+    wide: list[Any] = [None if a is None else a.astype(np.longdouble) for a in (query, keys, memory, v)]
     parts = [*reference.attend(*wide), *reference.attend_backward(dcontext.astype(np.longdouble), *wide)]
     return [part for part in parts if part is not None]
 
@@ -45,7 +46,7 @@ def close(actual: Array, wanted: Array, sizes: tuple[int, int, int, int]) -> Non
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ATTENTION)
 def test_agrees_with_the_reference(
     kind: str, sizes: tuple[int, int, int, int], dtype: str, isa: str, rng: np.random.Generator
 ) -> None:
@@ -63,14 +64,15 @@ def test_agrees_with_the_reference(
         close(results[5], dv, sizes)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ATTENTION)
 def test_gradients_of_the_reference_by_complex_step(kind: str, rng: np.random.Generator) -> None:
-    query, keys, memory, v, dcontext = (a if a is None else a[0] for a in problem(rng, kind, (3, 4, 5, 2), "float64"))
-    v = None if kind == "dot" else rng.normal(size=5)
+    shared = problem(rng, "dot", (3, 4, 5, 2), "float64")
+    query, keys, memory, dcontext = (shared[k][0] for k in (0, 1, 2, 4))
+    v: Any = None if kind == "dot" else rng.normal(size=5)
     gradients = reference.attend_backward(dcontext, query, keys, memory, v)
-    inputs = [query, keys, memory, v]
+    inputs: list[Any] = [query, keys, memory, v]
     for position, (value, gradient) in enumerate(zip(inputs, gradients, strict=True)):
-        if value is None:
+        if gradient is None:
             continue
         for index in np.ndindex(value.shape):
             moved = value.astype(complex)
@@ -80,7 +82,7 @@ def test_gradients_of_the_reference_by_complex_step(kind: str, rng: np.random.Ge
             assert slope == pytest.approx(gradient[index], rel=1e-12, abs=1e-14)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ATTENTION)
 def test_lengths_cut_what_lies_beyond_them(kind: str, dtype: str, rng: np.random.Generator) -> None:
     query, keys, memory, v, dcontext = problem(rng, kind, (6, 9, 5, 4), dtype, 4)
     lengths, source = np.array([6, 0, 3, 5]), np.array([9, 4, 0, 2])
@@ -91,9 +93,8 @@ def test_lengths_cut_what_lies_beyond_them(kind: str, dtype: str, rng: np.random
     dv = np.zeros(5, dtype)
     for n in range(4):
         t, s = slice(0, lengths[n]), slice(0, source[n])
-        alone = solve(
-            *(a[n : n + 1, cut] for a, cut in [(query, t), (keys, s), (memory, s)]), v, dcontext[n : n + 1, t]
-        )
+        row = slice(n, n + 1)
+        alone = solve(query[row, t], keys[row, s], memory[row, s], v, dcontext[row, t])
         cuts = [(t,), (t, s), (t,), (s,), (s,)]
         for actual, one, cut in zip(results, alone[:5], cuts, strict=False):
             np.testing.assert_array_equal(actual[n][cut], one[0])
@@ -104,7 +105,7 @@ def test_lengths_cut_what_lies_beyond_them(kind: str, dtype: str, rng: np.random
         np.testing.assert_array_equal(results[5], dv)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ATTENTION)
 def test_threads_change_no_bit(kind: str, dtype: str, threads: int, rng: np.random.Generator) -> None:
     arrays = problem(rng, kind, (20, 30, 40, 50), dtype, 7)
     results = solve(*arrays)
@@ -114,7 +115,7 @@ def test_threads_change_no_bit(kind: str, dtype: str, threads: int, rng: np.rand
 
 
 @several_widths
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ATTENTION)
 def test_vector_width_changes_no_bit(kind: str, dtype: str, rng: np.random.Generator) -> None:
     arrays, found = problem(rng, kind, (5, 19, 37, 23), dtype), []
     for isa in EXACT:
@@ -139,7 +140,7 @@ def test_refusals(rng: np.random.Generator) -> None:
         Attention("cosine", 3, 3, np.dtype("float32"), rng)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ATTENTION)
 def test_module_against_central_differences(kind: str, rng: np.random.Generator) -> None:
     part = Attention(kind, 4, 3, np.dtype("float64"), rng)
     h, memory, weight = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 3, 4))
@@ -150,7 +151,7 @@ def test_module_against_central_differences(kind: str, rng: np.random.Generator)
 
     _, tape = part.forward(h.copy(), memory.copy(), None, lengths)
     dh, dmemory = part.backward(tape, weight)
-    written = [(h, h, dh), (memory, memory, dmemory)]
+    written: list[tuple[Any, Array, Array]] = [(h, h, dh), (memory, memory, dmemory)]
     written += [(p, p.value, p.grad) for p in part.parameters().values()]
     for target, value, gradient in written:
         for index in np.ndindex(value.shape):
@@ -163,7 +164,7 @@ def test_module_against_central_differences(kind: str, rng: np.random.Generator)
             assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(gradient[index], rel=1e-6, abs=1e-8)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ATTENTION)
 def test_module_agrees_with_the_reference(kind: str, rng: np.random.Generator) -> None:
     part = Attention(kind, 4, 3, np.dtype("float64"), rng)
     h, memory = rng.normal(size=(1, 3, 4)), rng.normal(size=(1, 5, 3))

@@ -25,8 +25,9 @@ from bench.process import THREAD_VARIABLES, Worker, WorkerError, thread_environm
 from bench.run import Record, Settings, difference, run, tolerance
 from bench.shapes import CELLS, GROUPS, MODES, ROWS, STREAM_STEPS, Case, Row, cases
 from bench.twin import Twin, chunk_bounds
-from bench.twin_layer import ORDERS
+from bench.twin_layer import ORDERS, Order
 from rnnfast import _core, reference
+from tests.support.matrix import LAYERS
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -50,9 +51,10 @@ STEPS = [
 def expected_results(problem: Problem) -> Results:
     """What the specification gives for a problem, in float64."""
     cell = CELLS[problem.case.cell]
-    name, options = cell.layer.lower(), {} if cell.reset_after is None else {"reset_after": cell.reset_after}
+    name = cell.layer.lower()
+    options: dict[str, Any] = {} if cell.reset_after is None else {"reset_after": cell.reset_after}
     weights = {key: value.astype(np.float64) for key, value in problem.weights.items()}
-    state = problem.h0 if problem.c0 is None else (problem.h0, problem.c0)
+    state: Any = problem.h0 if problem.c0 is None else (problem.h0, problem.c0)
     y, last, tape = reference.forward(name, weights, problem.x.astype(np.float64), state, **options)
     results = {"y": y} | dict(zip("hc", last if name == "lstm" else (last,), strict=False))
     if problem.case.mode == "train":
@@ -65,7 +67,7 @@ def expected_results(problem: Problem) -> Results:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("case", cases(rows=SMALL), ids=lambda case: case.name)
-def test_twin_agrees_with_the_specification(case: Case, order: str) -> None:
+def test_twin_agrees_with_the_specification(case: Case, order: Order) -> None:
     problem = make_problem(case)
     expected = expected_results(problem)
     for bounds in (None, [(t, t + 1) for t in range(case.row.T)], chunk_bounds(case.row.T, 1 << 15, 256)):
@@ -76,7 +78,7 @@ def test_twin_agrees_with_the_specification(case: Case, order: str) -> None:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", LAYERS)
 def test_twin_agrees_with_torch(cell: str) -> None:
     torch = pytest.importorskip("torch")
     case = Case(SMALL[1], cell, "train")
@@ -154,7 +156,7 @@ def test_flops_of_a_step_a_pass_and_training() -> None:
 
 @pytest.mark.parametrize("case", cases(ids=["S5", "S23", "S26"]), ids=lambda case: case.name)
 @pytest.mark.parametrize("order", ORDERS)
-def test_bare_products_are_the_flops_of_the_case(case: Case, order: str) -> None:
+def test_bare_products_are_the_flops_of_the_case(case: Case, order: Order) -> None:
     """They exceed the formula only by the row of ones that carries the bias."""
     calls = Products(case, order).calls
     total = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b, _ in calls)

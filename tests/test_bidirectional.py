@@ -10,7 +10,8 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import (
+from tests.support.bits import slice_problem
+from tests.support.comparison import (
     CELLS,
     Problem,
     assert_matches,
@@ -22,10 +23,9 @@ from tests.comparison import (
     tolerance,
     unbundle,
 )
-from tests.support.isas import EXACT, several_widths
+from tests.support.derivatives import STEP, bumped, loss
+from tests.support.matrix import EXACT, several_widths
 from tests.support.state import using_isa
-from tests.test_consistency import slice_problem
-from tests.test_reference import STEP, bumped, loss
 
 SHAPES: dict[str, dict[str, Any]] = {
     "one sequence": {"N": 1, "T": 7, "H": 9, "ragged": False},

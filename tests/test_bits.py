@@ -7,7 +7,6 @@ and of panels, shares of threads and lengths meet in every combination.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rnnfast as rf
-from tests.comparison import (
+from tests.support.bits import assert_alone, joined, states_of
+from tests.support.comparison import (
     CELLS,
-    Problem,
-    Result,
     assert_same_bits,
     build_layer,
     bundle,
@@ -26,12 +24,9 @@ from tests.comparison import (
     run_engine,
     unbundle,
 )
-from tests.support.isas import EXACT, ISAS
+from tests.support.matrix import DTYPES, GROUPS
 from tests.support.state import using_isa
-from tests.test_consistency import slice_problem, states_of
 
-# Those of the first group agree with one another; the baseline, without fused multiply-adds, with itself.
-GROUPS = [group for group in (EXACT, ISAS[-1:]) if group]
 UNITS = st.one_of(st.integers(1, 40), st.sampled_from([47, 48, 49, 63, 64, 65, 127, 128, 129, 160]))
 every_group = pytest.mark.parametrize("isas", GROUPS, ids=lambda isas: isas[0])
 shapes = given(
@@ -41,20 +36,9 @@ shapes = given(
     C=st.integers(1, 40),
     H=UNITS,
     L=st.integers(1, 2),
-    dtype=st.sampled_from(["float32", "float64"]),
+    dtype=st.sampled_from(DTYPES),
     pick=st.integers(0, 10**6),
 )
-
-
-def assert_alone(problem: Problem, together: Result, n: int, dtype: str) -> None:
-    """Sequence n by itself gives what it gives among the others, in no time where it is empty."""
-    assert problem.lengths is not None
-    length = int(problem.lengths[n])
-    alone = run_engine(slice_problem(problem, n, length), dtype)
-    for name in {"y", "dx"}:
-        np.testing.assert_array_equal(alone[name][0], together[name][n, :length], err_msg=name)
-    for name in {"h", "c", "dh", "dc"} & set(together):
-        np.testing.assert_array_equal(alone[name][:, 0], together[name][:, n], err_msg=name)
 
 
 @every_group
@@ -72,10 +56,6 @@ def test_threads_vectors_and_batches(
         for count in (1, 2, 3):
             with using_isa(isa), rf.threads(count):
                 assert_same_bits(run_engine(padded, dtype), expected)
-
-
-def outputs(pieces: list[Any]) -> np.ndarray:
-    return np.concatenate(pieces, axis=1)
 
 
 @every_group
@@ -101,10 +81,10 @@ def test_time_in_one_call_in_two_and_step_by_step(
             steps, blocks = (layer.stream(batch_size=N, state=first) for _ in range(2))
             streamed = np.stack([np.atleast_2d(steps.step(x[:, t])) for t in range(T)], axis=1)
             processed = [blocks.process(x[:, :cut]), blocks.process(x[:, cut:])]
-        np.testing.assert_array_equal(outputs([left, right]), y)
+        np.testing.assert_array_equal(joined([left, right]), y)
         np.testing.assert_array_equal(streamed, y)
-        np.testing.assert_array_equal(outputs(processed), y)
-        np.testing.assert_array_equal(outputs([dleft, dright]), dx)
+        np.testing.assert_array_equal(joined(processed), y)
+        np.testing.assert_array_equal(joined([dleft, dright]), dx)
         for states, wanted in [(final, last), (steps.state, last), (blocks.state, last), (dinitial, dfirst)]:
             for a, b in zip(unbundle(states), unbundle(wanted), strict=True):
                 np.testing.assert_array_equal(a, b)

@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from itertools import product
 
 import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast._core import testing
-from tests.comparison import (
-    Problem,
+from tests.support.bits import (
+    SHAPES,
+    check_each_sequence_alone,
+    check_inference,
+    check_padding,
+    check_threads,
+    check_vector_width,
+    states_of,
+)
+from tests.support.comparison import (
     assert_same_bits,
-    assert_threads_agree,
     build_layer,
     bundle,
     make_problem,
     run_engine,
     unbundle,
 )
-from tests.support.isas import EXACT
+from tests.support.matrix import BEST_GROUP, ISAS, several_widths
 from tests.support.state import one_way_panels, using_isa
-
-SHAPES: dict[str, dict[str, Any]] = {
-    "small": {"N": 5, "T": 6, "H": 9, "L": 2},
-    "many sequences": {"N": 67, "T": 9, "H": 17, "C": 5},
-    "many units": {"N": 3, "T": 7, "H": 140, "C": 33},
-    "one sequence": {"N": 1, "T": 7, "H": 140, "C": 5},
-    "many rows": {"N": 40, "T": 30, "H": 8, "C": 3},
-    "one feature": {"N": 20, "T": 30, "H": 21, "C": 1},
-}
 
 every_shape = pytest.mark.parametrize("shape", SHAPES)
 
 
-def states_of(problem: Problem, dtype: str) -> Any:
-    return bundle([s.astype(dtype) for s in problem.state or ()])
-
-
 @every_shape
 def test_threads(cell: str, isa: str, dtype: str, shape: str) -> None:
-    problem = make_problem(cell, **SHAPES[shape])
-    assert_threads_agree(lambda: run_engine(problem, dtype))
+    check_threads(make_problem(cell, **SHAPES[shape]), dtype)
 
 
 @every_shape
@@ -54,43 +46,15 @@ def test_order_of_the_panels(cell: str, isa: str, dtype: str, shape: str) -> Non
     assert_same_bits(one_way, by_turns)
 
 
-@pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
+@several_widths
 @every_shape
 def test_vector_width(cell: str, dtype: str, shape: str) -> None:
-    problem = make_problem(cell, **SHAPES[shape])
-    results = []
-    for name in EXACT:
-        with using_isa(name):
-            results.append(run_engine(problem, dtype))
-    for result in results[1:]:
-        assert_same_bits(result, results[0])
-
-
-def slice_problem(problem: Problem, n: int, length: int) -> Problem:
-    """Sequence n of a problem, alone and without its padding."""
-    rows = slice(n, n + 1)
-    return replace(
-        problem,
-        x=problem.x[rows, :length],
-        dy=problem.dy[rows, :length],
-        lengths=None,
-        state=problem.state and tuple(s[:, rows] for s in problem.state),
-        dstate=tuple(d[:, rows] for d in problem.dstate),
-    )
+    check_vector_width(make_problem(cell, **SHAPES[shape]), dtype)
 
 
 @every_shape
 def test_each_sequence_alone(cell: str, isa: str, dtype: str, shape: str) -> None:
-    """Ragged or not, a sequence has its own results, whatever shares its batch."""
-    problem = make_problem(cell, **SHAPES[shape])
-    batch = run_engine(problem, dtype)
-    lengths = problem.lengths if problem.lengths is not None else []
-    for n, length in list(enumerate(lengths))[:12]:
-        alone = run_engine(slice_problem(problem, n, length), dtype)
-        for name in ("y", "dx"):
-            np.testing.assert_array_equal(alone[name][0], batch[name][n, :length], err_msg=name)
-        for name in {"h", "c", "dh", "dc"} & set(batch):
-            np.testing.assert_array_equal(alone[name][:, 0], batch[name][:, n], err_msg=name)
+    check_each_sequence_alone(make_problem(cell, **SHAPES[shape]), dtype)
 
 
 def test_order_of_the_batch(cell: str, dtype: str, rng: np.random.Generator) -> None:
@@ -113,14 +77,7 @@ def test_order_of_the_batch(cell: str, dtype: str, rng: np.random.Generator) -> 
 
 @every_shape
 def test_content_of_the_padding(cell: str, isa: str, dtype: str, shape: str) -> None:
-    """NaN, infinity or numbers past the lengths: nothing differs, gradients of parameters included."""
-    problem = make_problem(cell, **SHAPES[shape])
-    result = run_engine(problem, dtype)
-    for content in (0.0, 1e30, np.inf):
-        x, dy = problem.x.copy(), problem.dy.copy()
-        x[problem.padding] = content
-        dy[problem.padding] = -content
-        assert_same_bits(run_engine(replace(problem, x=x, dy=dy), dtype), result)
+    check_padding(make_problem(cell, **SHAPES[shape]), dtype)
 
 
 def test_length_of_the_padding(cell: str, dtype: str) -> None:
@@ -143,15 +100,7 @@ def test_full_lengths_are_no_lengths(cell: str, isa: str, dtype: str) -> None:
 
 @every_shape
 def test_training_equals_inference(cell: str, isa: str, dtype: str, shape: str) -> None:
-    problem = make_problem(cell, **SHAPES[shape])
-    layer = build_layer(problem, dtype)
-    x, state = problem.x.astype(dtype), states_of(problem, dtype)
-    y, last = layer(x, state, lengths=problem.lengths)
-    for training in (True, False):
-        y2, last2, _ = layer.forward(x, state, lengths=problem.lengths, training=training)
-        np.testing.assert_array_equal(y2, y)
-        for a, b in zip(unbundle(last2), unbundle(last), strict=True):
-            np.testing.assert_array_equal(a, b)
+    check_inference(make_problem(cell, **SHAPES[shape]), dtype)
 
 
 @pytest.mark.parametrize("pieces", [[1] * 12, [5, 7], [4, 1, 0, 7]], ids=str)
@@ -248,13 +197,13 @@ def test_repeated_calls(cell: str, dtype: str, threads: int) -> None:
 def test_dropout_does_not_depend_on_threads_or_instruction_set(cell: str, dtype: str, shape: str) -> None:
     problem = make_problem(cell, **{**SHAPES[shape], "L": 2})
     results = []
-    for name, count in [(n, c) for n in testing.isas() for c in (1, 3)]:
+    for name, count in product(ISAS, (1, 3)):
         layer = build_layer(problem, dtype, dropout=0.4, seed=3)
         with using_isa(name), rf.threads(count):
             y, _, tape = layer.forward(problem.x.astype(dtype), lengths=problem.lengths)
             dx, _ = layer.backward(tape, problem.dy.astype(dtype))
         results.append((name, y, dx, [p.grad for p in layer.parameters().values()]))
-    exact = [r for r in results if r[0] != "baseline"] or results
+    exact = [r for r in results if r[0] in BEST_GROUP]
     for _, y, dx, grads in exact[1:]:
         np.testing.assert_array_equal(y, exact[0][1])
         np.testing.assert_array_equal(dx, exact[0][2])

@@ -6,6 +6,7 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import joblib
@@ -15,6 +16,7 @@ import pytest
 import rnnfast as rf
 from rnnfast.params import Module, Parameter
 from rnnfast.text import Vocabulary
+from tests.support.examples import LABELS, SMALL_LAYERS, SMALL_MODELS, X
 
 Copy = Callable[[Any], Any]
 
@@ -26,51 +28,17 @@ def by_joblib(value: Any) -> Any:
     return joblib.load(file)
 
 
+def by_pickle(value: Any, protocol: int) -> Any:
+    return pickle.loads(pickle.dumps(value, protocol))
+
+
 WAYS: dict[str, Copy] = {"copy": copy.copy, "deepcopy": copy.deepcopy, "joblib": by_joblib}
-WAYS |= {
-    f"pickle {protocol}": lambda value, protocol=protocol: pickle.loads(pickle.dumps(value, protocol))
-    for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
-}
+WAYS |= {f"pickle {protocol}": partial(by_pickle, protocol=protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)}
 every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
 
 
-class Decay(rf.CustomCell, name="decaying"):
-    """``h = h_prev / 2 + w x``."""
-
-    def shapes(self, inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:
-        return {"w": (hidden, inputs)}
-
-    def forward(self, p: Any, x: Any, state: Any) -> Any:
-        return (state[0] / 2 + x @ p["w"].T,), x
-
-    def backward(self, p: Any, saved: Any, dstate: Any) -> Any:
-        return dstate[0] @ p["w"], (dstate[0] / 2,), {"w": dstate[0].T @ saved}
-
-
-LAYERS: dict[str, Callable[[], Any]] = {
-    "rnn": lambda: rf.RNN(3, 4, activation="relu", noise=0.1, seed=0),
-    "lstm": lambda: rf.LSTM(3, 4, num_layers=2, dropout=0.3, bidirectional=True, proj_size=2, seed=0),
-    "gru": lambda: rf.GRU(3, 4, recurrent_dropout=0.2, learn_initial_state=True, dtype="float64", seed=0),
-    "norm": lambda: rf.LSTM(3, 4, layer_norm=True, time_major=True, seed=0),
-    "zoneout": lambda: rf.GRU(3, 4, zoneout=0.2, reset_after=False, seed=0),
-    "custom": lambda: rf.CustomLayer(Decay(), 3, 4, num_layers=2, dropout=0.3, seed=0),
-}
-RNG = np.random.default_rng(0)
-X, LABELS, IDS = RNG.normal(size=(12, 5, 3)), np.arange(12) % 2, RNG.integers(0, 6, (12, 7))
-MODELS: dict[str, tuple[Callable[[], Any], tuple[Any, ...]]] = {
-    "many to one": (lambda: rf.ManyToOne(3, 2, num_layers=2, dropout=0.2, hidden_size=4, seed=0), (X, LABELS)),
-    "many to many": (lambda: rf.ManyToMany(6, 6, embedding=2, cell="gru", hidden_size=4, seed=0), (IDS, IDS)),
-    "one to many": (lambda: rf.OneToMany(6, cell="rnn", hidden_size=4, seed=0), (IDS,)),
-    "encoder decoder": (
-        lambda: rf.EncoderDecoder(
-            6, 6, hidden_size=4, source_embedding=3, bidirectional=True, attention="additive", seed=0
-        ),
-        (IDS, IDS),
-    ),
-    "custom": (lambda: rf.ManyToOne(3, 2, cell=Decay, hidden_size=4, seed=0), (X, LABELS)),
-}
-every_layer = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
-every_model = pytest.mark.parametrize(("make", "data"), MODELS.values(), ids=MODELS.keys())
+every_layer = pytest.mark.parametrize("make", SMALL_LAYERS.values(), ids=SMALL_LAYERS.keys())
+every_model = pytest.mark.parametrize(("make", "data"), SMALL_MODELS.values(), ids=SMALL_MODELS.keys())
 
 
 def arrays_in(value: Any, seen: set[int]) -> list[np.ndarray[Any, Any]]:
@@ -152,7 +120,7 @@ def test_models(make: Callable[[], Any], data: tuple[Any, ...], way: Copy, used:
 @every_way
 @pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW])
 def test_an_optimiser_goes_with_its_model(make: Any, way: Copy) -> None:
-    make_model, data = MODELS["many to one"]
+    make_model, data = SMALL_MODELS["many to one"]
     model = make_model()
     optimizer = make(model.parameters(), lr=0.05)
     fit(model, data, optimizer)
@@ -168,7 +136,7 @@ def test_an_optimiser_goes_with_its_model(make: Any, way: Copy) -> None:
 @every_way
 @pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW])
 def test_an_optimiser_alone_comes_unbound_with_its_state(make: Any, way: Copy) -> None:
-    make_model, data = MODELS["many to one"]
+    make_model, data = SMALL_MODELS["many to one"]
     model = make_model()
     optimizer = make(model.parameters(), lr=0.05)
     fit(model, data, optimizer)
@@ -193,7 +161,7 @@ class Halve(rf.Callback):
 
 def trained_callback() -> rf.Callback:
     stopping = rf.EarlyStopping("loss", patience=1)
-    make, data = MODELS["many to one"]
+    make, data = SMALL_MODELS["many to one"]
     make().fit(*data, epochs=2, progress=False, callbacks=[stopping])
     return stopping
 
@@ -244,7 +212,7 @@ def test_a_copy_made_in_training_trains_on_alike(way: Copy) -> None:
                 optimizer.step()
                 run.model.load_state_dict(model.state_dict())
 
-    make, data = MODELS["many to one"]
+    make, data = SMALL_MODELS["many to one"]
     taken = Take()
     model = make()
     model.fit(*data, epochs=2, batch_size=5, progress=False, callbacks=[taken], seed=0)
@@ -255,7 +223,7 @@ def test_a_copy_made_in_training_trains_on_alike(way: Copy) -> None:
 @pytest.mark.parametrize("kind", ["stream", "tape", "custom tape"])
 @every_way
 def test_what_cannot_be_copied_says_what_to_do(kind: str, way: Copy) -> None:
-    layer = LAYERS["custom" if kind == "custom tape" else "rnn"]()
+    layer = SMALL_LAYERS["custom" if kind == "custom tape" else "rnn"]()
     thing = layer.stream() if kind == "stream" else layer.forward(np.zeros((1, 2, 3), np.float32))[2]
     words = r"make another one with stream\(\)" if kind == "stream" else "call forward of the copied layer"
     with pytest.raises(TypeError, match=f"cannot be copied or pickled; {words}"):

@@ -11,7 +11,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import Problem, assert_matches, build_layer, bundle, collect, make_problem, unbundle
+from tests.support.comparison import Problem, assert_matches, build_layer, bundle, collect, make_problem, unbundle
 
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -98,6 +98,8 @@ def test_what_else_a_layer_does(kind: str) -> None:
         tape = layer.forward(x, state, **options)[2]
         dx, _ = layer.backward(tape, dy, dstate, gradient_norms=True)
         norms.append(tape.gradient_norms)
+    assert norms[0] is not None
+    assert norms[1] is not None
     np.testing.assert_allclose(norms[0], norms[1], rtol=1e-10, atol=1e-12)
     for h, expected in zip(own.trace(x, state, **options).h, built_in.trace(x, state, **options).h, strict=True):
         np.testing.assert_allclose(h, expected, rtol=1e-10, atol=1e-12)
@@ -107,6 +109,7 @@ def test_what_else_a_layer_does(kind: str) -> None:
     np.testing.assert_allclose(
         turned.backward(tape, dy.swapaxes(0, 1), dstate)[0].swapaxes(0, 1), dx, rtol=1e-9, atol=1e-12
     )
+    assert problem.lengths is not None
     items = [row[:length] for row, length in zip(x, problem.lengths, strict=True)]
     np.testing.assert_array_equal(own(items, state)[0], own(x[:, : max(problem.lengths)], state, **options)[0])
     assert own.backward(own.forward(x, state, **options)[2], dy, need_dx=False)[0].shape == (4, 7, 0)

@@ -1,4 +1,4 @@
-"""Damaged files are refused with a ValueError, before they claim memory; ``tests/fuzz_files.py`` makes more of them."""
+"""Damaged files are refused with a ValueError, before they claim memory; ``support/fuzz_files.py`` makes more."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import checkpoint
-from tests.fuzz_files import DAMAGES, Parts, Sum, damaged, outcome
-from tests.test_system import not_sanitized
+from tests.support.fuzz_files import DAMAGES, Parts, Sum, damaged, outcome
+from tests.support.processes import not_sanitized
 
 pytestmark = [
     not_sanitized,
@@ -137,7 +137,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a class of Python": (lambda saved: saved.update({"class": "dict"}), "KeyError"),
     "a base class": (lambda saved: saved.update({"class": "Model"}), "KeyError"),
     "an unknown cell": (set_config(cell="transformer"), "cell"),
-    "a cell by its path": (set_config(cell="tests.fuzz_files.Sum"), "cell"),
+    "a cell by its path": (set_config(cell="tests.support.fuzz_files.Sum"), "cell"),
     "an unknown option": (set_config(more=1), "more"),
     "self": (set_config(self=1), "self"),
     "an unknown option of a cell": (set_config(cell_options={"more": 1}), "more"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_architecture import CPP, objects
+from tests.support.sources import CPP, objects
 
 PRODUCTS = {
     "multiply_rows",
@@ -46,7 +46,7 @@ needs_objdump = pytest.mark.skipif(not shutil.which("objdump"), reason="needs ob
 
 @cache
 def disassembly(path: Path) -> str:
-    command = ["objdump", "-d", "-C", "--no-show-raw-insn", path]
+    command = ["objdump", "-d", "-C", "--no-show-raw-insn", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

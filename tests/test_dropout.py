@@ -10,8 +10,9 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests import comparison
-from tests.comparison import CELLS, Problem, assert_matches, build_layer, bundle, collect, make_problem
+from tests.support import comparison
+from tests.support.comparison import CELLS, Problem, assert_matches, build_layer, bundle, collect, make_problem
+from tests.support.matrix import epsilon
 
 P = 0.3
 
@@ -47,7 +48,7 @@ def test_a_single_layer_has_none(cell: str, dtype: str) -> None:
 
 def test_what_is_kept_is_scaled(dtype: str) -> None:
     y, _, _ = transparent(20, dropout=P, seed=0, dtype=dtype).forward(np.ones((10, 50, 20), dtype))
-    np.testing.assert_allclose(np.unique(y), [0, 1 / (1 - P)], rtol=np.finfo(dtype).eps)
+    np.testing.assert_allclose(np.unique(y), [0, 1 / (1 - P)], rtol=epsilon(dtype))
 
 
 def test_the_mask_is_random_in_every_direction() -> None:

@@ -13,7 +13,7 @@ from rnnfast.data import PairData, framed, joined
 
 SOURCE_LENGTHS, LENGTHS = np.array([4, 7, 0, 1, 7]), np.array([3, 0, 2, 5, 1])
 TASKS = ["classification", "regression", "multilabel"]
-FLAT = {"max_length": 6}
+FLAT: dict[str, Any] = {"max_length": 6}
 
 
 def model_of(task: str = "classification", **options: Any) -> Any:
@@ -118,7 +118,7 @@ def test_nothing_is_longer_than_its_limit(rng: np.random.Generator) -> None:
 
 
 def test_probabilities_lie_along_the_greedy_prediction(cell: str, rng: np.random.Generator) -> None:
-    from tests.comparison import CELLS
+    from tests.support.comparison import CELLS
 
     kind, options = CELLS[cell]
     items, _ = sources(rng)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast._core import testing
 from rnnfast.data import PairBatch
-from tests.comparison import CELLS
+from tests.support.comparison import CELLS
+from tests.support.matrix import SETTINGS
 from tests.support.state import using_isa
 
 RNG = np.random.default_rng(0)
@@ -104,9 +104,8 @@ def test_a_trained_model_has_the_same_bits_everywhere(dtype: str, attention: str
         return [v.tobytes() for v in (*model.state_dict().values(), *found)] + [repr(model.evaluate(IDS, Y)).encode()]
 
     first = None
-    for isa in testing.isas():
-        for threads in (1, 2, 3) if isa != "baseline" else ():
-            with using_isa(isa), rf.threads(threads):
-                found = outcome()
-            assert found == (first or found), (isa, threads)
-            first = found
+    for isa, threads in SETTINGS:
+        with using_isa(isa), rf.threads(threads):
+            found = outcome()
+        assert found == (first or found), (isa, threads)
+        first = found

@@ -11,7 +11,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import reference
 from rnnfast.data import framed
-from tests.comparison import CELLS
+from tests.support.comparison import CELLS
 
 SOURCE_LENGTHS, LENGTHS = np.array([5, 0, 7, 3]), np.array([2, 4, 0, 5])
 LOSSES = {
@@ -100,7 +100,7 @@ def compare(problem: Problem) -> None:
         for _ in range(2):
             direction = rng.normal(size=p.shape)
             expected = slope(lambda v, k=key: problem.reference_loss({**params, k: v}), params[key], direction)
-            size = np.linalg.norm(p.grad) * np.linalg.norm(direction)
+            size = float(np.linalg.norm(p.grad) * np.linalg.norm(direction))
             assert float(np.vdot(p.grad, direction)) == pytest.approx(expected, rel=1e-11, abs=1e-13 * size), key
 
 

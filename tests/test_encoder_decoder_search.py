@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import CELLS
+from tests.support.comparison import CELLS
 
 X = [np.array([2, 0, 1, 1]), np.array([1]), np.array([0, 2])]
 

@@ -9,19 +9,22 @@ import pytest
 
 import rnnfast as rf
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-from tests.test_models_torch import CELLS, OPTIMIZERS, padded  # noqa: E402
-from tests.test_models_torch import one_thread as one_thread  # noqa: E402
+pytest.importorskip("torch", reason="PyTorch is not installed")
+import torch
 
-pytestmark = pytest.mark.torch
+from tests.support.torch_models import (
+    LOSSES,
+    TORCH_LAYERS,
+    assert_same_parameters,
+    optimizer_of,
+    padded,
+    torch_losses,
+)
+
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_torch_thread")]
 SOURCE_LENGTHS = np.array([4, 11, 1, 7, 7, 2, 9, 5])
 LENGTHS = np.array([3, 6, 6, 1, 0, 4, 2, 5])
 Embeddings = tuple[int | None, int | None]
-LOSSES = {
-    "classification": torch.nn.functional.cross_entropy,
-    "regression": torch.nn.functional.mse_loss,
-    "multilabel": torch.nn.functional.binary_cross_entropy_with_logits,
-}
 
 
 class Attention(torch.nn.Module):
@@ -47,7 +50,7 @@ class Attention(torch.nn.Module):
         return torch.tanh(self.combine(torch.cat([weights @ memory, h], dim=2)))
 
 
-class Twin(torch.nn.Module):
+class TorchEncoderDecoder(torch.nn.Module):
     """Tables, encoder, decoder and head with our model's parameters."""
 
     def __init__(self, model: Any) -> None:
@@ -60,7 +63,7 @@ class Twin(torch.nn.Module):
             size = shapes[f"{name}.weight_ih_l0"][1]
             layers = {"num_layers": config["num_layers"], "batch_first": True}
             layers["bidirectional"] = name == "encoder" and config["bidirectional"]
-            setattr(self, name, CELLS[config["cell"]](size, config["hidden_size"], **layers))
+            setattr(self, name, TORCH_LAYERS[config["cell"]](size, config["hidden_size"], **layers))
         if config["bidirectional"]:
             self.bridge = torch.nn.ParameterDict({"weight": torch.nn.Parameter(torch.empty(shapes["bridge.weight"]))})
         if config["attention"] is not None:
@@ -117,23 +120,6 @@ def problem(
     return model, x, y, [np.concatenate([np.zeros((1, 6)), s])[: len(s)] for s in y], y
 
 
-def torch_losses(twin: Twin, task: str, data: tuple[Any, Any, Any], name: str, steps: int) -> list[float]:
-    kind, lr = OPTIMIZERS[name]
-    optimizer = kind(twin.parameters(), lr=lr)
-    x, inputs, targets = data
-    lengths = torch.tensor([len(t) for t in targets])
-    exists = torch.arange(int(lengths.max())) < lengths[:, None]
-    wanted = torch.cat([torch.tensor(t) for t in targets])
-    losses = []
-    for _ in range(steps):
-        optimizer.zero_grad()
-        value = LOSSES[task](twin(padded(x), padded(inputs))[exists], wanted)
-        value.backward()
-        optimizer.step()
-        losses.append(float(value.detach()))
-    return losses
-
-
 def compare(
     cell: str,
     task: str,
@@ -146,18 +132,22 @@ def compare(
 ) -> None:
     """Train for so many steps of all pairs; compare the losses and, loosely, what was learned."""
     model, x, y, inputs, targets = problem(cell, task, embeddings, attention, **options)
-    twin = Twin(model)
-    theirs = torch_losses(twin, task, (x, inputs, targets), name, steps)
-    lr = OPTIMIZERS[name][1]
-    optimizer = rf.Adam(lr=lr) if name == "adam" else rf.SGD(lr=lr)
-    fitted = model.fit(x, y, epochs=steps, batch_size=8, optimizer=optimizer, shuffle=False, progress=False)
+    twin = TorchEncoderDecoder(model)
+    lengths = torch.tensor([len(t) for t in targets])
+    exists = torch.arange(int(lengths.max())) < lengths[:, None]
+    wanted = torch.cat([torch.tensor(t) for t in targets])
+
+    def loss(twin: TorchEncoderDecoder, x: Any, inputs: Any) -> Any:
+        return LOSSES[task](twin(x, inputs)[exists], wanted)
+
+    theirs = torch_losses(twin, loss, [(padded(x), padded(inputs))], name, steps, None)
+    fitted = model.fit(x, y, epochs=steps, batch_size=8, optimizer=optimizer_of(name), shuffle=False, progress=False)
     np.testing.assert_allclose(fitted.history["loss"], theirs, rtol=rtol)
     assert theirs[-1] < theirs[0]
-    for key, value in twin.state_dict().items():
-        np.testing.assert_allclose(model.state_dict()[key], value.numpy(), rtol=1e-5, atol=1e-7, err_msg=key)
+    assert_same_parameters(model, twin)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", TORCH_LAYERS)
 @pytest.mark.parametrize(
     ("task", "embeddings"),
     [
@@ -172,7 +162,7 @@ def test_fifty_steps(cell: str, task: str, embeddings: Embeddings) -> None:
 
 
 @pytest.mark.parametrize("attention", [None, "additive"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", TORCH_LAYERS)
 def test_fifty_steps_both_ways(cell: str, attention: str | None) -> None:
     compare(cell, "classification", (6, 5), "adam", 50, 1e-8, attention, bidirectional=True)
 
@@ -182,13 +172,13 @@ def test_fifty_steps_of_gradient_descent() -> None:
 
 
 @pytest.mark.parametrize("attention", ["additive", "dot"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", TORCH_LAYERS)
 def test_fifty_steps_with_attention(cell: str, attention: str) -> None:
     compare(cell, "classification", (6, 5), "adam", 50, 1e-8, attention)
     compare(cell, "regression", (None, None), "sgd", 50, 1e-8, attention)
 
 
 @pytest.mark.parametrize("attention", [None, "additive", "dot"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", TORCH_LAYERS)
 def test_two_hundred_steps(cell: str, attention: str | None) -> None:
     compare(cell, "classification", (6, 5), "adam", 200, 1e-6, attention)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import unbundle
+from tests.support.comparison import unbundle
+from tests.support.matrix import LAYERS
 
-KINDS: list[Any] = [rf.RNN, rf.LSTM, rf.GRU]
 TOO_LARGE = (OverflowError, ValueError, MemoryError)
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
+@pytest.fixture(params=LAYERS.values(), ids=lambda kind: kind.__name__)
 def layer(request: pytest.FixtureRequest) -> Any:
     """A layer of C = 4, H = 8, L = 2 that must be unchanged after every refusal."""
     layer = request.param(4, 8, num_layers=2, seed=0)
@@ -202,7 +202,7 @@ def test_a_list_of_empty_sequences(layer: Any) -> None:
     assert y.shape == (2, 0, 8)
 
 
-@pytest.mark.parametrize("make", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("make", LAYERS.values(), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
@@ -232,7 +232,7 @@ def test_unknown_activation() -> None:
         rf.RNN(4, 8, activation="cube")
 
 
-@pytest.mark.parametrize("make", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("make", LAYERS.values(), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("sizes", [(2**62, 2**62), (4, 2**33), (2**62, 4), (2**64, 4)], ids=str)
 def test_layers_too_large_to_exist(make: Any, sizes: tuple[int, int]) -> None:
     with pytest.raises(TOO_LARGE):

@@ -133,8 +133,9 @@ def test_the_limit_is_safe(make: Any, options: Any, dtype: str) -> None:
 
 def test_fit_names_the_place_and_takes_no_step() -> None:
     """A gradient overflows although the loss does not."""
-    make = {"cell": "rnn", "hidden_size": 1, "task": "regression", "cell_options": {"activation": "identity"}}
-    model = rf.ManyToOne(1, 1, seed=0, **make)
+    model = rf.ManyToOne(
+        1, 1, cell="rnn", hidden_size=1, task="regression", cell_options={"activation": "identity"}, seed=0
+    )
     for name, p in model.parameters().items():
         if name.startswith("rnn"):
             p[...] = 1e12 if name == "rnn.weight_hh_l0" else 0.0

@@ -112,7 +112,7 @@ def restricted(p: np.ndarray, temperature: float, top_k: int | None, top_p: floa
     if top_p is not None:
         more_probable = np.array([p[p > one].sum() for one in p])
         p = np.where(more_probable < top_p, p, 0)
-    return p / p.sum()
+    return np.asarray(p / p.sum())
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -164,7 +164,8 @@ def test_a_prefix_is_forced(random_writer: Any) -> None:
     shared = random_writer.generate([[0, 1], [1]], 6, prefix=np.array([2, 1]), seed=1)
     np.testing.assert_array_equal(shared[:, :2], [[2, 1], [2, 1]])
     free = random_writer.generate([0, 1], 6, seed=3)
-    for empty in ([], np.zeros(0, np.int64), free[:4]):
+    prefixes: list[Any] = [[], np.zeros(0, np.int64), free[:4]]
+    for empty in prefixes:
         np.testing.assert_array_equal(random_writer.generate([0, 1], 6, seed=3, prefix=empty), free)
     np.testing.assert_array_equal(random_writer.generate([0, 1], 6, prefix=free), free)
 

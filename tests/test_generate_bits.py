@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from tests.comparison import CELLS
-from tests.support.isas import EXACT
+from tests.support.comparison import CELLS
+from tests.support.matrix import SETTINGS
 from tests.support.state import using_isa
 
 PROMPTS = [[1], [4, 2, 9, 9, 3], [7, 7], [0, 5, 1], [11], [3, 3, 3], [8, 10]]
@@ -46,7 +45,7 @@ def test_threads_and_vectors_change_nothing(dtype: str) -> None:
         model = writer(cell, dtype, embedding=5)
         for options in WAYS:
             found = set()
-            for isa, threads in product(EXACT, (1, 2, 3)):
+            for isa, threads in SETTINGS:
                 with using_isa(isa), rf.threads(threads):
                     found.add(str(plain(model.generate(PROMPTS, 40, return_log_probs=True, **options))))
             assert len(found) == 1, (cell, options)
@@ -164,7 +163,7 @@ def test_ctrl_c_ends_a_long_text(options: dict[str, Any], threads: int) -> None:
     """Also when the calling thread's own sequences stopped at once: ids repeat for ever, and one of them is stop."""
     model = rf.OneToMany(3, cell="rnn", hidden_size=256, cell_options={"activation": "identity"}, seed=0)
     for p in model.parameters().values():
-        p[...] = np.eye(*p.shape) * 10 if p.value.ndim == 2 else np.zeros(p.shape)
+        p[...] = np.eye(p.shape[0], p.shape[1]) * 10 if p.value.ndim == 2 else np.zeros(p.shape)
     model.parameters()["rnn.weight_hh_l0"][...] = np.zeros((256, 256))
     expected = model.generate([[2], [1], [0]], 8, greedy=True)
     np.testing.assert_array_equal(expected, [[2] * 8, [1] * 8, [0] * 8])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import CELLS
+from tests.support.comparison import CELLS
 
 PROMPTS = [[2, 0, 1], [1]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import (
+from tests.support.comparison import (
     KINDS,
     SIZES,
     Problem,
@@ -22,29 +21,12 @@ from tests.comparison import (
     tolerance,
     unbundle,
 )
-from tests.test_reference import STEP, bumped, loss
-
-
-@cache
-def derivatives(problem: Problem) -> dict[str, tuple[np.ndarray, float]]:
-    """For every input, state and parameter: a random direction, and the loss's exact derivative along it."""
-    rng = np.random.default_rng(7)
-    result = {}
-    for name in [n for n in problem.expected if n not in ("y", "h", "c")]:
-        v = rng.normal(size=problem.expected[name].shape)
-        result[name] = (v, loss(bumped(problem, name, v)).imag / STEP)
-    return result
+from tests.support.derivatives import STEP, bumped, check_results_and_gradients
 
 
 @pytest.mark.parametrize("H", SIZES)
 def test_results_and_gradients(cell: str, isa: str, dtype: str, H: int) -> None:
-    problem = make_problem(cell, H=H)
-    actual = run_engine(problem, dtype)
-    assert_matches(problem, actual, dtype)
-    for name, (v, expected) in derivatives(problem).items():
-        scale = np.linalg.norm(problem.expected[name]) * np.linalg.norm(v)
-        error = abs(np.vdot(actual[name].astype(np.float64), v) - expected)
-        assert error <= tolerance(problem, dtype) * scale, name
+    check_results_and_gradients(make_problem(cell, H=H), dtype)
 
 
 @pytest.mark.parametrize("C", SIZES)
@@ -156,7 +138,8 @@ def unrolled_loss(problem: Problem, copy: int, name: str, direction: np.ndarray)
         params = bumped(problem, name, direction).params if t == copy else problem.params
         y, state, _ = reference.forward(kind, params, problem.x[:, t : t + 1], state, **choice)
         total += (y[:, 0] * problem.dy[:, t]).sum()
-    return (total + sum((s * d).sum() for s, d in zip(unbundle(state), problem.dstate, strict=True))).imag / STEP
+    total += sum((s * d).sum() for s, d in zip(unbundle(state), problem.dstate, strict=True))
+    return float(np.imag(total)) / STEP
 
 
 def test_shared_weights_collect_the_gradients_of_their_copies(cell: str, dtype: str, rng: np.random.Generator) -> None:

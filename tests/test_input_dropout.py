@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import (
+from tests.support.comparison import (
     KINDS,
     Problem,
     Result,
@@ -21,6 +21,7 @@ from tests.comparison import (
     collect,
     make_problem,
 )
+from tests.support.matrix import BEST_GROUP, LAYERS, SETTINGS
 from tests.support.state import using_isa
 
 P = 0.4
@@ -128,12 +129,10 @@ def test_threads_vector_width_and_recomputation_change_no_bit(cell: str, sizes: 
         with rf.threads(threads), using_isa(isa):
             return trained(build_layer(problem, "float32", input_dropout=P, seed=3), problem, save=save)
 
-    isas = [isa for isa in rf.cpu.isas() if isa != "baseline"] or ["baseline"]
-    first = run(1, isas[0], "all")
-    for threads in (1, 2):
-        for isa in isas:
-            for save in ("all", "recompute"):
-                assert_same_bits(run(threads, isa, save), first)
+    first = run(1, BEST_GROUP[0], "all")
+    for isa, threads in SETTINGS:
+        for save in ("all", "recompute"):
+            assert_same_bits(run(threads, isa, save), first)
 
 
 def test_beside_dropout_and_recurrent_dropout(dtype: str) -> None:
@@ -174,7 +173,7 @@ def test_inference_and_streams_have_none(cell: str, dtype: str) -> None:
     np.testing.assert_array_equal(np.stack(steps, axis=1), plain(x)[0])
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", LAYERS)
 @pytest.mark.parametrize("kind", [rf.ManyToOne, rf.ManyToMany, rf.OneToMany, rf.EncoderDecoder])
 def test_models_take_it_as_a_cell_option(kind: Any, cell: str) -> None:
     """The loss of training has masks, that of evaluation has none; a copy of the file has the option."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_system import not_sanitized, output, run
+from tests.support.processes import not_sanitized, output, run
 
 # Runs code in a sub-interpreter of its own and prints the error it ends with, whatever this version calls the module.
 SUB_INTERPRETER = """
@@ -39,7 +39,7 @@ def run_in_another(code):
 
 
 def in_another(code: str) -> str:
-    printed = output(SUB_INTERPRETER + code, timeout=60)
+    printed = output(SUB_INTERPRETER + code, 60)
     if printed == "none":
         pytest.skip("this Python has no module of sub-interpreters")
     return printed

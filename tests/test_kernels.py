@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from rnnfast._core import testing
-from tests.support.isas import ISAS
+from tests.support.matrix import EXACT, ISAS, several_widths
 
-EXACT = [isa for isa in ISAS if isa != "baseline"]
 SIZES = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65]
 TILES = [1, 5, 6, 7, 8, 13, 14, 15, 28, 29]
 BLOCK = 256
@@ -75,7 +74,7 @@ def test_an_element_of_a_product_is_one_chain_of_fma(name: str, rng: np.random.G
     np.testing.assert_array_equal(testing.gemm(name, a, b, bias), chain)
 
 
-@pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
+@several_widths
 def test_products_have_the_same_bits_everywhere(dtype: str, rng: np.random.Generator) -> None:
     for M, N, K in [(1, 1, 1), (7, 33, 20), (29, 65, 257)]:
         a, b, bias = problem(rng, dtype, M, N, K)
@@ -109,7 +108,7 @@ def test_sums_over_rows_run_in_blocks(name: str, dtype: str, rng: np.random.Gene
     np.testing.assert_array_equal(whole, c)
 
 
-@pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
+@several_widths
 def test_sums_of_outer_products_have_the_same_bits_everywhere(dtype: str, rng: np.random.Generator) -> None:
     a, b, c = outer_problem(rng, dtype, 300, 29, 65)
     first = testing.gemm_tn(EXACT[0], a, b, c)
@@ -118,7 +117,6 @@ def test_sums_of_outer_products_have_the_same_bits_everywhere(dtype: str, rng: n
 
 
 def test_the_registry_names_what_runs() -> None:
-    assert ISAS[0] == "baseline" or "baseline" in ISAS
     assert testing.get_isa() in ISAS
     with pytest.raises(ValueError, match="nonsense"):
         testing.set_isa("nonsense")

@@ -14,9 +14,8 @@ import pytest
 import rnnfast as rf
 from rnnfast import _ops, reference
 from rnnfast.reference import base, cells, lstm, norm
-from tests import test_learned_state as learned
-from tests import test_stream as streams
-from tests.comparison import (
+from tests.support.bits import assert_alone, joined
+from tests.support.comparison import (
     KINDS,
     VARIANTS,
     Problem,
@@ -29,20 +28,22 @@ from tests.comparison import (
     run_reference,
     unbundle,
 )
+from tests.support.learned import check_learned_state
+from tests.support.matrix import GROUPS
+from tests.support.randomness import masked_reference, masks_of, trained
 from tests.support.state import using_isa
-from tests.test_bits import GROUPS, assert_alone, outputs
-from tests.test_randomness import masked_reference, masks_of, trained
+from tests.support.streams import LARGE, check_large_steps
 
 NORMED = [name for name in VARIANTS if "normed" in name]
 every_cell = pytest.mark.parametrize("cell", NORMED)
 
 
 def ln(a: np.ndarray) -> np.ndarray:
-    return (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-5)
+    return np.asarray((a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-5))
 
 
 def sigmoid(a: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-a))
+    return np.asarray(1 / (1 + np.exp(-a)))
 
 
 def by_hand(problem: Problem) -> np.ndarray:
@@ -173,17 +174,17 @@ def test_time_in_pieces_and_steps(cell: str, isa: str, dtype: str, threads: int)
     dleft, dinitial = layer.backward(lower, dy[:, :4], dmiddle)
     stream = layer.stream(4, state=first)
     steps = np.stack([stream.step(x[:, t]) for t in range(9)], axis=1)
-    pairs = [(outputs([left, right]), y), (outputs([dleft, dright]), dx), (steps, y), (layer(x, first)[0], y)]
+    pairs = [(joined([left, right]), y), (joined([dleft, dright]), dx), (steps, y), (layer(x, first)[0], y)]
     for states, wanted in [(final, last), (stream.state, last), (dinitial, dfirst)]:
         pairs += zip(unbundle(states), unbundle(wanted), strict=True)
     for actual, expected in pairs:
         np.testing.assert_array_equal(actual, expected)
 
 
-@pytest.mark.parametrize("size", [{"N": 300, "C": 64, "H": 96}, {"N": 1, "C": 300, "H": 700}], ids=["rows", "units"])
+@pytest.mark.parametrize("size", LARGE.values(), ids=LARGE.keys())
 @pytest.mark.parametrize("cell", ["lstm-normed", "gru-before-normed"])
 def test_large_steps_on_several_threads(cell: str, isa: str, size: dict[str, Any]) -> None:
-    streams.test_large_steps_on_several_threads(cell, isa, size)
+    check_large_steps(cell, size)
 
 
 @pytest.mark.parametrize("cell", ["lstm-normed", "gru-normed"])
@@ -218,7 +219,7 @@ def test_traces_gradient_norms_and_learned_states(cell: str) -> None:
 
 @every_cell
 def test_a_learned_initial_state(cell: str, isa: str, rng: np.random.Generator) -> None:
-    learned.test_results_and_gradients(cell, isa, "float32", 2, rng)
+    check_learned_state(cell, "float32", 2, rng)
 
 
 def pieces(layer: Any, x: np.ndarray, state: Any) -> Any:

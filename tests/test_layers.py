@@ -9,11 +9,10 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from tests.comparison import build_layer, bundle, make_problem, unbundle
+from tests.support.comparison import build_layer, bundle, make_problem, unbundle
+from tests.support.matrix import LAYERS
 
-KINDS: list[Any] = [rf.RNN, rf.LSTM, rf.GRU]
-
-every_kind = pytest.mark.parametrize("make", KINDS, ids=lambda kind: kind.__name__)
+every_kind = pytest.mark.parametrize("make", LAYERS.values(), ids=lambda kind: kind.__name__)
 
 
 def x_of(*shape: int, dtype: str = "float32", seed: int = 0) -> np.ndarray:

@@ -11,7 +11,8 @@ import pytest
 
 from rnnfast._core import testing
 from rnnfast.layers import recurrent
-from tests.comparison import (
+from tests.support.bits import run_saving
+from tests.support.comparison import (
     KINDS,
     Problem,
     Result,
@@ -21,40 +22,19 @@ from tests.comparison import (
     build_layer,
     bundle,
     collect,
-    make_problem,
     run_engine,
     run_reference,
     tolerance,
     unbundle,
 )
-from tests.mutants import edit_scans, solve
-from tests.support.isas import EXACT, several_widths
+from tests.support.derivatives import STEP, bumped, loss
+from tests.support.learned import SHAPES, reset_problem, small
+from tests.support.matrix import EXACT, several_widths
+from tests.support.mutants import edit_scans, solve
 from tests.support.state import using_isa
-from tests.test_learned_state import learned
-from tests.test_recompute import run as run_saving
-from tests.test_reference import STEP, bumped, loss
 
-SHAPES: dict[str, dict[str, Any]] = {
-    "ragged": {"N": 6, "T": 9, "H": 9, "L": 2},
-    "both ways": {"N": 5, "T": 8, "H": 9, "L": 2, "bidirectional": True},
-    "dense": {"N": 9, "T": 12, "H": 17, "ragged": False},
-    "many units": {"N": 3, "T": 7, "H": 140, "C": 33},
-    "many rows": {"N": 40, "T": 30, "H": 8, "C": 3},
-    "one sequence": {"N": 1, "T": 130, "H": 12, "C": 4, "L": 3, "ragged": False},
-}
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_shape = pytest.mark.parametrize("shape", SHAPES)
-small = pytest.mark.parametrize("shape", ["ragged", "both ways"])
-
-
-def problem_of(kind: str, *, given: bool = False, **sizes: Any) -> Problem:
-    """Resets, of the longest sequence some for certain, and learned states, with ``given`` beside given ones."""
-    problem = learned(kind, resets=True, **sizes)
-    assert problem.resets is not None
-    resets = problem.resets.copy()
-    resets[0 if problem.lengths is None else problem.lengths.argmax(), [0, 3, 4, -1]] = True
-    state = make_problem(kind, resets=True, **sizes).state if given else None
-    return replace(problem, resets=resets, state=state)
 
 
 def starts_of(problem: Problem) -> list[str]:
@@ -65,7 +45,7 @@ def starts_of(problem: Problem) -> list[str]:
 @every_kind
 def test_results_and_gradients(kind: str, dtype: str, shape: str) -> None:
     for given in (False, True):
-        problem = problem_of(kind, given=given, **SHAPES[shape])
+        problem = reset_problem(kind, given=given, **SHAPES[shape])
         assert all(problem.expected[name].any() for name in starts_of(problem))
         assert_matches(problem, run_engine(problem, dtype), dtype)
 
@@ -73,7 +53,7 @@ def test_results_and_gradients(kind: str, dtype: str, shape: str) -> None:
 @small
 @every_kind
 def test_every_instruction_set(kind: str, isa: str, shape: str) -> None:
-    problem = problem_of(kind, **SHAPES[shape])
+    problem = reset_problem(kind, **SHAPES[shape])
     assert_matches(problem, run_engine(problem, "float32"), "float32")
 
 
@@ -82,7 +62,7 @@ def test_every_instruction_set(kind: str, isa: str, shape: str) -> None:
 @pytest.mark.parametrize("given", [False, True], ids=["", "given"])
 def test_gradients_are_derivatives(kind: str, shape: str, given: bool, rng: np.random.Generator) -> None:
     """Also of what a reset replaces: at the first step the learned state takes the gradient of the given one."""
-    problem = problem_of(kind, given=given, **SHAPES[shape])
+    problem = reset_problem(kind, given=given, **SHAPES[shape])
     actual, states = run_engine(problem, "float64"), ["dh", "dc"][: len(problem.dstate)] if given else []
     for name in [*problem.params, "dx", *states]:
         v = rng.normal(size=problem.expected[name].shape)
@@ -144,7 +124,7 @@ def by_hand(problem: Problem, dtype: str) -> Result:
 @every_shape
 @every_kind
 def test_a_reset_is_a_cut(kind: str, dtype: str, shape: str) -> None:
-    problem = problem_of(kind, **SHAPES[shape])
+    problem = reset_problem(kind, **SHAPES[shape])
     whole, expected = run_engine(problem, dtype), by_hand(problem, dtype)
     assert_same_bits({name: whole[name] for name in expected}, expected)
 
@@ -154,7 +134,7 @@ def test_a_reset_is_a_cut(kind: str, dtype: str, shape: str) -> None:
 @pytest.mark.parametrize("given", [False, True], ids=["", "given"])
 def test_a_stream_with_resets(kind: str, dtype: str, N: int, given: bool, rng: np.random.Generator) -> None:
     """Also one that was given a state: back to the layer's own."""
-    problem = problem_of(kind, N=N, T=9, H=9, L=2, ragged=False, given=given)
+    problem = reset_problem(kind, N=N, T=9, H=9, L=2, ragged=False, given=given)
     layer, x, resets = build_layer(problem, dtype), problem.x.astype(dtype), problem.resets
     assert resets is not None
     state = None if problem.state is None else bundle([s.astype(dtype) for s in problem.state])
@@ -173,7 +153,7 @@ def test_a_stream_with_resets(kind: str, dtype: str, N: int, given: bool, rng: n
 @small
 @every_kind
 def test_inference_layouts_and_pieces_of_time(kind: str, dtype: str, shape: str) -> None:
-    problem = problem_of(kind, given=True, **SHAPES[shape])
+    problem = reset_problem(kind, given=True, **SHAPES[shape])
     layer, x, resets = build_layer(problem, dtype), problem.x.astype(dtype), problem.resets
     assert resets is not None
     assert problem.lengths is not None
@@ -201,7 +181,7 @@ def test_inference_layouts_and_pieces_of_time(kind: str, dtype: str, shape: str)
 @every_shape
 @every_kind
 def test_threads(kind: str, shape: str) -> None:
-    problem = problem_of(kind, **SHAPES[shape])
+    problem = reset_problem(kind, **SHAPES[shape])
     assert_threads_agree(lambda: run_engine(problem, "float32"))
 
 
@@ -209,7 +189,7 @@ def test_threads(kind: str, shape: str) -> None:
 @small
 @every_kind
 def test_shares(kind: str, shape: str, units: bool) -> None:
-    problem = problem_of(kind, **SHAPES[shape] | {"H": 41})
+    problem = reset_problem(kind, **SHAPES[shape] | {"H": 41})
     testing.force_split(units)
     try:
         assert_threads_agree(lambda: run_engine(problem, "float32"))
@@ -221,7 +201,7 @@ def test_shares(kind: str, shape: str, units: bool) -> None:
 @small
 @every_kind
 def test_vector_width(kind: str, dtype: str, shape: str) -> None:
-    problem, results = problem_of(kind, **SHAPES[shape]), []
+    problem, results = reset_problem(kind, **SHAPES[shape]), []
     for name in EXACT:
         with using_isa(name):
             results.append(run_engine(problem, dtype))
@@ -240,7 +220,7 @@ CHANCES = {"rnn-tanh": {"recurrent_dropout": 0.4, "zoneout": 0.2}, "gru": {"recu
 @pytest.mark.parametrize("shape", LONG)
 @pytest.mark.parametrize(("kind", "options"), [*((kind, {}) for kind in KINDS), *CHANCES.items()], ids=str)
 def test_recomputed_gates(kind: str, options: dict[str, Any], shape: str) -> None:
-    problem = problem_of(kind, **LONG[shape])
+    problem = reset_problem(kind, **LONG[shape])
     kept, again = (run_saving(problem, "float32", save, **options)[0] for save in ("all", "recompute"))
     assert_same_bits(again, kept)
 
@@ -248,7 +228,7 @@ def test_recomputed_gates(kind: str, options: dict[str, Any], shape: str) -> Non
 @small
 @every_kind
 def test_a_learned_state_of_zeros_changes_no_bit(kind: str, dtype: str, shape: str) -> None:
-    problem = problem_of(kind, **SHAPES[shape])
+    problem = reset_problem(kind, **SHAPES[shape])
     names = starts_of(problem)
     plain = replace(problem, params={name: p for name, p in problem.params.items() if name not in names})
     zero = replace(problem, params=plain.params | {name: 0 * problem.params[name] for name in names})
@@ -287,7 +267,7 @@ FAULTS: dict[str, Callable[[Problem], Result]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_caught(fault: str, cell: str) -> None:
-    problem = problem_of(cell, **SHAPES["ragged"])
+    problem = reset_problem(cell, **SHAPES["ragged"])
     answer = {name: value.astype("float32") for name, value in FAULTS[fault](problem).items()}
     assert list(answer) == list(problem.expected)
     with pytest.raises(AssertionError):
@@ -295,7 +275,7 @@ def test_a_planted_fault_is_caught(fault: str, cell: str) -> None:
 
 
 def test_a_fault_planted_in_the_engine_is_caught(cell: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = problem_of(cell, **SHAPES["ragged"])
+    problem = reset_problem(cell, **SHAPES["ragged"])
     assert_matches(problem, run_engine(problem, dtype), dtype)
     monkeypatch.setattr(recurrent, "after_reset", lambda learned: (None, None))
     with pytest.raises(AssertionError):

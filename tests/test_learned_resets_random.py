@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnnfast import reference
-from tests.comparison import (
+from tests.support.comparison import (
     KINDS,
     Problem,
     Result,
@@ -19,15 +19,14 @@ from tests.comparison import (
     make_problem,
     tolerance,
 )
-from tests.test_learned_resets import SHAPES, problem_of, small
-from tests.test_randomness import MASKED, masks_of
-from tests.test_zoneout import ZONED, expected_zones, zones_of
+from tests.support.learned import SHAPES, reset_problem, small
+from tests.support.randomness import MASKED, ZONED, expected_zones, masks_of, zones_of
 
 
 def run_random(problem: Problem, layer: Any, dtype: str, **random: Any) -> tuple[Result, Result]:
     """A training call of the layer, and the reference's under the same masks or zones."""
     kind, choice = KINDS[problem.cell]
-    batch = {"lengths": problem.lengths, "resets": problem.resets}
+    batch: dict[str, Any] = {"lengths": problem.lengths, "resets": problem.resets}
     y, last, tape = layer.forward(problem.x.astype(dtype), **batch)
     dx, dfirst = layer.backward(tape, problem.dy.astype(dtype), bundle([d.astype(dtype) for d in problem.dstate]))
     own = collect(y, last, dx, dfirst, {name: p.grad for name, p in layer.parameters().items()})
@@ -39,7 +38,7 @@ def run_random(problem: Problem, layer: Any, dtype: str, **random: Any) -> tuple
 @pytest.mark.parametrize("kind", [*MASKED, "lstm-projected", "lstm-normed", "gru-normed"])
 def test_recurrent_dropout(kind: str, dtype: str, shape: str) -> None:
     """What R reads after a reset is the learned h under the sequence's mask."""
-    problem = problem_of(kind, **SHAPES[shape])
+    problem = reset_problem(kind, **SHAPES[shape])
     layer = build_layer(problem, dtype, recurrent_dropout=0.5, seed=3)
     plain = make_problem("lstm", C=4, H=problem.dstate[0].shape[2], L=2, bidirectional=problem.bidirectional)
     probe = build_layer(plain, dtype)
@@ -53,7 +52,7 @@ def test_recurrent_dropout(kind: str, dtype: str, shape: str) -> None:
 @pytest.mark.parametrize("kind", ZONED)
 def test_zoneout(kind: str, dtype: str, shape: str) -> None:
     """The state before a reset's step, which zoneout keeps a part of, is the learned one."""
-    problem = problem_of(kind, **SHAPES[shape])
+    problem = reset_problem(kind, **SHAPES[shape])
     layer = build_layer(problem, dtype, zoneout=ZONED[kind], seed=3)
     zones = zones_of(layer, ZONED[kind], *problem.x.shape[:2])
     own, expected = run_random(problem, layer, dtype, zones=zones)
@@ -63,4 +62,4 @@ def test_zoneout(kind: str, dtype: str, shape: str) -> None:
         zones=expected_zones(problem, ZONED[kind]), **KINDS[kind][1],
     )[0]  # fmt: skip
     y, _ = layer(problem.x.astype(dtype), lengths=problem.lengths, resets=problem.resets)
-    np.testing.assert_allclose(y, calm, rtol=0, atol=tolerance(problem, dtype) * np.linalg.norm(calm))
+    np.testing.assert_allclose(y, calm, rtol=0, atol=tolerance(problem, dtype) * float(np.linalg.norm(calm)))

@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import (
-    Problem,
-    assert_matches,
+from tests.support.comparison import (
     assert_same_bits,
     build_layer,
     bundle,
-    make_problem,
     run_engine,
-    tolerance,
 )
-from tests.test_reference import STEP, bumped, loss
-
-
-def learned(cell: str, **sizes: Any) -> Problem:
-    """A problem whose sequences all start from the first one's state, which is a parameter."""
-    problem = make_problem(cell, **sizes)
-    assert problem.state is not None
-    first = {name: s[:, :1] for name, s in zip(("h0", "c0"), problem.state, strict=False)}
-    return replace(problem, params=problem.params | first, state=None)
+from tests.support.learned import check_learned_state, learned
 
 
 @pytest.mark.parametrize("L", [1, 2])
 def test_results_and_gradients(cell: str, isa: str, dtype: str, L: int, rng: np.random.Generator) -> None:
-    problem = learned(cell, N=6, T=4, H=9, L=L)
-    actual = run_engine(problem, dtype)
-    assert_matches(problem, actual, dtype)
-    for name in {"h0", "c0"} & set(problem.params):
-        v = rng.normal(size=problem.params[name].shape)
-        scale = np.linalg.norm(problem.expected[name]) * np.linalg.norm(v)
-        expected = loss(bumped(problem, name, v)).imag / STEP
-        assert abs(np.vdot(problem.expected[name], v) - expected) <= 1e-14 * scale
-        assert abs(np.vdot(actual[name].astype(np.float64), v) - expected) <= tolerance(problem, dtype) * scale
+    check_learned_state(cell, dtype, L, rng)
 
 
 def test_the_same_bits_as_a_given_state(cell: str, dtype: str) -> None:

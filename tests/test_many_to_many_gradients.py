@@ -9,14 +9,8 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
+from tests.support.comparison import CELLS, SMOOTH
 
-CELLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "rnn": ("rnn", {}),
-    "rnn-identity": ("rnn", {"activation": "identity"}),
-    "lstm": ("lstm", {}),
-    "gru": ("gru", {}),
-    "gru-before": ("gru", {"reset_after": False}),
-}
 LENGTHS = np.array([5, 0, 7, 3])
 EXISTS = np.arange(7) < LENGTHS[:, None]
 STEP = 1e-5  # central differences err by STEP^2 and by eps / STEP: both are about 1e-10 here
@@ -73,7 +67,7 @@ def choice(request: pytest.FixtureRequest) -> tuple[str, int | None, str | None]
     return found
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", SMOOTH)
 def test_every_element_of_every_gradient(cell: str, choice: tuple[str, int | None, str | None]) -> None:
     problem = Problem(cell, *choice)
     value = problem.ask("loss_and_grad")
@@ -92,7 +86,7 @@ def test_every_element_of_every_gradient(cell: str, choice: tuple[str, int | Non
         np.testing.assert_allclose(p.grad, expected, rtol=1e-7, atol=1e-9, err_msg=name)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", SMOOTH)
 def test_loss_and_gradient_are_the_references(cell: str, choice: tuple[str, int | None, str | None]) -> None:
     """Along two random directions of each tensor, to the last digits."""
     problem, rng = Problem(cell, *choice), np.random.default_rng(3)
@@ -104,7 +98,7 @@ def test_loss_and_gradient_are_the_references(cell: str, choice: tuple[str, int 
             moved = {key: value.astype(complex) for key, value in params.items()}
             moved[name] += 1e-30j * direction
             expected = problem.reference_loss(moved).imag / 1e-30
-            size = np.linalg.norm(p.grad) * np.linalg.norm(direction)
+            size = float(np.linalg.norm(p.grad) * np.linalg.norm(direction))
             assert float(np.vdot(p.grad, direction)) == pytest.approx(expected, rel=1e-11, abs=1e-13 * size), name
 
 

@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-from tests.comparison import CELLS
+from tests.support.comparison import CELLS
 
 # Numbers a unit, sequence and step that a layer's tape holds beyond its output y.
 SAVED = {"rnn": 0, "lstm": 5, "gru": 4}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
+from tests.support.matrix import LAYERS
 
 LENGTHS = np.array([4, 7, 0, 1, 7])
 
@@ -23,7 +24,7 @@ def ragged(rng: np.random.Generator, size: int) -> tuple[list[np.ndarray], np.nd
     return items, array
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", LAYERS)
 def test_a_sequence_gives_the_same_bits_alone_and_in_a_batch(cell: str, dtype: str, rng: np.random.Generator) -> None:
     items, array = ragged(rng, 3)
     model = rf.ManyToOne(3, 4, cell=cell, hidden_size=9, num_layers=2, dtype=dtype, seed=0)
@@ -134,7 +135,7 @@ def test_empty_data_give_empty_results() -> None:
     assert writer.predict([]) == []
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", LAYERS)
 def test_order_is_learned(cell: str, rng: np.random.Generator) -> None:
     """Which of two signals came first? A bag of steps cannot know."""
     x = np.zeros((300, 10, 2))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast._core import testing
+from tests.support.matrix import SETTINGS
 from tests.support.state import using_isa
 
 RNG = np.random.default_rng(0)
@@ -40,7 +40,6 @@ def outcome(make: Callable[[str], tuple[Any, Any]], dtype: str) -> tuple[dict[st
 def test_threads_and_vectors_change_nothing(make: Callable[[str], tuple[Any, Any]], dtype: str) -> None:
     """Shuffling, dropout, clipping, optimiser, metrics and drawing included."""
     expected = outcome(make, dtype)
-    for isa in testing.isas():
-        for threads in (1, 2, 3) if isa != "baseline" else ():
-            with using_isa(isa), rf.threads(threads):
-                assert outcome(make, dtype) == expected, (isa, threads)
+    for isa, threads in SETTINGS:
+        with using_isa(isa), rf.threads(threads):
+            assert outcome(make, dtype) == expected, (isa, threads)

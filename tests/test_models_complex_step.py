@@ -9,7 +9,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import CELLS, bundle
+from tests.support.comparison import CELLS, bundle
 
 LENGTHS = np.array([5, 2, 7, 3])
 EXISTS = np.arange(7) < LENGTHS[:, None]
@@ -147,7 +147,7 @@ def test_loss_and_every_gradient_are_the_references(cell: str, name: str) -> Non
             expected = slope(
                 lambda v, k=key: problem.reference_loss({**params, k: v}, problem.x), params[key], direction
             )
-            size = np.linalg.norm(p.grad) * np.linalg.norm(direction)
+            size = float(np.linalg.norm(p.grad) * np.linalg.norm(direction))
             assert float(np.vdot(p.grad, direction)) == pytest.approx(expected, rel=1e-11, abs=1e-13 * size), key
 
 

@@ -9,14 +9,8 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
+from tests.support.comparison import CELLS, SMOOTH
 
-CELLS: list[tuple[str, dict[str, Any]]] = [
-    ("rnn", {}),
-    ("rnn", {"activation": "identity"}),
-    ("lstm", {}),
-    ("gru", {}),
-    ("gru", {"reset_after": False}),
-]
 LENGTHS = [5, 1, 7, 3]
 WEIGHTS = [1.0, 0.5, 2.0, 0.0]
 STEP = 1e-5  # central differences err by STEP^2 and by eps / STEP: both are about 1e-10 here
@@ -30,13 +24,13 @@ def ids(rng: np.random.Generator, size: int, shortest: int = 1) -> list[np.ndarr
     return [rng.integers(0, size, max(length, shortest)) for length in LENGTHS]
 
 
-def many_to_one(cell: tuple[str, dict[str, Any]], task: str, **options: Any) -> tuple[Any, Callable[[str], float]]:
-    rng = np.random.default_rng(1)
+def many_to_one(cell: str, task: str, **options: Any) -> tuple[Any, Callable[[str], float]]:
+    rng, (kind, own) = np.random.default_rng(1), CELLS[cell]
     model = rf.ManyToOne(
         5,
         3,
-        cell=cell[0],
-        cell_options=cell[1],
+        cell=kind,
+        cell_options=own,
         hidden_size=4,
         num_layers=2,
         task=task,
@@ -54,12 +48,12 @@ def many_to_one(cell: tuple[str, dict[str, Any]], task: str, **options: Any) -> 
     return model, lambda method: getattr(model, method)(x, y, sample_weight=WEIGHTS)
 
 
-def one_to_many(cell: tuple[str, dict[str, Any]], task: str, **options: Any) -> tuple[Any, Callable[[str], float]]:
-    rng = np.random.default_rng(3)
+def one_to_many(cell: str, task: str, **options: Any) -> tuple[Any, Callable[[str], float]]:
+    rng, (kind, own) = np.random.default_rng(3), CELLS[cell]
     model = rf.OneToMany(
         5,
-        cell=cell[0],
-        cell_options=cell[1],
+        cell=kind,
+        cell_options=own,
         hidden_size=4,
         num_layers=2,
         task=task,
@@ -90,9 +84,9 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: "-".join([c[0], *map(str, c[1].values())]))
+@pytest.mark.parametrize("cell", SMOOTH)
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_gradient_of_every_parameter(name: str, cell: tuple[str, dict[str, Any]]) -> None:
+def test_gradient_of_every_parameter(name: str, cell: str) -> None:
     """Along two random directions of each tensor, and along one of all tensors together."""
     model, call = PROBLEMS[name](cell)
     value = call("loss_and_grad")
@@ -120,7 +114,7 @@ def slope(params: dict[str, Any], direction: dict[str, np.ndarray], f: Callable[
 
 
 def test_gradients_add_up_until_they_are_cleared() -> None:
-    model, call = PROBLEMS["one-classification"](("gru", {}))
+    model, call = PROBLEMS["one-classification"]("gru")
     call("loss_and_grad")
     once = {key: p.grad.copy() for key, p in model.parameters().items()}
     call("loss_and_grad")

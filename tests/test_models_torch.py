@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,84 +10,22 @@ import pytest
 import rnnfast as rf
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-pytestmark = pytest.mark.torch
+from tests.support.torch_models import (  # noqa: E402
+    OPTIMIZERS,
+    TORCH_LAYERS,
+    TorchModel,
+    assert_same_parameters,
+    optimizer_of,
+    padded,
+    torch_losses,
+)
 
-CELLS = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
-OPTIMIZERS = {"adam": (torch.optim.Adam, 1e-2), "sgd": (torch.optim.SGD, 0.3)}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two pools of threads that wait for each other's cores would take most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with rf.threads(1):
-        yield
-    torch.set_num_threads(before)
-
-
-class Twin(torch.nn.Module):
-    """Embedding, layer and head with our model's parameters."""
-
-    def __init__(self, model: Any, features: int) -> None:
-        super().__init__()
-        config = model.config
-        if config["embedding"]:
-            self.embedding = torch.nn.Embedding(config["input_size"], config["embedding"])
-        shape = {"num_layers": config["num_layers"], "bidirectional": config["bidirectional"]}
-        self.directions = 1 + config["bidirectional"]
-        self.rnn = CELLS[config["cell"]](features, config["hidden_size"], batch_first=True, **shape)
-        self.head = torch.nn.Linear(self.directions * config["hidden_size"], config["output_size"])
-        if config.get("context_size"):
-            states = (2 if config["cell"] == "lstm" else 1) * config["num_layers"] * config["hidden_size"]
-            self.context = torch.nn.Linear(config["context_size"], states)
-        self.double()
-        self.load_state_dict({k: torch.tensor(v) for k, v in model.state_dict().items()})
-
-    def start(self, context: Any) -> Any:
-        """Return the initial states that a context gives."""
-        if context is None:
-            return None
-        layers, hidden = self.rnn.num_layers, self.rnn.hidden_size
-        parts = self.context(context).reshape(len(context), -1, layers, hidden).permute(1, 2, 0, 3).contiguous()
-        return (parts[0], parts[1]) if len(parts) == 2 else parts[0]
-
-    def forward(self, x: Any, lengths: np.ndarray, context: Any = None) -> tuple[Any, Any]:
-        """Return outputs at all steps and the top layer's last h."""
-        if hasattr(self, "embedding"):
-            x = self.embedding(x)
-        packed = torch.nn.utils.rnn.pack_padded_sequence(
-            x, torch.tensor(lengths), batch_first=True, enforce_sorted=False
-        )
-        y, state = self.rnn(packed, self.start(context))
-        y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
-        h = state[0] if isinstance(state, tuple) else state
-        return self.head(y), torch.cat(list(h[-self.directions :]), dim=1)
-
-
-def padded(items: list[np.ndarray]) -> Any:
-    return torch.nn.utils.rnn.pad_sequence([torch.tensor(i) for i in items], batch_first=True)
-
-
-def torch_losses(twin: Twin, loss: Any, batches: list[Any], name: str, clip: float | None, steps: int) -> list[float]:
-    kind, lr = OPTIMIZERS[name]
-    optimizer = kind(twin.parameters(), lr=lr)
-    losses = []
-    for step in range(steps):
-        optimizer.zero_grad()
-        value = loss(twin, *batches[step % len(batches)])
-        value.backward()
-        if clip:
-            torch.nn.utils.clip_grad_norm_(twin.parameters(), clip)
-        optimizer.step()
-        losses.append(float(value.detach()))
-    return losses
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_torch_thread")]
 
 
 def our_losses(model: Any, batches: list[tuple[Any, ...]], name: str, clip: float | None, steps: int) -> list[float]:
     """Fit one batch at a time with one optimiser."""
-    optimizer = {"adam": rf.Adam, "sgd": rf.SGD}[name](lr=OPTIMIZERS[name][1])
-    losses = []
+    optimizer, losses = optimizer_of(name), []
     for step in range(steps):
         *args, options = batches[step % len(batches)]
         history = model.fit(
@@ -99,17 +36,23 @@ def our_losses(model: Any, batches: list[tuple[Any, ...]], name: str, clip: floa
 
 
 def compare(
-    model: Any, twin: Twin, loss: Any, ours: list[Any], theirs: list[Any], name: str, clip: float | None, steps: int
+    model: Any,
+    twin: TorchModel,
+    loss: Any,
+    ours: list[Any],
+    theirs: list[Any],
+    name: str,
+    clip: float | None,
+    steps: int,
 ) -> None:
     """Train both; at fifty steps the losses agree to 1e-8, at two hundred to 1e-6."""
-    expected = torch_losses(twin, loss, theirs, name, clip, steps)
+    expected = torch_losses(twin, loss, theirs, name, steps, clip)
     found = our_losses(model, ours, name, clip, steps)
     assert len(found) == len(expected) == steps
     np.testing.assert_allclose(found[:50], expected[:50], rtol=1e-8)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert expected[-1] < expected[0]
-    for key, value in twin.state_dict().items():
-        np.testing.assert_allclose(model.state_dict()[key], value.numpy(), rtol=1e-5, atol=1e-7, err_msg=key)
+    assert_same_parameters(model, twin)
 
 
 def compare_many_to_one(cell: str, embedding: int | None, name: str, steps: int, **options: Any) -> None:
@@ -123,26 +66,26 @@ def compare_many_to_one(cell: str, embedding: int | None, name: str, steps: int,
         x = [rng.integers(0, 7, n) if embedding else rng.normal(size=(n, 7)) for n in lengths]
         batches.append((x, rng.integers(0, 3, 10), lengths))
 
-    def loss(twin: Twin, x: Any, y: Any, lengths: np.ndarray) -> Any:
+    def loss(twin: TorchModel, x: Any, y: Any, lengths: np.ndarray) -> Any:
         return torch.nn.functional.cross_entropy(twin.head(twin(padded(x), lengths)[1]), torch.tensor(y))
 
-    ours = [(x, y, {}) for x, y, _ in batches]
-    compare(model, Twin(model, embedding or 7), loss, ours, batches, name, 1.0, steps)
+    ours: list[tuple[Any, ...]] = [(x, y, {}) for x, y, _ in batches]
+    compare(model, TorchModel(model, embedding or 7), loss, ours, batches, name, 1.0, steps)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", TORCH_LAYERS)
 @pytest.mark.parametrize("embedding", [None, 6])
 def test_many_to_one_learns_as_in_pytorch(cell: str, embedding: int | None, name: str) -> None:
     compare_many_to_one(cell, embedding, name, 50)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", TORCH_LAYERS)
 def test_many_to_one_learns_both_ways_as_in_pytorch(cell: str) -> None:
     compare_many_to_one(cell, 6, "adam", 50, bidirectional=True)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", TORCH_LAYERS)
 def test_many_to_one_learns_as_in_pytorch_for_two_hundred_steps(cell: str) -> None:
     compare_many_to_one(cell, 6, "adam", 200)
 
@@ -158,7 +101,7 @@ def compare_one_to_many(cell: str, kind: str, name: str, steps: int) -> None:
         model = rf.OneToMany(2, cell=cell, hidden_size=9, task="regression", context_size=3, dtype="float64", seed=3)
         sequences = [np.sin(rng.normal() + np.arange(n)[:, None] * [0.5, 0.9]) for n in lengths]
 
-    def loss(twin: Twin, sequences: Any, context: Any) -> Any:
+    def loss(twin: TorchModel, sequences: Any, context: Any) -> Any:
         outputs, _ = twin(padded([s[:-1] for s in sequences]), lengths - 1, torch.tensor(context))
         outputs = torch.cat([outputs[n, : lengths[n] - 1] for n in range(8)])
         targets = torch.cat([torch.tensor(s[1:]) for s in sequences])
@@ -166,17 +109,17 @@ def compare_one_to_many(cell: str, kind: str, name: str, steps: int) -> None:
         return f.cross_entropy(outputs, targets) if kind == "ids" else f.mse_loss(outputs, targets)
 
     ours = [(sequences, {"context": context})]
-    compare(model, Twin(model, 5 if kind == "ids" else 2), loss, ours, [(sequences, context)], name, None, steps)
+    compare(model, TorchModel(model, 5 if kind == "ids" else 2), loss, ours, [(sequences, context)], name, None, steps)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", TORCH_LAYERS)
 @pytest.mark.parametrize("kind", ["ids", "reals"])
 def test_one_to_many_learns_as_in_pytorch(cell: str, kind: str, name: str) -> None:
     compare_one_to_many(cell, kind, name, 50)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", TORCH_LAYERS)
 @pytest.mark.parametrize("kind", ["ids", "reals"])
 def test_one_to_many_learns_as_in_pytorch_for_two_hundred_steps(cell: str, kind: str) -> None:
     compare_one_to_many(cell, kind, "adam", 200)
@@ -185,7 +128,7 @@ def test_one_to_many_learns_as_in_pytorch_for_two_hundred_steps(cell: str, kind:
 def test_carried_states_are_those_of_a_detached_state() -> None:
     """Truncated back-propagation in streams: a step a piece, the state detached between pieces."""
     model = rf.OneToMany(6, cell="lstm", hidden_size=8, embedding=4, dtype="float64", seed=5)
-    twin = Twin(model, 4)
+    twin = TorchModel(model, 4)
     text = np.random.default_rng(6).integers(0, 6, 41)
     optimizer = torch.optim.SGD(twin.parameters(), lr=0.5)
     inputs, targets = torch.tensor(text[:-1]).reshape(4, 10), torch.tensor(text[1:]).reshape(4, 10)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnfast import _ops
-from tests.comparison import (
+from tests.support.comparison import (
     CELLS,
     Problem,
     Result,
@@ -17,9 +17,10 @@ from tests.comparison import (
     run_engine,
     run_reference,
 )
-from tests.mutants import MUTANTS
+from tests.support.matrix import DTYPES
+from tests.support.mutants import MUTANTS
 
-PROBLEMS = {
+PROBLEMS: dict[str, dict[str, Any]] = {
     "plain": {"ragged": False, "start": False},
     "ragged": {"N": 4, "T": 6},
     "stacked": {"N": 4, "T": 6, "L": 2},
@@ -33,7 +34,7 @@ def problems(cell: str) -> dict[str, Problem]:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_the_reference_itself_passes(cell: str, dtype: str) -> None:
     for problem in problems(cell).values():
         assert_matches(problem, run_reference(problem, dtype), dtype)
@@ -49,7 +50,7 @@ def test_a_planted_fault_is_caught(fault: str) -> None:
                 continue
             planted += 1
             assert_well_formed(answer, problem, finite="padding" not in fault or "over" in fault)
-            for dtype in ("float32", "float64"):
+            for dtype in DTYPES:
                 assert is_refused(problem, astype(answer, dtype), dtype), f"{fault} passed for {cell}, {name}"
     assert planted, "a fault that fits no problem proves nothing"
 
@@ -118,7 +119,7 @@ def test_lengths_lost_in_the_engine_are_noticed(
     fault: Callable[[np.ndarray], Any], cell: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = make_problem(cell, N=4, T=6, C=3, H=5, L=2)
-    check = _ops.lengths_array
+    check: Callable[..., Any] = _ops.lengths_array
     monkeypatch.setattr(_ops, "lengths_array", lambda *arguments: fault(check(*arguments)))
     assert is_refused(problem, run_engine(problem, dtype), dtype)
 

@@ -139,9 +139,9 @@ def test_parameters_are_checked() -> None:
     with pytest.raises(ValueError, match=r"params: at least one parameter is required"):
         rf.SGD({})
     with pytest.raises(TypeError, match=r"params\['0'\]: a Parameter is required, got ndarray"):
-        rf.SGD([np.ones(2)])
+        rf.SGD([np.ones(2)])  # type: ignore[list-item]
     with pytest.raises(TypeError, match=r"got a single Parameter"):
-        rf.SGD(Parameter(np.ones(2)))
+        rf.SGD(Parameter(np.ones(2)))  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match=r"optimizer: parameters are required"):
         rf.Adam().step()
 

@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from tests.support.isas import EXACT
+from tests.support.matrix import EXACT, epsilon, several_widths
 from tests.support.state import using_isa
 
 SIZES = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 255, 256, 257, 1000]
@@ -135,7 +135,7 @@ def assert_close(actual: tuple[Arrays, list[Arrays]], expected: tuple[Arrays, li
 
 @each_case
 def test_formulas(isa: str, dtype: str, family: str, case: str) -> None:
-    shapes = [(n,) for n in SIZES]
+    shapes: list[tuple[int, ...]] = [(n,) for n in SIZES]
     expected = run_formula(family, shapes, dtype, options_of(family, case), FORMULAS[family])
     assert_close(run(family, case, shapes, dtype), expected, dtype)
 
@@ -171,7 +171,7 @@ def all_results(dtype: str) -> list[Array]:
     return out + values
 
 
-@pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
+@several_widths
 def test_instruction_sets_give_the_same_bits(dtype: str) -> None:
     results = []
     for name in EXACT:
@@ -237,7 +237,7 @@ def test_the_first_step_of_adam_has_the_size_of_the_rate(isa: str, dtype: str) -
     p, g = np.zeros(5, dtype), np.array([1e-3, -1, 5, -1e3, 1e6], dtype)
     options = {"lr": 0.25, "beta1": 0.9, "beta2": 0.999, "eps": 0.0, "weight_decay": 0.0, "decoupled": False}
     _ops.update("adam", [p], [g], [[p * 0], [p * 0]], options, np.zeros(1, np.int64))
-    np.testing.assert_allclose(p, -0.25 * np.sign(g), rtol=8 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(p, -0.25 * np.sign(g), rtol=8 * epsilon(dtype))
 
 
 def no_bias_correction(p: Array, g: Array, kept: Arrays, t: int, o: dict[str, Any]) -> None:
@@ -269,7 +269,7 @@ FAULTS: dict[str, tuple[str, str, Callable[..., None], dict[str, Any]]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_faults_are_refused(fault: str, dtype: str) -> None:
     family, case, formula, change = FAULTS[fault]
-    shapes = [(n,) for n in SIZES]
+    shapes: list[tuple[int, ...]] = [(n,) for n in SIZES]
     wrong = run_formula(family, shapes, dtype, options_of(family, case) | change, formula)
     with pytest.raises(AssertionError):
         assert_close(run(family, case, shapes, dtype), wrong, dtype)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rnnfast.models.parts import Head
 
 import rnnfast as rf
 from rnnfast import _ops
+from rnnfast.models.parts import Head
+from tests.support.matrix import ISAS
 
 X = np.random.default_rng(0).normal(size=(6, 5, 3))
 IDS = np.random.default_rng(0).integers(0, 4, (6, 5))
@@ -46,11 +47,10 @@ def test_elements_are_kept_or_dropped(rows: int, width: int, dtype: str, isa: st
 
 
 def test_masks_do_not_depend_on_the_instruction_set() -> None:
-    from rnnfast._core import testing
     from tests.support.state import using_isa
 
     x, masks = np.ones((40, 33), np.float32), set()
-    for name in testing.isas():
+    for name in ISAS:
         with using_isa(name):
             masks.add(_ops.dropout(x, 0.5, 1, 2).tobytes())
     assert len(masks) == 1

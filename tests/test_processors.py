@@ -10,7 +10,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import _ops
 from rnnfast._core import testing
-from tests.test_system import needs_limits, output
+from tests.support.processes import needs_limits, output
 
 V2 = "cgroup2 cgroup2 rw"
 V1 = "cgroup cgroup rw,cpu,cpuacct"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops, reference
-from tests.comparison import KINDS, assert_matches, build_layer, bundle, collect, make_problem, run_engine
-from tests.test_randomness import masks_of, trained
+from tests.support.comparison import KINDS, assert_matches, build_layer, bundle, collect, make_problem, run_engine
+from tests.support.randomness import masks_of, trained
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,13 @@ def test_recurrent_dropout_of_what_is_projected(bidirectional: bool, dtype: str)
     assert set(np.unique(masks)) == {0, 2}
     kind, choice = KINDS[problem.cell]
     y, last, tape = reference.forward(
-        kind, problem.params, problem.x, bundle(problem.state), lengths=problem.lengths, recurrent_masks=masks, **choice
+        kind,
+        problem.params,
+        problem.x,
+        bundle(problem.state),
+        lengths=problem.lengths,
+        recurrent_masks=list(masks),
+        **choice,
     )
     dx, dfirst, grads = reference.backward(tape, problem.dy, bundle(problem.dstate))
     assert_matches(problem, trained(layer, problem, dtype), dtype, collect(y, last, dx, dfirst, grads))
@@ -107,9 +114,9 @@ def test_traces_and_gradient_norms() -> None:
 @pytest.mark.parametrize("fault", ["rows exchanged", "columns exchanged"])
 def test_a_wrong_projection_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = make_problem("lstm-projected", N=4, T=6, C=3, H=5)
-    pack = _ops.pack
+    pack: Callable[..., _ops.Weights] = _ops.pack
 
-    def wrong(*arrays: Any) -> Any:
+    def wrong(*arrays: Any) -> _ops.Weights:
         flipped = arrays[6][::-1] if fault.startswith("rows") else arrays[6][:, ::-1]
         return pack(*arrays[:6], np.ascontiguousarray(flipped))
 

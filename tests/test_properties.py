@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rnnfast as rf
-from tests.comparison import CELLS, assert_matches, bundle, make_problem, run_engine, unbundle
+from tests.support.comparison import CELLS, assert_matches, bundle, make_problem, run_engine, unbundle
+from tests.support.matrix import DTYPES, LAYERS
 
 SIZES = [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33]
 UNITS = SIZES[1:]
@@ -68,8 +69,7 @@ layouts = st.sampled_from(LAYOUTS)
 
 def make_layer(cell: str, C: int, H: int, **options: Any) -> Any:
     kind, choice = CELLS[cell]
-    make: Any = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[kind]
-    return make(C, H, seed=0, **choice, **options)
+    return LAYERS[kind](C, H, seed=0, **choice, **options)
 
 
 @given(
@@ -113,7 +113,7 @@ def test_layouts(
     C=st.sampled_from(UNITS),
     H=st.sampled_from(UNITS),
     L=st.integers(1, 3),
-    dtype=st.sampled_from(["float32", "float64"]),
+    dtype=st.sampled_from(DTYPES),
     options=st.fixed_dictionaries({"ragged": st.booleans(), "bias": st.booleans(), "start": st.booleans()}),
 )
 def test_sizes(cell: str, N: int, T: int, C: int, H: int, L: int, dtype: str, options: dict[str, bool]) -> None:
@@ -137,7 +137,7 @@ def test_broadcast_arrays(cell: str, axis: int, T: int) -> None:
         np.testing.assert_array_equal(p.grad, twin.parameters()[name].grad)
 
 
-@given(layout=layouts, kind=st.sampled_from([rf.RNN, rf.LSTM, rf.GRU]))
+@given(layout=layouts, kind=st.sampled_from(list(LAYERS.values())))
 def test_layouts_of_parameters(layout: Any, kind: Any) -> None:
     layer, other = kind(3, 8, seed=0), kind(3, 8, seed=1)
     other.load_state_dict({n: layout(v) if v.ndim > 1 else v for n, v in layer.state_dict().items()})
@@ -157,7 +157,7 @@ def test_layouts_of_lengths(strides: int, dtype: str) -> None:
     np.testing.assert_array_equal(layer(x, lengths=lengths)[0], expected)
 
 
-@given(kind=st.sampled_from([rf.RNN, rf.LSTM, rf.GRU]))
+@given(kind=st.sampled_from(list(LAYERS.values())))
 def test_the_other_byte_order_is_refused_or_understood(kind: Any) -> None:
     layer = kind(3, 8, seed=0)
     x = np.random.default_rng(0).normal(size=(2, 3, 3)).astype(np.float32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import product
 from statistics import NormalDist
 from typing import Any
 
@@ -12,49 +11,16 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast import reference
-from tests.comparison import (
-    KINDS,
-    Problem,
-    Result,
+from tests.support.comparison import (
     assert_matches,
     assert_same_bits,
     build_layer,
-    bundle,
-    collect,
     make_problem,
 )
-from tests.support.isas import EXACT
+from tests.support.derivatives import STEP, bumped, loss
+from tests.support.matrix import DTYPES, SETTINGS
+from tests.support.randomness import MASKED, masked_reference, masks_of, noise_of, silent, trained
 from tests.support.state import using_isa
-from tests.test_reference import STEP, bumped, loss
-
-MASKED = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-coupled-peephole", "gru", "gru-activations"]
-
-
-def silent(H: int, **options: Any) -> rf.RNN:
-    """A layer without weights: y is its noise."""
-    layer = rf.RNN(1, H, activation="identity", **options)
-    for p in layer.parameters().values():
-        p[...] = 0
-    return layer
-
-
-def noise_of(layer: Any, N: int, T: int) -> np.ndarray:
-    """What the layer's next training call adds to its pre-activations."""
-    probe = silent(layer.hidden_size, noise=layer._random[3], dtype=layer.dtype)
-    probe._dropout_seed, probe._calls = layer._dropout_seed, layer._calls
-    return probe.forward(np.zeros((N, T, 1), layer.dtype))[0]
-
-
-def masks_of(layer: Any, N: int) -> np.ndarray:
-    """What the layer's next training call multiplies the h that enters its recurrent weights with, (L*D, N, H)."""
-    L, H = layer.num_layers, layer.hidden_size
-    probe = silent(H, num_layers=L, bidirectional=layer.bidirectional, recurrent_dropout=0.5, dtype=layer.dtype)
-    for name, p in probe.parameters().items():
-        if "weight_hh" in name:
-            p[...] = np.eye(H)
-    probe._dropout_seed, probe._calls = layer._dropout_seed, layer._calls
-    return probe.forward(np.zeros((N, 1, 1), layer.dtype), np.ones((L * layer.directions, N, H), layer.dtype))[1]
 
 
 def test_noise_is_normally_distributed(dtype: str, isa: str) -> None:
@@ -87,7 +53,7 @@ def test_noise_differs_by_call_layer_direction_and_seed() -> None:
 
 def test_both_types_have_the_same_noise() -> None:
     x = np.zeros((3, 5, 1))
-    single, double = (silent(20, noise=1.0, seed=0, dtype=dtype) for dtype in ("float32", "float64"))
+    single, double = (silent(20, noise=1.0, seed=0, dtype=dtype) for dtype in DTYPES)
     y = double.forward(x)[0]
     np.testing.assert_allclose(single.forward(x.astype(np.float32))[0], y, rtol=2e-6, atol=1e-6)
 
@@ -105,23 +71,6 @@ def test_results_and_gradients_with_noise(cell: str, isa: str, dtype: str, ragge
     ).expected
     expected = wide | {"dx": wide["dx"][..., :3], "weight_ih_l0": wide["weight_ih_l0"][:, :3]}
     assert_matches(problem, trained(layer, problem, dtype), dtype, expected)
-
-
-def trained(layer: Any, problem: Problem, dtype: str) -> Result:
-    """Forward in training, and backward."""
-    state = bundle([s.astype(dtype) for s in problem.state or ()])
-    y, last, tape = layer.forward(problem.x.astype(dtype), state, lengths=problem.lengths)
-    dx, dfirst = layer.backward(tape, problem.dy.astype(dtype), bundle([d.astype(dtype) for d in problem.dstate]))
-    return collect(y, last, dx, dfirst, {name: p.grad for name, p in layer.parameters().items()})
-
-
-def masked_reference(problem: Problem, masks: np.ndarray) -> Result:
-    """What the problem gives under masks (L*D, N, H) of what the recurrent weights read."""
-    kind, choice = KINDS[problem.cell]
-    choice = {"lengths": problem.lengths, "recurrent_masks": masks, **choice}
-    y, last, tape = reference.forward(kind, problem.params, problem.x, bundle(problem.state), **choice)
-    dx, dfirst, grads = reference.backward(tape, problem.dy, bundle(problem.dstate))
-    return collect(y, last, dx, dfirst, grads)
 
 
 @pytest.mark.parametrize("cell", MASKED)
@@ -199,7 +148,7 @@ def test_masks_are_fair_and_differ() -> None:
 def test_threads_and_vector_width_change_no_bit(options: dict[str, Any], size: dict[str, int]) -> None:
     problem = make_problem("rnn-tanh", T=30, C=5, **size)
     results = []
-    for isa, threads in product(EXACT or ["baseline"], (1, 2, 3)):
+    for isa, threads in SETTINGS:
         with using_isa(isa), rf.threads(threads):
             results.append(trained(build_layer(problem, "float32", seed=1, **options), problem, "float32"))
     for result in results[1:]:

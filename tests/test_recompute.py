@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import VARIANTS, Problem, Result, assert_same_bits, build_layer, bundle, collect, make_problem
-from tests.test_learned_state import learned
+from tests.support.bits import run_saving
+from tests.support.comparison import (
+    VARIANTS,
+    assert_same_bits,
+    build_layer,
+    make_problem,
+)
+from tests.support.learned import learned
+from tests.support.matrix import LAYERS
 
 # Of several pieces of time each, but for the last two.
 SHAPES: dict[str, dict[str, Any]] = {
@@ -34,39 +41,27 @@ CHANCES = [
 every_shape = pytest.mark.parametrize("shape", SHAPES)
 
 
-def run(problem: Problem, dtype: str, save: str, **options: Any) -> tuple[Result, int]:
-    """All results of forward and backward, and the bytes that the tape holds."""
-    layer = build_layer(problem, dtype, seed=3, **options)
-    state = None if problem.state is None else bundle([s.astype(dtype) for s in problem.state])
-    x, dy = problem.x.astype(dtype), problem.dy.astype(dtype)
-    y, last, tape = layer.forward(x, state, lengths=problem.lengths, resets=problem.resets, save=save)
-    held = tape.nbytes
-    dx, dfirst = layer.backward(tape, dy, bundle([d.astype(dtype) for d in problem.dstate]), gradient_norms=True)
-    results = collect(y, last, dx, dfirst, {name: p.grad for name, p in layer.parameters().items()})
-    return {**results, "norms": tape.gradient_norms}, held
-
-
 @every_shape
 @pytest.mark.parametrize(("dtype", "count"), [("float32", 1), ("float32", 3), ("float64", 2)])
 def test_same_bits(cell: str, dtype: str, count: int, shape: str) -> None:
     problem = make_problem(cell, **SHAPES[shape])
     with rf.threads(count):
-        results, held = run(problem, dtype, "recompute")
-        assert_same_bits(results, run(problem, dtype, "all")[0])
+        results, held = run_saving(problem, dtype, "recompute")
+        assert_same_bits(results, run_saving(problem, dtype, "all")[0])
     if problem.layers == 1:
         assert (held > 0) == (cell == "lstm" and problem.x.shape[1] > 1), "pieces that begin with a c that was kept"
 
 
 def test_same_bits_on_every_instruction_set(cell: str, isa: str) -> None:
     problem = make_problem(cell, **SHAPES["resets"])
-    assert_same_bits(run(problem, "float32", "recompute")[0], run(problem, "float32", "all")[0])
+    assert_same_bits(run_saving(problem, "float32", "recompute")[0], run_saving(problem, "float32", "all")[0])
 
 
 @pytest.mark.parametrize("shape", ["dense", "resets", "both ways"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_same_bits_of_variants(variant: str, shape: str) -> None:
     problem = make_problem(variant, **SHAPES[shape])
-    assert_same_bits(run(problem, "float32", "recompute")[0], run(problem, "float32", "all")[0])
+    assert_same_bits(run_saving(problem, "float32", "recompute")[0], run_saving(problem, "float32", "all")[0])
 
 
 @pytest.mark.parametrize("shape", ["dense", "both ways"])
@@ -74,9 +69,9 @@ def test_same_bits_of_variants(variant: str, shape: str) -> None:
 def test_same_bits_under_chance(kind: str, random: str, shape: str) -> None:
     """Masks and noise are drawn again, the same ones; what R reads first in a piece is under its mask."""
     problem = make_problem(kind, **{**SHAPES[shape], "L": 2})
-    kept, again = (run(problem, "float32", save, **{random: 0.4})[0] for save in ("all", "recompute"))
+    kept, again = (run_saving(problem, "float32", save, **{random: 0.4})[0] for save in ("all", "recompute"))
     assert_same_bits(again, kept)
-    assert (kept["y"] != run(problem, "float32", "all")[0]["y"]).any()
+    assert (kept["y"] != run_saving(problem, "float32", "all")[0]["y"]).any()
 
 
 @pytest.mark.parametrize("shape", ["ragged", "both ways"])
@@ -84,7 +79,7 @@ def test_a_learned_initial_state(cell: str, shape: str) -> None:
     """Its gradient is a sum over sequences; it enters every piece's masks anew."""
     problem = learned(cell, **SHAPES[shape])
     options = {} if cell == "gru-before" else {"recurrent_dropout": 0.4}
-    kept, again = (run(problem, "float32", save, **options)[0] for save in ("all", "recompute"))
+    kept, again = (run_saving(problem, "float32", save, **options)[0] for save in ("all", "recompute"))
     assert_same_bits(again, kept)
     assert (kept["h0"] != 0).any()
 
@@ -107,7 +102,7 @@ def test_what_is_kept(cell: str, sizes: tuple[int, int, int]) -> None:
     """Of y and the tape together: at most 20 % for an LSTM, 25 % for a GRU; an RNN keeps nothing either way."""
     N, T, H = sizes
     kind = cell.split("-")[0]
-    make = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[kind]
+    make = LAYERS[kind]
     layer, x = make(4, H, seed=0), np.ones((N, T, 4), np.float32)
     y, _, kept = layer.forward(x)
     _, _, again = layer.forward(x, save="recompute")

@@ -10,56 +10,14 @@ import numpy as np
 import pytest
 
 from rnnfast import reference
-from tests.comparison import KINDS, Problem, bundle, make_problem, run_reference, unbundle
-
-STEP = 1e-30
-SHAPES = {"plain": {"ragged": False}, "stacked": {"L": 2}, "both directions": {"L": 2, "bidirectional": True}}
+from tests.support.comparison import IN_TORCH, KINDS, bundle, make_problem, run_reference, unbundle
+from tests.support.derivatives import REFERENCE_SHAPES, STEP, bumped, check_reference, loss
 
 
-def loss(problem: Problem, **options: Any) -> Any:
-    """A scalar whose gradients are ``problem.dy`` and ``problem.dstate``."""
-    kind, choice = KINDS[problem.cell]
-    choice = {"lengths": problem.lengths, **choice, **options}
-    state = None if problem.state is None else bundle(problem.state)
-    y, last, _ = reference.forward(kind, problem.params, problem.x, state, **choice)
-    dy = np.where(problem.padding[..., None], 0, problem.dy)
-    return (y * dy).sum() + sum((s * d).sum() for s, d in zip(unbundle(last), problem.dstate, strict=True))
-
-
-def bumped(problem: Problem, name: str, direction: np.ndarray) -> Problem:
-    """The problem with an imaginary step in one of its inputs."""
-    if name in problem.params:
-        change = problem.params[name] + 1j * STEP * direction
-        return replace(problem, params=problem.params | {name: change})
-    if name == "dx":
-        return replace(problem, x=problem.x + 1j * STEP * direction)
-    state = list(problem.state or ())
-    state[("dh", "dc").index(name)] = state[("dh", "dc").index(name)] + 1j * STEP * direction
-    return replace(problem, state=tuple(state))
-
-
-def random_options(problem: Problem, rng: np.random.Generator) -> dict[str, Any]:
-    shape = (*problem.x.shape[:2], problem.dy.shape[2])
-    masks = [rng.integers(0, 2, shape) * 2.0 for _ in range(problem.layers - 1)]
-    return {"resets": rng.random(problem.x.shape[:2]) < 0.3, "masks": masks}
-
-
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", REFERENCE_SHAPES)
 @pytest.mark.parametrize("extras", [False, True], ids=["", "resets and masks"])
 def test_gradient_along_random_directions(cell: str, shape: str, extras: bool, rng: np.random.Generator) -> None:
-    problem = make_problem(cell, N=4, H=5, **SHAPES[shape])
-    options = random_options(problem, rng) if extras else {}
-    kind, choice = KINDS[cell]
-    choice = {"lengths": problem.lengths, **choice, **options}
-    _, _, tape = reference.forward(kind, problem.params, problem.x, bundle(problem.state), **choice)
-    dx, dfirst, grads = reference.backward(tape, problem.dy, bundle(problem.dstate))
-    gradients = {"dx": dx, **dict(zip(("dh", "dc"), unbundle(dfirst), strict=False)), **grads}
-    for name, gradient in gradients.items():
-        v = rng.normal(size=gradient.shape)
-        expected = loss(bumped(problem, name, v), **options).imag / STEP
-        scale = np.linalg.norm(gradient) * np.linalg.norm(v)
-        limit = 1e-13 if "normed" in cell else 1e-14  # in a norm of few numbers the largest part of a gradient cancels
-        assert abs(np.vdot(gradient, v) - expected) <= limit * scale, name
+    check_reference(make_problem(cell, N=4, H=5, **REFERENCE_SHAPES[shape]), extras, rng)
 
 
 def test_each_element_of_a_gradient(cell: str) -> None:
@@ -121,9 +79,8 @@ def test_padding_reaches_nothing(cell: str) -> None:
     ragged = make_problem(cell, N=4, T=6, L=2, bidirectional=True)
     assert np.isnan(ragged.x).any()
     longest = int(ragged.lengths.max()) if ragged.lengths is not None else 6
-    wide = {"x": np.pad(ragged.x[:, :longest], ((0, 0), (0, 3), (0, 0)), constant_values=7.0)}
-    wide["dy"] = np.pad(ragged.dy[:, :longest], ((0, 0), (0, 3), (0, 0)), constant_values=7.0)
-    result = run_reference(replace(ragged, **wide))
+    x, dy = (np.pad(a[:, :longest], ((0, 0), (0, 3), (0, 0)), constant_values=7.0) for a in (ragged.x, ragged.dy))
+    result = run_reference(replace(ragged, x=x, dy=dy))
     for name, value in ragged.expected.items():
         trimmed = result[name][:, : value.shape[1]] if name in ("y", "dx") else result[name]
         np.testing.assert_array_equal(trimmed, value, err_msg=name)
@@ -206,19 +163,15 @@ def test_it_imports_numpy_only() -> None:
                 assert name.split(".")[0] in allowed or name.startswith("rnnfast.reference"), path.name
 
 
-TORCH = {"rnn-tanh": "RNN", "rnn-relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
-
-
 @pytest.mark.torch
-@pytest.mark.parametrize("cell", TORCH)
+@pytest.mark.parametrize("cell", IN_TORCH)
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_it_agrees_with_torch(cell: str, bidirectional: bool) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    from tests.support.torch_models import torch_layer
+
     problem = make_problem(cell, N=4, T=6, C=3, H=5, L=2, bidirectional=bidirectional, ragged=False)
-    kind, choice = KINDS[cell]
-    names = {"nonlinearity": choice["activation"]} if kind == "rnn" else {}
-    peer = getattr(torch.nn, TORCH[cell])(3, 5, 2, batch_first=True, bidirectional=bidirectional, **names)
-    peer = peer.double()
+    peer = torch_layer(cell, 3, 5, num_layers=2, bidirectional=bidirectional).double()
     peer.load_state_dict({name: torch.tensor(p) for name, p in problem.params.items()})
     x = torch.tensor(problem.x, requires_grad=True)
     state = tuple(torch.tensor(s, requires_grad=True) for s in problem.state or ())

@@ -204,7 +204,12 @@ def test_single_steps_are_a_warning(kind: str) -> None:
     own, given = model(kind), data(kind)
     single = {"x": given["x"][:, :1], "y": given["y"] if kind == "ManyToOne" else given["y"][:, :1]}
     words = r"^x: sequences of more than one step .* read as N = 4 sequences of T = 1 step of C = 2 numbers"
-    for call in (lambda: own.loss(**single), lambda: own.predict(single["x"]), lambda: own.predict(list(single["x"]))):
+    calls: list[Callable[[], object]] = [
+        lambda: own.loss(**single),
+        lambda: own.predict(single["x"]),
+        lambda: own.predict(list(single["x"])),
+    ]
+    for call in calls:
         with pytest.warns(UserWarning, match=words) as found:
             call()
         assert [w.filename for w in found] == [__file__]

@@ -12,6 +12,7 @@ import rnnfast as rf
 from rnnfast import _ops, reference
 from rnnfast.reference import activations
 from rnnfast.reference.cells import DEFAULTS, make_cell
+from tests.support.comparison import KINDS, build_layer, make_problem
 
 # How the reference makes the cells of each family.
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -35,6 +36,12 @@ def test_cells_are_those_of_the_reference(family: str) -> None:
         assert (facts.gates, facts.states) == (cell.gates, cell.states)
         assert facts.activations == DEFAULTS.get(kind, ("tanh",))
         assert len(facts.gate_names) in (0, facts.gates)
+
+
+def test_every_cell_is_compared_with_the_reference() -> None:
+    """Some problem's layer is computed by it."""
+    layers = [build_layer(make_problem(kind, H=4, L=1), "float32") for kind in KINDS]
+    assert {weights.cell for layer in layers for weights in layer.packed()} == set(_ops.CELLS)
 
 
 def test_a_family_goes_from_its_fastest_cell_to_its_most_general_one() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import (
+from tests.support.comparison import (
     Problem,
     assert_matches,
     assert_same_bits,
@@ -20,9 +20,9 @@ from tests.comparison import (
     tolerance,
     unbundle,
 )
-from tests.support.isas import EXACT, several_widths
+from tests.support.derivatives import STEP, bumped, loss
+from tests.support.matrix import EXACT, several_widths
 from tests.support.state import using_isa
-from tests.test_reference import STEP, bumped, loss
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 9, "H": 9, "L": 2},
@@ -78,7 +78,8 @@ def by_hand(problem: Problem, n: int, dtype: str) -> dict[str, Any]:
         dx, dfirst = layer.backward(tape, problem.dy[rows, begin:end].astype(dtype), bundle(own))
         if begin == 0:
             dstate = zeros if replaced else unbundle(dfirst)
-        ys.append(y[0]), dxs.append(dx[0])
+        ys.append(y[0])
+        dxs.append(dx[0])
     states = dict(zip(("h", "c"), unbundle(last), strict=False))
     dstates = dict(zip(("dh", "dc"), dstate, strict=False))
     return {"y": np.concatenate(ys), "dx": np.concatenate(dxs), **states, **dstates}

@@ -73,7 +73,8 @@ def test_every_option_of_a_cell_is_tested_here(cell: str) -> None:
 @pytest.mark.parametrize(("cell", "name", "value"), CHOICES)
 def test_an_option_saves_and_loads(kind: str, cell: str, name: str, value: Any, tmp_path: Path) -> None:
     options: dict[str, Any] = {"cell": cell, "hidden_size": 3, "cell_options": {name: value}, "seed": 1}
-    model = MODELS[kind](2, 2, **options, **({"source_embedding": 2} if kind == "EncoderDecoder" else {}))
+    make: Any = MODELS[kind]
+    model = make(2, 2, **options, **({"source_embedding": 2} if kind == "EncoderDecoder" else {}))
     found = again(model, tmp_path)
     x = [[0, 1, 1]] if kind in ("OneToMany", "EncoderDecoder") else np.ones((1, 3, 2))
     if kind == "EncoderDecoder":
@@ -221,7 +222,7 @@ def test_metadata_is_a_dict_of_text(tmp_path: Path) -> None:
     for other in (copy.deepcopy(model.metadata), copy.copy(model.metadata), pickle.loads(pickle.dumps(model.metadata))):
         assert other == model.metadata
         with pytest.raises(TypeError, match="text"):
-            other["a"] = 1
+            other["a"] = 1  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in DATA.glob("*.safetensors")))

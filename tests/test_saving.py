@@ -19,7 +19,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import atomic, checkpoint
-from tests.test_system import needs_limits, not_sanitized, output
+from tests.support.processes import needs_limits, not_sanitized, output
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import KINDS, assert_threads_agree, make_problem, run_engine
+from tests.support.comparison import KINDS, assert_threads_agree, make_problem, run_engine
 from tests.support.state import forced_split
 
 SHAPES: dict[str, dict[str, Any]] = {

@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -17,11 +18,12 @@ import pytest
 import rnnfast as rf
 from rnnfast import _core
 from rnnfast._core import testing
+from tests.support.matrix import ISAS
 from tests.support.state import STATE, forced_split, one_way_panels, unchanged, using_isa
 
 
 def another_isa() -> str:
-    others = [isa for isa in testing.isas() if isa != testing.get_isa()]
+    others = [isa for isa in ISAS if isa != testing.get_isa()]
     if not others:
         pytest.skip("one instruction set on this machine")
     return others[0]
@@ -65,12 +67,12 @@ def test_what_is_excused_is_taken_back_all_the_same() -> None:
 @pytest.mark.parametrize("name", ["instruction set", "forced split", "one-way panels"])
 def test_a_block_that_raises_ends_where_it_began(name: str) -> None:
     """Also inside another block."""
-    block = {
+    blocks: dict[str, Callable[[], AbstractContextManager[None]]] = {
         "instruction set": partial(using_isa, another_isa()),
         "forced split": partial(forced_split, True),
         "one-way panels": one_way_panels,
-    }[name]
-    read = STATE[name][0]
+    }
+    block, read = blocks[name], STATE[name][0]
     before, seen = read(), []
 
     def enter(depth: int) -> None:

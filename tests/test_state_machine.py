@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import rnnfast as rf
 from rnnfast import reference
+from tests.support.matrix import LAYERS
 
 LR, MOMENTUM = 0.1, 0.9
-KINDS: dict[str, Any] = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}
-WAYS = {
+WAYS: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
     "pickle": lambda value: pickle.loads(pickle.dumps(value)),
@@ -47,10 +48,10 @@ def close(found: Any, wanted: Any) -> None:
 class LayersAsNumpySeesThem(RuleBasedStateMachine):
     """Everything in float64; the reference computes in another order, hence the tolerance."""
 
-    @initialize(kind=st.sampled_from(sorted(KINDS)), layers=st.integers(1, 2))
+    @initialize(kind=st.sampled_from(sorted(LAYERS)), layers=st.integers(1, 2))
     def begin(self, kind: str, layers: int) -> None:
         self.kind = kind
-        layer = KINDS[kind](2, 3, num_layers=layers, dtype="float64", seed=0)
+        layer = LAYERS[kind](2, 3, num_layers=layers, dtype="float64", seed=0)
         values = layer.state_dict()
         optimizer = rf.SGD(layer.parameters(), lr=LR, momentum=MOMENTUM)
         self.twins = [Twin(layer, optimizer, values, {name: np.zeros_like(v) for name, v in values.items()})]

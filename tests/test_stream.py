@@ -13,10 +13,18 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast.layers import Stream
-from tests.comparison import Problem, build_layer, bundle, make_problem, unbundle
+from tests.support.comparison import build_layer, bundle, unbundle
+from tests.support.streams import (
+    LARGE,
+    assert_same_state,
+    check_blocks,
+    check_large_steps,
+    check_steps,
+    inputs,
+    problem_of,
+    steps_of,
+)
 
-KINDS: dict[str, Any] = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}
 # Units below, at and above a vector; inputs fewer and more than units; rows below and above a tile.
 SIZES = [
     {"N": 1, "C": 8, "H": 16},
@@ -29,66 +37,19 @@ SIZES = [
 every_size = pytest.mark.parametrize("size", SIZES, ids=str)
 
 
-def problem_of(cell: str, size: dict[str, Any], T: int = 7) -> Problem:
-    return make_problem(cell, T=T, ragged=False, **size)
-
-
-def inputs(problem: Problem, dtype: str) -> tuple[np.ndarray, Any]:
-    """x (N, T, C) and the initial state of a problem."""
-    assert problem.state is not None
-    return problem.x.astype(dtype), bundle([s.astype(dtype) for s in problem.state])
-
-
-def assert_same_state(actual: Any, expected: Any) -> None:
-    for a, b in zip(unbundle(actual), unbundle(expected), strict=True):
-        np.testing.assert_array_equal(a, b, strict=True)
-
-
-def steps_of(stream: Stream, x: np.ndarray) -> np.ndarray:
-    return np.stack([stream.step(x[:, t]) for t in range(x.shape[1])], axis=1)
-
-
 @every_size
 def test_steps_are_one_call(cell: str, isa: str, dtype: str, size: dict[str, Any]) -> None:
-    problem = problem_of(cell, size)
-    layer = build_layer(problem, dtype)
-    x, state = inputs(problem, dtype)
-    y, last = layer(x, state)
-    stream = layer.stream(len(x), state)
-    np.testing.assert_array_equal(steps_of(stream, x), y, strict=True)
-    assert_same_state(stream.state, last)
+    check_steps(cell, dtype, size)
 
 
 @every_size
 def test_blocks_are_steps(cell: str, isa: str, dtype: str, threads: int, size: dict[str, Any]) -> None:
-    problem = problem_of(cell, size)
-    layer = build_layer(problem, dtype)
-    x, state = inputs(problem, dtype)
-    y, last = layer(x, state)
-    stream = layer.stream(len(x), state)
-    parts = [
-        stream.process(x[:, :2]),
-        stream.step(x[:, 2])[:, None],
-        stream.process(x[:, 3:3]),
-        stream.process(x[:, 3:]),
-    ]
-    np.testing.assert_array_equal(np.concatenate(parts, axis=1), y, strict=True)
-    assert_same_state(stream.state, last)
+    check_blocks(cell, dtype, size)
 
 
-@pytest.mark.parametrize("size", [{"N": 300, "C": 64, "H": 96}, {"N": 1, "C": 300, "H": 700}], ids=["rows", "units"])
+@pytest.mark.parametrize("size", LARGE.values(), ids=LARGE.keys())
 def test_large_steps_on_several_threads(cell: str, isa: str, size: dict[str, Any]) -> None:
-    """Steps long enough to be shared, by rows and by units."""
-    problem = problem_of(cell, {**size, "L": 2}, T=3)
-    layer = build_layer(problem, "float32")
-    x, state = inputs(problem, "float32")
-    with rf.threads(1):
-        alone = steps_of(layer.stream(len(x), state), x)
-    stream = layer.stream(len(x), state)
-    for t, count in enumerate((2, 1, 3)):
-        with rf.threads(count):
-            np.testing.assert_array_equal(stream.step(x[:, t]), alone[:, t])
-    assert_same_state(stream.state, layer(x, state)[1])
+    check_large_steps(cell, size)
 
 
 def test_parameters_may_change(cell: str, dtype: str) -> None:
@@ -329,7 +290,7 @@ def test_a_second_thread_is_refused() -> None:
     block = np.zeros((1, 30_000, 8), np.float32)
     worker = threading.Thread(target=stream.process, args=(block,))
     worker.start()
-    refusals = []
+    refusals: list[str] = []
     while worker.is_alive() and not refusals:
         try:
             stream.step(block[0, 0])

@@ -10,7 +10,8 @@ import pytest
 
 import rnnfast as rf
 from rnnfast.layers import Stream
-from tests.comparison import unbundle
+from tests.support.comparison import unbundle
+from tests.support.matrix import LAYERS
 
 F32 = np.float32
 
@@ -25,7 +26,7 @@ def read_only() -> np.ndarray:
     return out
 
 
-@pytest.fixture(params=[rf.RNN, rf.LSTM, rf.GRU], ids=lambda kind: kind.__name__)
+@pytest.fixture(params=LAYERS.values(), ids=lambda kind: kind.__name__)
 def stream(request: pytest.FixtureRequest) -> Iterator[Stream]:
     """A stream of N = 3, C = 5, H = 5 whose states must be unchanged after every refusal."""
     stream = request.param(5, 5, num_layers=2, seed=0).stream(3)
@@ -103,7 +104,7 @@ def test_out_of_a_single_sequence() -> None:
         stream.step(ones(5), out=ones(1, 4))
     with pytest.raises(ValueError, match=r"out: shape \(N, outputs\) = \(1, 4\) is required, got \(4,\)"):
         stream.step(ones(1, 5), out=ones(4))
-    assert not stream.state.any()
+    assert not unbundle(stream.state)[0].any()
 
 
 @pytest.mark.parametrize("size", [0, -1])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from tests.comparison import CELLS, unbundle
+from tests.support.comparison import CELLS, unbundle
 
 LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "vectors": ({"input_size": 3, "output_size": 4}, {"task": "regression"}),
@@ -94,7 +94,8 @@ def test_ids_of_every_integer_type(rng: np.random.Generator) -> None:
     assert expected.shape == (7,)
     for given in (np.int64(5), np.array(5), np.uint8(5), np.array(5, ">i4")):
         np.testing.assert_array_equal(model.stream().step(given), expected, strict=True)
-    for given in ([5], np.array([5]), np.array([5], np.int16), np.arange(6)[::5][1:]):
+    several: list[Any] = [[5], np.array([5]), np.array([5], np.int16), np.arange(6)[::5][1:]]
+    for given in several:
         np.testing.assert_array_equal(model.stream().step(given), expected[None], strict=True)
     ids = rng.integers(0, 7, 12)
     np.testing.assert_array_equal(model.stream(6).step(ids[::2]), model.stream(6).step(ids[::2].copy()))
@@ -117,6 +118,7 @@ def test_context(cell: str, rng: np.random.Generator) -> None:
     """A context starts the sequences, again after a reset; a given state goes before it."""
     model = rf.OneToMany(7, hidden_size=8, context_size=3, cell=cell, seed=0)
     context = rng.normal(size=(2, 3))
+    assert model.context is not None
     start = model.context.start(context.astype(np.float32))
     stream = model.stream(2, context=context)
     assert_same_state(stream.state, start)

@@ -7,14 +7,13 @@ thread can run only while the first has released the GIL, that is, inside a long
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
 
 from rnnfast._core import testing
-from tests.support import openmp
+from tests.support.matrix import ISAS, LAYERS
+from tests.support.processes import needs_limits, not_sanitized, output, run
 
 LONG_CALL = """
 import os, signal, sys, threading, time
@@ -32,37 +31,10 @@ before = layer.state_dict()
 entering = threading.Event()
 """
 
-needs_limits = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals, limits and fork")
-# Sanitizers reserve terabytes of addresses and make the kernels many times slower.
-not_sanitized = pytest.mark.skipif(
-    any(name in os.environ.get("LD_PRELOAD", "") for name in ("libasan", "libtsan")),
-    reason="a sanitizer changes how long calls take and how memory runs out",
-)
-
-
-def run(code: str, *, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a new interpreter; a hang is an error. Threads come from where they come from here."""
-    env = {k: v for k, v in os.environ.items() if k == "RNNFAST_THREADS" or not k.startswith(("RNNFAST_", "OMP_"))}
-    env |= environment
-    return subprocess.run(
-        [sys.executable, "-c", openmp.loading(env) + textwrap.dedent(code)],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-
-
-def output(code: str, **options: str) -> str:
-    done = run(code, **options)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
 
 @not_sanitized
 @needs_limits
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("kind", [layer.__name__ for layer in LAYERS.values()])
 @pytest.mark.parametrize("call", ["layer(x)", "layer.forward(x)", "layer.backward(*tape)"])
 def test_ctrl_c_ends_a_long_call(kind: str, call: str, source: str) -> None:
     """The call would take long; between the signal and KeyboardInterrupt each thread computes under a second."""
@@ -103,7 +75,7 @@ def test_ctrl_c_ends_a_long_call(kind: str, call: str, source: str) -> None:
 
 
 @needs_limits
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("kind", [layer.__name__ for layer in LAYERS.values()])
 def test_another_thread_runs_during_a_long_call(kind: str) -> None:
     code = LONG_CALL.format(kind=kind, hidden=768, rows=2) + textwrap.dedent("""
         count = 0
@@ -157,7 +129,7 @@ def test_threads_share_a_layer(source: str) -> None:
 
 @not_sanitized
 @needs_limits
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("kind", [layer.__name__ for layer in LAYERS.values()])
 def test_memory_runs_out_and_the_process_goes_on(kind: str, source: str) -> None:
     code = f"""
     import resource
@@ -307,9 +279,9 @@ ISA = "import rnnfast as rf; print(rf.cpu.isa())"
 def test_the_instruction_set_can_be_capped(cap: str) -> None:
     """A cap the machine reaches is what runs; a level above it changes nothing."""
     best = output(ISA)
-    assert best in testing.isas()
+    assert best in ISAS
     known = testing.known_isas()
-    expected = next(isa for isa in known[known.index(cap) :] if isa in testing.isas())
+    expected = next(isa for isa in known[known.index(cap) :] if isa in ISAS)
     assert output(ISA, RNNFAST_MAX_ISA=cap) == expected
 
 
@@ -326,7 +298,7 @@ def test_no_cap_is_an_empty_cap() -> None:
     assert output(ISA, RNNFAST_MAX_ISA="") == output(ISA)
 
 
-@pytest.mark.parametrize("isa", testing.isas())
+@pytest.mark.parametrize("isa", ISAS)
 def test_a_capped_process_computes(isa: str) -> None:
     code = """
     import numpy as np

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 
 import pytest
 
-from tests.test_system import needs_limits, not_sanitized, output
+from tests.support.processes import needs_limits, not_sanitized, output
 
 pytestmark = needs_limits
 
@@ -65,7 +66,7 @@ def test_results_beside_other_processes(hogs: int, threads: int, source: str) ->
     rf.set_num_threads({threads})
     print(all([same(k) for k in range(50)]))
     """
-    assert output(PROBLEMS + unindented(code), RNNFAST_THREADS=source) == "True"
+    assert output(PROBLEMS + textwrap.dedent(code), RNNFAST_THREADS=source) == "True"
 
 
 def test_pauses_of_every_length(hogs: int, source: str) -> None:
@@ -80,7 +81,7 @@ def test_pauses_of_every_length(hogs: int, source: str) -> None:
             pass
     print(good)
     """
-    assert output(PROBLEMS + unindented(code), RNNFAST_THREADS=source) == "True"
+    assert output(PROBLEMS + textwrap.dedent(code), RNNFAST_THREADS=source) == "True"
 
 
 def test_the_number_of_threads_changes_between_calls(hogs: int, source: str) -> None:
@@ -92,7 +93,7 @@ def test_the_number_of_threads_changes_between_calls(hogs: int, source: str) -> 
         good = good and same(k)
     print(good)
     """
-    assert output(PROBLEMS + unindented(code), RNNFAST_THREADS=source) == "True"
+    assert output(PROBLEMS + textwrap.dedent(code), RNNFAST_THREADS=source) == "True"
 
 
 def test_user_threads_at_once(hogs: int, source: str) -> None:
@@ -119,7 +120,7 @@ def test_user_threads_at_once(hogs: int, source: str) -> None:
     changer.join()
     print(len(found), all(found))
     """
-    assert output(PROBLEMS + unindented(code), RNNFAST_THREADS=source) == "80 True"
+    assert output(PROBLEMS + textwrap.dedent(code), RNNFAST_THREADS=source) == "80 True"
 
 
 # GCC 12's AddressSanitizer holds its allocator's locks across fork(): a child may find one taken for good.
@@ -149,8 +150,4 @@ def test_a_fork_while_the_team_is_at_work(hogs: int, source: str) -> None:
     caller.join()
     print(set(statuses), len(found) > 0, all(found), all([same(k) for k in range(5)]))
     """
-    assert output(PROBLEMS + unindented(code), RNNFAST_THREADS=source) == "{0} True True True"
-
-
-def unindented(code: str) -> str:
-    return "\n".join(line[4:] for line in code.splitlines())
+    assert output(PROBLEMS + textwrap.dedent(code), RNNFAST_THREADS=source) == "{0} True True True"

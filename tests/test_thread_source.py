@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 from tests.support import openmp
-from tests.test_system import needs_limits, not_sanitized, output, run
-from tests.test_team import unindented
+from tests.support.processes import needs_limits, not_sanitized, output, run
 
 pytestmark = needs_limits
 
@@ -82,7 +83,7 @@ def test_a_runtime_that_is_loaded_later() -> None:
     print(own, threads_of_process(), first, good, before)
     """
     asked_for = "import os; os.environ['RNNFAST_THREADS'] = 'openmp'\n"  # here, or the process would load it at once
-    found = output(asked_for + LAYER + unindented(code), RNNFAST_THREADS="", **ALONE)
+    found = output(asked_for + LAYER + textwrap.dedent(code), RNNFAST_THREADS="", **ALONE)
     assert found == "2 3 True True own (no OpenMP runtime is loaded)"
 
 
@@ -92,7 +93,7 @@ def test_a_team_smaller_than_asked_for() -> None:
     print(all([same() for _ in range(20)]))
     """
     for limit in ({"OMP_THREAD_LIMIT": "2"}, {"OMP_THREAD_LIMIT": "1"}, {"OMP_DYNAMIC": "true"}):
-        assert output(LAYER + unindented(code), RNNFAST_THREADS="openmp", **limit) == "True"
+        assert output(LAYER + textwrap.dedent(code), RNNFAST_THREADS="openmp", **limit) == "True"
 
 
 def test_inside_a_parallel_region() -> None:
@@ -107,7 +108,9 @@ def test_inside_a_parallel_region() -> None:
         gomp.GOMP_parallel(body, None, 2, 0)
     print(len(found), all(found), threads_of_process() == before)
     """
-    assert output(LAYER + unindented(code), RNNFAST_THREADS="openmp", OMP_NUM_THREADS="2", **ALONE) == "11 True True"
+    assert (
+        output(LAYER + textwrap.dedent(code), RNNFAST_THREADS="openmp", OMP_NUM_THREADS="2", **ALONE) == "11 True True"
+    )
 
 
 def test_threads_do_not_pile_up() -> None:
@@ -133,7 +136,7 @@ def test_threads_do_not_pile_up() -> None:
     """
     pools, own = 4 * 2, 2
     expected = f"True {1 + 8 + pools + own}"
-    assert output(LAYER + unindented(code), RNNFAST_THREADS="openmp", OMP_NUM_THREADS="3", **ALONE) == expected
+    assert output(LAYER + textwrap.dedent(code), RNNFAST_THREADS="openmp", OMP_NUM_THREADS="3", **ALONE) == expected
 
 
 def test_a_thread_that_ends_leaves_its_place() -> None:
@@ -146,7 +149,7 @@ def test_a_thread_that_ends_leaves_its_place() -> None:
         caller.join()
     print(all(found), threads_of_process() <= 1 + 2 + 2)
     """
-    assert output(LAYER + unindented(code), RNNFAST_THREADS="openmp", OMP_NUM_THREADS="3", **ALONE) == "True True"
+    assert output(LAYER + textwrap.dedent(code), RNNFAST_THREADS="openmp", OMP_NUM_THREADS="3", **ALONE) == "True True"
 
 
 @not_sanitized
@@ -165,4 +168,4 @@ def test_a_pool_that_other_code_uses_is_shared() -> None:
     print(all(idle), first.split()[0], _core.describe_thread_source().split()[0])
     """
     environment = {"RNNFAST_THREADS": "", "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "active"}
-    assert output(LAYER + unindented(code), **environment, **ALONE) == "True own openmp"
+    assert output(LAYER + textwrap.dedent(code), **environment, **ALONE) == "True own openmp"

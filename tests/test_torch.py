@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-import rnnfast as rf
-from tests.comparison import bundle, unbundle
+from tests.support.comparison import CELLS, IN_TORCH, bundle, unbundle
+from tests.support.matrix import LAYERS
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-pytestmark = pytest.mark.torch
+from tests.support.torch_models import torch_layer  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_torch_thread")]
 
 BOUND = {"float32": 1e-5, "float64": 1e-12}
-CELLS: dict[str, tuple[Any, Any, dict[str, str], dict[str, str]]] = {
-    "rnn-tanh": (rf.RNN, torch.nn.RNN, {"activation": "tanh"}, {"nonlinearity": "tanh"}),
-    "rnn-relu": (rf.RNN, torch.nn.RNN, {"activation": "relu"}, {"nonlinearity": "relu"}),
-    "lstm": (rf.LSTM, torch.nn.LSTM, {}, {}),
-    "gru": (rf.GRU, torch.nn.GRU, {}, {}),
-}
 SHAPES: list[Any] = [
     # N, T, C, H, L, D
     (2, 1, 3, 4, 1, 1),
@@ -40,15 +35,6 @@ SHAPES: list[Any] = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Two pools of threads on two cores would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def close(name: str, actual: np.ndarray, expected: Any, dtype: str, kink: bool = False) -> None:
     """Relative distance in norm.
 
@@ -64,17 +50,17 @@ def close(name: str, actual: np.ndarray, expected: Any, dtype: str, kink: bool =
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", IN_TORCH)
 @pytest.mark.parametrize(
     ("ragged", "start"), [(False, False), (True, True), (True, False)], ids=["plain", "ragged, state", "ragged"]
 )
 def test_random_problem(cell: str, shape: tuple[int, ...], dtype: str, ragged: bool, start: bool) -> None:
     N, T, C, H, L, D = shape
     rng = np.random.default_rng([zlib.crc32(cell.encode()), *shape, ragged, start])
-    make, make_peer, options, peer_options = CELLS[cell]
+    kind, choice = CELLS[cell]
     both = {"num_layers": L, "bidirectional": D == 2}
-    layer = make(C, H, dtype=dtype, seed=1, **both, **options)
-    peer = make_peer(C, H, batch_first=True, dtype=getattr(torch, dtype), **both, **peer_options)
+    layer = LAYERS[kind](C, H, dtype=dtype, seed=1, **both, **choice)
+    peer = torch_layer(cell, C, H, dtype=getattr(torch, dtype), **both)
     assert list(layer.parameters()) == [name for name, _ in peer.named_parameters()]
     peer.load_state_dict({name: torch.tensor(p.value) for name, p in layer.parameters().items()})
     x, dy = (rng.normal(size=(N, T, k)).astype(dtype) for k in (C, D * H))

@@ -10,7 +10,18 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.comparison import CELLS, KINDS, VARIANTS, Problem, build_layer, bundle, make_problem, tolerance, unbundle
+from tests.support.comparison import (
+    CELLS,
+    KINDS,
+    VARIANTS,
+    Problem,
+    build_layer,
+    bundle,
+    make_problem,
+    tolerance,
+    unbundle,
+)
+from tests.support.matrix import LAYERS, epsilon
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 9, "H": 9, "L": 2},
@@ -48,7 +59,8 @@ def reference_gates(problem: Problem) -> dict[str, list[np.ndarray]]:
             for scan in tape.scans
         ]
         layers = [np.concatenate(scans[k : k + directions], axis=2) for k in range(0, len(scans), directions)]
-        apply, padding = tape.cell.step.keywords[act], problem.padding[..., None]
+        step: Any = tape.cell.step  # a partial, which holds the activations
+        apply, padding = step.keywords[act], problem.padding[..., None]
         found[name] = [np.where(padding, 0, apply(a)) for a in layers]
     return found
 
@@ -83,7 +95,7 @@ def test_states_are_the_call_s(cell: str, dtype: str, shape: str) -> None:
         assert (array[problem.padding] == 0).all()
         assert (array[~problem.padding] != 0).any()
     for c, o, h in zip(trace.c, trace.gates.get("o", []), trace.h, strict=False):
-        np.testing.assert_allclose(o * np.tanh(c), h, rtol=8 * np.finfo(dtype).eps, atol=8 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(o * np.tanh(c), h, rtol=8 * epsilon(dtype), atol=8 * epsilon(dtype))
     ends = problem.x.shape[1] * np.ones(len(x), int) if problem.lengths is None else problem.lengths
     if not problem.bidirectional:
         for n in np.flatnonzero(ends):
@@ -159,10 +171,11 @@ def test_gradient_norms(cell: str, isa: str, dtype: str, shape: str) -> None:
     assert tape.gradient_norms is None
     dstate = bundle([d.astype(dtype) for d in problem.dstate])
     dx, _ = layer.backward(tape, problem.dy.astype(dtype), dstate, gradient_norms=True)
+    norms: Any = tape.gradient_norms
     expected = expected_norms(problem)
-    assert tape.gradient_norms.shape == expected.shape
-    np.testing.assert_allclose(tape.gradient_norms, expected, rtol=0, atol=tolerance(problem, dtype) * expected.max())
-    assert (tape.gradient_norms[:, problem.padding] == 0).all()
+    assert norms.shape == expected.shape
+    np.testing.assert_allclose(norms, expected, rtol=0, atol=tolerance(problem, dtype) * expected.max())
+    assert (norms[:, problem.padding] == 0).all()
     again = layer.forward(x, state, **options)[2]
     np.testing.assert_array_equal(layer.backward(again, problem.dy.astype(dtype), dstate)[0], dx)
     assert again.gradient_norms is None
@@ -187,7 +200,7 @@ def test_gradient_norms_of_both_ways(cell: str, dtype: str) -> None:
     for other in found[1:]:
         np.testing.assert_array_equal(other, found[0])
     kind, choice = CELLS[cell]
-    single = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[kind](x.shape[2], 6, dtype=dtype, **choice)
+    single = LAYERS[kind](x.shape[2], 6, dtype=dtype, **choice)
     own = {key: p for key, p in problem.params.items() if key.endswith("_reverse")}
     single.load_state_dict({key.removesuffix("_reverse"): p for key, p in own.items()})
     tape = single.forward(np.ascontiguousarray(x[:, ::-1]))[2]

@@ -217,13 +217,23 @@ def test_an_exception_leaves_the_last_completed_step(error: type[BaseException])
     assert same(state, optimizer.state_dict())
 
 
+class Alarm(Recorder):
+    """Asks for a signal some seconds after training has begun."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__()
+        self.delay = delay
+
+    def on_train_begin(self, run: Any) -> None:
+        signal.setitimer(signal.ITIMER_REAL, self.delay)
+
+
 def test_ctrl_c_at_any_moment_leaves_a_completed_step() -> None:
     """The signal comes from outside, in the middle of whatever is going on."""
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach the main thread only")
     for delay in (0.02, 0.031, 0.047):
-        model, recorder, optimizer = classifier(num_layers=2), Recorder(), rf.Adam()
-        recorder.on_train_begin = lambda run, delay=delay: signal.setitimer(signal.ITIMER_REAL, delay)  # type: ignore[method-assign]
+        model, recorder, optimizer = classifier(num_layers=2), Alarm(delay), rf.Adam()
         start = model.state_dict()
         before = signal.signal(signal.SIGALRM, signal.default_int_handler)
         try:

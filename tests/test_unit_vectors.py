@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from tests.test_system import needs_limits, not_sanitized, output
+from tests.support.processes import needs_limits, not_sanitized, output
 
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn": ("rnn", {}),
@@ -29,8 +29,8 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def build(name: str, dtype: str, size: int = 37, **options: Any) -> rf.OneToMany:
     cell, choice = OPTIONS[name]
-    given = {"hidden_size": 19, "num_layers": 2, "cell_options": choice, "seed": 0, "context_size": 2} | options
-    model = rf.OneToMany(size, cell=cell, dtype=dtype, **given)
+    given = {"hidden_size": 19, "num_layers": 2, "context_size": 2} | options
+    model = rf.OneToMany(size, cell=cell, cell_options=choice, dtype=dtype, seed=0, **given)
     for parameter in model.parameters().values():  # biases and gains of a normalised layer are constants at first
         parameter[...] = parameter.value + np.random.default_rng(1).normal(size=parameter.shape) / 4
     return model
@@ -85,9 +85,11 @@ def build_doubled(dtype: str) -> rf.OneToMany:
 def test_a_decoder_reads_unit_vectors(dtype: str) -> None:
     model = rf.EncoderDecoder(3, 6, hidden_size=8, source_embedding=4, dtype=dtype, seed=0)
     stream = model.stream(source=[[2, 0, 1]])
-    x, written = model.start_id, []
-    while len(written) < 16 and (x := stream.step(x).argmax()) != model.stop_id:
-        written.append(int(x))
+    written: list[int] = []
+    h = stream.step(model.start_id)
+    while len(written) < 16 and h.argmax() != model.stop_id:
+        written.append(int(h.argmax()))
+        h = stream.step(written[-1])
     assert model.predict([[2, 0, 1]])[0].tolist() == written
 
 

@@ -12,13 +12,18 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops, reference
-from rnnfast._core import testing
-from tests import test_consistency as consistency
-from tests import test_gradients as gradients
-from tests import test_reference as specification
-from tests import test_stream as streams
-from tests.comparison import VARIANTS, assert_matches, assert_same_bits, build_layer, make_problem, run_engine
-from tests.support.isas import EXACT
+from tests.support.bits import (
+    SHAPES,
+    check_each_sequence_alone,
+    check_inference,
+    check_padding,
+    check_threads,
+    check_vector_width,
+)
+from tests.support.comparison import VARIANTS, assert_matches, assert_same_bits, build_layer, make_problem, run_engine
+from tests.support.derivatives import REFERENCE_SHAPES, check_reference, check_results_and_gradients
+from tests.support.matrix import epsilon, several_widths
+from tests.support.streams import check_blocks, check_steps
 
 ACTIVATIONS: list[Any] = [
     "tanh",
@@ -46,16 +51,16 @@ def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("shape", specification.SHAPES)
+@pytest.mark.parametrize("shape", REFERENCE_SHAPES)
 def test_the_reference_is_its_own_derivative(variant: str, shape: str, rng: np.random.Generator) -> None:
-    specification.test_gradient_along_random_directions(variant, shape, True, rng)
+    check_reference(make_problem(variant, N=4, H=5, **REFERENCE_SHAPES[shape]), True, rng)
 
 
 @pytest.mark.parametrize("H", [1, 9, 33])
 def test_results_and_gradients(variant: str, isa: str, dtype: str, H: int) -> None:
     """Normalised from 5 units on: a norm of two numbers gives 1 and -1 whatever they are, and its gradient cancels."""
     H = max(H, 5) if "normed" in variant else H
-    gradients.test_results_and_gradients(variant, isa, dtype, H)
+    check_results_and_gradients(make_problem(variant, H=H), dtype)
 
 
 @pytest.mark.parametrize(
@@ -75,22 +80,20 @@ def test_shapes_of_the_network(variant: str, dtype: str, sizes: dict[str, Any]) 
 
 @pytest.mark.parametrize("shape", ["small", "many units"])
 def test_the_same_bits(variant: str, dtype: str, shape: str) -> None:
-    isa = testing.get_isa()
-    consistency.test_threads(variant, isa, dtype, shape)
-    consistency.test_each_sequence_alone(variant, isa, dtype, shape)
-    consistency.test_content_of_the_padding(variant, isa, dtype, shape)
-    consistency.test_training_equals_inference(variant, isa, dtype, shape)
+    problem = make_problem(variant, **SHAPES[shape])
+    for check in (check_threads, check_each_sequence_alone, check_padding, check_inference):
+        check(problem, dtype)
 
 
-@pytest.mark.skipif(len(EXACT) < 2, reason="one instruction set with fma on this machine: nothing to compare")
+@several_widths
 def test_vector_width(variant: str, dtype: str) -> None:
-    consistency.test_vector_width(variant, dtype, "small")
+    check_vector_width(make_problem(variant, **SHAPES["small"]), dtype)
 
 
 @pytest.mark.parametrize("size", [{"N": 1, "C": 37, "H": 5, "L": 2}, {"N": 23, "C": 6, "H": 17, "L": 2}], ids=str)
 def test_steps_are_one_call(variant: str, isa: str, dtype: str, size: dict[str, Any]) -> None:
-    streams.test_steps_are_one_call(variant, isa, dtype, size)
-    streams.test_blocks_are_steps(variant, isa, dtype, 1, size)
+    check_steps(variant, dtype, size)
+    check_blocks(variant, dtype, size)
 
 
 FAULTS: dict[str, Callable[[_ops.Cell, Any], tuple[_ops.Cell, Any]]] = {
@@ -116,10 +119,11 @@ FAULTS: dict[str, Callable[[_ops.Cell, Any], tuple[_ops.Cell, Any]]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_planted_in_the_engine_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine makes another choice than the layer asked for, and the comparison must notice."""
-    pack, planted = _ops.pack, 0
+    pack: Callable[..., _ops.Weights] = _ops.pack
+    planted = 0
     for variant in VARIANTS:
         problem = make_problem(variant, N=4, T=6, C=3, H=5, L=2)
-        changes = []
+        changes: list[bool] = []
 
         def wrong(cell: _ops.Cell, *arrays: Any, changes: list[bool] = changes) -> Any:
             other, peepholes = FAULTS[fault](cell, arrays[4])
@@ -139,7 +143,8 @@ def test_a_fault_planted_in_the_engine_is_caught(fault: str, monkeypatch: pytest
 def along(activation: Any, x: np.ndarray, dtype: str, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     """An activation's values and derivatives: a layer of one step whose units see one number each."""
     layer = rf.RNN(1, len(x), activation=activation, dtype=dtype, **options)
-    for name, value in {"weight_ih_l0": x[:, None], "weight_hh_l0": 0, "bias_ih_l0": 0, "bias_hh_l0": 0}.items():
+    values: dict[str, Any] = {"weight_ih_l0": x[:, None], "weight_hh_l0": 0, "bias_ih_l0": 0, "bias_hh_l0": 0}
+    for name, value in values.items():
         layer.parameters()[name][...] = value
     y, _, tape = layer.forward(np.ones((1, 1, 1), dtype))
     layer.backward(tape, np.ones_like(y))
@@ -153,7 +158,7 @@ def test_activations(activation: Any, isa: str, dtype: str, rng: np.random.Gener
     expected = reference.make_activation(activation)
     wide = x.astype(np.float64)
     y, d = along(activation, x, dtype)
-    eps = np.finfo(dtype).eps
+    eps = epsilon(dtype)
     np.testing.assert_allclose(y, expected(wide), rtol=8 * eps, atol=2 * eps)
     np.testing.assert_allclose(d, expected.derivative(wide), rtol=0, atol=8 * eps)
 

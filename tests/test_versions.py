@@ -16,9 +16,9 @@ import pytest
 
 import rnnfast as rf
 from rnnfast.params import Parameter, write
-from tests.test_copies import LAYERS, MODELS, X
+from tests.support.examples import SMALL_LAYERS, SMALL_MODELS, X
 
-every_layer = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+every_layer = pytest.mark.parametrize("make", SMALL_LAYERS.values(), ids=SMALL_LAYERS.keys())
 
 
 # Behind these the interpreter looks for signals.
@@ -108,7 +108,8 @@ def test_an_interrupted_step_is_taken_or_not(make: Any, lr: float) -> None:
             p.grad[...] = 1e-3
         layer(np.ones((1, 2, 2), np.float32))
         current.update(layer=layer, optimizer=optimizer)
-        return optimizer.step
+        step: Callable[[], object] = optimizer.step
+        return step
 
     def check() -> None:
         layer, optimizer = current["layer"], current["optimizer"]
@@ -118,7 +119,8 @@ def test_an_interrupted_step_is_taken_or_not(make: Any, lr: float) -> None:
         assert abs(layer.parameters()["weight_hh_l0"].value).max() <= 0.5
         twin = rf.RNN(2, 3, activation="relu")
         twin.load_state_dict(found[0])
-        np.testing.assert_array_equal(*(each(np.ones((1, 2, 2), np.float32))[0] for each in (layer, twin)))
+        x = np.ones((1, 2, 2), np.float32)
+        np.testing.assert_array_equal(layer(x)[0], twin(x)[0])
 
     assert interrupted_everywhere(prepare, check) > 20
     assert len(states) == 2
@@ -180,7 +182,7 @@ def test_a_stream_and_a_state_are_of_one_moment() -> None:
     writer.join()
 
 
-@pytest.mark.parametrize("make", [*LAYERS.values(), *(make for make, _ in MODELS.values())])
+@pytest.mark.parametrize("make", [*SMALL_LAYERS.values(), *(make for make, _ in SMALL_MODELS.values())])
 def test_a_parameter_is_not_replaced(make: Callable[[], Any]) -> None:
     module = make()
     for part in (module, *getattr(module, "_parts", {}).values()):
@@ -241,7 +243,7 @@ def test_gradients_of_several_threads_are_all_added(make: Callable[[], Any]) -> 
         np.testing.assert_array_equal(p.grad, twin.parameters()[name].grad, err_msg=name)
 
 
-@pytest.mark.parametrize(("make", "data"), MODELS.values(), ids=MODELS.keys())
+@pytest.mark.parametrize(("make", "data"), SMALL_MODELS.values(), ids=SMALL_MODELS.keys())
 def test_models_add_the_gradients_of_several_threads(make: Callable[[], Any], data: tuple[Any, ...]) -> None:
     config = {**make().config, "dropout": 0.0}
     kind = type(make())

@@ -10,8 +10,9 @@ import pytest
 
 import rnnfast as rf
 from rnnfast._core import testing
-from tests.comparison import assert_same_bits, make_problem, run_engine
-from tests.test_system import needs_limits, output
+from tests.support.comparison import assert_same_bits, make_problem, run_engine
+from tests.support.matrix import LAYERS
+from tests.support.processes import needs_limits, output
 
 SHAPES: dict[str, dict[str, Any]] = {
     "one sequence": {"N": 1, "T": 500, "C": 5, "H": 17, "L": 2},
@@ -42,7 +43,7 @@ def test_same_bits_as_in_turn(cell: str, isa: str, dtype: str, shape: str) -> No
 def test_inference(cell: str, dtype: str, shape: str, rng: np.random.Generator) -> None:
     """Without a tape layers share memory: what one has written must stay until two others have read it."""
     N, T, C, H, L = (SHAPES[shape].get(k, 4) for k in "NTCHL")
-    layer = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[cell.split("-")[0]](C, H, num_layers=L, dtype=dtype, seed=1)
+    layer = LAYERS[cell.split("-")[0]](C, H, num_layers=L, dtype=dtype, seed=1)
     x = rng.normal(size=(N, T, C)).astype(dtype)
     with rf.threads(1):
         y, last, _ = layer.forward(x)

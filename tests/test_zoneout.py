@@ -2,78 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast import reference
-from tests.comparison import KINDS, Problem, Result, assert_matches, assert_same_bits, build_layer, bundle, collect
-from tests.comparison import make_problem as make
+from tests.support.comparison import (
+    assert_matches,
+    assert_same_bits,
+    build_layer,
+    bundle,
+    collect,
+)
+from tests.support.comparison import make_problem as make
+from tests.support.derivatives import STEP, bumped, loss
+from tests.support.matrix import SETTINGS
+from tests.support.randomness import ZONED, Zones, expected_zones, trained, zoned_reference, zones_of
 from tests.support.state import using_isa
-from tests.test_randomness import EXACT, trained
-from tests.test_reference import STEP, bumped, loss
-
-ZONED: dict[str, Any] = {
-    "rnn-tanh": 0.3,
-    "rnn-leaky": 0.3,
-    "gru": 0.3,
-    "gru-before": 0.3,
-    "lstm": 0.3,
-    "lstm-coupled": (0.3, 0.2),
-    "lstm-activations": (0.3, 0.2),
-    "lstm-peephole": 0.3,
-}
-Zones = list[tuple[Any, ...]]
-
-
-def counter(cell: str, H: int, **options: Any) -> Any:
-    """A layer whose states grow by one at every step at which they do not stay."""
-    if cell == "lstm":
-        layer: Any = rf.LSTM(1, H, activations=("identity",) * 3, dtype="float64", **options)
-    else:
-        layer = rf.RNN(1, H, activation="identity", dtype="float64", **options)
-    for name, p in layer.parameters().items():
-        p[...] = np.eye(H) if cell == "rnn" and "weight_hh" in name else float("bias_ih" in name)
-    return layer
-
-
-def stays(layer: Any, zoneout: Any, N: int, T: int, state: int) -> list[np.ndarray]:
-    """Which units of a state stay in the layer's next training call, (N, T, H) for every layer and direction."""
-    options = {"num_layers": layer.num_layers, "bidirectional": layer.bidirectional, "zoneout": zoneout}
-    probe = counter("lstm" if state else "rnn", layer.hidden_size, **options)
-    probe._dropout_seed = layer._dropout_seed
-    scans = layer.num_layers * layer.directions
-    counts = np.zeros((scans, T + 1, N, layer.hidden_size))
-    for steps in range(1, T + 1):
-        probe._calls = layer._calls
-        final = probe.forward(np.zeros((N, steps, 1)))[1]
-        counts[:, steps] = final[1] if state else final
-    return list((1 - np.diff(counts, axis=1)).transpose(0, 2, 1, 3))
-
-
-def zones_of(layer: Any, zoneout: Any, N: int, T: int) -> Zones:
-    """The reference's form of what stays."""
-    pair = zoneout if isinstance(zoneout, tuple) else (zoneout, 0.0)
-    found = [stays(layer, pair[0], N, T, 0)]
-    if layer.has_cell_state:
-        found.append(stays(layer, (0.0, pair[1]), N, T, 1))
-    return list(zip(*found, strict=True))
-
-
-def zoned_reference(problem: Problem, zones: Zones) -> Result:
-    kind, choice = KINDS[problem.cell]
-    given = {"lengths": problem.lengths, "resets": problem.resets, "zones": zones, **choice}
-    y, last, tape = reference.forward(kind, problem.params, problem.x, bundle(problem.state), **given)
-    dx, dfirst, grads = reference.backward(tape, problem.dy, bundle(problem.dstate))
-    return collect(y, last, dx, dfirst, grads)
-
-
-def expected_zones(problem: Problem, zoneout: Any) -> Zones:
-    pair = zoneout if isinstance(zoneout, tuple) else (zoneout, 0.0)
-    return [pair[: len(problem.dstate)]] * len(problem.dstate[0])
 
 
 @pytest.mark.parametrize("cell", ZONED)
@@ -142,7 +88,7 @@ def test_resets_and_recurrent_dropout_beside_it(cell: str) -> None:
 def test_threads_and_vector_width_change_no_bit(size: dict[str, int]) -> None:
     problem = make("lstm", T=30, C=5, **size)
     results = []
-    for isa, threads in product(EXACT or ["baseline"], (1, 2, 3)):
+    for isa, threads in SETTINGS:
         with using_isa(isa), rf.threads(threads):
             layer = build_layer(problem, "float32", seed=1, zoneout=(0.3, 0.2))
             results.append(trained(layer, problem, "float32"))
@@ -152,7 +98,7 @@ def test_threads_and_vector_width_change_no_bit(size: dict[str, int]) -> None:
 
 def test_what_stays_is_fair_and_differs() -> None:
     layer = rf.LSTM(1, 100, num_layers=2, zoneout=(0.3, 0.3), seed=0)
-    found = {}
+    found: dict[tuple[int, ...], np.ndarray] = {}
     for call in (0, 1):
         layer._calls = call
         for index, pair in enumerate(zones_of(layer, (0.3, 0.3), 20, 10)):

@@ -52,8 +52,8 @@ def one_way_panels() -> Iterator[None]:
 
 
 def numpy_random() -> tuple[Any, ...]:
-    name, key, *rest = np.random.get_state()  # noqa: NPY002
-    return (name, key.tobytes(), *rest)  # type: ignore[union-attr]
+    name, key, *rest = np.random.get_state(legacy=True)  # noqa: NPY002
+    return (name, np.asarray(key).tobytes(), *rest)
 
 
 def set_numpy_random(value: tuple[Any, ...]) -> None:

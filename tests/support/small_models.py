@@ -1,6 +1,6 @@
 """Every cell and every model once, small: what ``make valgrind`` runs. Results are compared elsewhere.
 
-Run: ``python -m tests.small_models``.
+Run: ``python -m tests.support.small_models``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 import rnnfast as rf
-from tests.comparison import KINDS, make_problem, run_engine
+from tests.support.comparison import KINDS, make_problem, run_engine
+from tests.support.matrix import DTYPES, LAYERS
 
 MODELS: list[dict[str, Any]] = [
     {"cell": "lstm", "num_layers": 2, "dropout": 0.2},
@@ -28,10 +29,10 @@ LENGTHS = (3, 2, 6, 5, 2, 4, 6)
 def layers() -> None:
     """Forward, backward, streams and traces of every cell; more threads than one where units and rows are shared."""
     for kind in KINDS:
-        for dtype in ("float32", "float64"):
+        for dtype in DTYPES:
             for sizes in ({"L": 2, "H": 9, "resets": True}, {"bidirectional": True, "N": 9, "H": 17}, {"T": 1, "N": 1}):
                 run_engine(make_problem(kind, **sizes), dtype)
-    for make in (rf.RNN, rf.LSTM, rf.GRU):
+    for make in LAYERS.values():
         layer = make(5, 19, num_layers=2, seed=0)
         x = np.ones((2, 7, 5), np.float32)
         layer.trace(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -232,6 +233,18 @@ def optimizer(cls: Any, **options: Any) -> Case:
     return Case(make=lambda: cls, valid=lambda: valid, accepted={"lr": "0 2**63"})
 
 
+def unbound(cls: Callable[..., rf.optim.Optimizer]) -> Callable[..., Any]:
+    return cls().bind
+
+
+def loading(cls: Callable[..., rf.optim.Optimizer]) -> Callable[..., Any]:
+    return cls([parameter()]).load_state_dict
+
+
+def saved_state(cls: Callable[..., rf.optim.Optimizer]) -> dict[str, Any]:
+    return {"state": cls([parameter()]).state_dict()}
+
+
 def optimizers() -> dict[str, Case]:
     decays = {"betas": (0.9, 0.99), "eps": 1e-8}
     smooth = {"alpha": 0.9, "eps": 1e-8, "momentum": 0.5, "centered": True}
@@ -242,14 +255,12 @@ def optimizers() -> dict[str, Case]:
         "AdamW": optimizer(rf.AdamW, **decays),
     }
     for cls in (rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW):
-        bound: Callable[[], Any] = lambda cls=cls: cls([parameter()])  # noqa: E731
         found[f"{cls.__name__}.bind"] = Case(
-            make=lambda cls=cls: cls().bind, valid=lambda: {"params": [parameter()]}, accepted={"params": ""}
+            make=partial(unbound, cls), valid=lambda: {"params": [parameter()]}, accepted={"params": ""}
         )
         found[f"{cls.__name__}.load_state_dict"] = Case(
-            make=lambda bound=bound: bound().load_state_dict, valid=lambda bound=bound: {"state": bound().state_dict()},
-            accepted={"state": ""},
-        )  # fmt: skip
+            make=partial(loading, cls), valid=partial(saved_state, cls), accepted={"state": ""}
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""Damages model files and loads them: ``python -m tests.fuzz_files [COUNT [SEED]]``.
+"""Damages model files and loads them: ``python -m tests.support.fuzz_files [COUNT [SEED]]``.
 
 Only ValueError may come of it, or a model; within a second and 64 MB beyond twice the size of the file. The first
 file that does more is written to the working folder.

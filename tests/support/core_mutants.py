@@ -1,4 +1,4 @@
-"""Runs the default tests with every fault that the core was compiled with: ``python -m tests.core_mutants [name ...]``.
+"""Runs the default tests with each fault compiled into the core: ``python -m tests.support.core_mutants [name ...]``.
 
 Each run ends at its first failure. A fault that no test catches, or a failure without any fault, makes the exit code 1.
 """
@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = re.findall(r'X\(\w+, "([^"]+)"\)', (Path(__file__).parents[1] / "cpp/base/fault.hpp").read_text())
+NAMES = re.findall(r'X\(\w+, "([^"]+)"\)', (Path(__file__).parents[2] / "cpp/base/fault.hpp").read_text())
 # Tests of the sources and of the build, of timing and of memory: they look at something else than what is computed.
 OTHERS = ("architecture", "disassembly", "memory", "docstrings", "readme", "demo", "bench", "wavefront")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import rnnfast as rf
-from tests.argument_cases import IDS, LENGTHS, Case, X
+from tests.support.argument_cases import IDS, LENGTHS, Case, X
 
 WEIGHTS, RESETS = np.ones(4), np.zeros((4, 3), bool)
 MODEL: dict[str, Any] = {
@@ -77,6 +77,8 @@ def reading(name: str, make: Callable[[], Any], resets: Any) -> dict[str, Case]:
 
 WRITTEN: dict[str, Any] = {"lengths": None, "sample_weight": WEIGHTS, "context": np.ones((4, 2)), "burn_in": 0}
 CONTEXT = {"context": ""}
+READ: dict[str, Any] = {"x": [0, 2, 1], "lengths": None, "context": np.ones((1, 2))}
+READING = {**CONTEXT, "x": "0"}
 MODELS: dict[str, Case] = {
     "ManyToOne": Case(make=lambda: rf.ManyToOne, valid=lambda: MODEL),
     "ManyToMany": Case(make=lambda: rf.ManyToMany, valid=lambda: MODEL),
@@ -105,19 +107,13 @@ MODELS: dict[str, Case] = {
         valid=lambda: {**WRITTEN, "sequences": IDS, "tbptt": 2, "batch_size": 2},
         accepted={**CONTEXT, "batch_size": "None"},
     ),
-    **{
-        f"OneToMany.{method}": Case(
-            make=lambda method=method: getattr(writer(context_size=2), method),
-            valid=lambda method=method: {
-                "x": [0, 2, 1],
-                "lengths": None,
-                "context": np.ones((1, 2)),
-                **({} if method == "trace" else {"batch_size": 2}),
-            },
-            accepted={**CONTEXT, "x": "0"},
-        )
-        for method in ("predict", "predict_proba", "trace")
-    },
+    "OneToMany.predict": Case(
+        make=lambda: writer(context_size=2).predict, valid=lambda: {**READ, "batch_size": 2}, accepted=READING
+    ),
+    "OneToMany.predict_proba": Case(
+        make=lambda: writer(context_size=2).predict_proba, valid=lambda: {**READ, "batch_size": 2}, accepted=READING
+    ),
+    "OneToMany.trace": Case(make=lambda: writer(context_size=2).trace, valid=lambda: READ, accepted=READING),
     "OneToMany.load_state_dict": Case(
         make=lambda: writer().load_state_dict, valid=lambda: {"state": writer().state_dict()}, accepted={"state": ""}
     ),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from rnnfast import reference
-from tests.comparison import KINDS, Problem, Result, bundle, collect, gates_of, run_reference
+from tests.support.comparison import KINDS, Problem, Result, bundle, collect, gates_of, run_reference
 
 Mutant = Callable[[Problem], Result | None]
 MUTANTS: dict[str, Mutant] = {}
@@ -71,7 +72,7 @@ def swap_gates(problem: Problem, first: int, second: int) -> Result | None:
 
 
 for pair in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]:
-    MUTANTS[f"gates_{pair[0]}_and_{pair[1]}_swapped"] = lambda problem, pair=pair: swap_gates(problem, *pair)
+    MUTANTS[f"gates_{pair[0]}_and_{pair[1]}_swapped"] = partial(swap_gates, first=pair[0], second=pair[1])
 
 
 @mutant
@@ -97,15 +98,15 @@ def gradient_of_recurrent_weights_transposed(problem: Problem) -> Result | None:
     return result | {n: np.concatenate([b.T for b in blocks(problem, result[n])]) for n in names}
 
 
-def drop(part: str) -> Mutant:
+def drop(problem: Problem, part: str) -> Result | None:
     """The parameters called ``part`` taken as zero."""
-    return lambda problem: with_params(problem, lambda name, value: value * (part not in name))
+    if not any(part in name for name in problem.params):
+        return None
+    return with_params(problem, lambda name, value: value * (part not in name))
 
 
 for part in ["bias_ih", "bias_hh", "bias_ih_l1", "bias_hh_l1", "weight_hh_l1"]:
-    MUTANTS[f"{part}_dropped"] = lambda problem, part=part: (
-        drop(part)(problem) if any(part in name for name in problem.params) else None
-    )
+    MUTANTS[f"{part}_dropped"] = partial(drop, part=part)
 
 
 @mutant
@@ -130,13 +131,13 @@ def recurrent_bias_takes_the_gradient_of_the_input_bias(problem: Problem) -> Res
 @mutant
 def reset_gate_on_the_wrong_side(problem: Problem) -> Result | None:
     other = {"gru": "gru-before", "gru-before": "gru"}.get(problem.cell)
-    return other and run_reference(replace(problem, cell=other))
+    return run_reference(replace(problem, cell=other)) if other else None
 
 
 @mutant
 def activation_taken_for_another(problem: Problem) -> Result | None:
     other = {"rnn-tanh": "rnn-identity", "rnn-relu": "rnn-tanh", "rnn-identity": "rnn-relu"}.get(problem.cell)
-    return other and run_reference(replace(problem, cell=other))
+    return run_reference(replace(problem, cell=other)) if other else None
 
 
 @mutant
@@ -264,7 +265,7 @@ def directions_swapped(problem: Problem) -> Result | None:
 
 @mutant
 def initial_state_ignored(problem: Problem) -> Result | None:
-    return problem.state and run_reference(replace(problem, state=None))
+    return run_reference(replace(problem, state=None)) if problem.state else None
 
 
 @mutant
@@ -283,7 +284,9 @@ def states_of_layers_swapped(problem: Problem) -> Result | None:
 
 @mutant
 def states_of_sequences_swapped(problem: Problem) -> Result | None:
-    return problem.state and run_reference(replace(problem, state=tuple(s[:, ::-1] for s in problem.state)))
+    if problem.state is None:
+        return None
+    return run_reference(replace(problem, state=tuple(s[:, ::-1] for s in problem.state)))
 
 
 @mutant
@@ -346,7 +349,8 @@ def recurrent_gradient_from_the_state_after(problem: Problem) -> Result | None:
 def first_step_missing_in_weight_gradients(problem: Problem) -> Result | None:
     def forget(scan: Any) -> dict[int, Any]:
         first = scan.order[0]
-        return scan.saved | {first: (np.zeros_like(scan.saved[first][0]), *scan.saved[first][1:])}
+        saved: dict[int, Any] = scan.saved
+        return saved | {first: (np.zeros_like(saved[first][0]), *saved[first][1:])}
 
     return solve(problem, edit_scans(saved=forget))
 

@@ -18,6 +18,7 @@ import numpy as np
 import rnnfast as rf
 from rnnfast import reference
 from rnnfast.reference.cells import make_cell
+from tests.support.matrix import LAYERS
 
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn-tanh": ("rnn", {"activation": "tanh"}),
@@ -27,6 +28,10 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "gru": ("gru", {"reset_after": True}),
     "gru-before": ("gru", {"reset_after": False}),
 }
+# Those without a bend: a difference quotient is a derivative everywhere.
+SMOOTH = [name for name in CELLS if name != "rnn-relu"]
+# Those that PyTorch has, too.
+IN_TORCH = ["rnn-tanh", "rnn-relu", "lstm", "gru"]
 _OTHER = ("hard_sigmoid", 0.3, 0.4)
 # Cells that share most of their code with those above, and are tested on fewer problems.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -136,7 +141,7 @@ def make_problem(
     """A random problem; the same arguments give the same one. See :func:`value_of`."""
     rng = np.random.default_rng([zlib.crc32(cell.encode()), N, T, C, H, L, ragged])
     D, P = 1 + bidirectional, outputs_of(cell, H)
-    params = {}
+    params: dict[str, np.ndarray] = {}
     for layer in range(L):
         for suffix in (f"_l{layer}", f"_l{layer}_reverse")[:D]:
             shapes = shapes_of(cell, C if layer == 0 else D * P, H, bias)
@@ -172,7 +177,7 @@ def build_layer(problem: Problem, dtype: str, **options: Any) -> Any:
         options["layer_norm"] = True
     if "h0" in problem.params:
         options["learn_initial_state"] = True
-    make = {"rnn": rf.RNN, "lstm": rf.LSTM, "gru": rf.GRU}[kind]
+    make = LAYERS[kind]
     sizes = (problem.x.shape[2], problem.hidden)
     if problem.bidirectional:
         options["bidirectional"] = True
