@@ -90,9 +90,7 @@ def test_elements_that_bounds_hold_are_left_out() -> None:
     report = rf.check_gradient(loss, {"p": p})
     assert (report.name, report.index, report.compared) == ("p", (1,), 1)
     p.constrain(mask=np.zeros(3, bool))
-    with pytest.raises(
-        ValueError, match=r"^params: at least one element that can move both ways is required"
-    ):
+    with pytest.raises(ValueError, match=r"^params: at least one element that can move both ways is required"):
         rf.check_gradient(loss, {"p": p})
 
 

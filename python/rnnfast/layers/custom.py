@@ -10,11 +10,10 @@ import numpy.typing as npt
 from rnnfast import _ops, checks
 from rnnfast.checks import names_arguments
 from rnnfast.init import stack_suffix
-from rnnfast.layers.call import Sequences, read_inputs
+from rnnfast.layers.call import Sequences, State, StateLike, Tape, read_inputs
 from rnnfast.layers.custom_cell import CustomCell
 from rnnfast.layers.custom_scan import Kept, Scan, steps_of
-from rnnfast.layers.randomness import Randomness
-from rnnfast.layers.tape import Tape
+from rnnfast.layers.options import Randomness
 from rnnfast.layers.trace import Trace
 from rnnfast.outline import count_layer, outlined
 from rnnfast.params import Module, Parameter
@@ -114,11 +113,11 @@ class CustomLayer(Module):
     def __call__(
         self,
         x: Sequences,
-        state: Any = None,
+        state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
-    ) -> tuple[Array, Any]:
+    ) -> tuple[Array, State]:
         """Return y (N, T, D*H) and the final state; arguments as of ``rf.LSTM``."""
         h, final, _ = self._run(x, state, lengths, resets, keep=False, dropping=False)
         return self._user_axes(h[-1]), self._one(final)
@@ -126,12 +125,12 @@ class CustomLayer(Module):
     def forward(
         self,
         x: Sequences,
-        state: Any = None,
+        state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
         training: bool = True,
-    ) -> tuple[Array, Any, Tape]:
+    ) -> tuple[Array, State, Tape]:
         """Return y, the final state and the tape for ``backward``, with dropout if ``training``."""
         dropping = checks.as_flag("training", training)
         h, final, tape = self._run(x, state, lengths, resets, keep=True, dropping=dropping)
@@ -140,7 +139,7 @@ class CustomLayer(Module):
     def trace(
         self,
         x: Sequences,
-        state: Any = None,
+        state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
@@ -153,11 +152,11 @@ class CustomLayer(Module):
         self,
         tape: Tape,
         dy: npt.ArrayLike | None,
-        dstate: Any = None,
+        dstate: StateLike = None,
         *,
         need_dx: bool = True,
         gradient_norms: bool = False,
-    ) -> tuple[Array, Any]:
+    ) -> tuple[Array, State]:
         """Add every parameter's gradient; return those of x and of the initial state, as ``rf.LSTM`` does."""
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {checks.shown(tape)}")
@@ -181,7 +180,14 @@ class CustomLayer(Module):
         return self._user_axes(dx if need_dx else dx[:, :, :0]), self._one(dstates)
 
     def _run(
-        self, x: Sequences, state: Any, lengths: Any, resets: Any, *, keep: bool, dropping: bool
+        self,
+        x: Sequences,
+        state: StateLike,
+        lengths: npt.ArrayLike | None,
+        resets: npt.ArrayLike | None,
+        *,
+        keep: bool,
+        dropping: bool,
     ) -> tuple[list[Array], list[Array], Tape]:
         given = read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
         N, T = given[0].shape[:2]
@@ -206,16 +212,24 @@ class CustomLayer(Module):
     def _mask(self, shape: tuple[int, ...], p: float) -> Array:
         return np.where(self._masks.random(shape) >= p, 1 / (1 - p), 0).astype(self.dtype)
 
-    def _states(self, name: str, given: Any, sequences: int) -> list[Array]:
+    def _states(self, name: str, given: StateLike, sequences: int) -> list[Array]:
+        """Return copies of the given states, zeros for those that are None."""
         S, shape = self.cell.states, (self.num_layers * self.directions, sequences, self.hidden_size)
-        if given is not None and (isinstance(given, tuple) is (S == 1) or (S > 1 and len(given) != S)):
+        parts: tuple[npt.ArrayLike | None, ...]
+        if given is None:
+            parts = (None,) * S
+        elif isinstance(given, tuple) and S > 1 and len(given) == S:
+            parts = given
+        elif not isinstance(given, tuple) and S == 1:
+            parts = (given,)
+        else:
             wanted = "one array" if S == 1 else f"a tuple of {S} arrays"
             raise TypeError(f"{name}: {wanted} is required, got {type(given).__name__}")
-        parts = [None] * S if given is None else [given] if S == 1 else given
         checked = [_ops.state_array(name, part, shape, self.dtype) for part in parts]
         return [np.zeros(shape, self.dtype) if part is None else part.copy() for part in checked]
 
-    def _one(self, parts: list[Array]) -> Any:
+    def _one(self, parts: list[Array]) -> State:
+        """Return the states as the user sees them: one array, or a tuple of several."""
         return parts[0] if len(parts) == 1 else tuple(parts)
 
     def _versions(self) -> tuple[int, ...]:

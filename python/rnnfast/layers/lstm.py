@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from rnnfast import _ops, checks
 from rnnfast.checks import names_arguments
-from rnnfast.layers.activations import Activation, known_activations, known_clip
-from rnnfast.layers.randomness import Randomness
-from rnnfast.layers.recurrent import Recurrent, plain_norm
+from rnnfast.layers.options import Activation, Randomness, known_activations, known_clip, plain_norm
+from rnnfast.layers.recurrent import Recurrent
 
 _ACTIVATIONS = _ops.FAMILIES["lstm"].activations
 

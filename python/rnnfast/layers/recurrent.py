@@ -9,22 +9,26 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
+from rnnfast._ops import Parts
 from rnnfast.init import first_values, stack_shapes, stack_suffix
-from rnnfast.layers.call import Inputs, Sequences, read_inputs
-from rnnfast.layers.randomness import Randomness
-from rnnfast.layers.states import (
-    STARTS,
-    Parts,
+from rnnfast.layers.call import (
+    LAYER_PARTS,
+    STATE_NAMES,
+    Inputs,
+    PackCache,
+    Sequences,
     State,
     StateLike,
+    Tape,
     add_to_learned,
-    after_reset,
-    first_states,
+    initial_states,
+    make_learned_states,
+    read_inputs,
+    reset_states,
     split_state,
-    started,
 )
+from rnnfast.layers.options import Randomness
 from rnnfast.layers.stream import Stream
-from rnnfast.layers.tape import LAYER_PARTS, PackCache, Tape
 from rnnfast.layers.trace import Traceable
 from rnnfast.params import Parameter
 
@@ -65,7 +69,7 @@ class Recurrent(Traceable):
         self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: facts.states]
         self.output_size = self.directions * self.state_sizes[0]
         learned = checks.as_flag("learn_initial_state", learn_initial_state)
-        self.learned_state = first_states(self.state_shapes(1), self.dtype) if learned else {}
+        self.learned_state = make_learned_states(self.state_shapes(1), self.dtype) if learned else {}
         rng = np.random.default_rng(checks.as_seed(seed))
         norms = ("ih", "hh", "c")[: 1 + facts.states] if layer_norm else ()
         shapes = stack_shapes(
@@ -106,8 +110,8 @@ class Recurrent(Traceable):
         learned: tuple[str, ...] = ()
         reset_state: Parts | None = None
         if self.learned_state:
-            (h0, c0), learned = started((h0, c0), self.learned_state, len(x))
-            reset_state = None if resets is None else after_reset(self.learned_state)
+            (h0, c0), learned = initial_states((h0, c0), self.learned_state, len(x))
+            reset_state = None if resets is None else reset_states(self.learned_state)
         random: _ops.Random | None = None
         if training and any(self._random):
             object.__setattr__(self, "_calls", self._calls + 1)  # spares the module's own, which looks for parameters
@@ -250,7 +254,7 @@ class Recurrent(Traceable):
             dx, dh0, dc0, *danew = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)
             if self.learned_state:
                 add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
-                add_to_learned(self.learned_state, STARTS, danew)
+                add_to_learned(self.learned_state, STATE_NAMES, danew)
         dx = np.empty((tape.sequences, tape.steps, 0), self.dtype) if dx is None else dx
         return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
 
@@ -270,11 +274,3 @@ class Recurrent(Traceable):
         both = ", bidirectional=True" if self.bidirectional else ""
         sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{both}"
         return f"{type(self).__name__}({sizes}, dtype={self.dtype})"
-
-
-def plain_norm(chosen: bool, **others: object) -> bool:
-    """Return whether a layer is normalised, which it cannot be beside any of the other options."""
-    for other, value in others.items():
-        if checks.as_flag("layer_norm", chosen) and value:
-            raise ValueError(f"layer_norm: a layer without {other} is required, got {other}={value}")
-    return checks.as_flag("layer_norm", chosen)

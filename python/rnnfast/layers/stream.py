@@ -5,20 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
+from rnnfast._ops import Parts
 from rnnfast.copies import NotCopied
-from rnnfast.layers.states import Parts, State, StateLike, split_state, started
-from rnnfast.params import no_writes
-
-if TYPE_CHECKING:
-    from rnnfast.layers.recurrent import Recurrent
+from rnnfast.layers.call import State, StateLike, initial_states, split_state
+from rnnfast.params import Parameter, no_writes
 
 Array = npt.NDArray[Any]
+
+
+class StreamedLayer(Protocol):
+    """What a stream needs of a recurrent layer."""
+
+    input_size: int
+    bidirectional: bool
+    time_major: bool
+    dtype: np.dtype[Any]
+    learned_state: dict[str, Parameter]
+
+    def packed(self) -> list[_ops.Weights]: ...  # noqa: D102
+
+    def state_shapes(self, sequences: int) -> tuple[tuple[int, int, int], ...]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +96,7 @@ class Stream(NotCopied, _ops.StreamCore):
 
     def __init__(
         self,
-        layer: Recurrent,
+        layer: StreamedLayer,
         batch_size: int,
         state: StateLike,
         *,
@@ -100,7 +112,7 @@ class Stream(NotCopied, _ops.StreamCore):
         self._time_major = layer.time_major
         self._block = around.block
         with no_writes():
-            self._learned, _ = started((None, None), layer.learned_state, self.batch_size)
+            self._learned, _ = initial_states((None, None), layer.learned_state, self.batch_size)
             self._start = self._from_learned(self._split("start", start))
             initial = self._start if state is None else self._from_learned(self._split("state", state))
             super().__init__(layer.packed(), self.batch_size, around.step, around.table, around.head, around.bias)
@@ -178,7 +190,7 @@ class Stream(NotCopied, _ops.StreamCore):
         return f"Stream(num_layers={layers}, batch_size={sequences}, hidden_size={units}, dtype={self._dtype})"
 
 
-def _alone(layer: Recurrent, batch: int) -> Surroundings:
+def _alone(layer: StreamedLayer, batch: int) -> Surroundings:
     step = partial(_ops.step_array, sequences=batch, width=layer.input_size, dtype=layer.dtype)
     block = partial(_ops.sequences, "block", width=layer.input_size, dtype=layer.dtype, time_major=layer.time_major)
     return Surroundings(step=step, block=block)

@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops
 from rnnfast.copies import CopiedWhole
-from rnnfast.layers.call import Inputs, Sequences
-from rnnfast.layers.states import State, StateLike
-from rnnfast.layers.tape import Tape
+from rnnfast.layers.call import Inputs, Sequences, State, StateLike, Tape
 from rnnfast.params import Module
 
 Array = npt.NDArray[Any]
