@@ -22,19 +22,50 @@ Array = npt.NDArray[Any]
 
 
 class CustomLayer(Module):
-    """A stack of layers of a cell that is written in NumPy; what ``rf.LSTM`` is to its cell, at NumPy's speed.
+    """A stack of layers of a cell that is written in NumPy: what ``rf.LSTM`` is to its cell, at NumPy's speed.
 
-    Calls, ``forward``, ``backward`` and ``trace`` are those of ``rf.LSTM``. The state is an array (L*D, N, H) or, of a
-    cell with several states, a tuple of them. Parameters are the cell's, with ``_l0``, ``_l0_reverse``, ... behind
-    their names. Results of a sequence depend on NumPy's products and hence, in the last bits, on its batch.
+    At each step t, for each sequence: ``state(t) = f(x(t), state(t-1); p)`` with the function f and the parameters p of
+    the cell. The first array of the state is h, the output. Parameters have the cell's names, followed by ``_l0``,
+    ``_l0_reverse``, ``_l1`` and so on. The state is an array (L*D, N, H) for N sequences or, of a cell with several, a
+    tuple of them, where D is the number of directions.
+
+    A sequence's results depend on NumPy's products and so, in the last bits, on its batch.
 
     Parameters
     ----------
     cell : CustomCell
-    input_size, hidden_size : int
-        C and H.
-    num_layers, bidirectional, dropout, time_major, dtype, seed
-        As of ``rf.RNN``.
+        One step of the recurrence and its derivative; an object, not its class.
+    input_size : int
+        C, the number of features of x at a step.
+    hidden_size : int
+        H, the number of units in a layer and direction.
+    num_layers : int
+        L, the number of layers. Each layer above the first reads the outputs of the layer below.
+    bidirectional : bool
+        Whether a second set of weights, named ``..._reverse``, reads each sequence from its end to its start. The
+        outputs of both directions stand side by side: y and the input of the next layer have twice the features
+        (Schuster and Paliwal 1997).
+    dropout : float
+        Probability, within [0, 1), of dropping an output on its way to the next layer in training, drawn anew at every
+        step; the others are scaled by 1 / (1 - dropout). It does nothing in a single layer.
+    time_major : bool
+        Whether arrays are (T, N, C) instead of (N, T, C).
+    dtype : {"float32", "float64"}
+        Dtype of parameters, inputs and outputs.
+    seed : int or None
+        Seed of the first weights and of everything random in training. None takes a new one every time.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or the cell draws a first value of another shape.
+    TypeError
+        If an argument has another type, or the dtype is neither float32 nor float64.
+
+    References
+    ----------
+    M. Schuster, K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45
+    (1997).
 
     Examples
     --------

@@ -15,36 +15,92 @@ _ACTIVATIONS = _ops.FAMILIES["gru"].activations
 
 
 class GRU(Recurrent):
-    """Gated recurrent unit.
+    """Gated recurrent unit: a stack of ``num_layers`` layers, in one direction or two.
 
-    With ``u = W_ih x_t + b_ih`` and ``q = W_hh h_(t-1) + b_hh``, in blocks r, z, n: ``r, z = sigmoid(u + q)``;
-    ``n = tanh(u_n + r q_n)``; ``h_t = n + z (h_(t-1) - n)``. With ``reset_after=False`` the reset gate acts before the
-    product: ``n = tanh(u_n + W_hn (r h_(t-1)) + b_hn)``.
+    At each step t, for each sequence, with the rows of u and q in blocks r, z, n::
+
+        u = W_ih x_t + b_ih,  q = W_hh h_(t-1) + b_hh
+        r, z = sigmoid(u + q)
+        n = tanh(u_n + r q_n)
+        h_t = n + z (h_(t-1) - n)
+
+    With ``reset_after=False`` the reset gate acts before the product: ``n = tanh(u_n + W_hn (r h_(t-1)) + b_hn)``.
+
+    Layer k has the parameters ``weight_ih_lk`` (3*H, C), above the first layer (3*H, D*H), ``weight_hh_lk`` (3*H, H),
+    ``bias_ih_lk`` and ``bias_hh_lk`` (3*H,), all drawn from U(-1/sqrt(H), 1/sqrt(H)), where D is the number of
+    directions. The state is an array h (L*D, N, H) for N sequences.
 
     Parameters
     ----------
-    input_size, hidden_size : int
-        C and H.
-    num_layers, bidirectional, bias, dropout, time_major, dtype, seed
-        As of ``RNN``.
+    input_size : int
+        C, the number of features of x at a step.
+    hidden_size : int
+        H, the number of units in a layer and direction.
+    num_layers : int
+        L, the number of layers. Each layer above the first reads the outputs of the layer below.
+    bidirectional : bool
+        Whether a second set of weights, named ``..._reverse``, reads each sequence from its end to its start. The
+        outputs of both directions stand side by side: y and the input of the next layer have twice the features
+        (Schuster and Paliwal 1997).
+    bias : bool
+        Whether the layers have ``bias_ih`` and ``bias_hh``.
+    dropout : float
+        Probability, within [0, 1), of dropping an output on its way to the next layer in training, drawn anew at every
+        step; the others are scaled by 1 / (1 - dropout). It does nothing in a single layer.
+    time_major : bool
+        Whether arrays are (T, N, C) instead of (N, T, C).
+    dtype : {"float32", "float64"}
+        Dtype of parameters, inputs and outputs.
+    seed : int or None
+        Seed of the first weights and of everything random in training. None takes a new one every time.
     reset_after : bool
-        The form of PyTorch, cuDNN and Keras's default; False is that of the paper.
+        Whether the reset gate acts after the product, the form of PyTorch, cuDNN and Keras's default. False is the form
+        of the paper (Cho et al. 2014), which excludes ``recurrent_dropout``.
     activations : sequence of two
-        f of the gates r and z, in place of the sigmoid above, and g of n, in place of tanh; as RNN's ``activation``.
-    clip, input_dropout, recurrent_dropout, zoneout, learn_initial_state
-        As of ``RNN``; recurrent dropout with ``reset_after`` only.
-
+        The activations of the gates r and z, and of n; by default sigmoid and tanh. Each is a name, alone or with its
+        numbers: ``"relu"``, ``("elu", 0.5)``.
+        Names: "tanh", "relu", "identity", "sigmoid", "hard_tanh", "softsign", "softplus"; with their default numbers
+        alpha and beta, which are ONNX's: ("hard_sigmoid", 0.2, 0.5), ("elu", 1), ("leaky_relu", 0.01),
+        ("thresholded_relu", 1), ("scaled_tanh", 1, 1), ("affine", 1, 0).
+    clip : float or None
+        Bound of the pre-activations: the sums of input and recurrent terms are clipped to [-clip, clip] before their
+        activation. None clips nothing.
+    input_dropout : float
+        Probability, within [0, 1), of dropping a feature of a layer's input in training, in every layer and alike in
+        both directions. One mask serves all steps of a sequence; the other features are scaled by 1 / (1 - p) (Gal and
+        Ghahramani 2016).
+    recurrent_dropout : float
+        Probability, within [0, 1), of dropping a unit's h on its way to ``weight_hh`` in training. One mask serves all
+        steps of a sequence; the other units are scaled by 1 / (1 - p) (Gal and Ghahramani 2016).
+    zoneout : float
+        Probability p, within [0, 1), that a unit keeps its previous h, drawn anew at every step in training. Outside
+        training h is the expectation, ``p h_(t-1) + (1 - p) h`` with the h of the equations above (Krueger et al.
+        2017).
     layer_norm : bool
-        Whether what enters the gates is normalised (Ba et al. 2016): ``u = LN(W_ih x_t; gamma_ih) + b_ih`` and ``q =
-        LN(W_hh h_(t-1); gamma_hh) + b_hh``, with ``LN(a; gamma) = gamma (a - mean a) / sqrt(var a + 1e-5)`` over the
-        2 H numbers of r and z, and over the H of n; with ``reset_after=False`` of ``W_hn (r h_(t-1))``. Parameters
-        ``gamma_ih_l0`` and ``gamma_hh_l0`` (3*H,), ..., 1 at first; the biases, which are the betas, begin with 0.
-        Not beside zoneout.
+        Whether u and q are normalised (Ba et al. 2016): ``u = LN(W_ih x_t; gamma_ih) + b_ih`` and ``q =
+        LN(W_hh h_(t-1); gamma_hh) + b_hh``, where ``LN(a; gamma) = gamma (a - mean a) / sqrt(var a + 1e-5)`` over the
+        2 H numbers of r and z, and over the H numbers of n; with ``reset_after=False`` it normalises
+        ``W_hn (r h_(t-1))``. Parameters ``gamma_ih_lk`` and ``gamma_hh_lk`` (3*H,) are 1 at first; the biases, which
+        are the betas, are 0 at first. It excludes zoneout.
+    learn_initial_state : bool
+        Whether the initial state is learned: a parameter ``h0`` (L*D, 1, H) and, for an LSTM, ``c0``, zeros at first.
+        Sequences start from it where no state is given, and again after every reset.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, an activation is unknown, or two options exclude each other.
+    TypeError
+        If an argument has another type, or the dtype is neither float32 nor float64.
 
     References
     ----------
+    K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP (2014);
     J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", arXiv:1607.06450 (2016);
-    K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP (2014).
+    Y. Gal, Z. Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", NIPS (2016);
+    D. Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR (2017);
+    M. Schuster, K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45
+    (1997).
 
     Examples
     --------

@@ -11,60 +11,78 @@ from rnnfast.layers.recurrent import Recurrent
 
 
 class RNN(Recurrent):
-    """Elman's recurrent layer.
+    """Elman's recurrent layer: a stack of ``num_layers`` layers, in one direction or two.
 
-    ``h_t = activation(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)``; leaky: ``h_t = (1 - leak) h_(t-1) + leak
-    activation(...)``, which is ``tau dh/dt = -h + activation(...)`` in steps of dt, with ``leak = dt / tau``.
+    At each step t, for each sequence::
+
+        h_t = (1 - leak) h_(t-1) + leak activation(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh)
+
+    With the default, ``leak = 1``, the first term vanishes. A smaller leak integrates ``tau dh/dt = -h +
+    activation(...)`` in steps of dt, where ``leak = dt / tau`` (Jaeger et al. 2007).
+
+    Layer k has the parameters ``weight_ih_lk`` (H, C), above the first layer (H, D*H), ``weight_hh_lk`` (H, H),
+    ``bias_ih_lk`` and ``bias_hh_lk`` (H,), all drawn from U(-1/sqrt(H), 1/sqrt(H)), where D is the number of
+    directions. The state is an array h (L*D, N, H) for N sequences.
 
     Parameters
     ----------
-    input_size, hidden_size : int
-        C and H.
+    input_size : int
+        C, the number of features of x at a step.
+    hidden_size : int
+        H, the number of units in a layer and direction.
     num_layers : int
-        Layers, each reading the h of the one below.
+        L, the number of layers. Each layer above the first reads the outputs of the layer below.
     activation : str or tuple
-        "tanh", "relu", "identity", "sigmoid", "hard_sigmoid", "hard_tanh", "softsign", "softplus", "elu", "leaky_relu",
-        "thresholded_relu", "scaled_tanh" or "affine", alone or with its numbers alpha and beta, ``("elu", 0.5)``; their
-        defaults are those of ONNX. With "identity" and unit weights the layer sums its input, exactly.
+        The activation's name, alone or with its numbers: ``"relu"``, ``("elu", 0.5)``.
+        Names: "tanh", "relu", "identity", "sigmoid", "hard_tanh", "softsign", "softplus"; with their default numbers
+        alpha and beta, which are ONNX's: ("hard_sigmoid", 0.2, 0.5), ("elu", 1), ("leaky_relu", 0.01),
+        ("thresholded_relu", 1), ("scaled_tanh", 1, 1), ("affine", 1, 0).
+        With "identity" and weights of 1 the layer sums its input, exactly.
     bidirectional : bool
-        Whether a second set of weights, named ``..._reverse``, reads each sequence from its end. Its h stands beside
-        the first one's, so that y and what the next layer reads are (N, T, 2H) (Schuster and Paliwal 1997).
+        Whether a second set of weights, named ``..._reverse``, reads each sequence from its end to its start. The
+        outputs of both directions stand side by side: y and the input of the next layer have twice the features
+        (Schuster and Paliwal 1997).
     bias : bool
-        Whether there are ``bias_ih`` and ``bias_hh``.
+        Whether the layers have ``bias_ih`` and ``bias_hh``.
     dropout : float
-        Probability of a unit's output being dropped on the way to the next layer, in training.
+        Probability, within [0, 1), of dropping an output on its way to the next layer in training, drawn anew at every
+        step; the others are scaled by 1 / (1 - dropout). It does nothing in a single layer.
     time_major : bool
         Whether arrays are (T, N, C) instead of (N, T, C).
     dtype : {"float32", "float64"}
-        Of parameters, inputs and outputs.
-    seed : int, optional
-        Of the first weights, drawn from U(-1/sqrt(H), 1/sqrt(H)), and of the dropout masks.
-    clip : float, optional
-        What enters the activation is bounded to [-clip, clip].
+        Dtype of parameters, inputs and outputs.
+    seed : int or None
+        Seed of the first weights and of everything random in training. None takes a new one every time.
+    clip : float or None
+        Bound of the pre-activations: the sums of input and recurrent terms are clipped to [-clip, clip] before their
+        activation. None clips nothing.
     leak : float
         dt / tau, within (0, 1].
     noise : float
-        Standard deviation of normally distributed noise that enters the activation, in training: independent numbers
-        for every sequence, step and unit. For a noise of sigma in continuous time, ``sqrt(2 / leak) * sigma``.
+        Standard deviation of the normally distributed noise that is added to the pre-activations in training,
+        independent for every sequence, step and unit. For noise of deviation sigma in continuous time it is
+        ``sqrt(2 / leak) sigma``.
     input_dropout : float
-        Probability of a feature of a layer's input being dropped, in training, in every layer and both directions
-        alike; one mask for all steps of a sequence (Gal and Ghahramani 2016), the others scaled by 1 / (1 - p).
+        Probability, within [0, 1), of dropping a feature of a layer's input in training, in every layer and alike in
+        both directions. One mask serves all steps of a sequence; the other features are scaled by 1 / (1 - p) (Gal and
+        Ghahramani 2016).
     recurrent_dropout : float
-        Probability of a unit's h being dropped on its way to ``weight_hh``, in training; one mask for all steps of a
-        sequence (Gal and Ghahramani 2016), the others scaled by 1 / (1 - p).
+        Probability, within [0, 1), of dropping a unit's h on its way to ``weight_hh`` in training. One mask serves all
+        steps of a sequence; the other units are scaled by 1 / (1 - p) (Gal and Ghahramani 2016).
     zoneout : float
-        Probability of a unit's h staying what it was, in training, anew at every step; elsewhere the expectation,
-        ``h_t = p h_(t-1) + (1 - p) h`` with h as above (Krueger et al. 2017).
+        Probability p, within [0, 1), that a unit keeps its previous h, drawn anew at every step in training. Outside
+        training h is the expectation, ``p h_(t-1) + (1 - p) h`` with the h of the equations above (Krueger et al.
+        2017).
     learn_initial_state : bool
-        Whether sequences without a given state, and all of them after a reset, start from a parameter ``h0`` (L*D, 1,
-        H), zeros at first, instead of zeros.
+        Whether the initial state is learned: a parameter ``h0`` (L*D, 1, H) and, for an LSTM, ``c0``, zeros at first.
+        Sequences start from it where no state is given, and again after every reset.
 
     Raises
     ------
     ValueError
-        On an unknown activation or a number out of its range.
+        If a number is out of its range, or the activation is unknown.
     TypeError
-        On another dtype.
+        If an argument has another type, or the dtype is neither float32 nor float64.
 
     References
     ----------
