@@ -129,9 +129,9 @@ def add_to_learned(learned: Mapping[str, Parameter], names: tuple[str, ...], gra
 
 
 class PackCache:
-    """Packed weights of a stack of layers, packed again where a parameter or the instruction set changed.
+    """Packed weights of a stack of layers, which are packed again after a write or a change of the instruction set.
 
-    Nothing is packed while a parameter is written, so that what is kept is never half of a write.
+    No parameter is written while weights are packed, so that a pack never holds half of a write.
     """
 
     def __init__(self, cell: _ops.Cell) -> None:
@@ -144,9 +144,18 @@ class PackCache:
         return PackCache, (self._cell,)
 
     def weights(self, parameters: Callable[[int], Sequence[Parameter | None]], layers: int) -> list[_ops.Weights]:
-        """Return the packed weights, given what gives the parameters of one of ``layers``.
+        """Return the packed weights of every layer.
 
-        Each direction of a layer counts as one, with the parameters that ``LAYER_PARTS`` names, or None.
+        Parameters
+        ----------
+        parameters : function
+            Takes the index of a layer; returns its parameters in the order of ``LAYER_PARTS``, None for those it lacks.
+        layers : int
+            Number of layers; each direction counts as one.
+
+        Returns
+        -------
+        list of Weights
         """
         version, isa, weights = self._newest
         if version == newest_version[0] and isa == _ops.isa():
@@ -160,9 +169,9 @@ class PackCache:
         return weights
 
     def gradients(self, parameters: Callable[[int], Sequence[Parameter | None]], layers: int) -> list[_ops.Gradients]:
-        """Return the gradients of every layer, in the order of ``LAYER_PARTS``, for the engine to add to.
+        """Return the gradients of every layer, in the order of ``LAYER_PARTS``, which the engine adds to.
 
-        A parameter keeps its gradient's memory for life, so that they are looked up once.
+        They are looked up once: a parameter keeps its gradient's memory for life. Arguments are those of ``weights``.
         """
         if not self._gradients:
             self._gradients = [[None if p is None else p._grad for p in parameters(k)] for k in range(layers)]
@@ -226,7 +235,7 @@ class Tape(SingleUseTape):
     """
 
     layer: object
-    core: Any  # a CoreTape of the engine, or the Kept of a custom cell
+    core: Any  # a CoreTape of the engine, or the SavedScans of a custom cell
     versions: tuple[int, ...]
     sequences: int
     steps: int

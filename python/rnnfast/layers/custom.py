@@ -1,4 +1,4 @@
-"""Layers of cells that users write: sequences, directions and back-propagation through time in NumPy."""
+"""Layers of custom cells: sequences, directions and back-propagation through time in NumPy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnnfast.checks import names_arguments
 from rnnfast.init import stack_suffix
 from rnnfast.layers.call import Sequences, State, StateLike, Tape, read_inputs
 from rnnfast.layers.custom_cell import CustomCell
-from rnnfast.layers.custom_scan import Kept, Scan, steps_of
+from rnnfast.layers.custom_scan import SavedScans, Scan, steps_of
 from rnnfast.layers.options import Randomness
 from rnnfast.layers.trace import Trace
 from rnnfast.outline import count_layer, outlined
@@ -138,7 +138,7 @@ class CustomLayer(Module):
         return value.astype(self.dtype)
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return the parameters, by the cell's names with ``_l0``, ``_l0_reverse``, ``_l1``, ... behind them."""
+        """Return the parameters under the cell's names, followed by ``_l0``, ``_l0_reverse``, ``_l1`` and so on."""
         return dict(self._parameters)
 
     def __call__(
@@ -149,7 +149,33 @@ class CustomLayer(Module):
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
     ) -> tuple[Array, State]:
-        """Return y (N, T, D*H) and the final state; arguments as of ``rf.LSTM``."""
+        """Run the layer without dropout; nothing is kept for ``backward``.
+
+        Parameters
+        ----------
+        x : array (N, T, C) of the layer's dtype, or list of arrays (T_i, C)
+            N sequences of T steps; (T, N, C) with ``time_major``.
+        state : array (L*D, N, H), or tuple of such for a cell with several states, optional
+            The initial state, at index layer*D + direction; zeros by default.
+        lengths : integers (N,), optional
+            Number of valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is.
+        resets : bool (N, T), (T, N) with ``time_major``, or a list of (T_i,) for a list of arrays, optional
+            True at t separates step t-1 from step t, in both directions: step t starts from zeros.
+
+        Returns
+        -------
+        y : array (N, T, D*H)
+            The last layer's h at every step, both directions side by side.
+        state : array (L*D, N, H), or tuple of such
+            Every layer's state after the last valid step; in the reverse direction, after the first step.
+
+        Raises
+        ------
+        ValueError
+            If a shape or a length does not fit, or the cell returns states of another shape.
+        TypeError
+            If the dtype is not the layer's, or resets are not bool.
+        """
         h, final, _ = self._run(x, state, lengths, resets, keep=False, dropping=False)
         return self._user_axes(h[-1]), self._one(final)
 
@@ -162,7 +188,22 @@ class CustomLayer(Module):
         resets: npt.ArrayLike | None = None,
         training: bool = True,
     ) -> tuple[Array, State, Tape]:
-        """Return y, the final state and the tape for ``backward``, with dropout if ``training``."""
+        """Run the layer as ``__call__`` does, with dropout if ``training``; keep what ``backward`` needs.
+
+        Parameters
+        ----------
+        x, state, lengths, resets
+            As for ``__call__``. x must not be modified until ``backward``.
+        training : bool
+            Whether dropout acts.
+
+        Returns
+        -------
+        y, state
+            As from ``__call__``.
+        tape : Tape
+            To be passed to ``backward``, once.
+        """
         dropping = checks.as_flag("training", training)
         h, final, tape = self._run(x, state, lengths, resets, keep=True, dropping=dropping)
         return self._user_axes(h[-1]), self._one(final), tape
@@ -175,7 +216,19 @@ class CustomLayer(Module):
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
     ) -> Trace:
-        """Return h of every layer; what else a cell has it may save itself."""
+        """Run the layer as ``__call__`` does and return h of every layer.
+
+        Other quantities of a cell are its own: ``c`` and ``gates`` of the trace are empty.
+
+        Parameters
+        ----------
+        x, state, lengths, resets
+            As for ``__call__``.
+
+        Returns
+        -------
+        Trace
+        """
         h, final, _ = self._run(x, state, lengths, resets, keep=False, dropping=False)
         return Trace(h=[self._user_axes(array) for array in h], c=[], gates={}, state=self._one(final))
 
@@ -188,7 +241,37 @@ class CustomLayer(Module):
         need_dx: bool = True,
         gradient_norms: bool = False,
     ) -> tuple[Array, State]:
-        """Add every parameter's gradient; return those of x and of the initial state, as ``rf.LSTM`` does."""
+        """Back-propagate through time: add dL/dp to every parameter's ``grad``; return dL/dx and dL/d(initial state).
+
+        Parameters
+        ----------
+        tape : Tape
+            From ``forward``; used up.
+        dy : array (N, T, D*H) or None
+            dL/dy; ``None`` for zeros. It is ignored past the lengths.
+        dstate : array (L*D, N, H), or tuple of such, optional
+            dL/d(final state). ``None``, also within the tuple, stands for zeros.
+        need_dx : bool
+            Whether dx is returned; else it is empty, (N, T, 0).
+        gradient_norms : bool
+            Whether ``tape.gradient_norms`` receives |dL/dh(t)| of every layer, direction and sequence.
+
+        Returns
+        -------
+        dx : array (N, T, C)
+            dL/dx, zero past the lengths; (T, N, C) with ``time_major``.
+        dstate : array (L*D, N, H), or tuple of such
+            dL/d(initial state).
+
+        Raises
+        ------
+        RuntimeError
+            If the tape was used before, comes from another layer, or a parameter changed since ``forward``.
+        ValueError
+            If a shape does not fit, or the cell returns gradients of another shape.
+        TypeError
+            If the dtype is not the layer's.
+        """
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {checks.shown(tape)}")
         need_dx, gradient_norms = checks.as_flag("need_dx", need_dx), checks.as_flag("gradient_norms", gradient_norms)
@@ -222,7 +305,7 @@ class CustomLayer(Module):
     ) -> tuple[list[Array], list[Array], Tape]:
         given = read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
         N, T = given[0].shape[:2]
-        states, kept, found = self._states("state", state, N), Kept([], []), [given[0]]
+        states, kept, found = self._states("state", state, N), SavedScans([], []), [given[0]]
         versions = self._versions()
         steps = [list(steps_of(given, direction)) for direction in range(self.directions)]
         for layer in range(self.num_layers):

@@ -15,14 +15,14 @@ _ALPHA: dict[str, Callable[[float], bool]] = {"alpha >= 0": lambda a: a >= 0, "a
 
 
 def known_activation(name: str, given: Activation) -> Known:
-    """Return (name, alpha, beta) of ``"elu"`` or ``("elu", 0.5)``; the engine's form.
+    """Return an activation, ``"elu"`` or ``("elu", 0.5)``, as the engine takes it: (name, alpha, beta).
 
     Raises
     ------
     ValueError
-        On an unknown activation, too many numbers, or numbers it cannot have.
+        If the activation is unknown, or its numbers are too many or out of their range.
     TypeError
-        On anything but a name, alone or followed by numbers.
+        If it is not a name, alone or followed by numbers.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def known_activation(name: str, given: Activation) -> Known:
 
 
 def known_activations(given: Any, default: Sequence[str]) -> tuple[Known, ...]:
-    """Return the engine's form of a cell's activations, as many as ``default`` has."""
+    """Return a cell's activations as the engine takes them; as many are required as ``default`` has."""
     if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != len(default):
         error = ValueError if isinstance(given, Sequence) else TypeError
         raise error(f"activations: {len(default)}, as in {tuple(default)}, are required, got {checks.shown(given)}")
@@ -55,12 +55,12 @@ def known_activations(given: Any, default: Sequence[str]) -> tuple[Known, ...]:
 
 
 def known_clip(clip: float | None) -> float:
-    """Return the bound of the pre-activations; infinity for None."""
+    """Return the bound of the pre-activations, infinity for None."""
     return math.inf if clip is None else checks.above_zero("clip", clip)
 
 
 def plain_norm(chosen: bool, **others: object) -> bool:
-    """Return whether a layer is normalised, which it cannot be beside any of the other options."""
+    """Return whether a layer is normalised; ValueError where one of the ``others``, which exclude it, is chosen."""
     for other, value in others.items():
         if checks.as_flag("layer_norm", chosen) and value:
             raise ValueError(f"layer_norm: a layer without {other} is required, got {other}={value}")
@@ -69,11 +69,20 @@ def plain_norm(chosen: bool, **others: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Randomness:
-    """Probabilities of dropout, and the standard deviation of noise; checked.
+    """What is random in training; checked.
 
-    ``dropout``: between layers, anew at every step. ``input``: of what every layer reads, one mask for all steps of a
-    sequence. ``recurrent``: of what the recurrent weights read, one mask for
-    all steps of a sequence. ``noise``: added to the pre-activations. ``zoneout``: of h and c keeping what they were.
+    Attributes
+    ----------
+    dropout : float
+        Probability of dropping an output on its way to the next layer, drawn anew at every step.
+    input : float
+        Probability of dropping a feature of a layer's input, one mask for all steps of a sequence.
+    recurrent : float
+        Probability of dropping an h on its way to the recurrent weights, one mask for all steps of a sequence.
+    noise : float
+        Standard deviation of the noise that is added to the pre-activations.
+    zoneout : tuple of two floats
+        Probabilities that h and c keep their previous value.
     """
 
     dropout: float = 0.0
@@ -95,7 +104,7 @@ class Randomness:
             object.__setattr__(self, name, value)
 
     def numbers(self, num_layers: int) -> tuple[float, ...]:
-        """Return all as the engine reads them, for a stack of so many layers."""
+        """Return the numbers in the engine's order, for a stack of ``num_layers``."""
         if self.dropout and num_layers == 1:
             checks.warn(
                 "dropout: two or more layers are required, between which it acts; "
