@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.demo.numpy_models import NumpyGruModel, time_side_by_side
 from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Settings, by_strongest_step, slowest_units
 from rnnfast.demo.source_data import CLASSES, LEAST, File, Source, load
 from rnnfast.demo.source_shown import colours, sample, visible
-from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin, hidden_states
-from rnnfast.demo.twin import GruTwin, time_side_by_side
+from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss, hidden_states
 from rnnfast.models import ManyToMany
 
 MODE = "many-to-many, aligned"
@@ -160,21 +160,22 @@ def _train(model: ManyToMany, data: Source, size: Size, settings: Settings) -> t
 def _speedup(model: ManyToMany, data: Source, size: Size) -> float:
     """How many times faster than NumPy one step is; ``model`` is used up."""
     x, y = _pieces(data.train, size.steps)
-    twin = GruTwin({k: p.value for k, p in model.parameters().items()}, every_step=True, lr=size.lr, clip_norm=CLIP)
-    stepper = Stepper(model, lr=size.lr, clip_norm=CLIP)
+    values = {k: p.value for k, p in model.parameters().items()}
+    numpy_model = NumpyGruModel(values, every_step=True, lr=size.lr, clip_norm=CLIP)
+    trainer = Trainer(model, lr=size.lr, clip_norm=CLIP)
     rng = np.random.default_rng(0)
     batches = [rng.permutation(len(x))[: size.batch] for _ in range(size.rounds + 1)]
     losses: dict[str, float] = {}
 
     def ours(k: int) -> None:
-        losses["ours"] = stepper.step([x[i] for i in batches[k]], [y[i] for i in batches[k]])
+        losses["ours"] = trainer.step([x[i] for i in batches[k]], [y[i] for i in batches[k]])
 
-    def twins(k: int) -> None:
-        losses["twin"] = twin.step([x[i] for i in batches[k]], [y[i] for i in batches[k]])
+    def by_numpy(k: int) -> None:
+        losses["numpy"] = numpy_model.step([x[i] for i in batches[k]], [y[i] for i in batches[k]])
         if k == 0:
-            check_twin(losses["ours"], losses["twin"])
+            check_same_loss(losses["ours"], losses["numpy"])
 
-    return time_side_by_side(ours, twins, rounds=size.rounds)
+    return time_side_by_side(ours, by_numpy, rounds=size.rounds)
 
 
 def _about(data: Source, size: Size) -> str:
