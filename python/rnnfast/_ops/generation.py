@@ -50,9 +50,7 @@ class Writer:
     def parts(self) -> dict[str, Any]:
         """Return the parts as the engine names them."""
         a = self.attention
-        attention = a and (
-            a.keys, a.memory, a.source_lengths, a.v, a.query, a.query_bias, a.combine, a.combine_bias
-        )  # fmt: skip
+        attention = a and (a.keys, a.memory, a.source_lengths, a.v, a.query, a.query_bias, a.combine, a.combine_bias)
         return dict(layers=self.layers, table=self.table, head=self.head, bias=self.bias, attention=attention)
 
 
@@ -83,10 +81,20 @@ def generate(
     """
     h0, c0 = _states(state)
     return _core.generate(
-        **writer.parts(), h0=h0, c0=c0, element=element, length=length, stop=-1 if stop is None else stop,
-        temperature=temperature, top_k=top_k or 0, top_p=1.0 if top_p is None else top_p, greedy=greedy, seed=seed,
-        prefix=prefix, log_probability=log_probs,
-    )  # fmt: skip
+        **writer.parts(),
+        h0=h0,
+        c0=c0,
+        element=element,
+        length=length,
+        stop=-1 if stop is None else stop,
+        temperature=temperature,
+        top_k=top_k or 0,
+        top_p=1.0 if top_p is None else top_p,
+        greedy=greedy,
+        seed=seed,
+        prefix=prefix,
+        log_probability=log_probs,
+    )
 
 
 def beam_search(
@@ -95,6 +103,11 @@ def beam_search(
     """Return the best ids (R, length), their counts (R,) before ``stop`` and scores (R,)."""
     h0, c0 = _states(state)
     return _core.beam_search(
-        **writer.parts(), h0=h0, c0=c0, length=length, beams=beams, stop=-1 if stop is None else stop,
+        **writer.parts(),
+        h0=h0,
+        c0=c0,
+        length=length,
+        beams=beams,
+        stop=-1 if stop is None else stop,
         length_penalty=length_penalty,
-    )  # fmt: skip
+    )

@@ -110,8 +110,10 @@ def _yardsticks(learned: Dates, test: Dates) -> dict[str, float]:
         for style in STYLES
     }
     best = max(shares, key=lambda style: shares[style])
-    print(f"  {len(learned.x):,} days to learn from, {len(test.x):,} held out; best single format of strptime: {best}, "
-          f"{shares[best]:.3f} of them")  # fmt: skip
+    print(
+        f"  {len(learned.x):,} days to learn from, {len(test.x):,} held out; best single format of strptime: {best}, "
+        f"{shares[best]:.3f} of them"
+    )
     return {"best strptime format": shares[best], "99 % of the dates": 0.99}
 
 
@@ -137,9 +139,16 @@ def _train(
     recorder = Recorder(lambda: exact(model.predict(x), y), times=size.measurements, steps=steps)
     start = time.perf_counter()
     model.fit(
-        learned.x, learned.y, epochs=size.epochs, batch_size=size.batch, lr=size.lr, clip_norm=CLIP,
-        callbacks=[Decay(size.lr, steps), recorder], progress=settings.progress, seed=settings.seed,
-    )  # fmt: skip
+        learned.x,
+        learned.y,
+        epochs=size.epochs,
+        batch_size=size.batch,
+        lr=size.lr,
+        clip_norm=CLIP,
+        callbacks=[Decay(size.lr, steps), recorder],
+        progress=settings.progress,
+        seed=settings.seed,
+    )
     return recorder, time.perf_counter() - start - recorder.seconds
 
 

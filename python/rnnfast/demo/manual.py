@@ -70,8 +70,10 @@ def run(settings: Settings) -> Result:
     n = len(text.vocabulary)
     yardsticks = {f"{k}-gram": v for k, v in ngrams.ngram_nats(text.train, text.test, n, ORDERS).items()}
     best = min(yardsticks, key=lambda name: yardsticks[name])
-    print(f"  {len(text.train):,} characters to learn from, {len(text.test):,} held out; best yard-stick: "
-          f"{best}, {yardsticks[best]:.3f} nats a character")  # fmt: skip
+    print(
+        f"  {len(text.train):,} characters to learn from, {len(text.test):,} held out; best yard-stick: "
+        f"{best}, {yardsticks[best]:.3f} nats a character"
+    )
     speedup = _speedup(_model(size, n, settings.seed), text.train, size)
     model = _model(size, n, settings.seed)
     recorder, seconds, sequences = _train(model, text, size, settings)
@@ -131,9 +133,16 @@ def _train(model: OneToMany, text: Text, size: Size, settings: Settings) -> tupl
     )
     start = time.perf_counter()
     model.fit(
-        text.train, epochs=epochs, batch_size=size.streams, tbptt=size.steps, lr=size.lr, clip_norm=CLIP,
-        callbacks=[Decay(size.lr, steps), recorder], progress=settings.progress, seed=settings.seed,
-    )  # fmt: skip
+        text.train,
+        epochs=epochs,
+        batch_size=size.streams,
+        tbptt=size.steps,
+        lr=size.lr,
+        clip_norm=CLIP,
+        callbacks=[Decay(size.lr, steps), recorder],
+        progress=settings.progress,
+        seed=settings.seed,
+    )
     seconds = time.perf_counter() - start - recorder.seconds
     return recorder, seconds, epochs * (len(text.train) - 1) / size.steps
 

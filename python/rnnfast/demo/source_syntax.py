@@ -116,8 +116,10 @@ def most_frequent(files: Sequence[File], alphabet: int) -> Ids:
 def _yardsticks(data: Source) -> dict[str, float]:
     best = most_frequent(data.train, len(data.vocabulary))
     level = accuracy([best[f.ids] for f in data.test], [f.classes for f in data.test])
-    print(f"  {_count(data.train):,} characters to learn from, {_count(data.test):,} held out; most frequent class of "
-          f"the character: {level:.3f} accuracy")  # fmt: skip
+    print(
+        f"  {_count(data.train):,} characters to learn from, {_count(data.test):,} held out; most frequent class of "
+        f"the character: {level:.3f} accuracy"
+    )
     return {"most frequent class": level, "half its errors": 1.0 - 0.5 * (1.0 - level)}
 
 
@@ -151,9 +153,16 @@ def _train(model: ManyToMany, data: Source, size: Size, settings: Settings) -> t
     recorder = Recorder(lambda: accuracy(model.predict(begin_x), begin_y), times=size.measurements, steps=steps)
     start = time.perf_counter()
     model.fit(
-        x, y, epochs=size.epochs, batch_size=size.batch, lr=size.lr, clip_norm=CLIP,
-        callbacks=[Decay(size.lr, steps), recorder], progress=settings.progress, seed=settings.seed,
-    )  # fmt: skip
+        x,
+        y,
+        epochs=size.epochs,
+        batch_size=size.batch,
+        lr=size.lr,
+        clip_norm=CLIP,
+        callbacks=[Decay(size.lr, steps), recorder],
+        progress=settings.progress,
+        seed=settings.seed,
+    )
     return recorder, time.perf_counter() - start - recorder.seconds, size.epochs * len(x)
 
 
@@ -180,9 +189,15 @@ def _speedup(model: ManyToMany, data: Source, size: Size) -> float:
 
 def _about(data: Source, size: Size) -> str:
     return ABOUT.format(
-        classes=len(CLASSES), names=", ".join(CLASSES), learned=_count(data.train), learned_files=len(data.train),
-        steps=size.steps, judged=_count(data.test), judged_files=len(data.test), least=LEAST,
-    )  # fmt: skip
+        classes=len(CLASSES),
+        names=", ".join(CLASSES),
+        learned=_count(data.train),
+        learned_files=len(data.train),
+        steps=size.steps,
+        judged=_count(data.test),
+        judged_files=len(data.test),
+        least=LEAST,
+    )
 
 
 def _heat_maps(model: ManyToMany, data: Source) -> list[HeatMap]:

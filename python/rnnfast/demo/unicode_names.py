@@ -114,8 +114,9 @@ def _yardsticks(data: Names, size: Size) -> dict[str, float]:
     bag = BagOfLetters(len(data.vocabulary), len(data.classes))
     bag.fit(x, y, weights=1.0 / counts[y], iterations=size.bag_iterations)
     letters = balanced_accuracy(bag.predict(test_x), test_y)
-    print(f"  {len(x):,} names to learn from, {len(test_x):,} held out; bag of letters: "
-          f"{letters:.3f} balanced accuracy")  # fmt: skip
+    print(
+        f"  {len(x):,} names to learn from, {len(test_x):,} held out; bag of letters: {letters:.3f} balanced accuracy"
+    )
     return {
         "majority class": majority,
         "bag of letters": letters,
@@ -149,9 +150,17 @@ def _train(model: ManyToOne, data: Names, size: Size, settings: Settings) -> tup
     recorder = Recorder(lambda: balanced_accuracy(model.predict(test_x), test_y), times=size.measurements, steps=steps)
     start = time.perf_counter()
     model.fit(
-        x, y, epochs=size.epochs, batch_size=size.batch, lr=size.lr, clip_norm=CLIP, sample_weight=_weights(y),
-        callbacks=[Decay(size.lr, steps), recorder], progress=settings.progress, seed=settings.seed,
-    )  # fmt: skip
+        x,
+        y,
+        epochs=size.epochs,
+        batch_size=size.batch,
+        lr=size.lr,
+        clip_norm=CLIP,
+        sample_weight=_weights(y),
+        callbacks=[Decay(size.lr, steps), recorder],
+        progress=settings.progress,
+        seed=settings.seed,
+    )
     return recorder, time.perf_counter() - start - recorder.seconds
 
 

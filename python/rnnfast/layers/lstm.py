@@ -157,19 +157,23 @@ class LSTM(Recurrent):
         zones = _zones(zoneout, projected=self.proj_size > 0, peephole=self.peephole)
         random = Randomness(dropout=dropout, input=input_dropout, recurrent=recurrent_dropout, zoneout=zones)
         self.layer_norm = plain_norm(layer_norm, proj_size=proj_size, peephole=peephole, zoneout=any(zones) and zoneout)
-        known = known_activations(activations, _ACTIVATIONS)
-        cell = _ops.Cell(
-            name="coupled_lstm" if coupled else "lstm",
-            activations=known,
-            clip=known_clip(clip),
-            recurrent_dropout=recurrent_dropout > 0,
-            zoneout=zones if any(zones) else (),
-        )
+        name = "coupled_lstm" if coupled else "lstm"
         super().__init__(
-            cell, input_size, hidden_size, num_layers=num_layers, bidirectional=bidirectional, bias=bias,
-            random=random, learn_initial_state=learn_initial_state, time_major=time_major, dtype=dtype, seed=seed,
-            proj_size=self.proj_size, layer_norm=self.layer_norm, peephole=self.peephole,
-        )  # fmt: skip
+            _cell(name, activations, clip, recurrent_dropout=recurrent_dropout, zones=zones),
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            bias=bias,
+            random=random,
+            learn_initial_state=learn_initial_state,
+            time_major=time_major,
+            dtype=dtype,
+            seed=seed,
+            proj_size=self.proj_size,
+            layer_norm=self.layer_norm,
+            peephole=self.peephole,
+        )
         self._open_forget_gates(forget_bias)
 
     def _open_forget_gates(self, bias: float | None) -> None:
@@ -184,6 +188,23 @@ class LSTM(Recurrent):
         for name, p in self._parameters.items():
             if name.startswith("bias_"):
                 p[forget] = first if name.startswith("bias_ih") else 0.0
+
+
+def _cell(
+    name: str,
+    activations: Sequence[Activation],
+    clip: float | None,
+    *,
+    recurrent_dropout: float,
+    zones: tuple[float, float],
+) -> _ops.Cell:
+    return _ops.Cell(
+        name=name,
+        activations=known_activations(activations, _ACTIVATIONS),
+        clip=known_clip(clip),
+        recurrent_dropout=recurrent_dropout > 0,
+        zoneout=zones if any(zones) else (),
+    )
 
 
 def _projection(size: int, hidden_size: int) -> int:

@@ -73,10 +73,16 @@ class Recurrent(Traceable):
         rng = np.random.default_rng(checks.as_seed(seed))
         norms = ("ih", "hh", "c")[: 1 + facts.states] if layer_norm else ()
         shapes = stack_shapes(
-            facts.gates, self.input_size, self.hidden_size, self.num_layers,
-            bias=checks.as_flag("bias", bias), directions=self.directions, peepholes=facts.peepholes if peephole else 0,
-            projection=proj_size, norms=norms,
-        )  # fmt: skip
+            facts.gates,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            bias=checks.as_flag("bias", bias),
+            directions=self.directions,
+            peepholes=facts.peepholes if peephole else 0,
+            projection=proj_size,
+            norms=norms,
+        )
         first = first_values(shapes, 1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype, normed=layer_norm)
         self._parameters = {name: Parameter(value) for name, value in first.items()} | self.learned_state
         self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
@@ -121,9 +127,18 @@ class Recurrent(Traceable):
             random = (self._random, self._dropout_seed, self._calls)
         versions = () if save == "nothing" else self._versions()
         y, h, c, core = _ops.rnn_forward(
-            self.packed(), x, h0, c0, lengths, resets=resets, reset_state=reset_state, directions=self.directions,
-            time_major=self.time_major, save=save, random=random,
-        )  # fmt: skip
+            self.packed(),
+            x,
+            h0,
+            c0,
+            lengths,
+            resets=resets,
+            reset_state=reset_state,
+            directions=self.directions,
+            time_major=self.time_major,
+            save=save,
+            random=random,
+        )
         tape = None if core is None else Tape(self, core, versions, len(y), y.shape[1], learned)
         return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
 
