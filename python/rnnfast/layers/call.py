@@ -17,7 +17,7 @@ from rnnfast.params import Parameter, newest_version, no_writes
 
 Array = npt.NDArray[Any]
 
-Sequences: TypeAlias = npt.ArrayLike | list[Any] | tuple[Any, ...]
+Sequences: TypeAlias = npt.ArrayLike | list[Any] | tuple[Any, ...]  # Any: ArrayLike, but list is invariant
 """x as users give it: an array (N, T, C), or a list of arrays (T_i, C)."""
 
 Inputs: TypeAlias = tuple[Array, Array | None, Array | None]

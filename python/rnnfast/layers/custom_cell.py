@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -207,7 +207,7 @@ class CustomCell(ABC):
         return max(_distance(array, np.asarray(gradient), loss) for array, gradient in pairs)
 
 
-def _distance(array: Array, gradient: Array, loss: Any) -> float:
+def _distance(array: Array, gradient: Array, loss: Callable[[], float]) -> float:
     step, expected = 1e-5, np.zeros_like(array)
     for index in np.ndindex(array.shape):
         value = array[index]

@@ -91,7 +91,7 @@ class Scan:
     def _values(self) -> dict[str, Array]:
         return {name: own.value for name, own in self.parameters.items()}
 
-    def _check(self, method: str, what: str, found: Any, rows: int) -> None:
+    def _check(self, method: str, what: str, found: object, rows: int) -> None:
         S, shape = self.cell.states, (rows, self.hidden)
         if not isinstance(found, tuple) or len(found) != S or any(np.shape(part) != shape for part in found):
             got = [np.shape(part) for part in found] if isinstance(found, tuple) else type(found).__name__

@@ -46,7 +46,7 @@ def known_activation(name: str, given: Activation) -> Known:
     return kind, alpha, beta
 
 
-def known_activations(given: Any, default: Sequence[str]) -> tuple[Known, ...]:
+def known_activations(given: object, default: Sequence[str]) -> tuple[Known, ...]:
     """Return a cell's activations as the engine takes them; as many are required as ``default`` has."""
     if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != len(default):
         error = ValueError if isinstance(given, Sequence) else TypeError

@@ -51,8 +51,8 @@ class Surroundings:
         Bias of the head.
     """
 
-    step: Callable[[Any], Array]
-    block: Callable[[Any], Array]
+    step: Callable[[npt.ArrayLike], Array]
+    block: Callable[[npt.ArrayLike], Array]
     table: Array | int | None = None
     head: Array | None = None
     bias: Array | None = None

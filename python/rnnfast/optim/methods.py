@@ -309,7 +309,7 @@ class AdamW(Adam):
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
-DEFAULT_LR = 1e-3  # of an optimiser given to fit by name
+DEFAULT_LR = 1e-3  # for an optimiser that fit is given by name
 
 OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
     "sgd": SGD,
@@ -320,7 +320,10 @@ OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
 
 
 def optimizer_for(optimizer: str | Optimizer, params: Params, lr: float | None) -> Optimizer:
-    """Return ``optimizer``, or a new one of that name with learning rate ``lr``, bound to ``params``; None: 1e-3."""
+    """Return an optimiser bound to ``params``: ``optimizer`` itself, or a new one of that name and ``lr``.
+
+    Its default ``lr`` is 1e-3. Beside an optimiser, ``lr`` must be None.
+    """
     if isinstance(optimizer, str):
         cls = OPTIMIZERS[as_choice("optimizer", optimizer, OPTIMIZERS, others=" or an Optimizer")]
         return cls(params, DEFAULT_LR if lr is None else lr)
