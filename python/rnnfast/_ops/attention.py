@@ -1,6 +1,6 @@
 """Attention of a decoder's steps to a source's steps, and its gradient.
 
-Letters: N sequences, T queries, S steps of a source, A features of a query and a key, M features of a memory.
+Legend: N sequences, T queries, S steps of a source, A features of a query and a key, M features of a memory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Affine map, embedding and dropout, each with its gradient.
 
-Letters: M rows, K inputs, N outputs, V ids, D features of an embedding. All arrays of a call have one dtype, float32 or
+Legend: M rows, K inputs, N outputs, V ids, D features of an embedding. All arrays of a call have one dtype, float32 or
 float64. Inputs may have any memory layout; those that are not C-contiguous are copied. Arrays that a call adds to must
 be C-contiguous and writable.
 """
