@@ -6,6 +6,6 @@ times; ``limits`` measures the machine and says how fast it allows a row to be; 
 ``report``, ``chart`` and ``markdown`` present. To add a row, write a line in ``shapes.USERS_ROWS``. To add a library,
 write a class with ``load``, ``run`` and ``results``, and a line in ``peers.PEERS``.
 
-The NumPy twin (``twin``) and bare BLAS (``blas``) are tuned for each case before they are timed. Times are of single
-calls, with weights packed and buffers warm, after the results of the same call agreed. A row's ratio is of medians.
+The NumPy model (``peer_numpy``) and bare BLAS (``blas``) are tuned for each case before they are timed. Single calls
+are timed, with weights packed and buffers warm, after their results were found to agree. A row's ratio is of medians.
 """

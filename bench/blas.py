@@ -1,4 +1,4 @@
-"""Bare BLAS: the matrix products of the NumPy twin and nothing else, the time that no ufunc can shorten."""
+"""Bare BLAS: the matrix products of the NumPy model and nothing else, the time that no ufunc can shorten."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from bench.numpy_layer import Memory, Order, flat
+from bench.peer_numpy import chunk_bounds
 from bench.problem import F32, Problem, Results
 from bench.shapes import CELLS, Case
 from bench.tuning import fastest
-from bench.twin import chunk_bounds
-from bench.twin_layer import Memory, Order, flat
 
 Product = tuple[F32, F32, F32]
 
 
 class Products:
-    """The products of one case as calls ``matmul(a, b, out)``, of the shapes and strides that the twin uses."""
+    """The products of one case as calls ``matmul(a, b, out)``, of the shapes and strides that the NumPy model uses."""
 
     def __init__(self, case: Case, order: Order) -> None:
         self.calls: list[Product] = []

@@ -70,8 +70,11 @@ def main() -> None:
             ]
             ratio = median(enough / many for enough, many in rounds)
             fastest = 1e6 * min(enough for enough, _ in rounds)
-            print(f"{name}, {kind.__name__}: {fastest:.0f} us with {given.enough} threads, "
-                  f"speed with {given.many}: {ratio:.2f}", flush=True)  # fmt: skip
+            print(
+                f"{name}, {kind.__name__}: {fastest:.0f} us with {given.enough} threads, "
+                f"speed with {given.many}: {ratio:.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Peer(Protocol):
         """
 
 
-class Stepper(Protocol):
+class StreamPeer(Protocol):
     """What a peer that streams has, so that ``stream_results`` can compare it."""
 
     def start(self) -> None:
@@ -44,12 +44,12 @@ class Stepper(Protocol):
         """``h`` and for LSTM ``c``."""
 
 
-def stream_results(stepper: Stepper, problem: Problem) -> Results:
+def stream_results(peer: StreamPeer, problem: Problem) -> Results:
     """Run all steps of a problem one by one; ``y (B, T, H)`` and the final state."""
     row = problem.case.row
-    stepper.start()
-    outputs = [np.array(stepper.step(t), np.float32).reshape(row.B, row.H) for t in range(problem.x.shape[1])]
-    return {"y": np.stack(outputs, 1)} | stepper.states()
+    peer.start()
+    outputs = [np.array(peer.step(t), np.float32).reshape(row.B, row.H) for t in range(problem.x.shape[1])]
+    return {"y": np.stack(outputs, 1)} | peer.states()
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ PEERS: dict[str, Entry] = {
     "onnxruntime": Entry("bench.peer_onnxruntime:OnnxRuntimePeer", modes=("infer", "stream"), plain=False),
     "openvino": Entry("bench.peer_openvino:OpenvinoPeer", modes=("infer", "stream"), plain=False),
     "jax": Entry("bench.peer_jax:JaxPeer", modes=EVERYTHING, plain=False),
-    "numpy": Entry("bench.twin:NumpyPeer"),
-    "numpy-plain": Entry("bench.twin:PlainNumpyPeer"),
+    "numpy": Entry("bench.peer_numpy:NumpyPeer"),
+    "numpy-plain": Entry("bench.peer_numpy:PlainNumpyPeer"),
     "blas": Entry("bench.blas:BlasPeer", yardstick=True),
 }
 """Every library by name. A yard-stick does less than the whole work and is never the best peer."""

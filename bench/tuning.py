@@ -7,7 +7,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
-from bench.twin_layer import ORDERS, Order
+from bench.numpy_layer import ORDERS, Order
 
 
 class Runnable(Protocol):

@@ -34,6 +34,7 @@ LEVELS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 SAME_LEVEL = {("train", "callbacks")}
+NAMED_FOR_TYPES = {("rnnfast.callbacks", "rnnfast.train")}  # a callback is given the run that calls it
 ALONE = {"reference"}
 LEAVES = {"demo", "cli", "plot", "interop", "sklearn", "__main__"}
 
@@ -109,6 +110,27 @@ def test_a_room_sees_only_the_rooms_below() -> None:
                 wrong.append(f"{path.relative_to(ROOT)} imports {name}")
     assert not wrong
     assert needed == SAME_LEVEL
+
+
+def test_no_circle_of_imports() -> None:
+    """Between any two files, imports within functions and for type checkers included."""
+    modules = {module_of(path): path for path in python_files()}
+    found: dict[str, list[str]] = {}
+    for name, path in modules.items():
+        own = {other if other in modules else other.rpartition(".")[0] for other, _ in imports(path)}
+        files = {other for other in own if other in modules and modules[other].name != "__init__.py"}
+        found[name] = sorted(other for other in files if (name, other) not in NAMED_FOR_TYPES)
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above, name])
+        if name not in done:
+            for other in found[name]:
+                visit(other, (*above, name))
+            done.add(name)
+
+    for name in modules:
+        visit(name, ())
 
 
 def test_every_room_is_known() -> None:

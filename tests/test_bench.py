@@ -1,4 +1,4 @@
-"""The benchmark compares equals: the NumPy twin computes what the specification says, and disagreement is an error."""
+"""The benchmark compares equals: the NumPy model computes what the specification says, and disagreement is an error."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bench import alternating, chart, gemm, markdown, report, structure, variant
 from bench.__main__ import PYTHON_VARIABLE, available, parser, settings_of
 from bench.blas import Products
 from bench.limits import Constants, least_seconds, measure_constants, typical
+from bench.numpy_layer import ORDERS
+from bench.peer_numpy import NumpyModel, chunk_bounds
 from bench.peers import BASELINE, EVERYTHING, PEERS, RIVALS
 from bench.problem import Problem, Results, make_problem
 from bench.process import THREAD_VARIABLES, Worker, WorkerError, thread_environment
 from bench.run import Record, Settings, difference, run, tolerance
 from bench.shapes import CELLS, GROUPS, MODES, ROWS, STREAM_STEPS, Case, Row, cases
-from bench.twin import Twin, chunk_bounds
-from bench.twin_layer import ORDERS, Order
 from rnnfast import _core, reference
 from tests.support.matrix import LAYERS
 
@@ -67,19 +67,19 @@ def expected_results(problem: Problem) -> Results:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("case", cases(rows=SMALL), ids=lambda case: case.name)
-def test_twin_agrees_with_the_specification(case: Case, order: Order) -> None:
+def test_the_numpy_model_agrees_with_the_specification(case: Case, order: Order) -> None:
     problem = make_problem(case)
     expected = expected_results(problem)
     for bounds in (None, [(t, t + 1) for t in range(case.row.T)], chunk_bounds(case.row.T, 1 << 15, 256)):
-        twin = Twin(problem, order, bounds=bounds)
-        twin.run()
-        twin.run()
-        assert difference(twin.results(), expected, limit=tolerance(case), label=case.name) <= tolerance(case)
+        model = NumpyModel(problem, order, bounds=bounds)
+        model.run()
+        model.run()
+        assert difference(model.results(), expected, limit=tolerance(case), label=case.name) <= tolerance(case)
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize("cell", LAYERS)
-def test_twin_agrees_with_torch(cell: str) -> None:
+def test_the_numpy_model_agrees_with_torch(cell: str) -> None:
     torch = pytest.importorskip("torch")
     case = Case(SMALL[1], cell, "train")
     row, problem = case.row, make_problem(case)
@@ -93,10 +93,10 @@ def test_twin_agrees_with_torch(cell: str) -> None:
     tensors = {"y": y, "dx": x.grad, **dict(zip("hc", last if cell == "lstm" else (last,), strict=False))}
     tensors |= {f"d{name}": s.grad for name, s in zip("hc", start, strict=False)}
     tensors |= {name: parameter.grad for name, parameter in module.named_parameters()}
-    twin = Twin(problem, "features")
-    twin.run()
+    model = NumpyModel(problem, "features")
+    model.run()
     expected = {name: tensor.detach().numpy() for name, tensor in tensors.items()}
-    assert difference(twin.results(), expected, limit=tolerance(case), label=case.name) <= tolerance(case)
+    assert difference(model.results(), expected, limit=tolerance(case), label=case.name) <= tolerance(case)
 
 
 @pytest.mark.parametrize("name", ["y", "c", "dx", "dh", "weight_hh_l1", "bias_ih_l0"])

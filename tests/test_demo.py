@@ -1,4 +1,4 @@
-"""The demo: tasks end to end, their twin, and what they leave behind."""
+"""The demo: tasks end to end, the same training in NumPy, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 
 from rnnfast import demo
 from rnnfast.demo import pictures, report
+from rnnfast.demo.numpy_layers import Packed
+from rnnfast.demo.numpy_models import NumpyEncoderDecoder, NumpyGruModel, time_side_by_side
 from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step, slowest_units
 from rnnfast.demo.tasks import TASKS, task_named
-from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin, hidden_states
-from rnnfast.demo.twin import GruTwin, PairTwin, time_side_by_side
-from rnnfast.demo.twin_layer import Packed
+from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss, hidden_states
 from rnnfast.models import EncoderDecoder, ManyToOne, OneToMany
 
 KEYS = [
@@ -191,8 +191,8 @@ def values_of(model: Any) -> dict[str, Any]:
     return {name: p.value for name, p in model.parameters().items()}
 
 
-def twin_of(model: Any, **options: Any) -> GruTwin:
-    return GruTwin(values_of(model), **options)
+def numpy_model_of(model: Any, **options: Any) -> NumpyGruModel:
+    return NumpyGruModel(values_of(model), **options)
 
 
 def test_packing_puts_steps_together() -> None:
@@ -203,52 +203,55 @@ def test_packing_puts_steps_together() -> None:
     assert packed.order.tolist() == [1, 0, 2]
 
 
-def test_twin_trains_as_a_many_to_one_model(rng: np.random.Generator) -> None:
+def test_the_numpy_model_trains_as_a_many_to_one_model(rng: np.random.Generator) -> None:
     """Losses and parameters stay together over ten steps, so it is the same work that is timed."""
     model = ManyToOne(7, 3, cell="gru", hidden_size=12, embedding=5, seed=1)
-    twin, stepper = twin_of(model, every_step=False, lr=0.01, clip_norm=0.1), Stepper(model, lr=0.01, clip_norm=0.1)
+    numpy_model = numpy_model_of(model, every_step=False, lr=0.01, clip_norm=0.1)
+    trainer = Trainer(model, lr=0.01, clip_norm=0.1)
     for _ in range(10):
         x, y, w = sequences(rng, [5, 1, 8, 8, 3], 7), rng.integers(3, size=5), rng.uniform(0.5, 2, 5).astype(np.float32)
-        assert stepper.step(x, y, sample_weight=w) == pytest.approx(twin.step(x, y, w), rel=1e-4)
+        assert trainer.step(x, y, sample_weight=w) == pytest.approx(numpy_model.step(x, y, w), rel=1e-4)
     for name, p in model.parameters().items():
-        np.testing.assert_allclose(p.value, twin.p[name], atol=2e-4, err_msg=name)
+        np.testing.assert_allclose(p.value, numpy_model.p[name], atol=2e-4, err_msg=name)
 
 
-def test_twin_trains_as_a_one_to_many_model(rng: np.random.Generator) -> None:
+def test_the_numpy_model_trains_as_a_one_to_many_model(rng: np.random.Generator) -> None:
     model = OneToMany(6, cell="gru", hidden_size=10, embedding=4, seed=1)
-    twin, stepper = twin_of(model, every_step=True, lr=0.01, clip_norm=0.1), Stepper(model, lr=0.01, clip_norm=0.1)
+    numpy_model = numpy_model_of(model, every_step=True, lr=0.01, clip_norm=0.1)
+    trainer = Trainer(model, lr=0.01, clip_norm=0.1)
     for _ in range(10):
         x = sequences(rng, [9, 4, 6], 6)
-        ours = stepper.step(x)
-        assert ours == pytest.approx(twin.step([s[:-1] for s in x], [s[1:] for s in x]), rel=1e-4)
+        ours = trainer.step(x)
+        assert ours == pytest.approx(numpy_model.step([s[:-1] for s in x], [s[1:] for s in x]), rel=1e-4)
     for name, p in model.parameters().items():
-        np.testing.assert_allclose(p.value, twin.p[name], atol=2e-4, err_msg=name)
+        np.testing.assert_allclose(p.value, numpy_model.p[name], atol=2e-4, err_msg=name)
 
 
-def test_twin_trains_as_an_encoder_decoder(rng: np.random.Generator) -> None:
+def test_the_numpy_model_trains_as_an_encoder_decoder(rng: np.random.Generator) -> None:
     """Sources of several lengths, targets of one, as ISO dates are; and of several."""
     options: dict[str, Any] = {"cell": "gru", "source_embedding": 4, "target_embedding": 3, "attention": "additive"}
     model = EncoderDecoder(7, 6, hidden_size=10, seed=1, **options)
-    twin, stepper = PairTwin(values_of(model), lr=0.01, clip_norm=0.1), Stepper(model, lr=0.01, clip_norm=0.1)
+    numpy_model = NumpyEncoderDecoder(values_of(model), lr=0.01, clip_norm=0.1)
+    trainer = Trainer(model, lr=0.01, clip_norm=0.1)
     for lengths in ([4, 4, 4], [2, 5, 3]) * 5:
         x, y = sequences(rng, [9, 4, 6], 7), sequences(rng, lengths, 6)
-        ours = stepper.step(x, y)
-        assert ours == pytest.approx(twin.step(x, [np.r_[7, s] for s in y], [np.r_[s, 6] for s in y]), rel=1e-4)
+        ours = trainer.step(x, y)
+        assert ours == pytest.approx(numpy_model.step(x, [np.r_[7, s] for s in y], [np.r_[s, 6] for s in y]), rel=1e-4)
     for name, p in model.parameters().items():
-        np.testing.assert_allclose(p.value, twin.p[name], atol=2e-4, err_msg=name)
+        np.testing.assert_allclose(p.value, numpy_model.p[name], atol=2e-4, err_msg=name)
 
 
-def test_a_wrong_twin_is_not_timed() -> None:
-    check_twin(1.0, 1.0005)
+def test_a_wrong_numpy_model_is_not_timed() -> None:
+    check_same_loss(1.0, 1.0005)
     for wrong in (1.01, float("nan")):
-        with pytest.raises(ArithmeticError, match=r"twin: the model's loss = 1 required"):
-            check_twin(1.0, wrong)
+        with pytest.raises(ArithmeticError, match=r"^NumPy's loss: that of the model = 1 is required"):
+            check_same_loss(1.0, wrong)
 
 
 def test_the_best_times_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice as fast, whatever disturbs one call."""
     clock, calls = [0.0], []
-    monkeypatch.setattr("rnnfast.demo.twin.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("rnnfast.demo.numpy_models.time.perf_counter", lambda: clock[0])
 
     def taking(seconds: float) -> Any:
         def step(batch: int) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from rnnfast.demo import report, source_data, source_syntax
+from rnnfast.demo.numpy_models import NumpyGruModel
 from rnnfast.demo.results import Colours, Result, Settings
 from rnnfast.demo.source_data import CLASSES, File, labels
 from rnnfast.demo.source_shown import colours, marked, sample
-from rnnfast.demo.training import Stepper
-from rnnfast.demo.twin import GruTwin
+from rnnfast.demo.training import Trainer
 from rnnfast.models import ManyToMany
 
 LETTER = dict(zip(CLASSES, "nk0s#o$i_", strict=True))
@@ -139,14 +139,14 @@ def test_the_page_colours_source(tmp_path: Path) -> None:
     assert all(re.search(rf"\.c{k}\b", page) for k in range(len(CLASSES)))
 
 
-def test_twin_trains_as_a_many_to_many_model(rng: np.random.Generator) -> None:
+def test_the_numpy_model_trains_as_a_many_to_many_model(rng: np.random.Generator) -> None:
     model = ManyToMany(7, 4, cell="gru", hidden_size=10, embedding=5, seed=1)
     values = {name: p.value for name, p in model.parameters().items()}
-    twin = GruTwin(values, every_step=True, lr=0.01, clip_norm=0.1)
-    stepper = Stepper(model, lr=0.01, clip_norm=0.1)
+    numpy_model = NumpyGruModel(values, every_step=True, lr=0.01, clip_norm=0.1)
+    trainer = Trainer(model, lr=0.01, clip_norm=0.1)
     for _ in range(10):
         x, y = ([rng.integers(k, size=n) for n in (9, 4, 6, 1)] for k in (7, 4))
-        assert stepper.step(x, y) == pytest.approx(twin.step(x, y), rel=1e-4)
+        assert trainer.step(x, y) == pytest.approx(numpy_model.step(x, y), rel=1e-4)
 
 
 def test_a_quick_run_shows_what_it_found(capsys: pytest.CaptureFixture[str]) -> None:

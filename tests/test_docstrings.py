@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 from typing import Any
 
 import pytest
@@ -33,7 +34,57 @@ def test_examples_run(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch)
     assert runner.summarize(verbose=False).failed == 0, "".join(report)
 
 
+def described(cls: type) -> dict[str, str]:
+    """The arguments in the section Parameters of a class's docstring, each with its type and description."""
+    section = (inspect.getdoc(cls) or "").partition("Parameters\n----------\n")[2]
+    section = re.split(r"\n\n\S.*\n-{3,}", section)[0]
+    found: dict[str, str] = {}
+    for entry in re.split(r"\n(?=\S)", section):
+        head, _, text = entry.partition("\n")
+        names, _, kind = head.partition(" : ")
+        found |= {name: f"{kind}\n{text}".rstrip() for name in names.split(", ")}
+    return found
+
+
 PUBLIC = {name: getattr(rf, name) for name in dir(rf) if not name.startswith("_") and callable(getattr(rf, name))}
+
+
+CLASSES = [name for name, item in PUBLIC.items() if inspect.isclass(item) and name not in ("Callback", "History")]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_constructor_argument_is_described(name: str) -> None:
+    """In the class's own docstring, which also describes nothing else."""
+    arguments = [p.name for p in inspect.signature(PUBLIC[name]).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    assert sorted(described(PUBLIC[name])) == sorted(arguments if name != "CustomCell" else [""])
+
+
+# Classes whose arguments of one name mean the same, but for the arguments named.
+ALIKE = {
+    "layers": (
+        ("RNN", "LSTM", "GRU", "CustomLayer"),
+        {("LSTM", "zoneout"), ("LSTM", "layer_norm"), ("LSTM", "activations")},
+    ),
+    "blocks": (("Linear", "Embedding", "Dropout"), {("Embedding", "dtype")}),
+    "optimisers": (("SGD", "RMSprop", "Adam", "AdamW"), {("AdamW", "weight_decay")}),
+}
+
+
+@pytest.mark.parametrize("group", ALIKE)
+def test_arguments_of_one_name_are_described_alike(group: str) -> None:
+    """In full, without reference to another class."""
+    names, differ = ALIKE[group]
+    texts: dict[str, dict[str, str]] = {}
+    for name in names:
+        for argument, text in described(PUBLIC[name]).items():
+            assert "\n" in text, f"{name}: {argument} has no description"
+            assert not re.search(r"\b[Aa]s (of|for|in) ``", text), f"{name}: {argument} is described elsewhere"
+            if (name, argument) not in differ:
+                texts.setdefault(argument, {})[name] = text
+    for argument, found in texts.items():
+        assert len(set(found.values())) == 1, f"{argument} is described in several ways: {found}"
+    for name, argument in differ:
+        assert described(PUBLIC[name])[argument] not in texts[argument].values(), f"{name}: {argument} is no exception"
 
 
 @pytest.mark.parametrize("name", PUBLIC)

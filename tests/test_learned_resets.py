@@ -277,6 +277,6 @@ def test_a_planted_fault_is_caught(fault: str, cell: str) -> None:
 def test_a_fault_planted_in_the_engine_is_caught(cell: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = reset_problem(cell, **SHAPES["ragged"])
     assert_matches(problem, run_engine(problem, dtype), dtype)
-    monkeypatch.setattr(recurrent, "after_reset", lambda learned: (None, None))
+    monkeypatch.setattr(recurrent, "reset_states", lambda learned: (None, None))
     with pytest.raises(AssertionError):
         assert_matches(problem, run_engine(problem, dtype), dtype)

@@ -1,4 +1,4 @@
-"""Threads, instruction sets, and a page that shows what is in use."""
+"""Threads and instruction sets: what is in use, and how many threads a call may use."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ def get_num_threads() -> int:
 def set_num_threads(n: int) -> None:
     """Set the largest number of threads a call may use, for the whole process.
 
-    Results do not depend on it. The first value is that of ``RNNFAST_NUM_THREADS``, else ``OMP_NUM_THREADS``, else
-    the number of processors that the process may use: those of its affinity mask, or the quota of its control group
-    (a container's ``--cpus``) where that is less. A call never uses more threads than these, whatever ``n`` is.
+    Results do not depend on it. The initial value is ``RNNFAST_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the number
+    of processors that the process may use: those of its affinity mask, or the quota of its control group (a container's
+    ``--cpus``) where that is less. A call never uses more threads than processors, whatever ``n`` is.
 
     Parameters
     ----------
     n : int
-        From 1 to 1024.
+        Number of threads, within 1..1024.
 
     Raises
     ------
     ValueError
-        If ``n`` is outside.
+        If ``n`` is not within 1..1024.
+    TypeError
+        If ``n`` is not an integer.
     """
     count = checks.as_integer("n", n)
     if not 1 <= count <= 1024:
@@ -47,6 +49,18 @@ def set_num_threads(n: int) -> None:
 @contextmanager
 def threads(n: int) -> Iterator[None]:
     """Use at most ``n`` threads inside a ``with`` block.
+
+    Parameters
+    ----------
+    n : int
+        Number of threads, within 1..1024.
+
+    Raises
+    ------
+    ValueError
+        If ``n`` is not within 1..1024.
+    TypeError
+        If ``n`` is not an integer.
 
     Examples
     --------

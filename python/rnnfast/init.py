@@ -1,4 +1,4 @@
-"""First values of parameters."""
+"""Initial values of parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnnfast.outline import count_layer, outlined
 
-_DRAWN_AT_ONCE = 1 << 16  # numbers in float64: what a large array of float32 costs beside itself
+_DRAWN_AT_ONCE = 1 << 16  # numbers in float64, which bounds the memory that drawing takes beside the array
 
 
 def uniform(
@@ -18,7 +18,7 @@ def uniform(
 ) -> npt.NDArray[Any]:
     """Draw from U(-bound, bound).
 
-    Drawn in float64 and rounded, so that float32 and float64 models of one seed start alike.
+    The numbers are drawn in float64 and rounded, so that float32 and float64 models with one seed start alike.
 
     Parameters
     ----------
@@ -46,7 +46,23 @@ def uniform(
 
 
 def normal(shape: tuple[int, ...], *, rng: np.random.Generator, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Draw from N(0, 1), likewise.
+    """Draw from N(0, 1).
+
+    The numbers are drawn in float64 and rounded, so that float32 and float64 models with one seed start alike.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the result.
+    rng : numpy.random.Generator
+        Source of the numbers.
+    dtype : dtype
+        Type of the result.
+
+    Returns
+    -------
+    ndarray
+        The values.
 
     Examples
     --------
@@ -57,7 +73,7 @@ def normal(shape: tuple[int, ...], *, rng: np.random.Generator, dtype: npt.DType
 
 
 def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return zeros.
+    """Return zeros of a shape and dtype, or their outline where modules are built as outlines.
 
     Examples
     --------
@@ -71,7 +87,7 @@ def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 def _drawn(
     shape: tuple[int, ...], dtype: npt.DTypeLike, draw: Callable[[int], npt.NDArray[np.float64]]
 ) -> npt.NDArray[Any]:
-    """Return an array filled with ``draw(count)``, as many numbers at a time as are needed."""
+    """Return an array filled by calls of ``draw(count)``, which returns ``count`` numbers."""
     outline = outlined(shape, dtype)
     if outline is not None:
         return outline
@@ -97,7 +113,24 @@ def stack_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a stack's parameters under PyTorch's names, in PyTorch's order.
 
-    ``norms``: what is normalised, of "ih", "hh" and "c"; it has a gain, and c, where there are biases, one of its own.
+    Parameters
+    ----------
+    gates, input_size, hidden_size, num_layers : int
+        G, C, H and L.
+    bias : bool
+        Whether there are biases.
+    directions : int
+        D, 1 or 2.
+    peepholes : int
+        Number of gates with a peephole.
+    projection : int
+        P, the size of a projected h; 0 for none.
+    norms : sequence of str
+        What is normalised, among "ih", "hh" and "c". Each has a gamma; "c" has a beta too where there are biases.
+
+    Returns
+    -------
+    dict of str to tuple of int
 
     Examples
     --------
@@ -131,7 +164,9 @@ def first_values(
     dtype: npt.DTypeLike,
     normed: bool = False,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return the first values of a stack's parameters: drawn; of a normalised one gammas are 1, betas and biases 0.
+    """Return the initial values of a stack's parameters, by name.
+
+    They are drawn from U(-bound, bound); in a normalised stack (``normed``) gammas are 1, betas and biases are 0.
 
     Examples
     --------
@@ -151,7 +186,7 @@ def first_values(
 
 
 def stack_suffix(index: int, directions: int) -> str:
-    """Return how PyTorch's names end for ``index = layer * directions + direction``.
+    """Return the end of PyTorch's parameter names for ``index = layer * directions + direction``.
 
     Examples
     --------

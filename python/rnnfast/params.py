@@ -1,4 +1,4 @@
-"""Parameters, and the few things that everything with parameters can do."""
+"""Parameters, and modules, which have parameters by name."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from rnnfast.copies import CopiedWhole
 from rnnfast.outline import Outline
 
 Array = npt.NDArray[Any]
-Call = partial[Any]
+Call = partial[Any]  # a call for its effect; partial is invariant in what it returns
 
 newest_version = [0]
-"""Number of the newest write to any parameter. As long as it stays, no parameter has changed."""
+"""Number of the newest write to any parameter; while it stays the same, no parameter changes."""
 
 _version_numbers = count(1)
 _writing: AbstractContextManager[bool] = threading.RLock()
 
 
 def _forget_other_threads() -> None:
-    """Give a forked child locks of its own: the threads that held the parent's do not exist there."""
+    """Give a forked child new locks: the threads that held the parent's do not exist in the child."""
     global _writing
     _writing = threading.RLock()
     for module in list(_modules):
@@ -43,29 +43,34 @@ os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 def no_writes() -> AbstractContextManager[bool]:
-    """Return the lock that every write holds: under it, all parameters are as complete writes left them."""
+    """Return the lock that every write holds: while it is held, no parameter is half written."""
     return _writing
 
 
 class Parameter(CopiedWhole):
     """A trainable array and its gradient.
 
-    ``value`` is read-only, so that packed copies of it can be kept until it changes: write with
-    ``assign`` or ``p[...] = array``. A copy, ``copy.copy`` included, shares no memory with the original.
+    ``value`` is read-only, so that the engine can keep packed copies until it changes: write with ``assign`` or
+    ``p[...] = array``. A copy, ``copy.copy`` included, shares no memory with the original.
 
     Parameters
     ----------
-    value : ndarray of float32 or float64
-        The first value; copied.
+    value : array of float32 or float64
+        The initial value, which is copied.
 
     Attributes
     ----------
     value : ndarray
-        Read-only.
+        The array, read-only.
     grad : ndarray
-        Of the same shape and dtype; zeros at first; backward passes add to it. Setting it copies the given numbers.
+        The gradient, of the same shape and dtype, zeros at first. Backward passes add to it. Setting it copies.
     version : int
-        Number of the last write, of all writes to parameters; 0 before the first.
+        Number of the last write to this parameter, among all writes to parameters; 0 before the first.
+
+    Raises
+    ------
+    TypeError
+        If the value is neither float32 nor float64.
 
     Examples
     --------
@@ -119,15 +124,14 @@ class Parameter(CopiedWhole):
         Parameters
         ----------
         array : array_like
-            Real numbers of the parameter's shape, rounded to its dtype: that was chosen with the module, while
-            lists and most of NumPy's results come as float64.
+            Real numbers of the parameter's shape, which are rounded to its dtype.
 
         Raises
         ------
         ValueError
-            If the shape differs, or a number is finite but not in the parameter's dtype.
+            If the shape differs, or a finite number is out of the dtype's range.
         TypeError
-            If these are no real numbers.
+            If the array does not hold real numbers.
         """
         write_all([self], [self._fitting("array", array)])
 
@@ -154,25 +158,25 @@ class Parameter(CopiedWhole):
     def constrain(
         self, *, mask: npt.ArrayLike | None = None, sign: npt.ArrayLike | None = None, limit: float | None = None
     ) -> None:
-        """Keep the value within bounds from now on, element by element; replaces earlier bounds.
+        """Keep the value within bounds from now on, element by element. New bounds replace earlier ones.
 
-        Every write, an optimiser's step included, is followed by ``value = min(max(value, low), high)``; elements that
-        are held at zero have no gradient in a step and in ``clip_grad_norm``.
+        Every write, an optimiser's step included, ends with ``value = min(max(value, low), high)``. In a step and in
+        ``clip_grad_norm``, the gradient of elements that are held at zero is zero.
 
         Parameters
         ----------
-        mask : bool, of a shape that broadcasts to the parameter's, optional
-            False where the element is held at zero: a fixed sparse connectivity.
-        sign : -1, 0 or 1, likewise, optional
-            At most zero, free, at least zero. With one sign for each column of ``weight_hh``, a unit excites or
-            inhibits all others (Dale's law).
+        mask : bool array that broadcasts to the parameter's shape, optional
+            False holds an element at zero: a fixed sparse connectivity.
+        sign : array of -1, 0 and 1 that broadcasts to the parameter's shape, optional
+            -1 keeps an element at most 0, 1 keeps it at least 0, and 0 leaves it free. With one sign for each column of
+            ``weight_hh``, a unit excites or inhibits all others (Dale's law).
         limit : float, optional
             Largest magnitude.
 
         Raises
         ------
         ValueError
-            On a shape that does not broadcast, another sign, or a limit below zero.
+            If a shape does not broadcast, a sign is not -1, 0 or 1, or the limit is below zero.
 
         References
         ----------
@@ -215,7 +219,7 @@ class Parameter(CopiedWhole):
             raise ValueError(f"{name}: {wanted}, got {array.shape}") from None
 
     def _settling(self) -> list[Call]:
-        """Return the calls that bring the value back within its bounds, as a part of every write."""
+        """Return the calls that bring the value back within its bounds; every write ends with them."""
         if self._bounds is None:
             return []
         low, high = self._bounds
@@ -235,15 +239,15 @@ class Parameter(CopiedWhole):
 
 
 def _restored(cls: type[Parameter], data: Array, grad: Array, bounds: tuple[Array, Array] | None) -> Parameter:
-    """Return a parameter that owns copies of what another one held; what pickle calls."""
+    """Return a parameter with copies of a value, a gradient and bounds. Pickle calls it."""
     parameter = cls(data)
     parameter._grad[...] = grad
     parameter._bounds = None if bounds is None else (bounds[0].copy(), bounds[1].copy())
     return parameter
 
 
-def _floats(value: Any) -> Array:
-    """Return the first value of a parameter; TypeError for another dtype than float32 and float64."""
+def _floats(value: npt.ArrayLike) -> Array:
+    """Return the initial value of a parameter; TypeError unless its dtype is float32 or float64."""
     array = checks.as_array("value", value)
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"value: float32 or float64 is required, got dtype {array.dtype}")
@@ -253,9 +257,9 @@ def _floats(value: Any) -> Array:
 def write(parameters: Collection[Parameter], calls: Iterable[Call]) -> None:
     """Run ``calls``, which write to the data of ``parameters``; bring these within bounds and count their versions.
 
-    The versions are counted after the data are written, and nobody packs or copies meanwhile: what is kept of a
-    parameter under a version is never half of a write. Everything runs inside one call of C, where the calls are C
-    too: Ctrl-C comes before or after it. Where a call raises, what it has written is settled and counted nevertheless.
+    Versions are counted after the data are written, and nothing is packed or copied meanwhile, so that a copy under a
+    version never holds half of a write. Everything runs inside one call of C as long as the calls are C too: Ctrl-C
+    acts before or after it. Where a call raises, the data it wrote are brought within bounds and counted all the same.
     """
     settling = [call for p in parameters for call in p._settling()]
     ending = chain(_run(settling), _counting(parameters))
@@ -268,7 +272,7 @@ def write(parameters: Collection[Parameter], calls: Iterable[Call]) -> None:
 
 
 def write_all(parameters: Collection[Parameter], values: Iterable[Array]) -> None:
-    """Replace the data of all parameters by arrays of their shapes and dtypes: all or, on Ctrl-C, none."""
+    """Replace the data of all parameters by arrays of their shapes and dtypes; on Ctrl-C all or none."""
     write(parameters, [partial(operator.setitem, p._data, ..., v) for p, v in zip(parameters, values, strict=True)])
 
 
@@ -282,17 +286,17 @@ def _counting(parameters: Collection[Parameter]) -> Iterator[object]:
 
 
 class Module(CopiedWhole, ABC):
-    """What has named parameters: layers and models.
+    """Base of everything that has named parameters: layers and models.
 
     A copy (``copy.copy``, ``copy.deepcopy``, pickle, joblib) computes the same bits, trains as the original would and
-    shares nothing with it. Gradients are added under ``_adding``: threads that call ``backward`` of one module wait
-    for each other.
+    shares no memory with it. Gradients are added under the lock ``_adding``: threads that call ``backward`` of one
+    module wait for each other.
     """
 
     _adding: AbstractContextManager[bool]
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
-        """Give every module a lock of its own."""
+        """Make the module with its own lock."""
         module = super().__new__(cls)
         module._take_lock()
         return module
@@ -338,19 +342,20 @@ class Module(CopiedWhole, ABC):
             return {name: p.value.copy() for name, p in self.parameters().items()}
 
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike]) -> None:
-        """Replace every parameter's value; all or none, also where Ctrl-C interrupts.
+        """Replace every parameter's value: all of them or, after an error or Ctrl-C, none.
 
         Parameters
         ----------
         state : mapping of str to array_like
-            Exactly the names and shapes of ``state_dict()``; rounded to the parameters' dtypes, as by ``assign``.
+            Real numbers under exactly the names and in the shapes of ``state_dict()``; they are rounded to the
+            parameters' dtypes.
 
         Raises
         ------
         ValueError
-            Naming what is missing, unexpected, of another shape or beyond the range; nothing is changed then.
+            If a name is missing or unexpected, a shape differs, or a finite number is out of the dtype's range.
         TypeError
-            Naming what is no real numbers; nothing is changed then.
+            If an array does not hold real numbers.
         """
         parameters, state = self.parameters(), checks.as_mapping("state", state)
         missing = [name for name in parameters if name not in state]

@@ -1,4 +1,4 @@
-"""What may be asked of a model that writes."""
+"""Options of generation."""
 
 from __future__ import annotations
 
@@ -12,43 +12,51 @@ from rnnfast import checks
 
 @dataclass(frozen=True, kw_only=True)
 class WritingOptions:
-    """How elements are chosen from a head's outputs (R, K).
+    """How the elements of a sequence are chosen from a head's outputs (R, K).
 
-    Ids are drawn with ``p = softmax(outputs / temperature)``, restricted to the ``top_k`` most probable ids, then to
-    the smallest set of most probable ids whose probability reaches ``top_p`` (Holtzman et al. 2020), and
-    renormalised; labels one by one with ``p = sigmoid(outputs / temperature)``; real vectors are the outputs
-    themselves. With ``beams`` nothing is drawn: of the hypotheses of n ids that a beam search reaches, the best is
-    that of the highest ``log p / ((5 + n) / 6)^length_penalty`` (Wu et al. 2016).
+    Ids are drawn with ``p = softmax(outputs / temperature)``, which is restricted to the ``top_k`` most probable ids,
+    then to the smallest set of most probable ids whose probability reaches ``top_p`` (Holtzman et al. 2020), and
+    renormalised. Labels are drawn one by one with ``p = sigmoid(outputs / temperature)``. Real vectors are the outputs
+    themselves. With ``beams`` nothing is drawn: a beam search returns the hypothesis of n ids with the highest
+    ``log p / ((5 + n) / 6)^length_penalty`` (Wu et al. 2016).
 
     Parameters
     ----------
     length : int
-        Elements to write.
+        Number of elements to generate.
     temperature : float
-        Below 1 sharpens, above 1 flattens.
+        Divisor of the outputs, above 0: below 1 it sharpens the distribution, above 1 it flattens it.
     top_k : int or None
+        Number of most probable ids to draw from.
     top_p : float or None
-        In (0, 1].
+        Probability, within (0, 1], that the ids to draw from have together.
     greedy : bool
-        Take the most probable element; of equal ids the lowest.
+        Whether the most probable element is taken; among equal ones, the id that is lowest.
     beams : int or None
-        Hypotheses kept at every step of a search.
+        Number of hypotheses that a beam search keeps at every step.
     length_penalty : float
-        Of a search that ``stop`` can end: above 0 favours long sequences, below 0 short ones.
+        Exponent in the score of a beam search that ``stop`` can end: above 0 it favours long sequences, below 0 short
+        ones.
     stop : int or None
         The id that ends a sequence.
     num_sequences : int
-        Sequences from each prompt.
+        Number of sequences from each prompt.
     return_log_probs : bool
+        Whether the log-probabilities of the ids are returned.
     seed : int or None
-        Of the drawing; None draws a fresh one.
+        Seed of the drawing. None takes a new one every time.
 
     Raises
     ------
     ValueError
-        An option out of its range, or beside another that leaves it no meaning.
+        If an option is out of its range, or excludes another one.
     OverflowError
-        A number that the engine cannot hold.
+        If a number is too large for the engine.
+
+    References
+    ----------
+    A. Holtzman et al., "The curious case of neural text degeneration", ICLR (2020);
+    Y. Wu et al., "Google's neural machine translation system", arXiv:1609.08144 (2016).
 
     Examples
     --------
@@ -110,5 +118,5 @@ class WritingOptions:
             raise ValueError(f"stop: an id 0..{size - 1} is required, got {self.stop}")
 
     def key(self) -> int:
-        """Return 64 bits made of ``seed``, other ones at every call where it is None."""
+        """Return a 64-bit key made of ``seed``; a new one at every call where the seed is None."""
         return int(np.random.SeedSequence(self.seed).generate_state(1, np.uint64)[0])

@@ -12,12 +12,22 @@ from rnnfast.copies import CopiedWhole
 
 
 class Vocabulary(CopiedWhole):
-    """The characters a model knows; the id of a character is its place.
+    """The characters that a model knows, each with an id: its place among them.
 
     Parameters
     ----------
     characters : str or iterable of str
-        Any text: its distinct characters are taken, in order of code point.
+        Any text; its distinct characters become the vocabulary, in the order of their code points.
+
+    Attributes
+    ----------
+    characters : str
+        The characters in the order of their ids.
+
+    Raises
+    ------
+    TypeError
+        If something else than text is given.
 
     Examples
     --------
@@ -40,12 +50,23 @@ class Vocabulary(CopiedWhole):
         return character in self._ids
 
     def encode(self, text: str) -> npt.NDArray[np.int64]:
-        """Return the ids of the characters of ``text``, int64 (T,).
+        """Return the ids of the characters of a text.
+
+        Parameters
+        ----------
+        text : str
+            T characters of the vocabulary.
+
+        Returns
+        -------
+        int64 array (T,)
 
         Raises
         ------
         ValueError
-            A character without an id.
+            If a character is not in the vocabulary.
+        TypeError
+            If ``text`` is not a string.
         """
         checks.as_text("text", text)
         try:
@@ -57,12 +78,23 @@ class Vocabulary(CopiedWhole):
             ) from None
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of ``ids``.
+        """Return the text of ids.
+
+        Parameters
+        ----------
+        ids : iterable of int
+            Each within 0..len(vocabulary)-1.
+
+        Returns
+        -------
+        str
 
         Raises
         ------
         ValueError
-            An id that no character has.
+            If an id is out of range.
+        TypeError
+            If an id is not an integer.
         """
         numbers = [checks.as_integer("ids", i) for i in checks.as_items("ids", ids)]
         for i in numbers:

@@ -1,6 +1,6 @@
 """Attention of a decoder's steps to a source's steps, and its gradient.
 
-Legend: N sequences, T queries, S steps of a source, A numbers of a query and a key, M of a memory.
+Legend: N sequences, T queries, S steps of a source, A features of a query and a key, M features of a memory.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ def attend(
     lengths: Int64 | None = None,
     source_lengths: Int64 | None = None,
 ) -> tuple[Array, Array]:
-    """Mean of the memory under ``p = softmax(e)``: ``context_t = sum_s p_ts memory_s``.
+    """Return the mean of the memory under the attention weights: ``context_t = sum_s p_ts memory_s``.
 
-    ``e_ts = query_t . keys_s``, or with v ``e_ts = v . tanh(query_t + keys_s)``. Steps of a source past its length
-    have p = 0 and are not read; queries past their length give 0.
+    ``p_t = softmax(e_t)`` over the steps s of the source, where ``e_ts = query_t . keys_s`` (Luong et al. 2015) or,
+    with v, ``e_ts = v . tanh(query_t + keys_s)`` (Bahdanau et al. 2015). Steps of a source past its length have weight
+    0 and are not read. Queries past their length give 0.
 
     Parameters
     ----------
@@ -36,22 +37,24 @@ def attend(
     keys : array (N, S, A)
     memory : array (N, S, M)
     v : array (A,) or None
+        Weight of additive scores; None for scores that are products.
     lengths : int64 array (N,) or None
-        Queries of each sequence, at most T.
+        Number of queries of each sequence, at most T.
     source_lengths : int64 array (N,) or None
-        Steps of each source, at most S.
+        Number of steps of each source, at most S.
 
     Returns
     -------
     context : array (N, T, M)
     weights : array (N, T, S)
+        The attention weights p.
 
     Raises
     ------
     ValueError
-        A shape or a length does not fit.
+        If a shape or a length does not fit.
     TypeError
-        A dtype is not float32 or float64, or differs from that of query.
+        If a dtype is neither float32 nor float64, or differs from that of query.
 
     Examples
     --------
@@ -75,17 +78,17 @@ def attend_backward(
     lengths: Int64 | None = None,
     source_lengths: Int64 | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Gradients of :func:`attend`: ``de = p (dp - sum p dp)`` with ``dp_ts = dcontext_t . memory_s``.
+    """Return the gradients of :func:`attend`: ``de = p (dp - sum p dp)`` with ``dp_ts = dcontext_t . memory_s``.
 
     Parameters
     ----------
     dcontext : array (N, T, M)
     weights : array (N, T, S)
-        As ``attend`` returned them.
+        What ``attend`` returned.
     query, keys, memory, v, lengths, source_lengths
-        As ``attend`` took them.
+        The arguments of ``attend``.
     dv : array (A,)
-        Added to; with v.
+        The gradient of v is added to it; required with v.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def attend_backward(
     Raises
     ------
     ValueError, TypeError
-        As ``attend``; dv is read-only or not C-contiguous.
+        As from ``attend``; ValueError also where dv is read-only or not C-contiguous.
 
     Examples
     --------
@@ -113,7 +116,7 @@ def attend_backward(
 
 
 def tanh(x: Array) -> Array:
-    """``tanh(x)`` of every element, at most 2 ulp off; TypeError where x is neither float32 nor float64.
+    """Return ``tanh(x)`` of every element, within 2 ulp; TypeError unless x is float32 or float64.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Dense layer and embedding, each with its gradient.
+"""Affine map, embedding and dropout, each with its gradient.
 
-Legend: M rows, K inputs, N outputs, V symbols, D features of an embedding. All arrays of a call have one
-dtype, float32 or float64. Inputs may have any memory layout (a copy is made where it is not C-contiguous);
-arrays that are added to must be C-contiguous and writable.
+Legend: M rows, K inputs, N outputs, V ids, D features of an embedding. All arrays of a call have one dtype, float32 or
+float64. Inputs may have any memory layout; those that are not C-contiguous are copied. Arrays that a call adds to must
+be C-contiguous and writable.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Ids = npt.NDArray[np.int64]
 
 
 def linear(x: Array, W: Array, b: Array | None = None) -> Array:
-    """Dense layer ``y = x W^T + b``.
+    """Return the affine map ``y = x W^T + b`` of every row.
 
-    Each output is one chain of fused multiply-adds in the order of k that starts from b, so that a row's
-    result does not depend on the other rows.
+    Each output is one chain of fused multiply-adds that starts from b and goes through k in order, so that a row's
+    result does not depend on other rows.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ def linear(x: Array, W: Array, b: Array | None = None) -> Array:
     Raises
     ------
     ValueError
-        A shape does not fit.
+        If a shape does not fit.
     TypeError
-        A dtype is not float32 or float64, or differs from that of x.
+        If a dtype is neither float32 nor float64, or differs from that of x.
 
     Examples
     --------
@@ -53,9 +53,9 @@ def linear(x: Array, W: Array, b: Array | None = None) -> Array:
 def linear_backward(
     dy: Array, x: Array, W: Array, dW: Array, db: Array | None = None, need_dx: bool = True
 ) -> Array | None:
-    """Gradients of :func:`linear`: ``dx = dy W``; ``dW += dy^T x``; ``db += sum_m dy[m]``.
+    """Return ``dx = dy W``; add ``dy^T x`` to dW and ``sum_m dy[m]`` to db: the gradients of :func:`linear`.
 
-    Sums over rows run in blocks of 256, added in order: they do not depend on the number of threads.
+    Sums over rows run in blocks of 256, which are added in order, so that the number of threads changes no bit.
 
     Parameters
     ----------
@@ -63,11 +63,11 @@ def linear_backward(
     x : array (M, K)
     W : array (N, K)
     dW : array (N, K)
-        Added to.
-    db : array (N,), or None
-        Added to.
+        The gradient of W is added to it.
+    db : array (N,) or None
+        The gradient of b is added to it.
     need_dx : bool
-        False saves the product for dx.
+        Whether dx is computed.
 
     Returns
     -------
@@ -76,9 +76,9 @@ def linear_backward(
     Raises
     ------
     ValueError
-        A shape does not fit, or dW or db is read-only or not C-contiguous.
+        If a shape does not fit, or dW or db is read-only or not C-contiguous.
     TypeError
-        A dtype is not float32 or float64, or differs from that of dy.
+        If a dtype is neither float32 nor float64, or differs from that of dy.
 
     Examples
     --------
@@ -94,10 +94,31 @@ def linear_backward(
 
 
 def dropout(x: Array, p: float, seed: int, call: int) -> Array:
-    """Set elements of x (M, K) to zero with probability p; scale the others by 1 / (1 - p).
+    """Set elements of x to zero with probability p; scale the others by 1 / (1 - p) (Srivastava et al. 2014).
 
-    Which ones is a function of seed, call, row and column; the gradient is the same function of dL/dy (Srivastava et
-    al. 2014).
+    Which elements are zeroed is a function of seed, call, row and column. The gradient dL/dx is the same function of
+    dL/dy.
+
+    Parameters
+    ----------
+    x : array (M, K)
+    p : float
+        Probability, within [0, 1).
+    seed : int
+        Key of the masks, within 0..2^63-1.
+    call : int
+        Number of the call.
+
+    Returns
+    -------
+    array (M, K)
+
+    Raises
+    ------
+    ValueError
+        If a shape or a number does not fit.
+    TypeError
+        If x is neither float32 nor float64.
 
     Examples
     --------
@@ -110,7 +131,7 @@ def dropout(x: Array, p: float, seed: int, call: int) -> Array:
 
 
 def embedding(ids: Ids, E: Array) -> Array:
-    """Row ``ids[m]`` of E for every m.
+    """Return row ``ids[m]`` of E for every m.
 
     Parameters
     ----------
@@ -125,9 +146,9 @@ def embedding(ids: Ids, E: Array) -> Array:
     Raises
     ------
     ValueError
-        An id is outside 0..V-1, or a shape does not fit.
+        If an id is outside 0..V-1, or a shape does not fit.
     TypeError
-        ids is not int64, or E neither float32 nor float64.
+        If ids are not int64, or E is neither float32 nor float64.
 
     Examples
     --------
@@ -140,9 +161,9 @@ def embedding(ids: Ids, E: Array) -> Array:
 
 
 def embedding_backward(ids: Ids, dy: Array, dE: Array) -> None:
-    """Gradient of :func:`embedding`: ``dE[ids[m]] += dy[m]``.
+    """Add ``dy[m]`` to ``dE[ids[m]]`` for every m: the gradient of :func:`embedding`.
 
-    The rows of a symbol are summed in their order in blocks of 256, so that threads change nothing.
+    The rows of an id are summed in order, in blocks of 256, so that the number of threads changes no bit.
 
     Parameters
     ----------
@@ -150,14 +171,14 @@ def embedding_backward(ids: Ids, dy: Array, dE: Array) -> None:
         Each in 0..V-1.
     dy : array (M, D)
     dE : array (V, D)
-        Added to.
+        The gradient is added to it.
 
     Raises
     ------
     ValueError
-        An id is outside 0..V-1, a shape does not fit, or dE is read-only or not C-contiguous.
+        If an id is outside 0..V-1, a shape does not fit, or dE is read-only or not C-contiguous.
     TypeError
-        ids is not int64, or the others are not both float32 or both float64.
+        If ids are not int64, or dy and dE are not both float32 or both float64.
 
     Examples
     --------

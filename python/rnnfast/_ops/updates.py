@@ -1,10 +1,9 @@
 """Optimiser steps over lists of arrays, in place.
 
-A step is one call: it updates every array and the step counter, or, when an argument is wrong, nothing. All
-arrays are C-contiguous and writable, of one dtype, float32 or float64; entry i of every list has the shape of
-``values[i]``; no two of the arrays that are written share memory. ``step`` is an int64 array (1,) that
-counts the steps made and is increased by one. Every function raises ValueError for shapes, layouts and
-numbers out of range, TypeError for dtypes.
+A step is one call. It updates every array and the step counter or, where an argument is wrong, nothing. All arrays are
+C-contiguous and writable and have one dtype, float32 or float64. Entry i of every list has the shape of ``values[i]``.
+No two arrays that are written share memory. ``step`` is an int64 array (1,), the number of steps made, which the call
+increases by one. Every function raises ValueError for shapes, layouts and numbers out of range, TypeError for dtypes.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def update(
     options: Mapping[str, float],
     step: Counter,
 ) -> None:
-    """Make a step of an optimiser of the engine's registry, ``_ops.OPTIMIZERS``, which names options and buffers.
+    """Make a step of the update rule ``optimizer``; ``_ops.OPTIMIZERS`` names its options and buffers.
 
     ``"sgd"``: ``g += weight_decay p``; ``b = momentum b + (1 - dampening) g``, at the first step b = g; ``p -= lr b``,
     with nesterov ``p -= lr (g + momentum b)``, without momentum ``p -= lr g`` (Sutskever et al. 2013, as PyTorch).
@@ -57,7 +56,7 @@ def update(
 
 
 def squared_norm(arrays: Arrays) -> float:
-    """Sum of the squares of all elements, in double precision and in a fixed order.
+    """Return the sum of the squares of all elements, in double precision and in a fixed order.
 
     Examples
     --------

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.demo.dates_data import ISO, STYLES, Calendar, Dates, read_with
+from rnnfast.demo.numpy_models import NumpyEncoderDecoder, time_side_by_side
 from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings
-from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin
-from rnnfast.demo.twin import PairTwin, time_side_by_side
+from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss
 from rnnfast.models import EncoderDecoder
 
 MODE = "many-to-many, encoder-decoder"
@@ -110,8 +110,10 @@ def _yardsticks(learned: Dates, test: Dates) -> dict[str, float]:
         for style in STYLES
     }
     best = max(shares, key=lambda style: shares[style])
-    print(f"  {len(learned.x):,} days to learn from, {len(test.x):,} held out; best single format of strptime: {best}, "
-          f"{shares[best]:.3f} of them")  # fmt: skip
+    print(
+        f"  {len(learned.x):,} days to learn from, {len(test.x):,} held out; best single format of strptime: {best}, "
+        f"{shares[best]:.3f} of them"
+    )
     return {"best strptime format": shares[best], "99 % of the dates": 0.99}
 
 
@@ -137,32 +139,39 @@ def _train(
     recorder = Recorder(lambda: exact(model.predict(x), y), times=size.measurements, steps=steps)
     start = time.perf_counter()
     model.fit(
-        learned.x, learned.y, epochs=size.epochs, batch_size=size.batch, lr=size.lr, clip_norm=CLIP,
-        callbacks=[Decay(size.lr, steps), recorder], progress=settings.progress, seed=settings.seed,
-    )  # fmt: skip
+        learned.x,
+        learned.y,
+        epochs=size.epochs,
+        batch_size=size.batch,
+        lr=size.lr,
+        clip_norm=CLIP,
+        callbacks=[Decay(size.lr, steps), recorder],
+        progress=settings.progress,
+        seed=settings.seed,
+    )
     return recorder, time.perf_counter() - start - recorder.seconds
 
 
 def _speedup(model: EncoderDecoder, learned: Dates, size: Size) -> float:
     """How many times faster than NumPy one step is; ``model`` is used up."""
     stop, start = len(ISO), len(ISO) + 1
-    twin = PairTwin({k: p.value for k, p in model.parameters().items()}, lr=size.lr, clip_norm=CLIP)
-    stepper = Stepper(model, lr=size.lr, clip_norm=CLIP)
+    numpy_model = NumpyEncoderDecoder({k: p.value for k, p in model.parameters().items()}, lr=size.lr, clip_norm=CLIP)
+    trainer = Trainer(model, lr=size.lr, clip_norm=CLIP)
     rng = np.random.default_rng(0)
     batches = [rng.permutation(len(learned.x))[: size.batch] for _ in range(size.rounds + 1)]
     losses: dict[str, float] = {}
 
     def ours(k: int) -> None:
-        losses["ours"] = stepper.step([learned.x[i] for i in batches[k]], [learned.y[i] for i in batches[k]])
+        losses["ours"] = trainer.step([learned.x[i] for i in batches[k]], [learned.y[i] for i in batches[k]])
 
-    def twins(k: int) -> None:
+    def by_numpy(k: int) -> None:
         y = [learned.y[i] for i in batches[k]]
         inputs, targets = [np.r_[start, s] for s in y], [np.r_[s, stop] for s in y]
-        losses["twin"] = twin.step([learned.x[i] for i in batches[k]], inputs, targets)
+        losses["numpy"] = numpy_model.step([learned.x[i] for i in batches[k]], inputs, targets)
         if k == 0:
-            check_twin(losses["ours"], losses["twin"])
+            check_same_loss(losses["ours"], losses["numpy"])
 
-    return time_side_by_side(ours, twins, rounds=size.rounds)
+    return time_side_by_side(ours, by_numpy, rounds=size.rounds)
 
 
 def _heat_maps(model: EncoderDecoder, days: Calendar) -> list[HeatMap]:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.demo import manual_text, ngrams
+from rnnfast.demo.numpy_models import NumpyGruModel, time_side_by_side
 from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step, slowest_units
-from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin, hidden_states
-from rnnfast.demo.twin import GruTwin, time_side_by_side
+from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss, hidden_states
 from rnnfast.models import OneToMany
 from rnnfast.text import Vocabulary
 
@@ -70,8 +70,10 @@ def run(settings: Settings) -> Result:
     n = len(text.vocabulary)
     yardsticks = {f"{k}-gram": v for k, v in ngrams.ngram_nats(text.train, text.test, n, ORDERS).items()}
     best = min(yardsticks, key=lambda name: yardsticks[name])
-    print(f"  {len(text.train):,} characters to learn from, {len(text.test):,} held out; best yard-stick: "
-          f"{best}, {yardsticks[best]:.3f} nats a character")  # fmt: skip
+    print(
+        f"  {len(text.train):,} characters to learn from, {len(text.test):,} held out; best yard-stick: "
+        f"{best}, {yardsticks[best]:.3f} nats a character"
+    )
     speedup = _speedup(_model(size, n, settings.seed), text.train, size)
     model = _model(size, n, settings.seed)
     recorder, seconds, sequences = _train(model, text, size, settings)
@@ -131,34 +133,41 @@ def _train(model: OneToMany, text: Text, size: Size, settings: Settings) -> tupl
     )
     start = time.perf_counter()
     model.fit(
-        text.train, epochs=epochs, batch_size=size.streams, tbptt=size.steps, lr=size.lr, clip_norm=CLIP,
-        callbacks=[Decay(size.lr, steps), recorder], progress=settings.progress, seed=settings.seed,
-    )  # fmt: skip
+        text.train,
+        epochs=epochs,
+        batch_size=size.streams,
+        tbptt=size.steps,
+        lr=size.lr,
+        clip_norm=CLIP,
+        callbacks=[Decay(size.lr, steps), recorder],
+        progress=settings.progress,
+        seed=settings.seed,
+    )
     seconds = time.perf_counter() - start - recorder.seconds
     return recorder, seconds, epochs * (len(text.train) - 1) / size.steps
 
 
 def _speedup(model: OneToMany, train: Ids, size: Size) -> float:
     """How many times faster than NumPy one step is; ``model`` is used up."""
-    twin = GruTwin(
+    numpy_model = NumpyGruModel(
         {name: p.value for name, p in model.parameters().items()}, every_step=True, lr=size.lr, clip_norm=CLIP
     )
-    stepper = Stepper(model, lr=size.lr, clip_norm=CLIP)
+    trainer = Trainer(model, lr=size.lr, clip_norm=CLIP)
     length = size.steps + 1
     pieces = train[: len(train) // length * length].reshape(-1, length)
     batches = [pieces[k * size.streams : (k + 1) * size.streams] for k in range(len(pieces) // size.streams)]
     losses: dict[str, float] = {}
 
     def ours(k: int) -> None:
-        losses["ours"] = stepper.step(batches[k % len(batches)])
+        losses["ours"] = trainer.step(batches[k % len(batches)])
 
-    def twins(k: int) -> None:
+    def by_numpy(k: int) -> None:
         batch = batches[k % len(batches)]
-        losses["twin"] = twin.step(batch[:, :-1], batch[:, 1:])
+        losses["numpy"] = numpy_model.step(batch[:, :-1], batch[:, 1:])
         if k == 0:
-            check_twin(losses["ours"], losses["twin"])
+            check_same_loss(losses["ours"], losses["numpy"])
 
-    return time_side_by_side(ours, twins, rounds=size.rounds)
+    return time_side_by_side(ours, by_numpy, rounds=size.rounds)
 
 
 def _heat_maps(model: OneToMany, text: Text, order: int) -> list[HeatMap]:

@@ -43,10 +43,18 @@ def table(results: Sequence[Result]) -> str:
     for r in results:
         sticks = [f"{name} {value:.3f}" for name, value in r.yardsticks.items()] or ["-"]
         verdict = "yes" if r.beats_all else "NO"
-        rows.append((
-            r.mode, r.metric, f"{r.value:.3f}", sticks[0], f"{r.seconds:.1f}", f"{r.sequences_per_second:,.0f}",
-            f"{r.speedup_vs_numpy:.1f}", verdict,
-        ))  # fmt: skip
+        rows.append(
+            (
+                r.mode,
+                r.metric,
+                f"{r.value:.3f}",
+                sticks[0],
+                f"{r.seconds:.1f}",
+                f"{r.sequences_per_second:,.0f}",
+                f"{r.speedup_vs_numpy:.1f}",
+                verdict,
+            )
+        )
         rows += [("", "", "", stick, "", "", "", "") for stick in sticks[1:]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADINGS))]
     lines = [
@@ -98,11 +106,19 @@ def _html(results: Sequence[Result], facts: dict[str, Any]) -> str:
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
     drawn = pictures.available()
     parts = [
-        "<!doctype html>", '<html lang="en">', "<head>", '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">', "<title>rnnfast demo</title>",
-        f"<style>{STYLE}</style>", "</head>", "<body>", "<h1>rnnfast demo</h1>", f'<p class="quiet">{_(about)}</p>',
+        "<!doctype html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        "<title>rnnfast demo</title>",
+        f"<style>{STYLE}</style>",
+        "</head>",
+        "<body>",
+        "<h1>rnnfast demo</h1>",
+        f'<p class="quiet">{_(about)}</p>',
         _html_table(results),
-    ]  # fmt: skip
+    ]
     if not drawn:
         parts.append(f'<p class="no">{_(MISSING)}</p>')
     parts += [_section(r, drawn=drawn) for r in results]

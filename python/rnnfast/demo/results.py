@@ -118,7 +118,7 @@ class Result:
     sequences_per_second : float
         Of training.
     speedup_vs_numpy : float
-        Seconds of a training step of the NumPy twin, divided by the model's.
+        Seconds of a training step in NumPy alone, divided by the model's.
     about, model : str
         What is learned from what, and the model's table of parameters.
     charts, heat_maps, samples, colours

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.demo.numpy_models import NumpyGruModel, time_side_by_side
 from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Settings, by_strongest_step, slowest_units
 from rnnfast.demo.source_data import CLASSES, LEAST, File, Source, load
 from rnnfast.demo.source_shown import colours, sample, visible
-from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin, hidden_states
-from rnnfast.demo.twin import GruTwin, time_side_by_side
+from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss, hidden_states
 from rnnfast.models import ManyToMany
 
 MODE = "many-to-many, aligned"
@@ -116,8 +116,10 @@ def most_frequent(files: Sequence[File], alphabet: int) -> Ids:
 def _yardsticks(data: Source) -> dict[str, float]:
     best = most_frequent(data.train, len(data.vocabulary))
     level = accuracy([best[f.ids] for f in data.test], [f.classes for f in data.test])
-    print(f"  {_count(data.train):,} characters to learn from, {_count(data.test):,} held out; most frequent class of "
-          f"the character: {level:.3f} accuracy")  # fmt: skip
+    print(
+        f"  {_count(data.train):,} characters to learn from, {_count(data.test):,} held out; most frequent class of "
+        f"the character: {level:.3f} accuracy"
+    )
     return {"most frequent class": level, "half its errors": 1.0 - 0.5 * (1.0 - level)}
 
 
@@ -151,37 +153,51 @@ def _train(model: ManyToMany, data: Source, size: Size, settings: Settings) -> t
     recorder = Recorder(lambda: accuracy(model.predict(begin_x), begin_y), times=size.measurements, steps=steps)
     start = time.perf_counter()
     model.fit(
-        x, y, epochs=size.epochs, batch_size=size.batch, lr=size.lr, clip_norm=CLIP,
-        callbacks=[Decay(size.lr, steps), recorder], progress=settings.progress, seed=settings.seed,
-    )  # fmt: skip
+        x,
+        y,
+        epochs=size.epochs,
+        batch_size=size.batch,
+        lr=size.lr,
+        clip_norm=CLIP,
+        callbacks=[Decay(size.lr, steps), recorder],
+        progress=settings.progress,
+        seed=settings.seed,
+    )
     return recorder, time.perf_counter() - start - recorder.seconds, size.epochs * len(x)
 
 
 def _speedup(model: ManyToMany, data: Source, size: Size) -> float:
     """How many times faster than NumPy one step is; ``model`` is used up."""
     x, y = _pieces(data.train, size.steps)
-    twin = GruTwin({k: p.value for k, p in model.parameters().items()}, every_step=True, lr=size.lr, clip_norm=CLIP)
-    stepper = Stepper(model, lr=size.lr, clip_norm=CLIP)
+    values = {k: p.value for k, p in model.parameters().items()}
+    numpy_model = NumpyGruModel(values, every_step=True, lr=size.lr, clip_norm=CLIP)
+    trainer = Trainer(model, lr=size.lr, clip_norm=CLIP)
     rng = np.random.default_rng(0)
     batches = [rng.permutation(len(x))[: size.batch] for _ in range(size.rounds + 1)]
     losses: dict[str, float] = {}
 
     def ours(k: int) -> None:
-        losses["ours"] = stepper.step([x[i] for i in batches[k]], [y[i] for i in batches[k]])
+        losses["ours"] = trainer.step([x[i] for i in batches[k]], [y[i] for i in batches[k]])
 
-    def twins(k: int) -> None:
-        losses["twin"] = twin.step([x[i] for i in batches[k]], [y[i] for i in batches[k]])
+    def by_numpy(k: int) -> None:
+        losses["numpy"] = numpy_model.step([x[i] for i in batches[k]], [y[i] for i in batches[k]])
         if k == 0:
-            check_twin(losses["ours"], losses["twin"])
+            check_same_loss(losses["ours"], losses["numpy"])
 
-    return time_side_by_side(ours, twins, rounds=size.rounds)
+    return time_side_by_side(ours, by_numpy, rounds=size.rounds)
 
 
 def _about(data: Source, size: Size) -> str:
     return ABOUT.format(
-        classes=len(CLASSES), names=", ".join(CLASSES), learned=_count(data.train), learned_files=len(data.train),
-        steps=size.steps, judged=_count(data.test), judged_files=len(data.test), least=LEAST,
-    )  # fmt: skip
+        classes=len(CLASSES),
+        names=", ".join(CLASSES),
+        learned=_count(data.train),
+        learned_files=len(data.train),
+        steps=size.steps,
+        judged=_count(data.test),
+        judged_files=len(data.test),
+        least=LEAST,
+    )
 
 
 def _heat_maps(model: ManyToMany, data: Source) -> list[HeatMap]:

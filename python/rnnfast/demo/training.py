@@ -66,7 +66,7 @@ class Recorder(Callback):
         return Curve(name=name, x=[scale * a for a in self.at], y=self.values)
 
 
-class Stepper:
+class Trainer:
     """One step of training through the public methods, as ``fit`` takes it.
 
     Parameters
@@ -90,7 +90,7 @@ class Stepper:
         return loss
 
 
-def check_twin(ours: float, twins: float) -> None:
+def check_same_loss(ours: float, by_numpy: float) -> None:
     """Check that the two losses agree, before anything is timed.
 
     Raises
@@ -98,8 +98,8 @@ def check_twin(ours: float, twins: float) -> None:
     ArithmeticError
         They do not.
     """
-    if not abs(ours - twins) <= 1e-3 * abs(ours):
-        raise ArithmeticError(f"twin: the model's loss = {ours:.6g} required, got {twins:.6g}")
+    if not abs(ours - by_numpy) <= 1e-3 * abs(ours):
+        raise ArithmeticError(f"NumPy's loss: that of the model = {ours:.6g} is required, got {by_numpy:.6g}")
 
 
 def hidden_states(model: Any, ids: Array) -> Array:

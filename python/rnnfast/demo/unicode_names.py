@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.demo.bag import BagOfLetters
+from rnnfast.demo.numpy_models import NumpyGruModel, time_side_by_side
 from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step
-from rnnfast.demo.training import Decay, Recorder, Stepper, check_twin, hidden_states
-from rnnfast.demo.twin import GruTwin, time_side_by_side
+from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss, hidden_states
 from rnnfast.demo.unicode_data import LEAST, Names, load
 from rnnfast.models import ManyToOne
 
@@ -114,8 +114,9 @@ def _yardsticks(data: Names, size: Size) -> dict[str, float]:
     bag = BagOfLetters(len(data.vocabulary), len(data.classes))
     bag.fit(x, y, weights=1.0 / counts[y], iterations=size.bag_iterations)
     letters = balanced_accuracy(bag.predict(test_x), test_y)
-    print(f"  {len(x):,} names to learn from, {len(test_x):,} held out; bag of letters: "
-          f"{letters:.3f} balanced accuracy")  # fmt: skip
+    print(
+        f"  {len(x):,} names to learn from, {len(test_x):,} held out; bag of letters: {letters:.3f} balanced accuracy"
+    )
     return {
         "majority class": majority,
         "bag of letters": letters,
@@ -149,9 +150,17 @@ def _train(model: ManyToOne, data: Names, size: Size, settings: Settings) -> tup
     recorder = Recorder(lambda: balanced_accuracy(model.predict(test_x), test_y), times=size.measurements, steps=steps)
     start = time.perf_counter()
     model.fit(
-        x, y, epochs=size.epochs, batch_size=size.batch, lr=size.lr, clip_norm=CLIP, sample_weight=_weights(y),
-        callbacks=[Decay(size.lr, steps), recorder], progress=settings.progress, seed=settings.seed,
-    )  # fmt: skip
+        x,
+        y,
+        epochs=size.epochs,
+        batch_size=size.batch,
+        lr=size.lr,
+        clip_norm=CLIP,
+        sample_weight=_weights(y),
+        callbacks=[Decay(size.lr, steps), recorder],
+        progress=settings.progress,
+        seed=settings.seed,
+    )
     return recorder, time.perf_counter() - start - recorder.seconds
 
 
@@ -159,23 +168,24 @@ def _speedup(model: ManyToOne, data: Names, size: Size) -> float:
     """How many times faster than NumPy one step is; ``model`` is used up."""
     x, y = data.part(data.train)
     weights = _weights(y).astype(np.float32)
-    twin = GruTwin({k: p.value for k, p in model.parameters().items()}, every_step=False, lr=size.lr, clip_norm=CLIP)
-    stepper = Stepper(model, lr=size.lr, clip_norm=CLIP)
+    values = {k: p.value for k, p in model.parameters().items()}
+    numpy_model = NumpyGruModel(values, every_step=False, lr=size.lr, clip_norm=CLIP)
+    trainer = Trainer(model, lr=size.lr, clip_norm=CLIP)
     rng = np.random.default_rng(0)
     batches = [np.sort(rng.permutation(len(x))[: size.batch]) for _ in range(size.rounds + 1)]
     losses: dict[str, float] = {}
 
     def ours(k: int) -> None:
         which = batches[k]
-        losses["ours"] = stepper.step([x[i] for i in which], y[which], sample_weight=weights[which])
+        losses["ours"] = trainer.step([x[i] for i in which], y[which], sample_weight=weights[which])
 
-    def twins(k: int) -> None:
+    def by_numpy(k: int) -> None:
         which = batches[k]
-        losses["twin"] = twin.step([x[i] for i in which], y[which], weights[which])
+        losses["numpy"] = numpy_model.step([x[i] for i in which], y[which], weights[which])
         if k == 0:
-            check_twin(losses["ours"], losses["twin"])
+            check_same_loss(losses["ours"], losses["numpy"])
 
-    return time_side_by_side(ours, twins, rounds=size.rounds)
+    return time_side_by_side(ours, by_numpy, rounds=size.rounds)
 
 
 def _about(data: Names) -> str:

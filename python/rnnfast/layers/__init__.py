@@ -2,17 +2,17 @@
 
 from rnnfast.layers.block import Block as Block
 from rnnfast.layers.block import BlockTape as BlockTape
-from rnnfast.layers.cells import GRU as GRU
-from rnnfast.layers.cells import RNN as RNN
+from rnnfast.layers.call import SingleUseTape as SingleUseTape
+from rnnfast.layers.call import Tape as Tape
 from rnnfast.layers.custom import CustomLayer as CustomLayer
 from rnnfast.layers.custom_cell import CustomCell as CustomCell
 from rnnfast.layers.dropout import Dropout as Dropout
 from rnnfast.layers.embedding import Embedding as Embedding
+from rnnfast.layers.gru import GRU as GRU
 from rnnfast.layers.linear import Linear as Linear
 from rnnfast.layers.lstm import LSTM as LSTM
 from rnnfast.layers.recurrent import Recurrent as Recurrent
+from rnnfast.layers.rnn import RNN as RNN
 from rnnfast.layers.stream import Stream as Stream
 from rnnfast.layers.stream import Surroundings as Surroundings
-from rnnfast.layers.tape import SingleUseTape as SingleUseTape
-from rnnfast.layers.tape import Tape as Tape
 from rnnfast.layers.trace import Trace as Trace

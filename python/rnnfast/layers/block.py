@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks
-from rnnfast.layers.tape import SingleUseTape
+from rnnfast.layers.call import SingleUseTape
 from rnnfast.params import Module
 
 Array = npt.NDArray[Any]

@@ -1,4 +1,4 @@
-"""Layers of cells that users write: sequences, directions and back-propagation through time in NumPy."""
+"""Layers of custom cells: sequences, directions and back-propagation through time in NumPy."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import numpy.typing as npt
 from rnnfast import _ops, checks
 from rnnfast.checks import names_arguments
 from rnnfast.init import stack_suffix
-from rnnfast.layers.call import Sequences, read_inputs
+from rnnfast.layers.call import Sequences, State, StateLike, Tape, read_inputs
 from rnnfast.layers.custom_cell import CustomCell
-from rnnfast.layers.custom_scan import Kept, Scan, steps_of
-from rnnfast.layers.randomness import Randomness
-from rnnfast.layers.tape import Tape
+from rnnfast.layers.custom_scan import SavedScans, Scan, steps_of
+from rnnfast.layers.options import Randomness
 from rnnfast.layers.trace import Trace
 from rnnfast.outline import count_layer, outlined
 from rnnfast.params import Module, Parameter
@@ -24,19 +23,50 @@ Array = npt.NDArray[Any]
 
 
 class CustomLayer(Module):
-    """A stack of layers of a cell that is written in NumPy; what ``rf.LSTM`` is to its cell, at NumPy's speed.
+    """A stack of layers of a cell that is written in NumPy: what ``rf.LSTM`` is to its cell, at NumPy's speed.
 
-    Calls, ``forward``, ``backward`` and ``trace`` are those of ``rf.LSTM``. The state is an array (L*D, N, H) or, of a
-    cell with several states, a tuple of them. Parameters are the cell's, with ``_l0``, ``_l0_reverse``, ... behind
-    their names. Results of a sequence depend on NumPy's products and hence, in the last bits, on its batch.
+    At each step t, for each sequence: ``state(t) = f(x(t), state(t-1); p)`` with the function f and the parameters p of
+    the cell. The first array of the state is h, the output. Parameters have the cell's names, followed by ``_l0``,
+    ``_l0_reverse``, ``_l1`` and so on. The state is an array (L*D, N, H) for N sequences or, of a cell with several, a
+    tuple of them, where D is the number of directions.
+
+    A sequence's results depend on NumPy's products and so, in the last bits, on its batch.
 
     Parameters
     ----------
     cell : CustomCell
-    input_size, hidden_size : int
-        C and H.
-    num_layers, bidirectional, dropout, time_major, dtype, seed
-        As of ``rf.RNN``.
+        One step of the recurrence and its derivative; an object, not its class.
+    input_size : int
+        C, the number of features of x at a step.
+    hidden_size : int
+        H, the number of units in a layer and direction.
+    num_layers : int
+        L, the number of layers. Each layer above the first reads the outputs of the layer below.
+    bidirectional : bool
+        Whether a second set of weights, named ``..._reverse``, reads each sequence from its end to its start. The
+        outputs of both directions stand side by side: y and the input of the next layer have twice the features
+        (Schuster and Paliwal 1997).
+    dropout : float
+        Probability, within [0, 1), of dropping an output on its way to the next layer in training, drawn anew at every
+        step; the others are scaled by 1 / (1 - dropout). It does nothing in a single layer.
+    time_major : bool
+        Whether arrays are (T, N, C) instead of (N, T, C).
+    dtype : {"float32", "float64"}
+        Dtype of parameters, inputs and outputs.
+    seed : int or None
+        Seed of the first weights and of everything random in training. None takes a new one every time.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or the cell draws a first value of another shape.
+    TypeError
+        If an argument has another type, or the dtype is neither float32 nor float64.
+
+    References
+    ----------
+    M. Schuster, K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing 45
+    (1997).
 
     Examples
     --------
@@ -109,7 +139,7 @@ class CustomLayer(Module):
         return value.astype(self.dtype)
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return the parameters, by the cell's names with ``_l0``, ``_l0_reverse``, ``_l1``, ... behind them."""
+        """Return the parameters under the cell's names, followed by ``_l0``, ``_l0_reverse``, ``_l1`` and so on."""
         return dict(self._parameters)
 
     def random_state(self) -> dict[str, Any]:
@@ -123,25 +153,66 @@ class CustomLayer(Module):
     def __call__(
         self,
         x: Sequences,
-        state: Any = None,
+        state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
-    ) -> tuple[Array, Any]:
-        """Return y (N, T, D*H) and the final state; arguments as of ``rf.LSTM``."""
+    ) -> tuple[Array, State]:
+        """Run the layer without dropout; nothing is kept for ``backward``.
+
+        Parameters
+        ----------
+        x : array (N, T, C) of the layer's dtype, or list of arrays (T_i, C)
+            N sequences of T steps; (T, N, C) with ``time_major``.
+        state : array (L*D, N, H), or tuple of such for a cell with several states, optional
+            The initial state, at index layer*D + direction; zeros by default.
+        lengths : integers (N,), optional
+            Number of valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is.
+        resets : bool (N, T), (T, N) with ``time_major``, or a list of (T_i,) for a list of arrays, optional
+            True at t separates step t-1 from step t, in both directions: step t starts from zeros.
+
+        Returns
+        -------
+        y : array (N, T, D*H)
+            The last layer's h at every step, both directions side by side.
+        state : array (L*D, N, H), or tuple of such
+            Every layer's state after the last valid step; in the reverse direction, after the first step.
+
+        Raises
+        ------
+        ValueError
+            If a shape or a length does not fit, or the cell returns states of another shape.
+        TypeError
+            If the dtype is not the layer's, or resets are not bool.
+        """
         h, final, _ = self._run(x, state, lengths, resets, keep=False, dropping=False)
         return self._user_axes(h[-1]), self._one(final)
 
     def forward(
         self,
         x: Sequences,
-        state: Any = None,
+        state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
         training: bool = True,
-    ) -> tuple[Array, Any, Tape]:
-        """Return y, the final state and the tape for ``backward``, with dropout if ``training``."""
+    ) -> tuple[Array, State, Tape]:
+        """Run the layer as ``__call__`` does, with dropout if ``training``; keep what ``backward`` needs.
+
+        Parameters
+        ----------
+        x, state, lengths, resets
+            As for ``__call__``. x must not be modified until ``backward``.
+        training : bool
+            Whether dropout acts.
+
+        Returns
+        -------
+        y, state
+            As from ``__call__``.
+        tape : Tape
+            To be passed to ``backward``, once.
+        """
         dropping = checks.as_flag("training", training)
         h, final, tape = self._run(x, state, lengths, resets, keep=True, dropping=dropping)
         return self._user_axes(h[-1]), self._one(final), tape
@@ -149,12 +220,24 @@ class CustomLayer(Module):
     def trace(
         self,
         x: Sequences,
-        state: Any = None,
+        state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
     ) -> Trace:
-        """Return h of every layer; what else a cell has it may save itself."""
+        """Run the layer as ``__call__`` does and return h of every layer.
+
+        Other quantities of a cell are its own: ``c`` and ``gates`` of the trace are empty.
+
+        Parameters
+        ----------
+        x, state, lengths, resets
+            As for ``__call__``.
+
+        Returns
+        -------
+        Trace
+        """
         h, final, _ = self._run(x, state, lengths, resets, keep=False, dropping=False)
         return Trace(h=[self._user_axes(array) for array in h], c=[], gates={}, state=self._one(final))
 
@@ -162,12 +245,42 @@ class CustomLayer(Module):
         self,
         tape: Tape,
         dy: npt.ArrayLike | None,
-        dstate: Any = None,
+        dstate: StateLike = None,
         *,
         need_dx: bool = True,
         gradient_norms: bool = False,
-    ) -> tuple[Array, Any]:
-        """Add every parameter's gradient; return those of x and of the initial state, as ``rf.LSTM`` does."""
+    ) -> tuple[Array, State]:
+        """Back-propagate through time: add dL/dp to every parameter's ``grad``; return dL/dx and dL/d(initial state).
+
+        Parameters
+        ----------
+        tape : Tape
+            From ``forward``; used up.
+        dy : array (N, T, D*H) or None
+            dL/dy; ``None`` for zeros. It is ignored past the lengths.
+        dstate : array (L*D, N, H), or tuple of such, optional
+            dL/d(final state). ``None``, also within the tuple, stands for zeros.
+        need_dx : bool
+            Whether dx is returned; else it is empty, (N, T, 0).
+        gradient_norms : bool
+            Whether ``tape.gradient_norms`` receives |dL/dh(t)| of every layer, direction and sequence.
+
+        Returns
+        -------
+        dx : array (N, T, C)
+            dL/dx, zero past the lengths; (T, N, C) with ``time_major``.
+        dstate : array (L*D, N, H), or tuple of such
+            dL/d(initial state).
+
+        Raises
+        ------
+        RuntimeError
+            If the tape was used before, comes from another layer, or a parameter changed since ``forward``.
+        ValueError
+            If a shape does not fit, or the cell returns gradients of another shape.
+        TypeError
+            If the dtype is not the layer's.
+        """
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {checks.shown(tape)}")
         need_dx, gradient_norms = checks.as_flag("need_dx", need_dx), checks.as_flag("gradient_norms", gradient_norms)
@@ -190,11 +303,18 @@ class CustomLayer(Module):
         return self._user_axes(dx if need_dx else dx[:, :, :0]), self._one(dstates)
 
     def _run(
-        self, x: Sequences, state: Any, lengths: Any, resets: Any, *, keep: bool, dropping: bool
+        self,
+        x: Sequences,
+        state: StateLike,
+        lengths: npt.ArrayLike | None,
+        resets: npt.ArrayLike | None,
+        *,
+        keep: bool,
+        dropping: bool,
     ) -> tuple[list[Array], list[Array], Tape]:
         given = read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
         N, T = given[0].shape[:2]
-        states, kept, found = self._states("state", state, N), Kept([], []), [given[0]]
+        states, kept, found = self._states("state", state, N), SavedScans([], []), [given[0]]
         versions = self._versions()
         steps = [list(steps_of(given, direction)) for direction in range(self.directions)]
         for layer in range(self.num_layers):
@@ -215,16 +335,24 @@ class CustomLayer(Module):
     def _mask(self, shape: tuple[int, ...], p: float) -> Array:
         return np.where(self._masks.random(shape) >= p, 1 / (1 - p), 0).astype(self.dtype)
 
-    def _states(self, name: str, given: Any, sequences: int) -> list[Array]:
+    def _states(self, name: str, given: StateLike, sequences: int) -> list[Array]:
+        """Return copies of the given states, zeros for those that are None."""
         S, shape = self.cell.states, (self.num_layers * self.directions, sequences, self.hidden_size)
-        if given is not None and (isinstance(given, tuple) is (S == 1) or (S > 1 and len(given) != S)):
+        parts: tuple[npt.ArrayLike | None, ...]
+        if given is None:
+            parts = (None,) * S
+        elif isinstance(given, tuple) and S > 1 and len(given) == S:
+            parts = given
+        elif not isinstance(given, tuple) and S == 1:
+            parts = (given,)
+        else:
             wanted = "one array" if S == 1 else f"a tuple of {S} arrays"
             raise TypeError(f"{name}: {wanted} is required, got {type(given).__name__}")
-        parts = [None] * S if given is None else [given] if S == 1 else given
         checked = [_ops.state_array(name, part, shape, self.dtype) for part in parts]
         return [np.zeros(shape, self.dtype) if part is None else part.copy() for part in checked]
 
-    def _one(self, parts: list[Array]) -> Any:
+    def _one(self, parts: list[Array]) -> State:
+        """Return the states as the user sees them: one array, or a tuple of several."""
         return parts[0] if len(parts) == 1 else tuple(parts)
 
     def _versions(self) -> tuple[int, ...]:

@@ -1,10 +1,10 @@
-"""Cells that users write in NumPy."""
+"""Custom cells, written in NumPy."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,20 +17,21 @@ Array = npt.NDArray[Any]
 States = tuple[Array, ...]
 Shapes = dict[str, tuple[int, ...]]
 
-OWN = ("rnn", "lstm", "gru")
+BUILT_IN = ("rnn", "lstm", "gru")
 
 
 class CustomCell(ABC):
-    """One time step of a recurrence, and its derivative: what a cell of one's own has to say.
+    """Base of custom cells: one time step of a recurrence, and its derivative.
 
-    ``state(t) = f(x(t), state(t-1); p)``, where the first state is h, what the layer puts out. Layers, directions,
-    ragged batches, resets, back-propagation through time, models, training and files are then those of the other cells;
-    the speed is NumPy's.
+    ``state(t) = f(x(t), state(t-1); p)``, where the first state is h, the output of the layer. Layers, directions,
+    ragged batches, resets, back-propagation through time, models, training and files work as for the built-in cells, at
+    the speed of NumPy.
 
-    A subclass gives itself a name, ``class Mine(CustomCell, name="mine")``, by which models and their files know it:
-    ``rf.ManyToOne(..., cell="mine")`` or ``cell=Mine``, with ``cell_options`` for its constructor. ``rf.load`` needs
-    the class to be defined before. A later class of the same name takes its place. ``states``, beside the name, is the
-    number of states: 1 by default. Models of such a cell can do all but ``stream`` and search with ``beams``.
+    A subclass has a name, ``class Mine(CustomCell, name="mine")``, which models and their files use:
+    ``rf.ManyToOne(..., cell="mine")`` or ``cell=Mine``, with ``cell_options`` for its constructor. The class must be
+    defined before ``rf.load`` reads a file with its name; a later class of the same name replaces it. A cell with
+    several states gives their number beside its name, ``states=2``. Models of a custom cell have no ``stream`` and no
+    search with ``beams``.
 
     References
     ----------
@@ -82,19 +83,48 @@ class CustomCell(ABC):
     known: ClassVar[dict[str, type[CustomCell]]] = {}
 
     def __init_subclass__(cls, *, name: str, states: int = 1, **options: Any) -> None:
-        """Enter the class under its name; ValueError for a name that a built-in cell has."""
+        """Register the class under its name; ValueError for the name of a built-in cell."""
         super().__init_subclass__(**options)
-        if checks.as_text("name", name) in OWN:
-            raise ValueError(f"name: another one than {', '.join(OWN)} is required, got {name!r}")
+        if checks.as_text("name", name) in BUILT_IN:
+            raise ValueError(f"name: another one than {', '.join(BUILT_IN)} is required, got {name!r}")
         cls.name, cls.states = name, checks.as_size("states", states)
         CustomCell.known[name] = cls
 
     @abstractmethod
     def shapes(self, inputs: int, hidden: int) -> Shapes:
-        """Return names and shapes of the parameters of a layer that reads C = ``inputs`` numbers and has H units."""
+        """Return the names and shapes of the parameters.
+
+        Parameters
+        ----------
+        inputs : int
+            C, the number of features that the layer reads.
+        hidden : int
+            H, the number of units.
+
+        Returns
+        -------
+        dict of str to tuple of int
+        """
 
     def first_value(self, shape: tuple[int, ...], hidden: int, rng: np.random.Generator, *, name: str) -> Array:
-        """Return the first value of a parameter, by default from U(-1/sqrt(H), 1/sqrt(H))."""
+        """Return the first value of a parameter, by default from U(-1/sqrt(H), 1/sqrt(H)).
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Its shape.
+        hidden : int
+            H, the number of units.
+        rng : numpy.random.Generator
+            The layer's source of random numbers.
+        name : str
+            Its name.
+
+        Returns
+        -------
+        array
+            Of that shape.
+        """
         return uniform(shape, 1 / math.sqrt(hidden), rng=rng, dtype="float64")
 
     @abstractmethod
@@ -103,34 +133,63 @@ class CustomCell(ABC):
 
         Parameters
         ----------
-        p : dict of arrays
+        p : dict of str to array
             The parameters' values.
         x : array (N, C)
+            The input.
         state : tuple of arrays (N, H)
-            What the step before has left; not to be modified.
+            The previous state; it must not be modified.
 
         Returns
         -------
         state : tuple of arrays (N, H)
-        saved
+            The new state, first h.
+        saved : object
             What ``backward`` needs.
         """
 
     @abstractmethod
     def backward(self, p: Mapping[str, Array], saved: Any, dstate: States) -> tuple[Array, States, dict[str, Array]]:
-        """Return the gradients of x, of the state before, and of every parameter, summed over the sequences.
+        """Compute the gradients of one step of N sequences.
 
-        ``dstate``, arrays (N, H), is dL/d(state), the first of it with what came from y.
+        Parameters
+        ----------
+        p : dict of str to array
+            The parameters' values.
+        saved : object
+            What ``forward`` saved.
+        dstate : tuple of arrays (N, H)
+            dL/d(new state); that of h includes dL/dy.
+
+        Returns
+        -------
+        dx : array (N, C)
+            dL/dx.
+        dstate : tuple of arrays (N, H)
+            dL/d(previous state).
+        dp : dict of str to array
+            dL/dp of every parameter, summed over the sequences.
         """
 
     def gradient_error(self, inputs: int = 3, hidden: int = 4, *, sequences: int = 2, seed: int = 0) -> float:
-        """Compare ``backward`` with central differences of ``forward``, in float64 at random numbers.
+        """Compare ``backward`` with central differences of ``forward``, in float64 and with random numbers.
+
+        Parameters
+        ----------
+        inputs : int
+            C.
+        hidden : int
+            H.
+        sequences : int
+            N.
+        seed : int or None
+            Seed of the random numbers.
 
         Returns
         -------
         float
-            The largest difference, in units of the largest gradient of the same array or, if that is below 1, of 1:
-            some 1e-9 where both belong together.
+            The largest difference, divided by the largest gradient of the same array or by 1, whichever is more: about
+            1e-9 where ``backward`` is right.
         """
         inputs, hidden = checks.as_size("inputs", inputs), checks.as_size("hidden", hidden)
         sequences, rng = checks.as_size("sequences", sequences), np.random.default_rng(checks.as_seed(seed))
@@ -148,7 +207,7 @@ class CustomCell(ABC):
         return max(_distance(array, np.asarray(gradient), loss) for array, gradient in pairs)
 
 
-def _distance(array: Array, gradient: Array, loss: Any) -> float:
+def _distance(array: Array, gradient: Array, loss: Callable[[], float]) -> float:
     step, expected = 1e-5, np.zeros_like(array)
     for index in np.ndindex(array.shape):
         value = array[index]

@@ -1,4 +1,4 @@
-"""One direction of one layer of a user's cell, over the steps of a batch and back."""
+"""One direction of one layer of a custom cell, over the steps of a batch and back."""
 
 from __future__ import annotations
 
@@ -18,9 +18,23 @@ Array = npt.NDArray[Any]
 
 @dataclass(eq=False)
 class Scan:
-    """The cell's parameters in one direction of a layer, of ``index`` layer*D + direction, and what a call keeps.
+    """A call's way through one direction of one layer, and what it saves for the way back.
 
-    ``steps``: t, the numbers of the sequences that have this step, and (n, 1) which of them begin anew there.
+    Attributes
+    ----------
+    index : int
+        layer*D + direction, the place of its states.
+    hidden : int
+        H.
+    parameters : dict of str to Parameter
+        By the cell's names.
+    steps : list of (t, rows, cut)
+        The steps in the order of the direction: t, the sequences (n,) that have it, and (n, 1) whether a reset stands
+        before it.
+    saved : dict of int to object
+        What the cell saved at each t.
+    x : array (N, T, C) or None
+        The input, where ``backward`` follows.
     """
 
     cell: CustomCell
@@ -32,7 +46,7 @@ class Scan:
     x: Array | None = None
 
     def forward(self, x: Array, states: list[Array], *, keep: bool) -> Array:
-        """Return h (N, T, H) over x (N, T, .); ``states`` (L*D, N, H) change in place, from first to final ones."""
+        """Return h (N, T, H) of x (N, T, C); ``states`` (L*D, N, H) hold the initial and receive the final ones."""
         y = np.zeros((*x.shape[:2], self.hidden), x.dtype)
         p = self._values()
         for t, rows, cut in self.steps:
@@ -48,9 +62,10 @@ class Scan:
         return y
 
     def backward(self, dy: Array, dstates: list[Array], norms: Array | None) -> Array:
-        """Return dx; ``dstates`` change in place, from those of the final states to those of the first.
+        """Return dx; add to the parameters' gradients.
 
-        ``norms`` (L*D, N, T), where given, receive |dL/dh|; the parameters' gradients are added to.
+        ``dstates`` (L*D, N, H) hold the gradients of the final states and receive those of the initial ones; ``norms``
+        (L*D, N, T), where given, receive |dL/dh|.
         """
         assert self.x is not None
         dx = np.zeros_like(self.x)
@@ -76,7 +91,7 @@ class Scan:
     def _values(self) -> dict[str, Array]:
         return {name: own.value for name, own in self.parameters.items()}
 
-    def _check(self, method: str, what: str, found: Any, rows: int) -> None:
+    def _check(self, method: str, what: str, found: object, rows: int) -> None:
         S, shape = self.cell.states, (rows, self.hidden)
         if not isinstance(found, tuple) or len(found) != S or any(np.shape(part) != shape for part in found):
             got = [np.shape(part) for part in found] if isinstance(found, tuple) else type(found).__name__
@@ -85,8 +100,8 @@ class Scan:
 
 
 @dataclass(eq=False)
-class Kept:
-    """The scans of a call in their order; and what layers 1, 2, ... multiply their input by: masks, or 1."""
+class SavedScans:
+    """The scans of a call in their order, and the masks of dropout before layers 1, 2, ..., or 1 where none acted."""
 
     scans: list[Scan]
     masks: list[Array | float]
@@ -94,13 +109,13 @@ class Kept:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays that steps have saved, and of the masks."""
+        """Bytes of the arrays that the cell saved, and of the masks."""
         saved = [a for scan in self.scans for s in scan.saved.values() for a in (s if isinstance(s, tuple) else (s,))]
         return sum(getattr(a, "nbytes", 0) for a in [*saved, *self.masks])
 
 
 def steps_of(given: Inputs, direction: int) -> Iterator[tuple[int, Array, Array]]:
-    """Yield the steps that exist, in the order of the direction."""
+    """Yield the steps in the order of the direction, as ``Scan.steps`` holds them."""
     x, lengths, resets = given
     N, T = x.shape[:2]
     lengths = np.full(N, T) if lengths is None else lengths

@@ -27,7 +27,8 @@ class Dropout(Block):
     p : float
         Probability of being dropped, within [0, 1).
     seed : int, numpy.random.Generator or None
-        Source of the masks. None draws other ones every time; a generator is advanced.
+        Seed of the first values and of everything random in training. None takes a new one every time; a generator is
+        advanced.
 
     Raises
     ------

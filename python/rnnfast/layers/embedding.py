@@ -18,6 +18,8 @@ Array = npt.NDArray[Any]
 class Embedding(Block):
     """A learned vector for each id, ``y = E[id]``.
 
+    First vectors are drawn from N(0, 1), as in PyTorch.
+
     Parameters
     ----------
     num_embeddings : int
@@ -27,7 +29,7 @@ class Embedding(Block):
     dtype : {"float32", "float64"}
         Dtype of parameters and outputs.
     seed : int, numpy.random.Generator or None
-        Source of the first vectors, drawn from N(0, 1) as in PyTorch. None draws other ones every time; a generator is
+        Seed of the first values and of everything random in training. None takes a new one every time; a generator is
         advanced.
 
     Attributes

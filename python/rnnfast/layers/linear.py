@@ -17,6 +17,8 @@ Array = npt.NDArray[Any]
 class Linear(Block):
     """Affine map of the last axis, ``y = W x + b``.
 
+    First weights and biases are drawn from U(-1/sqrt(F), 1/sqrt(F)), as in PyTorch.
+
     Parameters
     ----------
     input_size : int
@@ -28,8 +30,8 @@ class Linear(Block):
     dtype : {"float32", "float64"}
         Dtype of parameters, inputs and outputs.
     seed : int, numpy.random.Generator or None
-        Source of the first weights and biases, drawn from U(-1/sqrt(F), 1/sqrt(F)) as in PyTorch. None draws other
-        ones every time; a generator is advanced.
+        Seed of the first values and of everything random in training. None takes a new one every time; a generator is
+        advanced.
 
     Attributes
     ----------

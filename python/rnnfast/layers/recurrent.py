@@ -1,4 +1,4 @@
-"""What the three recurrent layers share: parameters, packed weights, forward and backward."""
+"""What RNN, LSTM and GRU share: parameters, packed weights, forward and backward."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
+from rnnfast._ops import Parts
 from rnnfast.init import first_values, stack_shapes, stack_suffix
-from rnnfast.layers.call import Inputs, Sequences, read_inputs
-from rnnfast.layers.randomness import Randomness
-from rnnfast.layers.states import (
-    STARTS,
-    Parts,
+from rnnfast.layers.call import (
+    LAYER_PARTS,
+    STATE_NAMES,
+    Inputs,
+    PackCache,
+    Sequences,
     State,
     StateLike,
+    Tape,
     add_to_learned,
-    after_reset,
-    first_states,
+    initial_states,
+    make_learned_states,
+    read_inputs,
+    reset_states,
     split_state,
-    started,
 )
+from rnnfast.layers.options import Randomness
 from rnnfast.layers.stream import Stream
-from rnnfast.layers.tape import LAYER_PARTS, PackCache, Tape
 from rnnfast.layers.trace import Traceable
 from rnnfast.params import Parameter
 
@@ -66,21 +70,30 @@ class Recurrent(Traceable):
         self.state_sizes = (proj_size or self.hidden_size, self.hidden_size)[: facts.states]
         self.output_size = self.directions * self.state_sizes[0]
         learned = checks.as_flag("learn_initial_state", learn_initial_state)
-        self.learned_state = first_states(self.state_shapes(1), self.dtype) if learned else {}
+        self.learned_state = make_learned_states(self.state_shapes(1), self.dtype) if learned else {}
         rng = np.random.default_rng(checks.as_seed(seed))
         norms = ("ih", "hh", "c")[: 1 + facts.states] if layer_norm else ()
         shapes = stack_shapes(
-            facts.gates, self.input_size, self.hidden_size, self.num_layers,
-            bias=checks.as_flag("bias", bias), directions=self.directions, peepholes=facts.peepholes if peephole else 0,
-            projection=proj_size, norms=norms,
-        )  # fmt: skip
+            facts.gates,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            bias=checks.as_flag("bias", bias),
+            directions=self.directions,
+            peepholes=facts.peepholes if peephole else 0,
+            projection=proj_size,
+            norms=norms,
+        )
         first = first_values(shapes, 1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype, normed=layer_norm)
         self._parameters = {name: Parameter(value) for name, value in first.items()} | self.learned_state
         self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
         self._packs = PackCache(cell)
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H), ..."""
+        """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H) and so on.
+
+        G is the number of gates: 1 for an RNN, 4 for an LSTM (3 with ``coupled``), 3 for a GRU.
+        """
         return dict(self._parameters)
 
     def random_state(self) -> dict[str, Any]:
@@ -96,14 +109,14 @@ class Recurrent(Traceable):
         return [self._parameters.get(name + suffix) for name in LAYER_PARTS]
 
     def packed(self) -> list[_ops.Weights]:
-        """Return the weights of every layer and direction, of index layer*D + direction, as the engine reads them."""
+        """Return the packed weights of every layer and direction, at index layer*D + direction."""
         return self._packs.weights(self._scan_parameters, self.num_layers * self.directions)
 
     def _versions(self) -> tuple[int, ...]:
         return tuple([p.version for p in self._parameters.values()])
 
     def state_shapes(self, sequences: int) -> tuple[tuple[int, int, int], ...]:
-        """Return the shape (L*D, N, H) of each state of N sequences; of a projected h (L*D, N, P)."""
+        """Return the shape (L*D, N, H) of each state of N sequences; (L*D, N, P) for a projected h."""
         return tuple([(self.num_layers * self.directions, sequences, size) for size in self.state_sizes])
 
     def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
@@ -115,17 +128,26 @@ class Recurrent(Traceable):
         learned: tuple[str, ...] = ()
         reset_state: Parts | None = None
         if self.learned_state:
-            (h0, c0), learned = started((h0, c0), self.learned_state, len(x))
-            reset_state = None if resets is None else after_reset(self.learned_state)
+            (h0, c0), learned = initial_states((h0, c0), self.learned_state, len(x))
+            reset_state = None if resets is None else reset_states(self.learned_state)
         random: _ops.Random | None = None
         if training and any(self._random):
-            object.__setattr__(self, "_calls", self._calls + 1)  # spares the module's own, which looks for parameters
+            object.__setattr__(self, "_calls", self._calls + 1)  # skips the search of Module.__setattr__
             random = (self._random, self._dropout_seed, self._calls)
         versions = () if save == "nothing" else self._versions()
         y, h, c, core = _ops.rnn_forward(
-            self.packed(), x, h0, c0, lengths, resets=resets, reset_state=reset_state, directions=self.directions,
-            time_major=self.time_major, save=save, random=random,
-        )  # fmt: skip
+            self.packed(),
+            x,
+            h0,
+            c0,
+            lengths,
+            resets=resets,
+            reset_state=reset_state,
+            directions=self.directions,
+            time_major=self.time_major,
+            save=save,
+            random=random,
+        )
         tape = None if core is None else Tape(self, core, versions, len(y), y.shape[1], learned)
         return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
 
@@ -137,35 +159,35 @@ class Recurrent(Traceable):
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
     ) -> tuple[Array, State]:
-        """Run the layer without dropout, keeping nothing.
+        """Run the layer without dropout and noise; nothing is kept for ``backward``.
 
         Parameters
         ----------
         x : array (N, T, C) of the layer's dtype, or list of arrays (T_i, C)
-            The sequences; (T, N, C) with ``time_major``.
-        state : array (L*D, N, H), for LSTM a tuple (h, c) of them, optional
-            The initial state, of index layer*D + direction; by default the learned one, or zeros.
+            N sequences of T steps; (T, N, C) with ``time_major``.
+        state : array (L*D, N, H), or tuple (h, c) of two for an LSTM, optional
+            The initial state, at index layer*D + direction. By default it is the learned one, or zeros.
         lengths : integers (N,), optional
-            Valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is; the reverse direction
-            begins at the sequence's own end.
-        resets : bool (N, T), (T, N) with ``time_major``, or beside a list of arrays a list of (T_i,), optional
-            True at t separates step t-1 from step t, in both directions: the state that enters t is the layer's initial
-            state, the learned one where there is one, else zero, at t = 0 instead of the given one. No gradient
-            crosses, but the learned state receives its own.
+            Number of valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is. The reverse
+            direction begins at each sequence's own end.
+        resets : bool (N, T), (T, N) with ``time_major``, or a list of (T_i,) for a list of arrays, optional
+            True at t separates step t-1 from step t, in both directions: step t starts from the layer's initial state,
+            which is the learned one or zeros, also where ``state`` is given and t is 0. No gradient passes a reset; the
+            learned state receives the gradient of step t.
 
         Returns
         -------
         y : array (N, T, D*H)
-            The last layer's h at every step, of both directions side by side; (N, T, D*P) where h is projected.
-        state : array (L*D, N, H), for LSTM a tuple (h, c) of them
-            Every layer's state after the last valid step, of the reverse direction after the first step.
+            The last layer's h at every step, both directions side by side; (N, T, D*P) for a projected h.
+        state : array (L*D, N, H), or tuple (h, c) of two for an LSTM
+            Every layer's state after the last valid step; in the reverse direction, after the first step.
 
         Raises
         ------
         ValueError
-            On a wrong shape or length.
+            If a shape or a length does not fit.
         TypeError
-            On another dtype than the layer's, or resets that are not bool.
+            If the dtype is not the layer's, or resets are not bool.
         """
         y, final, _ = self._run(self._read(x, lengths, resets), state, save="nothing", training=False)
         return y, final
@@ -187,17 +209,22 @@ class Recurrent(Traceable):
         x, state, lengths, resets
             As for ``__call__``. x and the returned y must not be modified until ``backward``.
         training : bool
-            Whether dropout and noise act.
-        save : "all" or "recompute"
-            Keep the gates; or compute them again in ``backward``, a piece of time at once, from y and, of an LSTM, c at
-            a few steps: the same bits, less memory, a third more time.
+            Whether dropout, zoneout and noise are random.
+        save : {"all", "recompute"}
+            "all" keeps the gates for ``backward``. "recompute" lets ``backward`` compute them again, chunk by chunk,
+            from y and, for an LSTM, c at a few steps: the same bits in less memory and a third more time.
 
         Returns
         -------
         y, state
-            As from ``__call__``, to the bit where nothing is random.
+            As from ``__call__``; the same bits where nothing is random.
         tape : Tape
             To be passed to ``backward``, once.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As from ``__call__``.
         """
         if type(save) is not str or save not in _SAVES:
             checks.as_choice("save", save, _SAVES)
@@ -215,35 +242,39 @@ class Recurrent(Traceable):
         need_dx: bool = True,
         gradient_norms: bool = False,
     ) -> tuple[Array, State]:
-        """Go back through time: add dL/dp to the ``grad`` of every parameter, and return the gradients of x and state.
+        """Back-propagate through time: add dL/dp to every parameter's ``grad``; return dL/dx and dL/d(initial state).
 
         Parameters
         ----------
         tape : Tape
             From ``forward``; used up.
         dy : array (N, T, D*H) or None
-            dL/dy; ``None`` for zeros. Ignored past the lengths.
-        dstate : as state, optional
-            dL/d(final state); zeros by default, also for an entry of the tuple that is ``None``.
+            dL/dy; ``None`` for zeros. It is ignored past the lengths.
+        dstate : array (L*D, N, H), or tuple (dh, dc) of two for an LSTM, optional
+            dL/d(final state). ``None``, also within the tuple, stands for zeros.
         need_dx : bool
-            False saves the time for dx where nobody wants it; dx is then empty, (N, T, 0).
+            False saves the time for dx, which is then empty, (N, T, 0).
         gradient_norms : bool
             Whether ``tape.gradient_norms`` receives |dL/dh(t)| of every layer, direction and sequence.
 
         Returns
         -------
         dx : array (N, T, C)
-            Zero past the lengths.
-        dstate : as state
+            dL/dx, zero past the lengths; (T, N, C) with ``time_major``.
+        dstate : array (L*D, N, H), or tuple (dh, dc) of two for an LSTM
             dL/d(initial state).
 
         Raises
         ------
         RuntimeError
             If the tape was used before, comes from another layer, or a parameter changed since ``forward``.
+        ValueError
+            If dy or dstate has another shape than y and the state.
+        TypeError
+            If the dtype is not the layer's.
         KeyboardInterrupt
-            After Ctrl-C. Every ``grad`` then holds an unknown part of the sum: ``zero_grad`` before the next call, as
-            the models' ``fit`` does. Parameters are as they were. Any other error leaves the gradients alone.
+            After Ctrl-C. Every ``grad`` then holds an unknown part of the sum; call ``zero_grad`` before the next
+            ``backward``. Parameters are unchanged. Every other error leaves the gradients unchanged.
         """
         if not isinstance(tape, Tape):
             raise TypeError(f"tape: what forward returned is required, got {type(tape).__name__}")
@@ -259,19 +290,30 @@ class Recurrent(Traceable):
             dx, dh0, dc0, *danew = _ops.rnn_backward(tape.core, grad_y, dh, dc, gradients, need_dx=need_dx, norms=norms)
             if self.learned_state:
                 add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
-                add_to_learned(self.learned_state, STARTS, danew)
+                add_to_learned(self.learned_state, STATE_NAMES, danew)
         dx = np.empty((tape.sequences, tape.steps, 0), self.dtype) if dx is None else dx
         return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
 
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
-        """Return a copy of the layer that is fed step by step: ``step(x)`` takes (N, C) to (N, H), see ``Stream``.
+        """Return a copy of the layer that reads step by step: ``step(x)`` maps (N, C) to (N, H), see ``Stream``.
 
         Parameters
         ----------
         batch_size : int
-            Sequences N, which advance together.
-        state
-            As for ``__call__``.
+            N, the number of sequences, which advance together.
+        state : array (L, N, H), or tuple (h, c) of two for an LSTM, optional
+            The initial state, as for ``__call__``.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        ValueError
+            If the layer is bidirectional, or a shape does not fit.
+        TypeError
+            If the dtype is not the layer's.
         """
         return Stream(self, batch_size, state)
 
@@ -279,11 +321,3 @@ class Recurrent(Traceable):
         both = ", bidirectional=True" if self.bidirectional else ""
         sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{both}"
         return f"{type(self).__name__}({sizes}, dtype={self.dtype})"
-
-
-def plain_norm(chosen: bool, **others: object) -> bool:
-    """Return whether a layer is normalised, which it cannot be beside any of the other options."""
-    for other, value in others.items():
-        if checks.as_flag("layer_norm", chosen) and value:
-            raise ValueError(f"layer_norm: a layer without {other} is required, got {other}={value}")
-    return checks.as_flag("layer_norm", chosen)

@@ -1,65 +1,86 @@
-"""Sequences that arrive step by step."""
+"""Streams: sequences that arrive step by step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
+from rnnfast._ops import Parts
 from rnnfast.copies import NotCopied
-from rnnfast.layers.states import Parts, State, StateLike, split_state, started
-from rnnfast.params import no_writes
-
-if TYPE_CHECKING:
-    from rnnfast.layers.recurrent import Recurrent
+from rnnfast.layers.call import State, StateLike, initial_states, split_state
+from rnnfast.params import Parameter, no_writes
 
 Array = npt.NDArray[Any]
 
 
+class StreamedLayer(Protocol):
+    """What a stream needs of a recurrent layer."""
+
+    input_size: int
+    bidirectional: bool
+    time_major: bool
+    dtype: np.dtype[Any]
+    learned_state: dict[str, Parameter]
+
+    def packed(self) -> list[_ops.Weights]: ...  # noqa: D102
+
+    def state_shapes(self, sequences: int) -> tuple[tuple[int, int, int], ...]: ...  # noqa: D102
+
+
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What stands around a streamed layer, as copies: input of every id, head's weight (K, H) and bias (K,).
+    """What a model puts before and after a streamed layer. Arrays are copies.
 
-    ``table``: the inputs (V, C), or V where they are unit vectors, or None where x holds vectors.
-    ``step`` makes an x of one step readable for the engine where it is not, ``block`` turns several steps into
-    the layer's (N, T, C).
+    Attributes
+    ----------
+    step : function
+        Converts and checks the x of one step where the engine cannot read it.
+    block : function
+        Converts several steps to the layer's input (N, T, C).
+    table : array (V, C), int or None
+        The layer's input for every id; V where these are unit vectors; None where x holds vectors.
+    head : array (K, H) or None
+        Weight of the head.
+    bias : array (K,) or None
+        Bias of the head.
     """
 
-    step: Callable[[Any], Array]
-    block: Callable[[Any], Array]
+    step: Callable[[npt.ArrayLike], Array]
+    block: Callable[[npt.ArrayLike], Array]
     table: Array | int | None = None
     head: Array | None = None
     bias: Array | None = None
 
 
 class Stream(NotCopied, _ops.StreamCore):
-    """A layer or model that is fed step by step and keeps its states; what ``stream()`` returns.
+    """A layer or model that reads step by step and keeps its state; ``stream()`` returns it.
 
-    ``h(t), c(t) = f(x(t), h(t-1), c(t-1))``: the bits of one call over all steps, however they are cut. The weights
-    are those of the moment it was made. A step allocates nothing but its result. One stream serves one thread at a
-    time; different streams may run in different threads.
+    ``h(t), c(t) = f(x(t), h(t-1), c(t-1))``. The results are the bits of one call over all steps, however the steps are
+    divided. A stream holds a copy of the weights: later writes to parameters do not reach it. A step allocates nothing
+    but its result. One thread at a time may use a stream; different threads may use different streams.
 
     Methods
     -------
     step(x, /, *, out=None)
-        One step: x (N, C) to h (N, H), or (C,) to (H,) where N is 1; written to ``out`` where one is given. Of a
-        model the head's outputs, (N, K) or (K,).
+        Advance by one step: x (N, C) gives h (N, H); where N is 1, (C,) gives (H,). The stream of a model returns the
+        head's outputs, (N, K) or (K,). The result is written to ``out`` where it is given.
     process(block)
-        Several steps at once.
+        Advance by several steps.
     reset(mask=None)
-        Back to the start, for all sequences or some.
+        Return to the initial state, for all sequences or some.
 
     Attributes
     ----------
-    state
-        Copies of all layers' states, (L, N, H), for LSTM a tuple (h, c); may be set, None to the learned one or zeros.
+    state : array (L, N, H), or tuple (h, c) of two for an LSTM
+        A copy of all layers' states. Setting it replaces them; None sets the initial state.
     batch_size : int
-        Sequences N.
+        N, the number of sequences.
 
     Examples
     --------
@@ -84,7 +105,7 @@ class Stream(NotCopied, _ops.StreamCore):
 
     def __init__(
         self,
-        layer: Recurrent,
+        layer: StreamedLayer,
         batch_size: int,
         state: StateLike,
         *,
@@ -100,7 +121,7 @@ class Stream(NotCopied, _ops.StreamCore):
         self._time_major = layer.time_major
         self._block = around.block
         with no_writes():
-            self._learned, _ = started((None, None), layer.learned_state, self.batch_size)
+            self._learned, _ = initial_states((None, None), layer.learned_state, self.batch_size)
             self._start = self._from_learned(self._split("start", start))
             initial = self._start if state is None else self._from_learned(self._split("state", state))
             super().__init__(layer.packed(), self.batch_size, around.step, around.table, around.head, around.bias)
@@ -115,7 +136,7 @@ class Stream(NotCopied, _ops.StreamCore):
 
     @property
     def state(self) -> State:
-        """Copies of all layers' states: h (L, N, H), for LSTM the tuple (h, c)."""
+        """A copy of all layers' states: h (L, N, H), or the tuple (h, c) for an LSTM."""
         h, c = self._read_state()
         return h if c is None else (h, c)
 
@@ -128,40 +149,40 @@ class Stream(NotCopied, _ops.StreamCore):
 
         Parameters
         ----------
-        block : array (N, T, C), with the layer's ``time_major`` (T, N, C)
-            Of the layer's dtype; T may be 0. For a model over ids, integers (N, T).
+        block : array (N, T, C) of the layer's dtype, (T, N, C) with ``time_major``
+            T may be 0. The stream of a model over ids takes integers (N, T).
 
         Returns
         -------
-        array (N, T, H), or (T, N, H)
-            The last layer's h at every step, the same bits as from T calls of ``step``; of a model the head's
+        array (N, T, H), (T, N, H) with ``time_major``
+            The last layer's h at every step: the bits of T calls of ``step``. The stream of a model returns the head's
             outputs (N, T, K).
 
         Raises
         ------
         ValueError, TypeError
-            As from ``step``; the states have not changed then.
+            As from ``step``; the state is then unchanged.
         """
         y = self._process(self._block(block), self._time_major)
         return y.transpose(1, 0, 2) if self._time_major else y
 
     def reset(self, mask: npt.ArrayLike | None = None) -> None:
-        """Go back to the initial state of the layer: the learned one where there is one, else zero.
+        """Return to the layer's initial state: the learned one, or zeros.
 
-        That is so also where ``stream`` was given a ``state``. A model's stream of a ``context`` or a ``source`` goes
-        back to the states that these give.
+        It is the same where ``stream`` was given a ``state``. The stream of a model that was given a ``context`` or a
+        ``source`` returns to the state that this gives.
 
         Parameters
         ----------
         mask : bool (N,), optional
-            Only the sequences where it is True.
+            True for the sequences that return; by default all do.
 
         Raises
         ------
         ValueError
-            On another shape of the mask.
+            If the mask has another shape.
         TypeError
-            On another type than bool.
+            If the mask is not bool.
         """
         if mask is None:
             self._write_state(*self._start, None)
@@ -178,7 +199,7 @@ class Stream(NotCopied, _ops.StreamCore):
         return f"Stream(num_layers={layers}, batch_size={sequences}, hidden_size={units}, dtype={self._dtype})"
 
 
-def _alone(layer: Recurrent, batch: int) -> Surroundings:
+def _alone(layer: StreamedLayer, batch: int) -> Surroundings:
     step = partial(_ops.step_array, sequences=batch, width=layer.input_size, dtype=layer.dtype)
     block = partial(_ops.sequences, "block", width=layer.input_size, dtype=layer.dtype, time_major=layer.time_major)
     return Surroundings(step=step, block=block)

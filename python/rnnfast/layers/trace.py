@@ -1,4 +1,4 @@
-"""All states and gates of a call."""
+"""Traces: all states and gates of a call."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops
 from rnnfast.copies import CopiedWhole
-from rnnfast.layers.call import Inputs, Sequences
-from rnnfast.layers.states import State, StateLike
-from rnnfast.layers.tape import Tape
+from rnnfast.layers.call import Inputs, Sequences, State, StateLike, Tape
 from rnnfast.params import Module
 
 Array = npt.NDArray[Any]
@@ -20,21 +18,21 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Trace(CopiedWhole):
-    """What every unit of every layer did at every step; arrays (N, T, D*H), (T, N, D*H) with ``time_major``.
+    """States and gates of every unit at every step, as ``layer.trace(x)`` returns them.
 
-    Of two directions, the columns of the reverse one stand behind those of the first. Past a sequence's length there
-    are zeros. Of a projected h there are D*P numbers.
+    All arrays are (N, T, D*H), or (T, N, D*H) with ``time_major``. The columns of the reverse direction follow those of
+    the forward one. Past a sequence's length they are zero. A projected h has D*P columns.
 
     Attributes
     ----------
-    h : list of arrays, one a layer
-        ``h[-1]`` is the layer's y.
-    c : list of arrays, one a layer
-        Of an LSTM; else empty.
-    gates : dict of lists of arrays, one a layer
-        By name and after their activations: i, f, g, o of an LSTM (coupled: i, g, o, for f is 1 - i), r, z, n of a GRU;
-        none of an RNN.
-    state
+    h : list of arrays, one for each layer
+        ``h[-1]`` is y.
+    c : list of arrays, one for each layer
+        The cell state of an LSTM; empty for other cells.
+    gates : dict of str to list of arrays, one for each layer
+        The gates by name, after their activations: i, f, g, o for an LSTM (with ``coupled`` i, g, o, since f = 1 - i),
+        r, z, n for a GRU, none for an RNN.
+    state : array (L*D, N, H) or tuple of such
         The final state, as from the call.
 
     Examples
@@ -57,7 +55,7 @@ class Trace(CopiedWhole):
 
 
 class Traceable(Module):
-    """What a layer that keeps its gates adds: ``trace``."""
+    """Base of layers that can return their gates: adds ``trace``."""
 
     gate_names: tuple[str, ...]
     time_major: bool
@@ -78,14 +76,24 @@ class Traceable(Module):
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
     ) -> Trace:
-        """Run the layer as ``__call__`` does, to the bit, and return all states and gates, (N, T, D*H) each.
+        """Run the layer as ``__call__`` does and return all states and gates.
 
-        They are those that training keeps: no step is computed twice, and it takes the time of ``forward`` and of a
-        copy. Arguments and errors are those of ``__call__``.
+        They are what ``forward`` keeps for ``backward``: a trace takes the time of ``forward`` and of a copy.
+
+        Parameters
+        ----------
+        x, state, lengths, resets
+            As for ``__call__``.
 
         Returns
         -------
         Trace
+            Its y and final state are those of ``__call__``, to the bit.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As from ``__call__``.
         """
         y, final, tape = self._run(self._read(x, lengths, resets), state, save="all", training=False)
         assert tape is not None

@@ -1,4 +1,4 @@
-"""What all optimisers share, and gradient clipping."""
+"""The base of optimisers, and gradient clipping."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ Params = Mapping[str, Parameter] | Iterable[Parameter]
 
 
 class Optimizer(CopiedWhole, ABC):
-    """Parameters, options and buffers; ``step`` updates everything in one call of the engine.
+    """Base of optimisers: parameters, options and buffers. ``step`` updates everything in one call of the engine.
 
-    One call means that an interrupt comes before or after a step, never within it.
+    An interrupt therefore comes before or after a step, never within it.
 
-    A copy or pickle made together with the model, as of ``(model, optimizer)``, is bound to the copied model. One made
-    alone is unbound and keeps options, buffers and the number of steps; it may be bound to parameters of the same names
-    and shapes, and goes on there.
+    A copy or pickle made together with the model, of the tuple ``(model, optimizer)``, is bound to the copied model. A
+    copy of the optimiser alone is unbound; it keeps options, buffers and the number of steps, and continues from them
+    when it is bound to parameters of the same names and shapes.
 
     Parameters
     ----------
     params : dict or iterable of Parameter, or None
-        None leaves the optimiser unbound; ``fit`` binds it.
+        What is updated. None leaves the optimiser unbound; ``fit`` and ``bind`` bind it.
     lr : float
-        Learning rate; may be changed between steps.
+        Learning rate, at least 0. The attribute ``lr`` may be changed between steps.
     options : float
-        Further options of the formula, kept in the state.
+        Further options of the update rule, which the state keeps.
     """
 
     rule: ClassVar[str]
-    """Its rule's name in the engine's registry, which names options and buffers."""
+    """Name of the update rule in the engine's registry, which names its options and buffers."""
 
     def __init__(self, params: Params | None, *, lr: float, **options: float) -> None:
         self.lr = at_least_zero("lr", lr)
@@ -58,7 +58,7 @@ class Optimizer(CopiedWhole, ABC):
         return {**vars(self), "_params": self.params, "_copied": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Refer to the copied parameters weakly: they live on where a model was copied too, and only there."""
+        """Refer to the copied parameters weakly, so that they live only where a model was copied too."""
         params = state["_params"] or {}
         vars(self).update(state, _params=None, _copied={name: weakref.ref(p) for name, p in params.items()})
 
@@ -72,14 +72,22 @@ class Optimizer(CopiedWhole, ABC):
         return self._params
 
     def bind(self, params: Params) -> None:
-        """Take charge of ``params`` and make zero buffers for them, where there are none of a copy.
+        """Bind the optimiser to ``params``: ``step`` then updates them.
 
-        An optimiser that is bound already, to all of ``params`` or to some, stays so.
+        Buffers are zeros, or those that a copy brought along. An optimiser that is bound already, to all of ``params``
+        or to some of them, stays bound to these.
+
+        Parameters
+        ----------
+        params : dict or iterable of Parameter
+            What is updated.
 
         Raises
         ------
         ValueError
-            No parameters; bound already to other ones; or others than those of the state it was copied with.
+            If there are no parameters, the optimiser is bound to others, or its copied buffers belong to others.
+        TypeError
+            If something else than a parameter is given.
         """
         named = named_params(params)
         bound = self.params
@@ -100,7 +108,7 @@ class Optimizer(CopiedWhole, ABC):
         self._names, self._params = list(named), named
 
     def _of_state(self, named: dict[str, Parameter]) -> dict[str, Parameter]:
-        """Return the parameters to which the buffers of a copied optimiser belong, in their order."""
+        """Return the parameters that the buffers of a copied optimiser belong to, in the buffers' order."""
         buffers = next(iter(self._buffers.values()))
         known = dict(zip(self._names, buffers, strict=True))
         problems = [
@@ -118,7 +126,9 @@ class Optimizer(CopiedWhole, ABC):
         Raises
         ------
         FloatingPointError
-            A gradient is not finite, or a parameter would not be after the step. Nothing is changed then.
+            If a gradient is not finite, or a parameter would not be finite after the step. Nothing is changed then.
+        RuntimeError
+            If the optimiser is unbound.
         """
         params = self._bound()
         for p in params.values():
@@ -129,7 +139,7 @@ class Optimizer(CopiedWhole, ABC):
         write(params.values(), [partial(update, values, grads)])
 
     def _largest(self, values: list[Array], grads: list[Array]) -> float:
-        """Return a bound of all gradients, decay included, values and buffers; refuse gradients that are not finite."""
+        """Return a bound of gradients (with weight decay), values and buffers; an error unless gradients are finite."""
         gradients = _ops.squared_norm(grads)
         if not math.isfinite(gradients):
             for name, g in zip(self._names, grads, strict=True):
@@ -140,12 +150,12 @@ class Optimizer(CopiedWhole, ABC):
         return decay * math.sqrt(gradients + _ops.squared_norm(values) + sum(buffers))
 
     def _limit(self, largest: float, dtype: np.dtype[Any]) -> float:
-        """Return the magnitude below which no square and no step can leave the dtype's range."""
+        """Return a magnitude below which neither a square nor a step can leave the dtype's range."""
         highest = float(np.finfo(dtype).max) / 8
         return math.sqrt(highest) if self._reach(largest) < highest else 0.0
 
     def _update_or_restore(self, values: list[Array], grads: list[Array]) -> None:
-        """Update as ``_update`` does, but take it back where a number is not finite afterwards."""
+        """Update as ``_update`` does; restore everything where a number is not finite afterwards."""
         own = [array for arrays in self._buffers.values() for array in arrays]
         kept = [(array, array.copy()) for array in (*values, *own, self._step)]
         try:
@@ -172,7 +182,13 @@ class Optimizer(CopiedWhole, ABC):
             p.grad[...] = 0
 
     def state_dict(self) -> dict[str, Array]:
-        """Return options, number of steps and buffers as a flat dict of arrays."""
+        """Return options, number of steps and buffers as a flat dict of arrays.
+
+        Raises
+        ------
+        RuntimeError
+            If the optimiser is unbound.
+        """
         params = self._bound()
         options = {"lr": self.lr, **self.options}
         state: dict[str, Array] = {f"option.{name}": np.asarray(value) for name, value in options.items()}
@@ -182,12 +198,19 @@ class Optimizer(CopiedWhole, ABC):
         return state
 
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike]) -> None:
-        """Go on where the optimiser that gave ``state`` stood.
+        """Replace options, number of steps and buffers by those of another optimiser.
+
+        Parameters
+        ----------
+        state : mapping of str to array_like
+            What ``state_dict`` of an optimiser of the same class and parameters returned.
 
         Raises
         ------
         ValueError
-            Names what is missing, unexpected or of another shape; nothing is changed then.
+            If an entry is missing or unexpected, or a shape differs. Nothing is changed then.
+        RuntimeError
+            If the optimiser is unbound.
         """
         own = self.state_dict()
         new = {name: as_array(str(name), value) for name, value in as_mapping("state", state).items()}
@@ -219,9 +242,9 @@ class Optimizer(CopiedWhole, ABC):
 
     @abstractmethod
     def _reach(self, largest: float) -> float:
-        """Return more than a step adds to any value.
+        """Return an upper bound of what a step adds to any value.
 
-        ``largest`` is a bound of gradients, weight decay included, of values and of buffers.
+        ``largest`` is a bound of gradients (with weight decay), values and buffers.
         """
 
     def _bound(self) -> dict[str, Parameter]:
@@ -232,9 +255,32 @@ class Optimizer(CopiedWhole, ABC):
 
 
 def clip_grad_norm(params: Params, max_norm: float) -> float:
-    """Scale all gradients together so that their norm is at most ``max_norm``; return the norm before.
+    """Scale all gradients together so that their norm is at most ``max_norm``.
 
-    ``g *= min(1, max_norm / (norm + 1e-6))`` (Pascanu et al. 2013), as PyTorch's ``clip_grad_norm_``.
+    ``g = g min(1, max_norm / (norm + 1e-6))``, as PyTorch's ``clip_grad_norm_``.
+
+    Parameters
+    ----------
+    params : dict or iterable of Parameter
+        Parameters whose ``grad`` is scaled.
+    max_norm : float
+        Largest Euclidean norm of all gradients together, above 0.
+
+    Returns
+    -------
+    float
+        The norm before.
+
+    Raises
+    ------
+    ValueError
+        If ``max_norm`` is not above 0.
+    TypeError
+        If something else than a parameter is given.
+
+    References
+    ----------
+    R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", ICML (2013).
 
     Examples
     --------
@@ -260,7 +306,7 @@ def clip_grad_norm(params: Params, max_norm: float) -> float:
 
 
 def named_params(params: Params) -> dict[str, Parameter]:
-    """Return ``params`` as a dict; an iterable's names are "0", "1", ..."""
+    """Return ``params`` as a dict; the parameters of an iterable are named "0", "1" and so on."""
     if isinstance(params, Parameter):
         raise TypeError("params: a dict or an iterable of Parameter is required, got a single Parameter")
     items = params if isinstance(params, Mapping) else as_items("params", params)

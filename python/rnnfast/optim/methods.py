@@ -7,9 +7,39 @@ from rnnfast.optim.base import Optimizer, Params, over
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent: ``b = momentum b + (1 - dampening) g``; ``p -= lr b``.
+    """Stochastic gradient descent, with momentum on request.
 
-    ``g`` includes ``weight_decay p``; with ``nesterov`` the step is ``lr (g + momentum b)``.
+    For every parameter p with gradient dL/dp, at each step::
+
+        g = dL/dp + weight_decay p
+        b = momentum b + (1 - dampening) g        (the first step: b = g)
+        p = p - lr b                              (nesterov: p - lr (g + momentum b))
+
+    Parameters
+    ----------
+    params : dict or iterable of Parameter, or None
+        What is updated. None leaves the optimiser unbound; ``fit`` and ``bind`` bind it.
+    lr : float
+        Learning rate, at least 0. The attribute ``lr`` may be changed between steps.
+    momentum : float
+        Decay of the running sum b, at least 0; 0 keeps none of it.
+    dampening : float
+        Share of g that does not enter b.
+    weight_decay : float
+        Coefficient of p in g, at least 0.
+    nesterov : bool
+        Whether the step looks ahead; it requires momentum above 0 and no dampening (Sutskever et al. 2013).
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or there are no parameters.
+    TypeError
+        If an argument has another type.
+
+    References
+    ----------
+    I. Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML (2013).
 
     Examples
     --------
@@ -56,9 +86,45 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """``v = alpha v + (1 - alpha) g^2``; ``p -= lr g / (sqrt(v) + eps)`` (Hinton 2012).
+    """RMSprop: steps divided by the running root mean square of the gradient.
 
-    ``centered`` subtracts the squared mean gradient from ``v``; ``momentum`` smooths the step.
+    For every parameter p with gradient dL/dp, at each step::
+
+        g = dL/dp + weight_decay p
+        v = alpha v + (1 - alpha) g^2
+        b = momentum b + g / (sqrt(v) + eps)
+        p = p - lr b
+
+    With ``centered`` the root is of ``v - m^2``, where ``m = alpha m + (1 - alpha) g``.
+
+    Parameters
+    ----------
+    params : dict or iterable of Parameter, or None
+        What is updated. None leaves the optimiser unbound; ``fit`` and ``bind`` bind it.
+    lr : float
+        Learning rate, at least 0. The attribute ``lr`` may be changed between steps.
+    alpha : float
+        Decay of the running means of g^2 and of g, at least 0.
+    eps : float
+        Summand of the denominator, at least 0, which keeps it from 0.
+    weight_decay : float
+        Coefficient of p in g, at least 0.
+    momentum : float
+        Decay of the running sum b, at least 0; 0 keeps none of it.
+    centered : bool
+        Whether the squared running mean of g is subtracted from v.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or there are no parameters.
+    TypeError
+        If an argument has another type.
+
+    References
+    ----------
+    G. Hinton, N. Srivastava, K. Swersky, "Neural networks for machine learning", lecture 6 (2012);
+    A. Graves, "Generating sequences with recurrent neural networks", arXiv:1308.0850 (2013): centered.
 
     Examples
     --------
@@ -102,9 +168,38 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """``m = b1 m + (1 - b1) g``; ``v = b2 v + (1 - b2) g^2``; ``p -= lr M / (sqrt(V) + eps)``.
+    """Adam: steps of the running mean of the gradient, divided by its running root mean square.
 
-    ``M = m / (1 - b1^t)``, ``V = v / (1 - b2^t)`` (Kingma and Ba 2015); ``g`` includes ``weight_decay p``.
+    For every parameter p with gradient dL/dp, at step t = 1, 2, ...::
+
+        g = dL/dp + weight_decay p
+        m = b1 m + (1 - b1) g
+        v = b2 v + (1 - b2) g^2
+        p = p - lr M / (sqrt(V) + eps)    with M = m / (1 - b1^t) and V = v / (1 - b2^t)
+
+    Parameters
+    ----------
+    params : dict or iterable of Parameter, or None
+        What is updated. None leaves the optimiser unbound; ``fit`` and ``bind`` bind it.
+    lr : float
+        Learning rate, at least 0. The attribute ``lr`` may be changed between steps.
+    betas : tuple of two floats
+        b1 and b2, each within [0, 1): the decays of the running means of g and of g^2.
+    eps : float
+        Summand of the denominator, at least 0, which keeps it from 0.
+    weight_decay : float
+        Coefficient of p in g, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or there are no parameters.
+    TypeError
+        If an argument has another type.
+
+    References
+    ----------
+    D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR (2015).
 
     Examples
     --------
@@ -153,7 +248,39 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay, ``p -= lr weight_decay p``, kept out of ``g`` (Loshchilov and Hutter 2019).
+    """Adam with weight decay that is kept out of the running means.
+
+    For every parameter p with gradient g = dL/dp, at step t = 1, 2, ...::
+
+        p = p - lr weight_decay p
+        m = b1 m + (1 - b1) g
+        v = b2 v + (1 - b2) g^2
+        p = p - lr M / (sqrt(V) + eps)    with M = m / (1 - b1^t) and V = v / (1 - b2^t)
+
+    Parameters
+    ----------
+    params : dict or iterable of Parameter, or None
+        What is updated. None leaves the optimiser unbound; ``fit`` and ``bind`` bind it.
+    lr : float
+        Learning rate, at least 0. The attribute ``lr`` may be changed between steps.
+    betas : tuple of two floats
+        b1 and b2, each within [0, 1): the decays of the running means of g and of g^2.
+    eps : float
+        Summand of the denominator, at least 0, which keeps it from 0.
+    weight_decay : float
+        Share of p, in units of lr, that each step takes away; at least 0.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or there are no parameters.
+    TypeError
+        If an argument has another type.
+
+    References
+    ----------
+    D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR (2015);
+    I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR (2019).
 
     Examples
     --------
@@ -182,7 +309,7 @@ class AdamW(Adam):
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
-DEFAULT_LR = 1e-3  # of an optimiser given to fit by name
+DEFAULT_LR = 1e-3  # for an optimiser that fit is given by name
 
 OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
     "sgd": SGD,
@@ -193,7 +320,10 @@ OPTIMIZERS: dict[str, type[SGD] | type[RMSprop] | type[Adam]] = {
 
 
 def optimizer_for(optimizer: str | Optimizer, params: Params, lr: float | None) -> Optimizer:
-    """Return ``optimizer``, or a new one of that name with learning rate ``lr``, bound to ``params``; None: 1e-3."""
+    """Return an optimiser bound to ``params``: ``optimizer`` itself, or a new one of that name and ``lr``.
+
+    Its default ``lr`` is 1e-3. Beside an optimiser, ``lr`` must be None.
+    """
     if isinstance(optimizer, str):
         cls = OPTIMIZERS[as_choice("optimizer", optimizer, OPTIMIZERS, others=" or an Optimizer")]
         return cls(params, DEFAULT_LR if lr is None else lr)

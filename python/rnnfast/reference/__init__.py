@@ -1,9 +1,9 @@
 """The specification of rnnfast in NumPy: the equations of every cell and loss, line by line.
 
-Nothing here imports the rest of rnnfast and nothing here is fast. Every function works in the dtype of its
-arguments, ``complex128`` included, so that derivatives can be taken by the complex step ``f(x + i s v).imag /
-s`` (Squire and Trapp 1998), which has no step size to choose and no cancellation. Names, shapes and gate
-order of the parameters are PyTorch's.
+Nothing here imports the rest of rnnfast, and nothing here is fast. Every function works in the dtype of its arguments,
+``complex128`` included, so that derivatives can be taken by the complex step ``f(x + i s v).imag / s`` (Squire and
+Trapp 1998), which has no cancellation and no step size to choose. Names, shapes and gate order of the parameters are
+PyTorch's.
 
 >>> import numpy as np
 >>> ones = {"weight_ih_l0": np.ones((1, 1)), "weight_hh_l0": np.ones((1, 1))}

@@ -1,4 +1,4 @@
-"""The activations a cell may have, and their derivatives, as functions of the pre-activation ``a`` of any shape."""
+"""Activations of cells and their derivatives, as functions of the pre-activation ``a`` of any shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Spec = str | tuple[str | float, ...]
 
 
 def sigmoid(a: Array) -> Array:
-    """Logistic function ``1 / (1 + exp(-a))`` of an array of any shape, without overflow on either side.
+    """Return the logistic function ``1 / (1 + exp(-a))`` of an array of any shape; it overflows on neither side.
 
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
@@ -51,7 +51,7 @@ def _magnitude(a: Array) -> Array:
     return np.where(a.real < 0, -a, a)
 
 
-# name: numbers it takes with their defaults (those of ONNX), and the function and its derivative made of them.
+# By name: the default numbers, which are ONNX's, and a function from numbers to the activation and its derivative.
 _TABLE: dict[str, tuple[tuple[float, ...], Callable[..., Pair]]] = {
     "tanh": ((), lambda: (np.tanh, lambda a: 1 - np.tanh(a) ** 2)),
     "sigmoid": ((), lambda: (sigmoid, lambda a: sigmoid(a) * sigmoid(-a))),
@@ -89,33 +89,39 @@ _TABLE: dict[str, tuple[tuple[float, ...], Callable[..., Pair]]] = {
 
 @dataclass(frozen=True)
 class Activation:
-    """A function of a pre-activation that is first bounded to ``[-clip, clip]``."""
+    """An activation, whose pre-activation is first clipped to ``[-clip, clip]``."""
 
     function: Callable[[Array], Array]
     derivative_inside: Callable[[Array], Array]
     clip: float = np.inf
 
     def __call__(self, a: Array) -> Array:
-        """Values at ``a``."""
+        """Return the values at ``a``."""
         return np.asarray(self.function(_between(a, -self.clip, self.clip)))
 
     def derivative(self, a: Array) -> Array:
-        """Derivatives at ``a``: zero where the bounds held it."""
+        """Return the derivatives at ``a``, which are zero where ``a`` is clipped."""
         return np.asarray(self.derivative_inside(a) * _inside(a, -self.clip, self.clip))
 
     def bounded(self, clip: float | None) -> Activation:
-        """The same with its input bounded."""
+        """Return the activation with its pre-activation clipped to ``[-clip, clip]``; itself where ``clip`` is None."""
         return self if clip is None else replace(self, clip=clip)
 
 
 def make_activation(spec: Spec) -> Activation:
-    """Return the activation called so, or so with its numbers: ``"elu"`` or ``("elu", 0.5)``.
+    """Return an activation by its name, alone or with its numbers: ``"elu"`` or ``("elu", 0.5)``.
 
     ``hard_sigmoid(alpha, beta) = alpha a + beta`` within [0, 1]; ``elu(alpha) = alpha (exp(a) - 1)`` below 0;
     ``leaky_relu(alpha) = alpha a`` below 0; ``thresholded_relu(alpha) = a`` above alpha, else 0;
-    ``scaled_tanh(alpha, beta) = alpha tanh(beta a)``; ``affine(alpha, beta) = alpha a + beta``. Raises ValueError
-    for another name.
+    ``scaled_tanh(alpha, beta) = alpha tanh(beta a)``; ``affine(alpha, beta) = alpha a + beta``.
 
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+
+    Examples
+    --------
     >>> make_activation(("leaky_relu", 0.5))(np.array([-2.0, 3.0]))
     array([-1.,  3.])
     """

@@ -1,6 +1,7 @@
 """Attention of a decoder to its source, with its gradient.
 
-Legend: T queries, S steps of the source, A numbers of a query and a key, M of a memory, H of a decoder's h.
+Legend: T queries, S steps of the source, A features of a query and a key, M features of a memory, H features of a
+decoder's h.
 """
 
 from __future__ import annotations
@@ -14,11 +15,24 @@ from rnnfast.reference.heads import softmax
 
 
 def attend(query: Array, keys: Array, memory: Array, v: Array | None = None) -> tuple[Array, Array]:
-    """Mean of the memory under the softmax of the scores.
+    """Return the mean of the memory under the attention weights, the softmax of the scores.
 
-    ``query (T, A)``, ``keys (S, A)``, ``memory (S, M)``, ``v (A,)`` -> ``context (T, M)``, ``weights (T, S)``.
-    Scores are ``query . key`` (Luong et al. 2015), with v ``v . tanh(query + key)`` (Bahdanau et al. 2015).
+    Scores are ``query . key`` (Luong et al. 2015) or, with v, ``v . tanh(query + key)`` (Bahdanau et al. 2015).
 
+    Parameters
+    ----------
+    query : array (T, A)
+    keys : array (S, A)
+    memory : array (S, M)
+    v : array (A,) or None
+
+    Returns
+    -------
+    context : array (T, M)
+    weights : array (T, S)
+
+    Examples
+    --------
     >>> context, weights = attend(np.zeros((1, 2)), np.ones((2, 2)), np.array([[1.0], [3.0]]))
     >>> context, weights
     (array([[2.]]), array([[0.5, 0.5]]))
@@ -33,8 +47,23 @@ def attend(query: Array, keys: Array, memory: Array, v: Array | None = None) -> 
 def attend_backward(
     dcontext: Array, query: Array, keys: Array, memory: Array, v: Array | None = None
 ) -> tuple[Array, Array, Array, Array | None]:
-    """Gradients ``dquery (T, A)``, ``dkeys (S, A)``, ``dmemory (S, M)`` and ``dv (A,)`` or None.
+    """Return the gradients of :func:`attend`.
 
+    Parameters
+    ----------
+    dcontext : array (T, M)
+    query, keys, memory, v
+        The arguments of :func:`attend`.
+
+    Returns
+    -------
+    dquery : array (T, A)
+    dkeys : array (S, A)
+    dmemory : array (S, M)
+    dv : array (A,) or None
+
+    Examples
+    --------
     >>> dquery, dkeys, dmemory, dv = attend_backward(
     ...     np.ones((1, 1)), np.zeros((1, 2)), np.ones((2, 2)), np.array([[1.0], [3.0]])
     ... )
@@ -54,9 +83,23 @@ def attend_backward(
 
 @dataclass(frozen=True)
 class AttentionParams:
-    """``W_key (A, M)``, ``W_query (A, H)``, ``b_query (A,)``, ``v (A,)``, ``W_combine (H, M + H)``, ``b_combine (H,)``.
+    """Parameters of an attention layer.
 
-    Scores that are products have A = H and neither W_query, b_query nor v.
+    Scores that are products have A = H, and neither ``query`` nor ``query_bias`` nor ``v``.
+
+    Attributes
+    ----------
+    key : array (A, M)
+        W_key.
+    combine : array (H, M + H)
+        W_combine.
+    combine_bias : array (H,)
+        b_combine.
+    query : array (A, H) or None
+        W_query.
+    query_bias : array (A,) or None
+        b_query.
+    v : array (A,) or None
     """
 
     key: Array
@@ -68,10 +111,21 @@ class AttentionParams:
 
 
 def attentional(h: Array, memory: Array, p: AttentionParams) -> tuple[Array, Array]:
-    """What the head reads: ``tanh(W_combine [context; h] + b_combine)`` (Luong et al. 2015, equation 5).
+    """Return the input of the head, ``tanh(W_combine [context; h] + b_combine)`` (Luong et al. 2015, equation 5).
 
-    ``h (T, H)``, ``memory (S, M)`` -> ``(T, H)`` and the weights ``(T, S)``.
+    Parameters
+    ----------
+    h : array (T, H)
+    memory : array (S, M)
+    p : AttentionParams
 
+    Returns
+    -------
+    combined : array (T, H)
+    weights : array (T, S)
+
+    Examples
+    --------
     >>> p = AttentionParams(np.eye(1), np.ones((1, 2)), np.zeros(1))
     >>> attentional(np.zeros((1, 1)), np.zeros((2, 1)), p)
     (array([[0.]]), array([[0.5, 0.5]]))

@@ -1,9 +1,9 @@
-"""What the cells share: weights, the form of a cell, and the two products of a step.
+"""What the cells share: weights, the interface of a cell, and the two products of a step.
 
-Legend: N sequences, C inputs, H units, G gates. ``x (N, C)``, states ``(N, H)``, ``W (G*H, C)``, ``R (G*H,
-H)``. ``u = W x + b_ih`` is what the input contributes to the gates and ``q = R h_prev + b_hh`` what the past
-does; ``du`` and ``dq`` are their gradients. Normalised (Ba et al. 2016), ``u = LN(W x; gamma_ih) + b_ih`` and ``q =
-LN(R h_prev; gamma_hh) + b_hh``.
+Legend: N sequences, C inputs, H units, G gates. ``x (N, C)``, states ``(N, H)``, ``W (G*H, C)``, ``R (G*H, H)``. The
+input contributes ``u = W x + b_ih`` to the gates, the previous h contributes ``q = R h_prev + b_hh``; ``du`` and ``dq``
+are their gradients. With layer normalisation (Ba et al. 2016) ``u = LN(W x; gamma_ih) + b_ih`` and ``q = LN(R h_prev;
+gamma_hh) + b_hh``.
 """
 
 from __future__ import annotations
@@ -23,14 +23,23 @@ State = tuple[Array, ...]
 
 @dataclass(frozen=True)
 class Weights:
-    """The parameters of one layer and direction; also the gradients with respect to them.
+    """The parameters of one layer and direction, or their gradients. Absent ones have no rows or elements.
 
-    ``W (G*H, C)``, ``R (G*H, H)``, ``b_ih (G*H,)``, ``b_hh (G*H,)``, and the peepholes ``P`` of an LSTM that has
-    them, one row ``(H,)`` for each gate that sees the cell state; by default none.
-    ``S (K, H)``: what an LSTM's h is projected by, by default nothing; R is then ``(G*H, K)``.
-    ``gamma_ih, gamma_hh (G*H,)`` of normalised gates, whose betas are the biases, and ``gamma_c, beta_c (H,)`` of an
-    LSTM's c on its way to h; by default nothing.
-    ``mask (N, H)`` multiplies what R reads of the h before (recurrent dropout).
+    Attributes
+    ----------
+    W : array (G*H, C)
+    R : array (G*H, H)
+    b_ih, b_hh : array (G*H,)
+    P : array (2 or 3, H)
+        Peepholes of an LSTM, a row for each gate that sees the cell state.
+    S : array (K, H)
+        Projection of an LSTM's h; R is then (G*H, K).
+    gamma_ih, gamma_hh : array (G*H,)
+        Gains of normalised gates, whose betas are the biases.
+    gamma_c, beta_c : array (H,)
+        Gain and beta of an LSTM's normalised c on its way to h.
+    mask : array (N, H) or float
+        Multiplies the previous h before R (recurrent dropout); it is no parameter.
     """
 
     W: Array
@@ -46,17 +55,17 @@ class Weights:
     mask: Array | float = 1.0
 
     def __add__(self, other: Weights) -> Weights:
-        """Sum, tensor by tensor: gradients of several steps add up."""
+        """Return the sum, tensor by tensor; gradients of several steps add up so."""
         tensors = zip(self.tensors(), other.tensors(), strict=True)
         return Weights(*(one + another for one, another in tensors))
 
     def tensors(self) -> State:
-        """``W, R, b_ih, b_hh, P, S, gamma_ih, gamma_hh, gamma_c, beta_c``."""
+        """Return ``W, R, b_ih, b_hh, P, S, gamma_ih, gamma_hh, gamma_c, beta_c``."""
         gates = self.W, self.R, self.b_ih, self.b_hh, self.P, self.S
         return *gates, self.gamma_ih, self.gamma_hh, self.gamma_c, self.beta_c
 
     def zeros(self) -> Weights:
-        """Of the same shapes."""
+        """Return zeros of the same shapes."""
         return Weights(*(np.zeros_like(part) for part in self.tensors()))
 
 
@@ -68,8 +77,14 @@ Backward = Callable[[Weights, State, State], tuple[Array, State, Weights]]
 class Cell:
     """A recurrence ``state = f(x, state; weights)`` and its derivative.
 
-    ``step(weights, x, state) -> (state, saved)`` and
-    ``step_backward(weights, saved, dstate) -> (dx, dstate_prev, dweights)``.
+    Attributes
+    ----------
+    gates, states : int
+        G, and the number of arrays in a state.
+    step : function
+        ``step(weights, x, state) -> (state, saved)``.
+    step_backward : function
+        ``step_backward(weights, saved, dstate) -> (dx, dstate_prev, dweights)``.
     """
 
     gates: int
@@ -79,7 +94,7 @@ class Cell:
 
 
 def inputs(w: Weights, x: Array, h_prev: Array, blocks: Sequence[int]) -> tuple[Array, Array]:
-    """``u`` and ``q``, ``(N, G*H)`` each; ``blocks`` of so many gates are normalised together."""
+    """Return ``u`` and ``q``, each (N, G*H). ``blocks`` are the numbers of gates that are normalised together."""
     u, q = x @ w.W.T, (h_prev * w.mask) @ w.R.T
     if len(w.gamma_ih):
         sizes = sizes_of(w, blocks)
@@ -90,7 +105,7 @@ def inputs(w: Weights, x: Array, h_prev: Array, blocks: Sequence[int]) -> tuple[
 def through_weights(
     w: Weights, x: Array, h_prev: Array, du: Array, dq: Array, blocks: Sequence[int]
 ) -> tuple[Array, Array, Weights]:
-    """Derivative of :func:`inputs`: ``dx``, ``dh_prev`` and the gradients of the weights, summed over N."""
+    """Return the derivative of :func:`inputs`: ``dx``, ``dh_prev`` and the gradients of the weights, summed over N."""
     seen = h_prev * w.mask
     grads = replace(w.zeros(), b_ih=du.sum(0), b_hh=dq.sum(0))
     if len(w.gamma_ih):
@@ -102,5 +117,5 @@ def through_weights(
 
 
 def sizes_of(w: Weights, blocks: Sequence[int]) -> list[int]:
-    """Numbers in each block of gates."""
+    """Return the number of elements in each block of gates."""
     return [len(w.W) // sum(blocks) * gates for gates in blocks]

@@ -1,7 +1,7 @@
-"""One time step of the RNN and the GRU, and its derivative written out; every cell by name.
+"""One time step of the RNN and the GRU and its derivative, and every cell by name.
 
-Gates are stacked in PyTorch's order: i, f, g, o for the LSTM and r, z, n for the GRU; ``a`` is a
-pre-activation. Letters and shapes: see :mod:`rnnfast.reference.base`.
+Gates are stacked in PyTorch's order: i, f, g, o for the LSTM and r, z, n for the GRU. ``a`` is a pre-activation. The
+module :mod:`rnnfast.reference.base` explains the other letters and the shapes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GRU_BLOCKS = (2, 1)
 
 
 def rnn_step(w: Weights, x: Array, state: State, *, act: Activation, leak: float = 1.0) -> tuple[State, State]:
-    """Elman cell, leaky: ``h = (1 - leak) h_prev + leak act(u + q)``; G = 1. ``leak`` is dt / tau."""
+    """Take a step of the leaky Elman cell: ``h = (1 - leak) h_prev + leak act(u + q)``; G = 1, ``leak`` is dt / tau."""
     (h_prev,) = state
     u, q = inputs(w, x, h_prev, (1,))
     a = u + q
@@ -32,7 +32,7 @@ def rnn_step(w: Weights, x: Array, state: State, *, act: Activation, leak: float
 def rnn_step_backward(
     w: Weights, saved: State, dstate: State, *, act: Activation, leak: float = 1.0
 ) -> tuple[Array, State, Weights]:
-    """``da = leak dh act'(a)`` goes to the input and to the past alike; the rest of ``dh`` to ``h_prev`` itself."""
+    """Return the derivative of :func:`rnn_step`: ``da = leak dh act'(a)``, and ``(1 - leak) dh`` to ``h_prev``."""
     x, h_prev, a = saved
     da = leak * dstate[0] * act.derivative(a)
     dx, dh_prev, grads = through_weights(w, x, h_prev, da, da, (1,))
@@ -40,10 +40,11 @@ def rnn_step_backward(
 
 
 def gru_step(w: Weights, x: Array, state: State, *, f: Activation, g: Activation) -> tuple[State, State]:
-    """Gated recurrent unit (Cho et al. 2014), the reset gate applied after the product, as in PyTorch; G = 3.
+    """Take a step of the gated recurrent unit (Cho et al. 2014), with the reset gate after the product; G = 3.
 
-    ``r, z = f(u + q)``, ``n = g(u_n + r q_n)``, ``h = (1 - z) n + z h_prev``; f is the sigmoid, g tanh. Normalised (Ba
-    et al. 2016, supplement): r and z together, n by itself, in u and in q.
+    ``r, z = f(u + q)``, ``n = g(u_n + r q_n)``, ``h = (1 - z) n + z h_prev``, where f is the sigmoid and g is tanh: the
+    form of PyTorch. Layer normalisation (Ba et al. 2016, supplement) acts on r and z together and on n by itself, in u
+    and in q.
     """
     (h_prev,) = state
     u, q = inputs(w, x, h_prev, GRU_BLOCKS)
@@ -59,7 +60,7 @@ def gru_step(w: Weights, x: Array, state: State, *, f: Activation, g: Activation
 def gru_step_backward(
     w: Weights, saved: State, dstate: State, *, f: Activation, g: Activation
 ) -> tuple[Array, State, Weights]:
-    """``du`` and ``dq`` differ in the candidate, whose past arrives through ``r``."""
+    """Return the derivative of :func:`gru_step`; ``du`` and ``dq`` differ in n, where r multiplies q."""
     x, h_prev, a_r, a_z, a_n, q_n = saved
     (dh,) = dstate
     r, z, n = f(a_r), f(a_z), g(a_n)
@@ -73,10 +74,10 @@ def gru_step_backward(
 
 
 def gru_before_step(w: Weights, x: Array, state: State, *, f: Activation, g: Activation) -> tuple[State, State]:
-    """Gated recurrent unit, the reset gate applied before the product (Cho et al. 2014, as published); G = 3.
+    """Take a step of the gated recurrent unit with the reset gate before the product (Cho et al. 2014); G = 3.
 
-    ``r, z = f(u + q)``, ``n = g(u_n + R_n (r h_prev) + b_hn)``, ``h = (1 - z) n + z h_prev``. Normalised: R_n (r
-    h_prev), too, before b_hn is added.
+    ``r, z = f(u + q)``, ``n = g(u_n + R_n (r h_prev) + b_hn)``, ``h = (1 - z) n + z h_prev``. Layer normalisation also
+    acts on ``R_n (r h_prev)``, before b_hn is added.
     """
     (h_prev,) = state
     hidden = h_prev.shape[1]
@@ -95,7 +96,7 @@ def gru_before_step(w: Weights, x: Array, state: State, *, f: Activation, g: Act
 def gru_before_step_backward(
     w: Weights, saved: State, dstate: State, *, f: Activation, g: Activation
 ) -> tuple[Array, State, Weights]:
-    """The candidate's past is ``r h_prev``: its gradient is shared out between ``r`` and ``h_prev``."""
+    """Return the derivative of :func:`gru_before_step`; the gradient of ``r h_prev`` reaches ``r`` and ``h_prev``."""
     x, h_prev, a_r, a_z, a_n = saved
     (dh,) = dstate
     hidden = h_prev.shape[1]
@@ -132,12 +133,32 @@ def make_cell(
     reset_after: bool = True,
     coupled: bool = False,
 ) -> Cell:
-    """Return the cell called ``"rnn"``, ``"lstm"`` or ``"gru"``.
+    """Return a cell by name.
 
-    ``activation`` and ``leak`` belong to the RNN, ``reset_after`` to the GRU, ``coupled`` to the LSTM, whose
-    ``activations`` are three, f of the gates, g of the candidate and h of the cell state; the GRU's are f and g.
-    ``clip`` bounds what enters them, except h. Raises ValueError for another name.
+    Parameters
+    ----------
+    kind : {"rnn", "lstm", "gru"}
+        The name.
+    activation : str or tuple
+        Activation of the RNN, see :func:`make_activation`.
+    activations : sequence or None
+        Activations f (gates) and g (candidate) of the GRU; f, g and h (cell state) of the LSTM.
+    clip : float or None
+        Bound of the pre-activations of all activations except h.
+    leak : float
+        dt / tau of the RNN.
+    reset_after : bool
+        Whether the GRU's reset gate acts after the product.
+    coupled : bool
+        Whether the LSTM's f is 1 - i.
 
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+
+    Examples
+    --------
     >>> lstm = make_cell("lstm")
     >>> weights = Weights(np.ones((4, 1)), np.ones((4, 1)), np.zeros(4), np.zeros(4))
     >>> (h, c), _ = lstm.step(weights, np.zeros((1, 1)), (np.zeros((1, 1)), np.ones((1, 1))))

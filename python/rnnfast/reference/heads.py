@@ -1,6 +1,6 @@
-"""What stands before and after a recurrent network: embedding, dense layer, and losses with their gradients.
+"""What comes before and after a recurrent network: embedding, affine map, and losses, each with its gradient.
 
-Legend: M rows, K outputs or classes, V symbols, E features of an embedding.
+Legend: M rows, K outputs or classes, V ids, E features of an embedding.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ Ids = npt.NDArray[np.integer[Any]]
 
 
 def linear(x: Array, W: Array, b: Array | None = None) -> Array:
-    """Dense layer ``y = W x + b``: ``x (M, C)``, ``W (K, C)``, ``b (K,)`` -> ``y (M, K)``.
+    """Return ``y = W x + b`` (M, K) of ``x (M, C)``, ``W (K, C)`` and ``b (K,)``.
 
+    Examples
+    --------
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([5.0]))
     array([[16.]])
     """
@@ -27,8 +29,10 @@ def linear(x: Array, W: Array, b: Array | None = None) -> Array:
 
 
 def linear_backward(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
-    """``dx = dy W (M, C)``, ``dW = dy^T x (K, C)`` and ``db = sum(dy) (K,)``.
+    """Return the gradients of :func:`linear`: ``dx = dy W``, ``dW = dy^T x`` and ``db = sum(dy)``.
 
+    Examples
+    --------
     >>> dx, dW, db = linear_backward(np.ones((2, 1)), np.eye(2), np.array([[3.0, 4.0]]))
     >>> dx[0], dW, db
     (array([3., 4.]), array([[1., 1.]]), array([2.]))
@@ -37,8 +41,10 @@ def linear_backward(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]
 
 
 def embedding(ids: Ids, table: Array) -> Array:
-    """Row ``ids[m]`` of ``table (V, E)`` for every m: ``(M,) -> (M, E)``.
+    """Return row ``ids[m]`` of ``table (V, E)`` for every m, (M, E).
 
+    Examples
+    --------
     >>> embedding(np.array([1, 1]), np.array([[0.0], [7.0]]))
     array([[7.],
            [7.]])
@@ -47,8 +53,10 @@ def embedding(ids: Ids, table: Array) -> Array:
 
 
 def embedding_backward(ids: Ids, dy: Array, rows: int) -> Array:
-    """Sum of ``dy (M, E)`` over the places where each of the V = ``rows`` symbols stands: ``(V, E)``.
+    """Return the sum of ``dy (M, E)`` over the places of each id, (V, E), where V = ``rows``.
 
+    Examples
+    --------
     >>> embedding_backward(np.array([1, 1]), np.ones((2, 1)), 2)
     array([[0.],
            [2.]])
@@ -59,8 +67,10 @@ def embedding_backward(ids: Ids, dy: Array, rows: int) -> Array:
 
 
 def log_softmax(x: Array) -> Array:
-    """``x - log(sum(exp(x)))`` along the last axis, the largest element taken out first: nothing overflows.
+    """Return ``x - log(sum(exp(x)))`` along the last axis; the largest element is subtracted first against overflow.
 
+    Examples
+    --------
     >>> log_softmax(np.array([1000.0, 0.0]))
     array([    0., -1000.])
     """
@@ -70,8 +80,10 @@ def log_softmax(x: Array) -> Array:
 
 
 def softmax(x: Array) -> Array:
-    """``exp(x) / sum(exp(x))`` along the last axis.
+    """Return ``exp(x) / sum(exp(x))`` along the last axis.
 
+    Examples
+    --------
     >>> softmax(np.zeros(4))
     array([0.25, 0.25, 0.25, 0.25])
     """
@@ -79,11 +91,18 @@ def softmax(x: Array) -> Array:
 
 
 def softmax_cross_entropy(logits: Array, targets: Ids, weight: Array | None = None) -> tuple[Any, Array]:
-    """Weighted mean over rows of ``-log softmax(logits)[target]``, and its gradient.
+    """Return the weighted mean over rows of ``-log softmax(logits)[target]``, and its gradient dlogits (M, K).
 
-    ``logits (M, K)``, ``targets (M,)`` in 0..K-1, ``weight (M,)`` -> ``(loss, dlogits (M, K))``. Zero weight
-    in all: 0.
+    Parameters
+    ----------
+    logits : array (M, K)
+    targets : integers (M,)
+        Each within 0..K-1.
+    weight : array (M,) or None
+        Where all are zero, so is the loss.
 
+    Examples
+    --------
     >>> loss, dlogits = softmax_cross_entropy(np.zeros((1, 2)), np.array([0]))
     >>> float(round(loss, 4)), dlogits
     (0.6931, array([[-0.5,  0.5]]))
@@ -97,10 +116,16 @@ def softmax_cross_entropy(logits: Array, targets: Ids, weight: Array | None = No
 
 
 def mean_squared_error(prediction: Array, target: Array, weight: Array | None = None) -> tuple[Any, Array]:
-    """Weighted mean over all elements of ``(prediction - target)^2``, and its gradient.
+    """Return the weighted mean over all elements of ``(prediction - target)^2``, and its gradient dprediction (M, K).
 
-    ``prediction, target (M, K)``, ``weight (M,)`` -> ``(loss, dprediction (M, K))``.
+    Parameters
+    ----------
+    prediction, target : array (M, K)
+    weight : array (M,) or None
+        Where all are zero, so is the loss.
 
+    Examples
+    --------
     >>> loss, dprediction = mean_squared_error(np.array([[3.0]]), np.array([[1.0]]))
     >>> float(loss), dprediction
     (4.0, array([[4.]]))
@@ -111,11 +136,18 @@ def mean_squared_error(prediction: Array, target: Array, weight: Array | None = 
 
 
 def binary_cross_entropy(logits: Array, target: Array, weight: Array | None = None) -> tuple[Any, Array]:
-    """Weighted mean of ``-target log p - (1 - target) log(1 - p)`` and its gradient, ``p = sigmoid(logits)``.
+    """Return the weighted mean of ``-target log p - (1 - target) log(1 - p)``, and its gradient dlogits (M, K).
 
-    ``logits, target (M, K)``, ``weight (M,)`` -> ``(loss, dlogits (M, K))``. Computed as ``softplus(logits) -
-    target logits``.
+    ``p = sigmoid(logits)``; the loss is computed as ``softplus(logits) - target logits``.
 
+    Parameters
+    ----------
+    logits, target : array (M, K)
+    weight : array (M,) or None
+        Where all are zero, so is the loss.
+
+    Examples
+    --------
     >>> loss, dlogits = binary_cross_entropy(np.array([[0.0]]), np.array([[1.0]]))
     >>> float(round(loss, 4)), dlogits
     (0.6931, array([[-0.5]]))
@@ -132,6 +164,6 @@ def _shares(weight: Array) -> Array:
 
 
 def _element_shares(values: Array, weight: Array | None) -> Array:
-    """The share of each element in a mean over all elements: ``(M, 1)``."""
+    """Return the share of each element of a row in the mean over all elements, (M, 1)."""
     rows = _shares(np.ones(len(values)) if weight is None else weight)
     return np.asarray(rows[:, None] / max(values.shape[1], 1))

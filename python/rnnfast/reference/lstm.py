@@ -1,4 +1,4 @@
-"""One time step of the LSTM in all its forms, and its derivative written out."""
+"""One time step of the LSTM in all its forms, and its derivative."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from rnnfast.reference.norm import layer_norm, layer_norm_backward
 def lstm_step(
     w: Weights, x: Array, state: State, *, f: Activation, g: Activation, h: Activation, coupled: bool
 ) -> tuple[State, State]:
-    """Long short-term memory (Hochreiter and Schmidhuber 1997, forget gate of Gers et al. 2000).
+    """Take a step of long short-term memory (Hochreiter and Schmidhuber 1997, forget gate of Gers et al. 2000).
 
-    ``i, f, o = f(u + q)``, ``g = g(u_g + q_g)``, ``c = f c_prev + i g``, ``h = o h(c)``; f is the sigmoid, g and h
-    are tanh; G = 4, in the order i, f, g, o. Coupled (Greff et al. 2017): no gate f of its own, ``f = 1 - i``;
-    G = 3. With peepholes (Gers and Schmidhuber 2000) the pre-activations of i and f contain ``P_i c_prev`` and
-    ``P_f c_prev``, that of o contains ``P_o c``, unit by unit. With a projection (Sak et al. 2014) ``h = S (o h(c))``.
-    Normalised (Ba et al. 2016, eq. 20-22): u and q, all gates together, and ``h = o h(LN(c; gamma_c) + beta_c)``.
+    ``i, f, o = f(u + q)``, ``g = g(u_g + q_g)``, ``c = f c_prev + i g``, ``h = o h(c)``, where the functions f, g and h
+    are sigmoid, tanh and tanh; G = 4, in the order i, f, g, o.
+
+    Coupled (Greff et al. 2017), ``f = 1 - i`` and G = 3. With peepholes (Gers and Schmidhuber 2000) the pre-activations
+    of i, f and o contain ``P_i c_prev``, ``P_f c_prev`` and ``P_o c``, unit by unit. With a projection ``h = S (o
+    h(c))`` (Sak et al. 2014). Layer normalisation (Ba et al. 2016, eq. 20-22) acts on all gates together, in u and in q, and
+    ``h = o h(LN(c; gamma_c) + beta_c)``.
     """
     h_prev, c_prev = state
     u, q = inputs(w, x, h_prev, (3 if coupled else 4,))
@@ -42,7 +44,7 @@ def lstm_step(
 def lstm_step_backward(
     w: Weights, saved: State, dstate: State, *, f: Activation, g: Activation, h: Activation, coupled: bool
 ) -> tuple[Array, State, Weights]:
-    """``dc`` collects what comes from the next step, from ``h`` and from what o saw; f hands it on to ``c_prev``."""
+    """Return the derivative of :func:`lstm_step`; ``dc`` is the sum over the next step, ``h`` and o's peephole."""
     x, h_prev, c_prev, a_i, a_f, a_g, a_o, c = saved
     dh, dc_next = dstate
     i, candidate = f(a_i), g(a_g)
@@ -78,7 +80,7 @@ def lstm_step_backward(
 
 
 def _seen(w: Weights, c: Array) -> Array:
-    """What h is made of: c, or what its normalisation leaves."""
+    """Return what the activation h reads: c, or the normalised c."""
     if len(w.gamma_c) == 0:
         return c
     return layer_norm(c, w.gamma_c, (c.shape[1],)) + (w.beta_c if len(w.beta_c) else 0)

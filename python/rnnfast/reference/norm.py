@@ -1,4 +1,4 @@
-"""Layer normalisation (Ba et al. 2016) of the rows of a matrix, and its derivative written out."""
+"""Layer normalisation (Ba et al. 2016) of the rows of a matrix, and its derivative."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ EPS = 1e-5
 
 
 def standardized(a: Array) -> tuple[Array, Array]:
-    """``a^ = (a - mean a) / sqrt(var a + eps)`` of every row, variance over all its n numbers; and the root."""
+    """Return ``a^ = (a - mean a) / sqrt(var a + eps)`` of every row, and the root; the variance is biased."""
     centred = a - a.mean(axis=1, keepdims=True)
     root = np.sqrt((centred * centred).mean(axis=1, keepdims=True) + EPS)
     return centred / root, root
 
 
 def layer_norm(a: Array, gamma: Array, sizes: Sequence[int]) -> Array:
-    """``gamma a^``, each piece of a row, of so many numbers, by itself.
+    """Return ``gamma a^``; each piece of a row is normalised by itself, and ``sizes`` are the pieces' lengths.
 
+    Examples
+    --------
     >>> layer_norm(np.array([[1.0, 3.0, 7.0]]), np.ones(3), (2, 1)).round(4)
     array([[-1.,  1.,  0.]])
     """
@@ -30,7 +32,7 @@ def layer_norm(a: Array, gamma: Array, sizes: Sequence[int]) -> Array:
 
 
 def layer_norm_backward(a: Array, gamma: Array, sizes: Sequence[int], dy: Array) -> tuple[Array, Array]:
-    """``da = (d - mean d - a^ mean(d a^)) / sqrt(var a + eps)`` with ``d = gamma dy``; and ``dgamma``."""
+    """Return ``da = (d - mean d - a^ mean(d a^)) / sqrt(var a + eps)``, where ``d = gamma dy``, and ``dgamma``."""
     hats, parts = [], []
     for piece, d in zip(_pieces(a, sizes), _pieces(gamma * dy, sizes), strict=True):
         hat, root = standardized(piece)

@@ -20,8 +20,23 @@ Bool = npt.NDArray[np.bool_]
 class Scan:
     """One direction of one layer: its weights, the order of its steps, and what each step saved.
 
-    ``valid (N, T)``: the step exists. ``cut (N, T)``: the state that enters the step is ``start``, ``(1, H)`` each.
-    ``zones``: the shares (N, T, H) or numbers that the states before have in the new ones.
+    Attributes
+    ----------
+    suffix : str
+        End of its parameters' names.
+    weights : Weights
+    order : sequence of int
+        The steps t in the order in which they are taken.
+    valid : bool array (N, T)
+        Whether the sequence has the step.
+    cut : bool array (N, T)
+        Whether the state before the step is replaced by ``start``.
+    start : tuple of arrays (1, H)
+        The state after a reset.
+    saved : dict of int to tuple of arrays
+        What the cell saved at each t.
+    zones : sequence of arrays (N, T, H) or floats
+        For each state, the share that the previous one has in the new one (zoneout).
     """
 
     suffix: str
@@ -34,13 +49,13 @@ class Scan:
     zones: Sequence[Array | float] = ()
 
     def zone(self, t: int, state: int) -> Array | float:
-        """The share of one state at step t, (N, H) or a number."""
+        """Return the share of one previous state at step t, (N, H) or a number."""
         share = self.zones[state]
         return share[:, t] if isinstance(share, np.ndarray) else share
 
 
 def scan_forward(cell: Cell, scan: Scan, x: Array, state: State) -> tuple[Array, State]:
-    """Take all steps: y and the last state."""
+    """Take all steps; return y (N, T, H) and the final state."""
     y = np.zeros((*x.shape[:2], scan.weights.R.shape[1]), x.dtype)
     for t in scan.order:
         valid, cut = scan.valid[:, t, None], scan.cut[:, t, None]
@@ -55,7 +70,7 @@ def scan_forward(cell: Cell, scan: Scan, x: Array, state: State) -> tuple[Array,
 
 
 def scan_backward(cell: Cell, scan: Scan, dy: Array, dstate: State) -> tuple[Array, State, State, Weights]:
-    """Go back through all steps: dx, the gradients of the first state and of ``start``, and the sum of the weights'."""
+    """Take all steps back; return dx, the gradients of the initial state, of ``start`` and of the weights."""
     w = scan.weights
     dx = np.zeros((*dy.shape[:2], w.W.shape[1]), dy.dtype)
     total, dstart = w.zeros(), tuple(np.zeros_like(first) for first in scan.start)

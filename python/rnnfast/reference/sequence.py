@@ -23,9 +23,23 @@ STARTS = ("h0", "c0")
 
 @dataclass(frozen=True)
 class Tape:
-    """What :func:`backward` needs: the cell, the scans in the order of states, the masks of layers' inputs.
+    """What :func:`backward` needs.
 
-    ``starts``: the states of which the parameters h0 and c0 gave the first ones.
+    Attributes
+    ----------
+    cell : Cell
+    names : tuple of str
+        Names of the parameters.
+    scans : list of Scan
+        At index layer*D + direction.
+    directions : int
+        D.
+    masks : mapping of int to array
+        Masks of the layers' inputs, by layer.
+    single_state : bool
+        Whether the state is one array.
+    starts : tuple of int
+        Indices of the states that started from the parameters h0 and c0.
     """
 
     cell: Cell
@@ -55,31 +69,50 @@ def forward(
 
     Parameters
     ----------
-    cell : "rnn", "lstm" or "gru".
-    params : PyTorch's names and shapes; ``weight_ih_l{k}[_reverse] (G*H, C or D*H)``, ``weight_hh_... (G*H,
-        H)`` and, where there are any, ``bias_ih_... (G*H,)``, ``bias_hh_... (G*H,)``, peepholes ``weight_ph_... (3
-        or 2, H)``, projections ``weight_hr_... (K, H)``, whose K numbers then take H's place in y, h and
-        ``weight_hh_... (G*H, K)``, for layer normalisation ``gamma_ih_..., gamma_hh_... (G*H,)`` and, of an LSTM,
-        ``gamma_c_..., beta_c_... (H,)``, and first states ``h0``, ``c0 (L*D, 1, H)``. They say how many layers and
-        directions there are.
-    x : (N, T, C).
-    state : (L*D, N, H), for the LSTM the pair (h, c); by default h0 and c0, or zero.
-    lengths : (N,) integers in 0..T. Past a sequence's length y is zero and the state stays as it is; the
-        reverse direction starts at the sequence's own end.
-    resets : (N, T) bool; True at t separates step t-1 from step t: in either direction the step after the cut starts
-        from h0 and c0, or from zero where ``params`` has none; at t = 0 that replaces the given state.
-    masks : L-1 arrays (N, T, D*H) that multiply the input of the layers 1..L-1 (dropout).
-    input_masks : L arrays (N, C or D*H) that multiply each layer's input, at every step (input dropout).
-    recurrent_masks : L*D arrays (N, H) that multiply what R reads of h, at every step.
-    zones : L*D tuples, of one entry a state: shares (N, T, H), or one number p, that the state before has in the
-        new one, ``state = zone state_prev + (1 - zone) state`` (zoneout, Krueger et al. 2017; p is its expectation).
-    options : what the cell may choose, see :func:`make_cell`.
+    cell : {"rnn", "lstm", "gru"}
+    params : mapping of str to array
+        PyTorch's names and shapes; they determine L and D. For each layer and direction ``weight_ih_l{k}[_reverse]``
+        (G*H, C), above the first layer (G*H, D*H), and ``weight_hh_...`` (G*H, H). Optional are ``bias_ih_...`` and
+        ``bias_hh_...`` (G*H,), peepholes ``weight_ph_...`` (3 or 2, H), projections ``weight_hr_...`` (K, H), where y,
+        h and ``weight_hh_...`` then have K columns, for layer normalisation ``gamma_ih_...`` and ``gamma_hh_...``
+        (G*H,) and, of an LSTM, ``gamma_c_...`` and ``beta_c_...`` (H,), and initial states ``h0`` and ``c0``
+        (L*D, 1, H).
+    x : array (N, T, C)
+    state : array (L*D, N, H), or tuple (h, c) of two for an LSTM
+        The initial state; by default h0 and c0, or zeros.
+    lengths : integers (N,)
+        Number of steps of each sequence, 0..T. Past it y is zero and the state stays as it is. The reverse direction
+        starts at each sequence's own end.
+    resets : bool array (N, T)
+        True at t separates step t-1 from step t: in either direction, the step after the cut starts from h0 and c0, or
+        from zeros where ``params`` has none, also where t is 0 and a state is given.
+    masks : sequence of L-1 arrays (N, T, D*H)
+        Multiply the input of the layers 1..L-1 (dropout).
+    input_masks : sequence of L arrays (N, C or D*H)
+        Multiply the input of each layer at every step (input dropout).
+    recurrent_masks : sequence of L*D arrays (N, H)
+        Multiply the h that R reads at every step (recurrent dropout).
+    zones : sequence of L*D tuples, of one array (N, T, H) or float for each state
+        Shares of the previous state in the new one, ``state = zone state_prev + (1 - zone) state`` (zoneout, Krueger et
+        al. 2017). A float p is the expectation.
+    options
+        Those of :func:`make_cell`.
 
     Returns
     -------
-    y (N, T, D*H), the state after the last step of each sequence (shaped as ``state``), and a tape for
-    :func:`backward`. Raises ValueError for an unknown cell or activation, and for lengths outside 0..T.
+    y : array (N, T, D*H)
+    state : like the argument ``state``
+        The state after the last step of each sequence.
+    tape : Tape
+        For :func:`backward`.
 
+    Raises
+    ------
+    ValueError
+        If the cell or an activation is unknown, or a length is outside 0..T.
+
+    Examples
+    --------
     >>> params = {"weight_ih_l0": np.ones((3, 2)), "weight_hh_l0": np.zeros((3, 3))}
     >>> y, state, tape = forward("rnn", params, np.ones((1, 4, 2)), lengths=[2])
     >>> y.shape, np.round(y[0, :, 0], 3)
@@ -127,22 +160,29 @@ def backward(
     dy: Array | None,
     dstate: Array | tuple[Array | None, ...] | None = None,
 ) -> tuple[Array, Array | tuple[Array, ...], dict[str, Array]]:
-    """Back-propagation through time (Werbos 1990).
+    """Back-propagate through time (Werbos 1990): return the gradients of a scalar loss.
 
-    Gives the gradients of a scalar loss, given its gradients with respect to y and to the last state. A
-    weight is used at every step, so its gradient is the sum of what each use contributes.
+    A weight is used at every step, so that its gradient is a sum over the steps.
 
     Parameters
     ----------
-    tape : from :func:`forward`.
-    dy : (N, T, D*H), or None for zero.
-    dstate : shaped as the state; None, or a None inside the LSTM's pair, stands for zero.
+    tape : Tape
+        From :func:`forward`.
+    dy : array (N, T, D*H) or None
+        The loss's gradient with respect to y; None for zeros.
+    dstate : array (L*D, N, H), or tuple of two for an LSTM, or None
+        The loss's gradient with respect to the final state; None, also within the tuple, stands for zeros.
 
     Returns
     -------
-    dx (N, T, C), the gradient of the initial state (shaped as the state), and a dict of gradients named as
-    the parameters.
+    dx : array (N, T, C)
+    dstate : like the state
+        The gradient with respect to the initial state.
+    grads : dict of str to array
+        The gradients with respect to the parameters, by name.
 
+    Examples
+    --------
     >>> params = {"weight_ih_l0": np.full((1, 1), 2.0), "weight_hh_l0": np.full((1, 1), 3.0)}
     >>> y, state, tape = forward("rnn", params, np.ones((1, 2, 1)), activation="identity")
     >>> dx, dstate, grads = backward(tape, None, np.ones((1, 1, 1)))
@@ -195,7 +235,7 @@ def _valid(lengths: Sequence[int] | Array | None, rows: int, steps: int) -> Bool
 def _masks_of_inputs(
     layers: int, masks: Sequence[Array] | None, input_masks: Sequence[Array] | None
 ) -> dict[int, Array]:
-    """By layer, what multiplies its input: (N, T, C), or (N, 1, C) where it is the same at every step."""
+    """Return by layer the mask of its input: (N, T, C), or (N, 1, C) where it is the same at every step."""
     found = {} if masks is None else dict(enumerate(masks, 1))
     for layer, mask in enumerate(input_masks or ()):
         found[layer] = mask[:, None] * found.get(layer, 1.0)
@@ -203,7 +243,7 @@ def _masks_of_inputs(
 
 
 def _structure(params: Mapping[str, Array]) -> tuple[int, int]:
-    """Numbers of layers and of directions, from the names of the parameters."""
+    """Return L and D, which the names of the parameters tell."""
     layers = sum(name.startswith("weight_hh_l") and not name.endswith("_reverse") for name in params)
     return layers, 2 if "weight_hh_l0_reverse" in params else 1
 

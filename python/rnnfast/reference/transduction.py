@@ -1,6 +1,6 @@
-"""Encoder and decoder: one recurrent network reads a sequence, a second one goes on from its state.
+"""Encoder and decoder: one recurrent network reads a sequence, a second one continues from its state.
 
-Legend: N pairs, S steps of a source, T of what is written, C and V features or ids, H units, K outputs.
+Legend: N pairs, S steps of a source, T steps of a target, C and V features or ids, H units, K outputs.
 """
 
 from __future__ import annotations
@@ -26,27 +26,34 @@ def encoder_decoder(
     lengths: Sequence[int] | Array | None = None,
     **options: Any,
 ) -> Array:
-    """Outputs at every step of the decoder (Sutskever et al. 2014), ``W_head h(t) + b_head``.
+    """Return the outputs ``W_head h(t) + b_head`` at every step of the decoder (Sutskever et al. 2014).
 
-    ``(h, c)(0)`` of the decoder is the encoder's state after the source's last step; ``h(t)`` is that of the top layer
-    after ``inputs(1..t)``, or with attention what :func:`attentional` makes of it and of the encoder's outputs.
+    The decoder's initial state is the encoder's state after the source's last step. ``h(t)`` is the h of the top layer
+    after ``inputs(1..t)`` or, with attention, what :func:`attentional` makes of it and of the encoder's outputs.
 
     Parameters
     ----------
-    cell : "rnn", "lstm" or "gru".
-    params : ``encoder.*``, ``decoder.*``, of an encoder with two directions ``bridge.weight`` (:func:`bridged`),
-        ``head.weight (K, H)``, ``head.bias (K,)``, the tables of ids, ``source_embedding.weight`` and
-        ``target_embedding.weight``, and for attention ``attention.key.weight``, ``attention.combine.*`` and, where
-        scores are additive, ``attention.query.*`` and ``attention.score.weight``.
-    sources : (N, S, C), or ids (N, S).
-    inputs : (N, T, V), or ids (N, T); without a table these are unit vectors.
-    source_lengths, lengths : (N,) integers in 0..S and 0..T.
-    options : ``activation``, ``reset_after``, as of :func:`forward`.
+    cell : {"rnn", "lstm", "gru"}
+    params : mapping of str to array
+        ``encoder.*``, ``decoder.*``, ``head.weight`` (K, H) and ``head.bias`` (K,); for an encoder with two directions
+        ``bridge.weight``, see :func:`bridged`; for ids the tables ``source_embedding.weight`` and
+        ``target_embedding.weight``; for attention ``attention.key.weight``, ``attention.combine.*`` and, where scores
+        are additive, ``attention.query.*`` and ``attention.score.weight``.
+    sources : array (N, S, C), or ids (N, S)
+    inputs : array (N, T, V), or ids (N, T)
+        Without a table, ids are unit vectors.
+    source_lengths, lengths : integers (N,)
+        Number of steps, within 0..S and 0..T.
+    options
+        ``activation`` and ``reset_after``, as for :func:`forward`.
 
     Returns
     -------
-    (N, T, K); what stands at steps past a length has no meaning.
+    array (N, T, K)
+        Steps past a length have no meaning.
 
+    Examples
+    --------
     >>> ones = {f"{part}.weight_{kind}_l0": np.ones((1, 1)) for part in ("encoder", "decoder") for kind in ("ih", "hh")}
     >>> params = {**ones, "head.weight": np.ones((1, 1)), "head.bias": np.zeros(1)}
     >>> sources, inputs = np.array([[[1.0], [2.0]]]), np.array([[[10.0], [20.0]]])
@@ -69,18 +76,21 @@ def encoder_decoder(
     return linear(h, params["head.weight"], params["head.bias"])
 
 
-def bridged(weight: Array, state: Any) -> Any:
-    """The decoder's states ``W [forward; reverse]`` of a bidirectional encoder's.
+def bridged(weight: Array, state: Any) -> Any:  # Any: an array gives an array, a tuple a tuple
+    """Return the decoder's initial states ``W [forward; reverse]`` of a bidirectional encoder's final states.
 
     Parameters
     ----------
-    weight : (S*L*H, 2H), rows by state (h, then c), layer and unit.
-    state : (2L, N, H), for the LSTM the pair (h, c).
+    weight : array (S*L*H, 2H)
+        Rows by state (h, then c), layer and unit; S is the number of states.
+    state : array (2L, N, H), or tuple (h, c) of two for an LSTM
 
     Returns
     -------
-    (L, N, H), or the pair.
+    array (L, N, H), or tuple of two
 
+    Examples
+    --------
     >>> bridged(np.array([[1.0, 10.0]]), np.array([[[2.0]], [[3.0]]]))
     array([[[32.]]])
     """
@@ -106,7 +116,7 @@ def _part(params: Mapping[str, Array], name: str) -> dict[str, Array]:
 
 
 def _vectors(x: Array, table: Array | None, network: Mapping[str, Array]) -> Array:
-    """What a network reads: ``x`` itself, or the vector of every id."""
+    """Return the input of a network: ``x`` itself, or the vector of every id."""
     if x.ndim == 3:
         return x
     if table is None:

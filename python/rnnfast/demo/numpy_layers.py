@@ -1,4 +1,4 @@
-"""Pieces of the NumPy twins of training steps, written as fast as NumPy allows.
+"""Parts of training steps in NumPy alone, written to be as fast as NumPy allows.
 
 Batches are packed, so that padding costs nothing; products over all steps stand outside the loops, inside there is one
 product a step; element-wise work happens in place, on contiguous blocks.
@@ -64,8 +64,8 @@ class Packed:
         return out
 
 
-class Twin:
-    """Parameters in one array, and the update of all of them.
+class NumpyModel:
+    """Base of models in NumPy alone: parameters in one array, and the update of all of them.
 
     Parameters
     ----------
@@ -127,13 +127,13 @@ class Twin:
 class GruLayer:
     """A GRU over packed rows: ``r, z = sigmoid(u + q)``, ``n = tanh(u_n + r q_n)``, ``h = n + z (h_prev - n)``.
 
-    ``u = W x + b_ih`` and ``q = R h_prev + b_hh``, of the parameters ``name.*`` of a twin.
+    ``u = W x + b_ih`` and ``q = R h_prev + b_hh``, of the parameters ``name.*`` of a model.
     """
 
-    def __init__(self, twin: Twin, name: str) -> None:
+    def __init__(self, model: NumpyModel, name: str) -> None:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        self.p = [twin.p[f"{name}.{part}_l0"] for part in names]
-        self.g = [twin.g[f"{name}.{part}_l0"] for part in names]
+        self.p = [model.p[f"{name}.{part}_l0"] for part in names]
+        self.g = [model.g[f"{name}.{part}_l0"] for part in names]
 
     def forward(self, packed: Packed, x: F32, start: F32 | None = None) -> dict[str, F32]:
         """Return h and what ``backward`` needs; ``start`` (N, H) is the state of each sequence at first."""

@@ -1,4 +1,4 @@
-"""The NumPy twins of training steps: ids -> embedding -> GRU -> head -> loss, back through all of it, clip, Adam."""
+"""Training steps in NumPy alone: ids -> embedding -> GRU -> head -> loss, back through all of it, clip, Adam."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast.demo.twin_layer import F32, GruLayer, Ids, Packed, Twin, cross_entropy
+from rnnfast.demo.numpy_layers import F32, GruLayer, Ids, NumpyModel, Packed, cross_entropy
 
 PAUSE = 0.03  # seconds
 
 
-class GruTwin(Twin):
+class NumpyGruModel(NumpyModel):
     """A model with the parameters of ``ManyToOne`` or ``OneToMany`` (GRU, one layer), trained by NumPy alone.
 
     The head reads every h, or the last one.
@@ -63,7 +63,7 @@ class GruTwin(Twin):
         return loss
 
 
-class PairTwin(Twin):
+class NumpyEncoderDecoder(NumpyModel):
     """A model with the parameters of ``EncoderDecoder`` (GRU, one layer, attention "additive"), trained by NumPy alone.
 
     Of every h of the decoder and the encoder's h_s, ``p = softmax(v . tanh(W_query h + b_query + W_key h_s))`` and
@@ -140,7 +140,7 @@ class PairTwin(Twin):
         return summed.sum(axis=2), dmemory
 
 
-def time_side_by_side(ours: Callable[[int], object], twins: Callable[[int], object], *, rounds: int) -> float:
+def time_side_by_side(ours: Callable[[int], object], by_numpy: Callable[[int], object], *, rounds: int) -> float:
     """Return how many times faster ``ours`` is, over at most five batches.
 
     The two take turns for ``rounds`` rounds, and each is given its best time for every batch: what else runs on the
@@ -149,15 +149,15 @@ def time_side_by_side(ours: Callable[[int], object], twins: Callable[[int], obje
     first, untimed.
     """
     ours(0)
-    twins(0)
+    by_numpy(0)
     batches = min(rounds, 5)
     best = np.full((2, batches), np.inf)
     for k in range(rounds):
         batch = k % batches
-        for side, step in enumerate((ours, twins)):
+        for side, step in enumerate((ours, by_numpy)):
             time.sleep(PAUSE)
             start = time.perf_counter()
             step(1 + batch)
             best[side, batch] = min(best[side, batch], time.perf_counter() - start)
-    mine, twin = best.sum(axis=1)
-    return float(twin / mine)
+    seconds, seconds_by_numpy = best.sum(axis=1)
+    return float(seconds_by_numpy / seconds)

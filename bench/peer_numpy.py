@@ -1,4 +1,4 @@
-"""The NumPy twin: the same recurrent layers, forward and full BPTT, as an expert would write them in NumPy.
+"""The NumPy model: the same recurrent layers, forward and full BPTT, as an expert would write them in NumPy.
 
 The input product and the weight gradients are one product over many steps, the recurrence one product a step; ufuncs
 write into preallocated buffers through views made once; float32 throughout. Time is cut into chunks whose
@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.numpy_cells import Lstm, Rnn
+from bench.numpy_gru import Gru, GruBefore
+from bench.numpy_layer import Chunk, Layer, Memory, Order
 from bench.problem import F32, Problem, Results
 from bench.tuning import fastest
-from bench.twin_cells import Lstm, Rnn
-from bench.twin_gru import Gru, GruBefore
-from bench.twin_layer import Chunk, Layer, Memory, Order
 
 LAYERS: dict[str, type[Layer]] = {"rnn": Rnn, "lstm": Lstm, "gru": Gru, "gru_before": GruBefore}
 CHUNK_FLOATS = 1 << 17
@@ -33,7 +33,7 @@ def chunk_bounds(steps: int, rows: int, batch: int) -> list[tuple[int, int]]:
     return [(edges[k], edges[k + 1]) for k in range(count)]
 
 
-class Twin:
+class NumpyModel:
     """A stack of layers over the arrays of one problem.
 
     ``run()`` is one timed operation: forward, and backward too if the case is one of training. ``x``, ``dy``, ``y`` and
@@ -121,29 +121,29 @@ class Twin:
 
 
 class NumpyPeer:
-    """The twin behind the protocol of ``bench.peers``."""
+    """The NumPy model behind the protocol of ``bench.peers``."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
     def load(self, problem: Problem) -> dict[str, Any]:
-        """Build the twin in the memory order, and with the number of BLAS threads, that is fastest for this case."""
-        self.twin, notes = fastest(lambda order: Twin(problem, order), threads=self.threads)
+        """Build the model in the memory order, and with the number of BLAS threads, that is fastest for this case."""
+        self.model, notes = fastest(lambda order: NumpyModel(problem, order), threads=self.threads)
         return notes
 
     def run(self) -> None:
         """One timed operation."""
-        self.twin.run()
+        self.model.run()
 
     def results(self) -> Results:
         """What the last run computed."""
-        return self.twin.results()
+        return self.model.results()
 
 
 class PlainNumpyPeer(NumpyPeer):
-    """The twin without tuning: batch-major arrays, one product for the inputs of all steps, BLAS as it comes."""
+    """The NumPy model without tuning: batch-major arrays, one product for the inputs of all steps, BLAS as it comes."""
 
     def load(self, problem: Problem) -> dict[str, Any]:
-        """Build the twin."""
-        self.twin = Twin(problem, "batch", bounds=[(0, problem.case.row.T)])
+        """Build the model."""
+        self.model = NumpyModel(problem, "batch", bounds=[(0, problem.case.row.T)])
         return {"order": "batch", "blas_threads": self.threads}

@@ -1,4 +1,4 @@
-"""The two GRU layers of the NumPy twin."""
+"""The two GRU layers of the NumPy model."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.numpy_layer import HALF, ONE, Chunk, Layer, Views, at, blocks, flat
 from bench.problem import F32, Results
-from bench.twin_layer import HALF, ONE, Chunk, Layer, Views, at, blocks, flat
 
 
 class Gru(Layer):

@@ -1,4 +1,4 @@
-"""What the layers of the NumPy twin share: memory orders, packed weights, and the products over many steps."""
+"""What the layers of the NumPy model share: memory orders, packed weights, and the products over many steps."""
 
 from __future__ import annotations
 
