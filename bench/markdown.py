@@ -1,4 +1,4 @@
-"""``python -m bench.markdown RUN.json ...``: the tables of docs/performance.md from the files of one or more runs."""
+"""``python -m bench.markdown RUN.json ...``: the tables of docs/benchmarks.md from the files of one or more runs."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def machine_table(rows: Sequence[Row]) -> str:
 
 
 def render(documents: Sequence[Row]) -> str:
-    """All tables, in the order of docs/performance.md."""
+    """All tables, in the order of docs/benchmarks.md."""
     rows = [row for document in documents for row in document["rows"]]
     parts = ["### Machine", machine_table(rows), "### Geometric means", means_table(rows)] if rows else []
     for key in dict.fromkeys(map(key_of, rows)):

@@ -19,7 +19,7 @@ from bench import alternating, chart, gemm, markdown, report, structure, variant
 from bench.__main__ import PYTHON_VARIABLE, available, parser, settings_of
 from bench.blas import Products
 from bench.limits import Constants, least_seconds, measure_constants, typical
-from bench.numpy_layer import ORDERS
+from bench.numpy_layer import ORDERS, Order
 from bench.peer_numpy import NumpyModel, chunk_bounds
 from bench.peers import BASELINE, EVERYTHING, PEERS, RIVALS
 from bench.problem import Problem, Results, make_problem

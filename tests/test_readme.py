@@ -1,16 +1,24 @@
-"""Every Python example of the README runs, in order, and prints what its comments say."""
+"""Documents tell the truth: examples print what they promise, links resolve, figures are those of the tables."""
+
+from __future__ import annotations
 
 import ast
 import contextlib
 import io
 import re
+from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
+from bench import picture
+
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+UNITS = {"µs": 1.0, "ms": 1e3}
 
 
 def promised_output(block: str) -> list[str]:
@@ -20,25 +28,67 @@ def promised_output(block: str) -> list[str]:
     return [tail.partition("#")[2].strip() for tail in last_lines]
 
 
-def test_examples_run_and_print_what_they_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["README.md", "docs/guide.md"])
+def test_examples_run_and_print_what_they_promise(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     monkeypatch.chdir(tmp_path)
-    assert BLOCKS
+    assert blocks
     namespace: dict[str, object] = {}
-    for number, block in enumerate(BLOCKS, start=1):
+    for number, block in enumerate(blocks, start=1):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(block, f"README.md, example {number}", "exec"), namespace)
+            exec(compile(block, f"{name}, example {number}", "exec"), namespace)
         assert printed.getvalue().splitlines() == promised_output(block)
 
 
-def test_files_the_readme_links_to_exist() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def prose(page: Path) -> str:
+    """Return a page without its blocks and pieces of code."""
+    return re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    """Return what a link to a heading of the page may name, spelled as GitHub does."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_relative_links_resolve(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", prose(page)):
+        name, _, anchor = unquote(link).partition("#")
+        target = (page.parent / name) if name else page
+        assert target.exists(), f"{page.name}: {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
+    pages = {page.name for page in (DOCS / "decisions").glob("*.md")} - {"README.md"}
+    assert sorted(re.findall(r"\]\((\d{3}-[\w-]+\.md)\)", index)) == sorted(pages)
 
 
 def test_make_targets_the_documents_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
     documents = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"`make ([a-z]+)", documents)) <= targets
+    named = set(re.findall(r"(?:`|^)(?:\w+=\S+ )*make ([a-z]+)", documents, flags=re.MULTILINE))
+    assert {"demo", "test", "bench", "weekly"} <= named <= targets
+
+
+def test_speeds_of_the_readme_are_those_of_the_tables() -> None:
+    figures = picture.figures((DOCS / "benchmarks.md").read_text(encoding="utf-8"))
+    line = r"^\| .* \| `(.+?)` \| ([\d.]+) (.s) \| (.+), ([\d.]+) (.s) \| ([\d.]+) \|$"
+    rows = re.findall(line, README, re.MULTILINE)
+    assert len(rows) >= 5
+    for name, ours, our_unit, peer, theirs, their_unit, ratio in rows:
+        figure = figures[name]
+        assert float(ours) * UNITS[our_unit] == pytest.approx(figure.ours, rel=0.01)
+        assert float(theirs) * UNITS[their_unit] == pytest.approx(figure.theirs, rel=0.01)
+        assert (peer, ratio) == (picture.NAMES[figure.peer], f"{figure.ratio:.3g}")
+
+
+def test_the_picture_shows_the_tables() -> None:
+    drawn = picture.draw((DOCS / "benchmarks.md").read_text(encoding="utf-8"))
+    assert (DOCS / "speed.svg").read_text(encoding="utf-8") == drawn
