@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast.data import PairBatch
+from rnnfast.data import Sequences
 from tests.support.comparison import CELLS
 from tests.support.matrix import SETTINGS
 from tests.support.state import using_isa
@@ -67,27 +68,33 @@ def test_a_pairs_loss_does_not_depend_on_its_batch(dtype: str, attention: str | 
     model = translator(dtype, attention=attention)
     data = model._data(IDS, Y, batch_size=30)
     (whole,) = data.batches()
-    together = model._outputs(whole, None, keep=True)[0]
-    parts = [model._outputs(data.batch(np.array([n])), None, keep=True)[0] for n in range(30)]
+    together = model._outputs(whole, None, keep=True)[0][""]
+    parts = [model._outputs(data.batch(np.array([n])), None, keep=True)[0][""] for n in range(30)]
     assert_equal(np.concatenate(parts), together)
-    assert_equal(model._all_outputs(data), together)
+    assert_equal(model._all_outputs(data)[""], together)
+
+
+def spread(s: Sequences, fill: float) -> Sequences:
+    """The same sequences with three other elements behind each."""
+    ends = np.cumsum(s.lengths)
+    values = np.insert(s.flat(), np.repeat(ends, 3), fill, axis=0)
+    return Sequences(values, ends - s.lengths + 3 * np.arange(len(s)), s.lengths, ragged=True)
 
 
 @pytest.mark.parametrize("attention", ATTENTION)
-def test_padding_of_sources_and_targets_reaches_nothing(dtype: str, attention: str | None) -> None:
-    """What stands past a length: not a number in frames, other ids in targets, other vectors in inputs."""
+def test_what_lies_between_sequences_reaches_nothing(dtype: str, attention: str | None) -> None:
+    """Not a number in frames and vectors, other ids in targets."""
     for options in ({}, {"task": "regression"}):
         model = translator(dtype, source_embedding=None, attention=attention, **options)
         y: Any = Y if not options else [np.sin(np.arange(6 * len(s))).reshape(-1, 6) for s in Y]
         (batch,) = model._data(FRAMES, y, batch_size=30).batches()
         results = []
         for fill in (0, 1):
-            sources, inputs = batch.sources.copy(), batch.inputs.copy()
-            sources[np.arange(sources.shape[1]) >= batch.source_lengths[:, None]] = np.nan if fill else 0
-            inputs[np.arange(inputs.shape[1]) >= batch.lengths[:, None]] = (np.nan if options else 5) if fill else 0
+            sources = spread(batch.sources, np.nan if fill else 0)
+            inputs = spread(batch.inputs, (np.nan if options else 5) if fill else 0)
             model.zero_grad()
-            found = model.batch_loss(PairBatch(**{**vars(batch), "sources": sources, "inputs": inputs}), gradient=True)
-            results.append([found.loss, found.outputs, *(p.grad.copy() for p in model.parameters().values())])
+            found = model.batch_loss(replace(batch, sources=sources, inputs=inputs), gradient=True)
+            results.append([found.loss, found.outputs[""], *(p.grad.copy() for p in model.parameters().values())])
         assert np.isfinite(results[0][0])
         assert_equal(*results)
 

@@ -134,7 +134,7 @@ def test_a_planted_fault_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) 
     problem, (part, method, change) = Problem("lstm", "ids-attended"), FAULTS[fault]
     compare(problem)
     problem.model.zero_grad()
-    owner = getattr(problem.model.net, part)
+    owner = getattr(problem.model.network, part)
     monkeypatch.setattr(owner, method, change(getattr(owner, method)))
     with pytest.raises(AssertionError):
         compare(problem)

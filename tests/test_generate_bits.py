@@ -13,6 +13,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
+from rnnfast.models.generation import as_rows
 from tests.support.comparison import CELLS
 from tests.support.matrix import SETTINGS
 from tests.support.state import using_isa
@@ -84,14 +85,12 @@ def test_one_call_is_the_loop_over_layer_calls(
     """Log-probabilities have all bits of the states in them."""
     model = writer(cell, dtype, hidden=hidden, embedding=embedding)
     ids, log_p = model.generate(PROMPTS, 9, seed=1, return_log_probs=True)
-    stem = model.stem
-    longest = max(len(p) for p in PROMPTS)
-    padded = np.array([[*p, *[0] * (longest - len(p))] for p in PROMPTS])
-    _, state = stem.rnn(stem.input.forward(padded), lengths=np.array([len(p) for p in PROMPTS]))
+    backbone = model.backbone
+    state = backbone.infer(backbone.input.sequences(PROMPTS, None, "prompts"), None)[1]
     for t in range(9):
-        every = _ops.log_softmax(model.head.forward(stem.last_h(state)))
+        every = _ops.log_softmax(model.head(backbone.last_h(state)))
         np.testing.assert_array_equal(every[np.arange(len(PROMPTS)), ids[:, t]], log_p[:, t])
-        _, state = stem.rnn(stem.input.forward(ids[:, t : t + 1]), state)
+        state = backbone.infer(as_rows(ids[:, t : t + 1]), state)[1]
 
 
 @pytest.mark.parametrize("task", ["regression", "multilabel"])
@@ -104,8 +103,8 @@ def test_vectors_are_those_of_the_loop_over_layer_calls(task: str, cell: str, dt
     x = prompts.astype(dtype)
     state = None
     for t in range(9):
-        _, state = model.stem.rnn(x, state)
-        expected = model.task.decide(model.head.forward(model.stem.last_h(state)))
+        _, state = model.rnn(x, state)
+        expected = model.task.decide(model.head(model.backbone.last_h(state)))
         np.testing.assert_array_equal(written[:, t], expected)
         x = np.ascontiguousarray(written[:, t : t + 1])
     for prompt, row in zip(prompts, written, strict=True):

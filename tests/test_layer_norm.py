@@ -13,6 +13,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops, reference
+from rnnfast.models.generation import as_rows
 from rnnfast.reference import base, cells, lstm, norm
 from tests.support.bits import assert_alone, joined
 from tests.support.comparison import (
@@ -341,8 +342,8 @@ def test_written_sequences_are_those_of_calls(size: int, options: dict[str, Any]
     text = list(model.generate(np.array([1, 2]), 12, greedy=True))
     tensors = model.state_dict()
     for n in range(12):
-        y, _, _ = model.stem.forward(np.array([[1, 2, *text[:n]]]), None, None)
-        assert text[n] == (y[0, -1] @ tensors["head.weight"].T + tensors["head.bias"]).argmax()
+        y, _ = model.backbone.infer(as_rows(np.array([[1, 2, *text[:n]]])), None)
+        assert text[n] == (y[-1] @ tensors["head.weight"].T + tensors["head.bias"]).argmax()
     stream = model.stream()
     streamed = [stream.step(np.array(i)) for i in [1, 2, *text]]
     assert [int(np.argmax(s)) for s in streamed[1:-1]] == text

@@ -38,11 +38,11 @@ def test_a_model_with_resets_is_one_of_pieces(bidirectional: bool, rng: np.rando
 def test_a_stream_of_a_model(rng: np.random.Generator) -> None:
     model, x, resets = tagger(), rng.normal(size=(3, 9, 3)), rng.random((3, 9)) < 0.3
     state = tuple(rng.normal(size=(2, 3, 6)) for _ in range(2))
-    y, _ = model.stem.infer(x, state, None, resets)
+    y, _ = model.rnn(x, state, resets=resets)
     stream = model.stream(3, state)
     for t in range(9):
         stream.reset(resets[:, t])
-        np.testing.assert_array_equal(stream.step(x[:, t]), model.head.forward(y[:, t]))
+        np.testing.assert_array_equal(stream.step(x[:, t]), model.head(y[:, t]))
 
 
 def test_a_stream_goes_back_to_its_context_or_source(rng: np.random.Generator) -> None:

@@ -53,15 +53,21 @@ def test_taking_pads_and_cuts(lengths: list[int], start: int, steps: int | None)
     s = as_id_sequences(items, 10**6)
     index = np.arange(len(items), dtype=np.int64)[::-1]
     stop = None if steps is None else start + steps
-    inputs, found = s.take(index, start, stop)
+    taken = s.select(index).piece(start, stop)
     pieces = [items[i][start:stop] for i in index]
-    assert inputs.shape == (len(items), max(map(len, pieces), default=0))
-    for row, piece in zip(inputs, pieces, strict=True):
+    assert taken.lengths.tolist() == [len(p) for p in pieces]
+    assert (taken.count, taken.steps) == (sum(map(len, pieces)), max(map(len, pieces), default=0))
+    padded = taken.padded()
+    assert padded.shape == (len(items), taken.steps)
+    for row, piece in zip(padded, pieces, strict=True):
         np.testing.assert_array_equal(row[: len(piece)], piece)
         assert not row[len(piece) :].any()
-    if found is not None:
-        assert found.tolist() == [len(p) for p in pieces]
-    np.testing.assert_array_equal(s.flat(index, start, stop), np.concatenate([[], *pieces]))
+    flat = taken.flat()
+    np.testing.assert_array_equal(flat, np.concatenate([[], *pieces]))
+    np.testing.assert_array_equal(s.values[taken.positions()], flat)
+    np.testing.assert_array_equal(taken.unpadded(padded), flat)
+    for row, piece in zip(taken.like(flat).split(flat), pieces, strict=True):
+        np.testing.assert_array_equal(row, piece)
 
 
 def test_shifted_sequences_share_their_values() -> None:
@@ -70,7 +76,7 @@ def test_shifted_sequences_share_their_values() -> None:
     first, last = s.without_last(), s.without_first()
     assert first.lengths.tolist() == last.lengths.tolist() == [2, 0]
     assert last.values is s.values
-    np.testing.assert_array_equal(last.flat(np.array([0, 1])), [[2, 3], [4, 5]])
+    np.testing.assert_array_equal(last.flat(), [[2, 3], [4, 5]])
 
 
 @given(total=st.integers(2, 60), count=st.integers(1, 20))

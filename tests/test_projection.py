@@ -12,6 +12,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops, reference
+from rnnfast.models.generation import as_rows
 from tests.support.comparison import KINDS, assert_matches, build_layer, bundle, collect, make_problem, run_engine
 from tests.support.randomness import masks_of, trained
 
@@ -174,8 +175,8 @@ def test_written_sequences_are_those_of_calls() -> None:
         p[...] = p.value * 3
     text = list(model.generate(np.array([1, 2]), 12, greedy=True))
     for n in range(2, 12):
-        y, _, _ = model.stem.forward(np.array([[1, 2, *text[:n]]]), None, None)
-        outputs = y[0, -1] @ model.state_dict()["head.weight"].T + model.state_dict()["head.bias"]
+        y, _ = model.backbone.infer(as_rows(np.array([[1, 2, *text[:n]]])), None)
+        outputs = y[-1] @ model.state_dict()["head.weight"].T + model.state_dict()["head.bias"]
         assert text[n] == outputs.argmax()
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rnnfast.models.stem import CELLS
 
 import rnnfast as rf
 from rnnfast.models import MODELS
+from rnnfast.models.config import CELLS
 
 DATA = Path(__file__).parent / "data"
 # What a model says to its layers itself.
@@ -155,8 +155,8 @@ def test_options_of_a_custom_cell_are_the_same_before_and_after(
     model = rf.ManyToOne(3, 2, cell=cells, hidden_size=3, cell_options={"rate": np.float32(0.25), "notes": notes})
     model.save(tmp_path / "m")
     found = rf.load(tmp_path / "m")
-    assert repr(found.stem.rnn.cell.notes) == repr(model.stem.rnn.cell.notes)
-    assert type(model.stem.rnn.cell.rate) is float
+    assert repr(found.rnn.cell.notes) == repr(model.rnn.cell.notes)
+    assert type(model.rnn.cell.rate) is float
 
 
 class Small(rf.ManyToOne):

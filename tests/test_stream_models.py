@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
+from rnnfast.models.generation import as_rows
 from tests.support.comparison import CELLS, unbundle
 
 LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -32,8 +33,8 @@ def data_of(layout: str, dtype: str, rng: np.random.Generator, N: int, T: int = 
 
 def outputs_of(model: Any, x: np.ndarray) -> tuple[np.ndarray, Any]:
     """Outputs (N, T, K) by the model's own layers, and the final state."""
-    y, last = model.stem.infer(x, None, None)
-    return model.head.forward(y.reshape(-1, y.shape[2])).reshape(*y.shape[:2], -1), last
+    y, last = model.backbone.infer(as_rows(x), None)
+    return model.head(y).reshape(*x.shape[:2], -1), last
 
 
 def assert_same_state(actual: Any, expected: Any) -> None:

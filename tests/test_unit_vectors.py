@@ -10,6 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
+from rnnfast.models.generation import as_rows
 from tests.support.processes import needs_limits, not_sanitized, output
 
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -38,8 +39,8 @@ def build(name: str, dtype: str, size: int = 37, **options: Any) -> rf.OneToMany
 
 def dense(model: rf.OneToMany, ids: np.ndarray, state: Any) -> np.ndarray:
     """The outputs (N, T, K) by products with unit vectors."""
-    y, _ = model.stem.rnn(np.eye(model.config["input_size"], dtype=model.dtype)[ids], state)
-    return model.head.forward(y.reshape(-1, y.shape[2])).reshape(*ids.shape, -1)
+    y, _ = model.rnn(np.eye(model.config["input_size"], dtype=model.dtype)[ids], state)
+    return np.asarray(model.head(y))
 
 
 @pytest.mark.parametrize("size", [5, 37, 1500])
@@ -50,7 +51,7 @@ def test_a_stream_has_the_bits_of_products(
     model = build(name, dtype, size)
     ids, context = rng.integers(0, size, (3, 5)), rng.normal(size=(3, 2)).astype(dtype)
     assert model.context is not None
-    expected = dense(model, ids, model.context.start(context))
+    expected = dense(model, ids, model.context(context))
     steps, blocks = model.stream(3, context=context), model.stream(3, context=context)
     np.testing.assert_array_equal(np.stack([steps.step(ids[:, t]) for t in range(5)], axis=1), expected)
     np.testing.assert_array_equal(blocks.process(ids), expected)
@@ -116,16 +117,14 @@ def test_products_made_beforehand_flush_denormal_numbers(embedding: int | None) 
             parameter[...] = 0
     stream, ids = model.stream(), np.array([[1, 4, 2]])
     stepped = np.stack([stream.step(int(i)) for i in ids[0]])
-    y, last = model.stem.infer(ids, None, None)
+    y, last = model.backbone.infer(as_rows(ids), None)
     np.testing.assert_array_equal(stream.state, last)
-    np.testing.assert_array_equal(stepped, model.head.forward(y[0]))
+    np.testing.assert_array_equal(stepped, model.head(y))
 
 
 def test_another_number_of_ids_is_refused() -> None:
     model = build("rnn", "float32", context_size=None)
-    writer = _ops.Writer(
-        layers=model.stem.rnn.packed(), table=36, head=model.head.weight.value, bias=model.head.bias.value
-    )
+    writer = _ops.Writer(layers=model.rnn.packed(), table=36, head=model.head.weight.value, bias=model.head.bias.value)
     with pytest.raises(ValueError, match="table: V = C = 37 unit vectors are required, got 36"):
         _ops.generate(writer, np.zeros((2, 1, 19), np.float32), element="id", length=2)
 

@@ -127,7 +127,7 @@ def as_prefix(
         raise ValueError(f"prefix: ids 0..{size - 1} (output_size = {size}) are required, got {ids.max()}")
     if ids.shape[1] > options.length:
         raise ValueError(f"prefix: at most length = {options.length} ids are required, got {ids.shape[1]}")
-    if lengths.min() < ids.shape[1]:
+    if (lengths < ids.shape[1]).any():
         if options.beams is not None:
             raise ValueError(
                 f"prefix: ids of one length are required with beams, got {lengths.min()} and {lengths.max()}"
