@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from bench import picture
+from bench import picture, shapes
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -81,6 +81,7 @@ def test_speeds_of_the_readme_are_those_of_the_tables() -> None:
     figures = picture.figures((DOCS / "benchmarks.md").read_text(encoding="utf-8"))
     line = r"^\| .* \| `(.+?)` \| ([\d.]+) (.s) \| (.+), ([\d.]+) (.s) \| ([\d.]+) \|$"
     rows = re.findall(line, README, re.MULTILINE)
+    assert {row[0] for row in rows} <= {case.name for case in shapes.cases()}
     assert len(rows) >= 5
     for name, ours, our_unit, peer, theirs, their_unit, ratio in rows:
         figure = figures[name]
