@@ -20,9 +20,9 @@ def lstm_step(
     are sigmoid, tanh and tanh; G = 4, in the order i, f, g, o.
 
     Coupled (Greff et al. 2017), ``f = 1 - i`` and G = 3. With peepholes (Gers and Schmidhuber 2000) the pre-activations
-    of i, f and o contain ``P_i c_prev``, ``P_f c_prev`` and ``P_o c``, unit by unit. With a projection ``h = S (o
-    h(c))`` (Sak et al. 2014). Layer normalisation (Ba et al. 2016, eq. 20-22) acts on all gates together, in u and in q, and
-    ``h = o h(LN(c; gamma_c) + beta_c)``.
+    of i, f and o contain ``P_i c_prev``, ``P_f c_prev`` and ``P_o c``, unit by unit. With a projection (Sak et al.
+    2014) ``h = S (o h(c))``. Layer normalisation (Ba et al. 2016, eq. 20-22) acts on all gates together, in u and in q,
+    and ``h = o h(LN(c; gamma_c) + beta_c)``.
     """
     h_prev, c_prev = state
     u, q = inputs(w, x, h_prev, (3 if coupled else 4,))
