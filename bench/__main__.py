@@ -124,7 +124,9 @@ def measure_products(threads: Sequence[int], settings: Settings, *, quick: bool)
     print(gemm.closing(records))
     for count in threads:
         fraction = panels.measure(threads=count, rounds=settings.rounds)
-        print(f"one sequence, 512 units, {count} threads: panels by turns take {fraction:.2f} of the time of one way")
+        print(
+            f"one sequence, 512 units, {count} threads: alternating order takes {fraction:.2f} of the time of one order"
+        )
     return records
 
 

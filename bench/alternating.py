@@ -1,8 +1,8 @@
-"""``python -m bench.alternating``: PyTorch and rnnfast by turns in one process.
+"""``python -m bench.alternating``: PyTorch and rnnfast alternating in one process.
 
-Needs both in one environment. The ratio is that of a pair of operations by turns to the sum of both by themselves, with
-rnnfast's own threads and with those of PyTorch's OpenMP runtime. ``--busy`` measures rnnfast by itself instead, beside
-a process that never waits.
+It needs both in one environment. The ratio is the time of a pair of alternating operations divided by the sum of their
+times alone, with rnnfast's own threads and with those of PyTorch's OpenMP runtime. ``--busy`` measures rnnfast alone
+instead, beside a process that never waits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 MILLISECONDS = (5, 10, 20, 50)
 SOURCES = ("own", "openmp", "")
-"""Whose threads the engine has: its own, those of PyTorch's OpenMP runtime, the ones of its choice."""
+"""Values of RNNFAST_THREADS: the engine's own threads, those of PyTorch's OpenMP runtime, or the engine's choice."""
 
 BATCH, UNITS = 32, 128
 REST = 0.02
@@ -51,7 +51,7 @@ def theirs(steps: int) -> Operation:
 
 
 def seconds_of(operations: tuple[Operation, ...], repeats: int) -> float:
-    """Mean time of one turn of the operations, from threads that are asleep on."""
+    """Mean time of one round of the operations; threads are asleep at first."""
     sleep(REST)
     for run in operations:
         run()
@@ -63,7 +63,7 @@ def seconds_of(operations: tuple[Operation, ...], repeats: int) -> float:
 
 
 def at_least(make: Callable[[int], Operation], milliseconds: float) -> Operation:
-    """An operation of so many milliseconds, of as many steps as that takes."""
+    """An operation that takes about ``milliseconds``, by its number of steps."""
     steps = 16
     while (taken := 1e3 * seconds_of((make(steps),), 3)) < milliseconds:
         steps = max(steps + 1, int(steps * min(4.0, 1.05 * milliseconds / taken)))
@@ -72,7 +72,7 @@ def at_least(make: Callable[[int], Operation], milliseconds: float) -> Operation
 
 @contextmanager
 def threads_from(source: str) -> Iterator[None]:
-    """Have the engine's threads brought by this source of :data:`SOURCES`."""
+    """Set the source of the engine's threads, one of :data:`SOURCES`."""
     from rnnfast import _core
 
     before = _core.thread_source()
@@ -84,7 +84,7 @@ def threads_from(source: str) -> Iterator[None]:
 
 
 class Turns(NamedTuple):
-    """Seconds of ours alone, theirs alone, and both by turns over the sum of the two."""
+    """Seconds of ours alone and of theirs alone, and the time of both alternating divided by the sum of the two."""
 
     ours: float
     theirs: float
@@ -92,13 +92,13 @@ class Turns(NamedTuple):
 
 
 def turns(a: Operation, b: Operation, repeats: int) -> Turns:
-    """One round; that ours come first or last is no matter, for threads fall asleep in between."""
+    """Measure one round; the order does not matter, because threads fall asleep in between."""
     alone, other, both = (seconds_of(turn, repeats) for turn in ((a,), (b,), (a, b)))
     return Turns(alone, other, both / (alone + other))
 
 
 def ratios(milliseconds: float, rounds: int = 15) -> dict[str, Turns]:
-    """Medians over rounds for each source of threads, which take turns."""
+    """Medians over rounds for each source of threads; the sources alternate."""
     a, b = at_least(ours, milliseconds), at_least(theirs, milliseconds)
     repeats = max(3, int(100 / milliseconds))
     found: dict[str, list[Turns]] = {source: [] for source in SOURCES}
@@ -141,7 +141,7 @@ def main() -> None:
         return
     for milliseconds in MILLISECONDS:
         for source, (alone, other, ratio) in ratios(milliseconds).items():
-            parts = f"rnnfast {alone * 1e3:.1f} ms, torch {other * 1e3:.1f} ms, by turns {ratio:.2f} of the sum"
+            parts = f"rnnfast {alone * 1e3:.1f} ms, torch {other * 1e3:.1f} ms, alternating {ratio:.2f} of the sum"
             print(f"{milliseconds} ms, {source or 'chosen'} threads: {parts}", flush=True)
         print(f"chosen: {_core.describe_thread_source()}", flush=True)
 

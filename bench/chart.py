@@ -32,7 +32,7 @@ def draw_ratios(axes: Any, rows: list[dict[str, Any]]) -> None:
 
 
 def label(row: dict[str, Any]) -> str:
-    """The row in few characters."""
+    """A short name of the row."""
     return f"{row['id']} {row['cell']} {row['mode']} p{row['threads']}"
 
 

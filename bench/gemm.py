@@ -1,4 +1,4 @@
-"""Large products on their own: which part of the rate of multiply-adds they reach, the right operand packed before."""
+"""Large products alone, with the right operand packed before: their fraction of the rate of multiply-adds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ATTEMPTS, UNDISTURBED = 4, 0.9
 
 @dataclass(frozen=True)
 class GemmRecord:
-    """One product on so many threads: operations a second by least and median time.
+    """One product on a number of threads: operations a second by least and median time.
 
     ``of_fma`` is the rate as a fraction of that of multiply-adds in the same round; the median of rounds.
     """
@@ -63,7 +63,7 @@ def measure(size: tuple[int, int, int], *, threads: int, rounds: int) -> GemmRec
 
 
 def run(*, threads: int, rounds: int, quick: bool = False) -> Iterator[GemmRecord]:
-    """Measure every size; yields as it goes."""
+    """Measure every size; yield each result when it is there."""
     for size in QUICK_SIZES if quick else SIZES:
         time.sleep(SECONDS)
         yield measure(size, threads=threads, rounds=rounds)

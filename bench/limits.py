@@ -48,7 +48,7 @@ class Constants:
 
     @property
     def slowdown(self) -> float:
-        """How many times as many cycles vector code takes as on the core of ``WIDE_FLOPS``."""
+        """Cycles of vector code divided by those on the core of ``WIDE_FLOPS``."""
         return WIDE_FLOPS * self.clock / self.fma_one
 
 
@@ -106,7 +106,7 @@ def typical(measured: Iterable[Constants]) -> Constants:
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one step: cycles of a unit's activations, cycles of the chain between states, numbers moved for a unit."""
+    """Costs of one step: cycles of a unit's activations and of the chain between states, numbers moved for a unit."""
 
     unit: float
     chain: float
@@ -114,7 +114,7 @@ class Costs:
 
 
 def costs(cell: str, mode: str) -> Costs:
-    """Estimated from instruction counts of the float32 activations; ``mode`` is infer, train or backward."""
+    """Costs estimated from instruction counts of the float32 activations; ``mode`` is infer, train or backward."""
     unit, chain, kept = {"rnn": (1.1, 110.0, 2.0), "gru": (2.6, 160.0, 8.0), "lstm": (4.4, 180.0, 10.0)}[cell]
     gates = CELLS[cell].gates
     if mode == "backward":
@@ -142,7 +142,7 @@ def bandwidth(size: int, machine: Constants) -> float:
 
 
 def recurrence_seconds(case: Case, hidden: int, mode: str, machine: Constants, threads: int) -> float:
-    """One step, shared in the best way: not at all, by sequences, or by units with a barrier."""
+    """The least time of one step, whether it is not shared, shared by sequences, or shared by units with a barrier."""
     cell = "gru" if case.cell == "gru_before" else case.cell
     gates, batch, cost = CELLS[cell].gates, sum(case.lengths) / case.steps, costs(cell, mode)
     weights = NUMBER * gates * hidden * hidden

@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code: processor, instruction set, threads, versions."""
+"""What measurements depend on besides the code: processor, instruction set, threads, versions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cpu_model() -> str:
 
 
 def caches() -> dict[str, str]:
-    """Sizes of the first processor's caches, such as ``{"L1d": "48K"}``; empty where the system does not tell."""
+    """Sizes of the first processor's caches, such as ``{"L1d": "48K"}``; empty where the system does not say."""
     sizes = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
@@ -35,7 +35,7 @@ def caches() -> dict[str, str]:
 
 @cache
 def cache_bytes() -> dict[str, int]:
-    """Sizes of L1d, L2 and L3 in bytes; common ones where the system does not tell."""
+    """Sizes of L1d, L2 and L3 in bytes; common ones where the system does not say."""
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     sizes = {"L1d": 32 << 10, "L2": 1 << 20, "L3": 16 << 20}
     return sizes | {name: int(size[:-1]) * units[size[-1]] for name, size in caches().items() if size[-1] in units}
@@ -60,12 +60,12 @@ def blas() -> str:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def busy_seconds() -> float:
-    """Seconds that this process's processors were not idle since the start; 0 where the system does not tell."""
+    """Seconds that this process's processors were not idle since the start; 0 where the system does not say."""
     counters = Path("/proc/stat")
     if not counters.exists() or not hasattr(os, "sched_getaffinity"):
         return 0.0

@@ -17,7 +17,7 @@ Views: TypeAlias = list[tuple[Any, ...]]
 HALF = np.array(0.5, np.float32)
 ONE = np.array(1.0, np.float32)
 SPAN_FLOATS = 1 << 16
-"""Derivative factors are computed for so many steps at once: few calls if small, in the cache if large."""
+"""Size of a span of steps whose derivative factors are computed at once: few calls, and in the cache."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""``python -m bench.oversubscribed``: more threads than processors, by turns with as many as there are, in one process.
+"""``python -m bench.oversubscribed``: more threads than processors, alternating with as many, in one process.
 
-The ratio is that of the speeds: 1 where asking for too many threads costs nothing. ``--force`` lets a team really have
-so many members.
+The ratio is that of the speeds: 1 where asking for too many threads costs nothing. ``--force`` makes a team with more
+members than processors.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Operation = Callable[[], object]
 
 
 def inference(layer: rf.LSTM | rf.GRU, x: np.ndarray) -> Operation:
-    """A call without a tape."""
+    """Inference, without a tape."""
     return lambda: layer(x)
 
 
@@ -41,7 +41,7 @@ LAYERS = {
 
 
 def seconds_of(run: Operation, threads: int, seconds: float) -> float:
-    """Mean time of a call, over so many seconds."""
+    """Mean time of a call, measured over ``seconds``."""
     with rf.threads(threads):
         run()
         start, calls = perf_counter(), 0

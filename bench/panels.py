@@ -1,4 +1,4 @@
-"""Weights beyond the caches at one sequence: panels walked up and down by turns, against one way in every step."""
+"""Weights larger than the caches, one sequence: panels in alternating order, against the same order in every step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNITS, STEPS = 512, 100
 
 
 def measure(*, threads: int, rounds: int) -> float:
-    """Return the time of an LSTM's recurrence (B = 1, H = 512, inputs of 1) by turns, as a fraction of one way's."""
+    """Return the time of an LSTM (B = 1, H = 512, I = 1) with alternating order, divided by that with one order."""
     import rnnfast
     from rnnfast._core import testing
 

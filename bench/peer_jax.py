@@ -127,7 +127,7 @@ class JaxPeer:
         self.state = [tuple(jnp.asarray(array[k]) for array in arrays) for k in range(row.L * row.D)]
 
     def infer(self) -> None:
-        """The compiled function, until its results are there."""
+        """Call the compiled function and wait for its results."""
         self.outputs = jax.block_until_ready(self.function(*self.arguments))
 
     def step(self, t: int) -> Any:

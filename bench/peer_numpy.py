@@ -22,7 +22,7 @@ from bench.tuning import fastest
 LAYERS: dict[str, type[Layer]] = {"rnn": Rnn, "lstm": Lstm, "gru": Gru, "gru_before": GruBefore}
 CHUNK_FLOATS = 1 << 17
 CHUNK_COLUMNS = 512
-"""A chunk holds about so many pre-activations, but no fewer columns than a matrix product needs to be fast."""
+"""A chunk has about CHUNK_FLOATS pre-activations, and at least CHUNK_COLUMNS columns, which keeps products fast."""
 
 
 def chunk_bounds(steps: int, rows: int, batch: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""A peer in a process and an environment of its own, so that thread pools, allocators and packages never meet."""
+"""Each peer in its own process and environment, so that thread pools, allocators and packages never meet."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class WorkerError(RuntimeError):
 
 
 class PeerMissing(WorkerError):
-    """The interpreter of a peer does not run or has not the packages that the peer needs."""
+    """The interpreter of a peer does not run, or lacks the packages that the peer needs."""
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -74,7 +74,7 @@ class Session:
         self.last = 0.0
 
     def start(self) -> None:
-        """Nothing: the peer is there."""
+        """Do nothing: the peer has been imported."""
 
     def load(self, case: Case) -> dict[str, Any]:
         """Load a case and run it once."""
@@ -133,7 +133,7 @@ def serve(handle: int, name: str, threads: int) -> None:
 
 
 class Worker:
-    """The other end: starts the process of a peer with an interpreter and asks it. Use it in a ``with`` statement.
+    """The caller's end: starts a peer's process and sends it requests. Use it in a ``with`` statement.
 
     >>> with Worker("numpy", threads=1) as worker:    # doctest: +SKIP
     ...     worker.load(case)

@@ -74,7 +74,7 @@ Row = dict[str, Any]
 
 
 def summary(rows: Iterable[Row]) -> dict[Key, dict[str, Any]]:
-    """Of rows of a document, by group, cell, mode and threads.
+    """Summaries of the rows of a document by group, cell, mode and threads.
 
     Geometric means of the ratios to the best peer, by medians and by least times, and to each one; slower rows.
     """

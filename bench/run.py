@@ -1,4 +1,4 @@
-"""Measuring: compare results first, then time the peers in interleaved rounds."""
+"""Measurement: compare results first, then time the peers in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Settings:
 
 @dataclass
 class Record:
-    """What was measured for one case on so many threads.
+    """What was measured for one case on a number of threads.
 
     Seconds by peer and round, the machine's constants before rnnfast's turn in each round, processors that others took
     in each turn, the largest relative difference by rival, notes by peer.
@@ -66,11 +66,11 @@ class Record:
         return middle
 
     def ratio(self, rival: str) -> float:
-        """How many times faster rnnfast is than a rival, by medians."""
+        """A rival's median time divided by that of rnnfast."""
         return self.typical(rival) / self.typical(BASELINE)
 
     def ratio_of_least(self, rival: str) -> float:
-        """The same by least times, which a neighbour on the machine changes less."""
+        """A rival's least time divided by that of rnnfast; other load on the machine changes it less."""
         return self.least(rival) / self.least(BASELINE)
 
     @property
@@ -139,7 +139,7 @@ class Turn:
 
 
 class Referee:
-    """Watches whether the machine gives all it has.
+    """Detects turns in which the machine was slower than it can be.
 
     Other processes show in the system's accounts. Other guests of the same hardware do not, but multiply-adds on all
     threads, run by rnnfast after every turn, are then slower than the fastest seen so far.
@@ -151,14 +151,14 @@ class Referee:
         self.slowness()
 
     def slowness(self) -> float:
-        """Processors that seem to be missing now."""
+        """The number of processors that seem to be missing now."""
         time.sleep(SETTLE)
         rate: float = self.baseline.ask_peer("speed")
         self.fastest = max(self.fastest, rate)
         return self.threads * (1.0 - rate / self.fastest)
 
     def attempt(self, worker: Worker, seconds: float) -> Turn:
-        """One turn, whatever happens."""
+        """Take one turn, disturbed or not."""
         time.sleep(SETTLE)
         constants: Constants | None = None
         if worker is self.baseline:
@@ -167,7 +167,7 @@ class Referee:
         return Turn(sample.times, sample.foreign + self.slowness(), constants)
 
     def turn(self, worker: Worker, settings: Settings) -> Turn:
-        """The first turn that lost nothing, or the one that lost least among a few."""
+        """The first undisturbed turn, or the least disturbed one of a few."""
         turns = [self.attempt(worker, settings.seconds)]
         while turns[-1].lost > LOST + TICKS / settings.seconds and len(turns) < settings.attempts:
             time.sleep(PAUSE)
@@ -211,7 +211,7 @@ def start(stack: ExitStack, name: str, threads: int, settings: Settings) -> Work
 
 
 def run(cases: Sequence[Case], rivals: Sequence[str], settings: Settings, *, threads: int) -> Iterator[Record]:
-    """Measure every case against the rivals, each in a process of its own; yields as it goes."""
+    """Measure every case against the rivals, each in its own process; yield each record when it is there."""
     with ExitStack() as stack:
         workers = {name: start(stack, name, threads, settings) for name in (BASELINE, *rivals)}
         referee = Referee(workers[BASELINE], threads)

@@ -1,4 +1,4 @@
-"""What raggedness, resets, directions, layers and gates computed again cost, in interleaved rounds."""
+"""The cost of raggedness, resets, directions, layers and recomputed gates, in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 from bench.shapes import CELLS
 
 RAGGED, RESETS, DIRECTIONS, LAYERS, RECOMPUTE = 1.15, 1.05, 1 / 1.7, 1.0, 1.4
-"""The most that each may take, as a fraction of what it is compared with."""
+"""The largest ratio allowed for each."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of two things compared: a layer over x (N, T, C), on so many threads."""
+    """One side of a comparison: a layer over x (N, T, C) on a number of threads."""
 
     layer: Any
     x: Any
@@ -38,7 +38,7 @@ class Side:
 
 @dataclass(frozen=True)
 class StructureRecord:
-    """Median time of what is measured over that of its yard-stick: another batch, or another number of threads."""
+    """Median time of a measured side divided by that of its yard-stick: another batch, or another number of threads."""
 
     name: str
     cell: str
@@ -49,7 +49,7 @@ class StructureRecord:
 
 
 def time_of(run: Callable[[], None], seconds: float) -> float:
-    """The mean time of the calls that fit in ``seconds``, of one at least, after one more."""
+    """The mean time of the calls that fit in ``seconds``, at least one, after a first untimed call."""
     run()
     start, calls = perf_counter(), 0
     while calls == 0 or perf_counter() - start < seconds:
@@ -59,7 +59,7 @@ def time_of(run: Callable[[], None], seconds: float) -> float:
 
 
 def ratio(sides: tuple[Side, Side], mode: str, *, rounds: int, seconds: float) -> float:
-    """Median time of the first side over that of the second, by turns."""
+    """Median time of the first side divided by that of the second; the sides alternate."""
     import rnnfast
 
     times: tuple[list[float], list[float]] = ([], [])
@@ -92,7 +92,7 @@ def ragged(cell: str, threads: int) -> tuple[Side, Side]:
 
 
 def resets(cell: str, threads: int, units: int) -> tuple[Side, Side]:
-    """3 % of the steps begin anew, B = 32, T = 100, I = H; and none."""
+    """B = 32, T = 100, I = H with a reset at 3 % of the steps; and without."""
     starts = np.random.default_rng(0).random((32, 100)) < 0.03
     layer, x = _layer(cell, units, units), _normal(32, 100, units)
     return Side(layer, x, threads, {"resets": starts}), Side(layer, x, threads, {})
@@ -105,13 +105,13 @@ def parallel(cell: str, **options: Any) -> tuple[Side, Side]:
 
 
 def recompute(cell: str, threads: int) -> tuple[Side, Side]:
-    """B = 32, T = 200, H = 128 with gates computed again; and kept."""
+    """B = 32, T = 200, H = 128 with recomputed gates; and with gates kept."""
     layer, x = _layer(cell, 64, 128), _normal(32, 200, 64)
     return Side(layer, x, threads, {}, "recompute"), Side(layer, x, threads, {})
 
 
 def comparisons(threads: int) -> Iterator[tuple[str, str, float, tuple[Side, Side]]]:
-    """Name, cell, limit and both sides of everything that is measured on so many threads."""
+    """Name, cell, limit and both sides of every comparison on ``threads`` threads."""
     for cell in CELLS:
         yield "ragged / dense", cell, RAGGED, ragged(cell, threads)
         for units in (64, 128):
@@ -123,7 +123,7 @@ def comparisons(threads: int) -> Iterator[tuple[str, str, float, tuple[Side, Sid
 
 
 def run(*, threads: int, rounds: int, seconds: float) -> Iterator[StructureRecord]:
-    """Measure all comparisons, inference and training; computing again is a matter of training."""
+    """Measure all comparisons in inference and training; gates are recomputed in training only."""
     for name, cell, limit, sides in comparisons(threads):
         for mode in ("train",) if sides[0].save != "all" else ("infer", "train"):
             value = ratio(sides, mode, rounds=rounds, seconds=seconds)

@@ -1,4 +1,4 @@
-"""Choosing, outside the timing, what makes NumPy fastest: memory order and BLAS threads."""
+"""The choice, before anything is timed, of what makes NumPy fastest: memory order and BLAS threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ R = TypeVar("R", bound=Runnable)
 
 
 def limit_blas(threads: int) -> bool:
-    """Give NumPy's BLAS so many threads; False where threadpoolctl is not installed."""
+    """Set the number of threads of NumPy's BLAS; return False where threadpoolctl is not installed."""
     with suppress(ImportError):
         from threadpoolctl import threadpool_limits
 

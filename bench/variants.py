@@ -1,4 +1,4 @@
-"""Variants of the cells: what each costs beside its plain cell, in one process, in interleaved rounds."""
+"""Variants of the cells: the cost of each relative to its plain cell, in one process, in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 LIMIT = 1.5
-"""What a variant may cost, as a fraction of its plain cell's time."""
+"""The largest time allowed for a variant, as a fraction of its plain cell's."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,17 @@ class VariantRecord:
 
     @property
     def worst(self) -> float:
-        """The larger of both."""
+        """The larger of the two."""
         return max(self.infer, self.train)
 
 
 def _options(options: dict[str, Any], units: int) -> dict[str, Any]:
-    """What a layer of so many units is given: a function is asked for its value."""
+    """The options of a layer of ``units``; an option that is a function is called with their number."""
     return {name: value(units) if callable(value) else value for name, value in options.items()}
 
 
 def measure(variant: Variant, size: tuple[int, int, int, int], *, threads: int, rounds: int) -> VariantRecord:
-    """Return the least times of a variant and its plain cell, taken by turns, one over the other."""
+    """Return the least time of a variant divided by that of its plain cell; the two alternate."""
     import rnnfast
 
     B, T, I, H = size  # noqa: E741
@@ -124,7 +124,7 @@ def line(record: VariantRecord) -> str:
 
 
 def closing(records: list[VariantRecord]) -> str:
-    """The dearest variant, and how many stay within the limit."""
+    """The most expensive variant, and the number of variants within the limit."""
     within = sum(record.worst <= LIMIT for record in records)
     dearest = max(records, key=lambda record: record.worst)
     name = f"{dearest.variant.layer} {dearest.variant.name}"

@@ -84,7 +84,7 @@ def test_rare_characters_share_an_id(tmp_path: Path) -> None:
 
 
 def test_without_sources_the_error_says_so(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"source: two Python files required below .*, got 0"):
+    with pytest.raises(FileNotFoundError, match=r"source: two Python files are required below .*, got 0"):
         source_data.load(100, rng=np.random.default_rng(0), root=tmp_path)
 
 

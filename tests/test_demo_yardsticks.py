@@ -151,5 +151,5 @@ def test_unknown_characters_are_marked() -> None:
 
 def test_without_a_manual_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
-    with pytest.raises(ModuleNotFoundError, match=r"manual: .*pydoc_data.topics required"):
+    with pytest.raises(ModuleNotFoundError, match=r"manual: .*pydoc_data.topics is required"):
         manual_text.load()

@@ -142,11 +142,11 @@ def test_nothing_to_do(cell: str, rows: int, steps: int) -> None:
 
 def test_wrong_arguments_are_named() -> None:
     problem = make_problem("gru", ragged=False)
-    with pytest.raises(ValueError, match=r"cell: 'rnn', 'lstm' or 'gru' required, got 'tree'"):
+    with pytest.raises(ValueError, match=r"cell: 'rnn', 'lstm' or 'gru' is required, got 'tree'"):
         reference.forward("tree", problem.params, problem.x)
     with pytest.raises(ValueError, match=r"activation: .* got 'cube'"):
         reference.forward("rnn", problem.params, problem.x, activation="cube")
-    with pytest.raises(ValueError, match=r"lengths: 3 integers in 0..T \(T = 5\) required, got \[1, 2, 6\]"):
+    with pytest.raises(ValueError, match=r"lengths: 3 integers in 0..T \(T = 5\) are required, got \[1, 2, 6\]"):
         reference.forward("gru", problem.params, problem.x, lengths=[1, 2, 6])
     with pytest.raises(ValueError, match=r"state: 1 of shape \(1, 3, 8\) .* got \[\(1, 2, 8\)\]"):
         reference.forward("gru", problem.params, problem.x, np.zeros((1, 2, 8)))

@@ -1,4 +1,4 @@
-"""A classifier that sees which letters a sequence has, and how many, but not their order."""
+"""A classifier that sees the letters of a sequence and their numbers, but not their order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BagOfLetters:
     ----------
     alphabet_size, classes : int
     ridge : float
-        Just enough for a unique optimum.
+        Coefficient of ``|W|^2 / 2``, just large enough for a unique optimum.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class BagOfLetters:
         self.ridge = ridge
 
     def fit(self, x: Sequence[Ids], y: Ids, *, weights: F64 | None = None, iterations: int = 500) -> None:
-        """Find the optimum; ``y`` holds classes (N,), ``weights`` (N,) how much each sequence counts."""
+        """Find the optimum for classes ``y`` (N,) and weights of the sequences (N,)."""
         raw = self._features(x)
         share = (np.ones(len(y)) if weights is None else weights)[:, None]
         share = share / share.sum()
@@ -65,7 +65,7 @@ class BagOfLetters:
         self.theta = theta.reshape(-1, self.classes)
 
     def predict(self, x: Sequence[Ids]) -> Ids:
-        """Return the likeliest classes (N,)."""
+        """Return the most probable classes (N,)."""
         a = (self._features(x) - self.mean) @ self.basis
         best: Ids = np.argmax(a @ self.theta[:-1] + self.theta[-1], axis=1)
         return best
@@ -76,9 +76,9 @@ class BagOfLetters:
 
 
 def _blocks(a: F64) -> F64:
-    """Cut (N, D) into (B, 64, D), zeros below.
+    """Cut (N, D) into (B, 64, D), padded with zeros.
 
-    Products of so few rows stay on one thread of the BLAS, so that the result does not depend on their number.
+    A BLAS computes products of so few rows on one thread, so that the result does not depend on the number of threads.
     """
     blocks = np.zeros((-(-len(a) // ROWS) * ROWS, a.shape[1]))
     blocks[: len(a)] = a
@@ -100,7 +100,7 @@ def _log_softmax(z: F64) -> F64:
 
 
 def minimise(objective: Objective, x: F64, *, iterations: int = 500, memory: int = 10, tolerance: float = 3e-4) -> F64:
-    """Minimise a smooth convex function until its gradient is ``tolerance`` of the first one.
+    """Minimise a smooth convex function until the norm of its gradient is ``tolerance`` times the first one.
 
     L-BFGS with a backtracking line search (Nocedal and Wright 2006, algorithm 7.5).
 

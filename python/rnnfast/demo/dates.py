@@ -29,7 +29,7 @@ ABOUT = (
 CLIP = 1.0
 WATCHED = date(2019, 4, 22)
 SHOWN = ("%A, %B %dth, %Y", "%m/%d/%y", "the %dth of %B %Y")
-"""The attention maps: of the held-out day nearest to this one, in these styles."""
+"""Attention maps show the held-out day nearest to WATCHED, in these styles."""
 
 Ids = npt.NDArray[np.int64]
 
@@ -55,7 +55,7 @@ QUICK = Size(days=2000, epochs=2, held_out=0.01, hidden=24, batch=16, lr=1e-2, m
 
 
 def run(settings: Settings) -> Result:
-    """Learn to write dates, judge the model by whole dates."""
+    """Learn to write dates, and judge the model by whole dates."""
     start = time.perf_counter()
     size = QUICK if settings.quick else FULL
     rng = np.random.default_rng(settings.seed)
@@ -94,7 +94,7 @@ def run(settings: Settings) -> Result:
 
 
 def exact(found: Sequence[Ids], true: Sequence[Ids]) -> float:
-    """Share of the sequences that are right from beginning to end.
+    """Return the share of the sequences that are right from beginning to end.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def _train(
 
 
 def _speedup(model: EncoderDecoder, learned: Dates, size: Size) -> float:
-    """How many times faster than NumPy one step is; ``model`` is used up."""
+    """Return the time of a step in NumPy divided by that of the model, which is used up."""
     stop, start = len(ISO), len(ISO) + 1
     numpy_model = NumpyEncoderDecoder({k: p.value for k, p in model.parameters().items()}, lr=size.lr, clip_norm=CLIP)
     trainer = Trainer(model, lr=size.lr, clip_norm=CLIP)
@@ -175,7 +175,7 @@ def _speedup(model: EncoderDecoder, learned: Dates, size: Size) -> float:
 
 
 def _heat_maps(model: EncoderDecoder, days: Calendar) -> list[HeatMap]:
-    """What the model looks at while it writes each character of some dates."""
+    """Return what the model attends to while it writes each character of some dates."""
     day = days.unseen_near(WATCHED)
     texts = [STYLES[style](day) for style in SHOWN]
     written, weights = model.predict([days.vocabulary.encode(text) for text in texts], return_attention=True)
@@ -193,7 +193,7 @@ def _heat_maps(model: EncoderDecoder, days: Calendar) -> list[HeatMap]:
 
 
 def _samples(test: Dates, found: Sequence[Ids]) -> list[Sample]:
-    """Held-out dates, some that it gets right and those that it gets wrong."""
+    """Return held-out dates that the model gets right, and those that it gets wrong."""
     lines: dict[bool, list[str]] = {True: [], False: []}
     for text, true, ids in zip(test.texts, test.y, found, strict=True):
         right = np.array_equal(ids, true)

@@ -14,7 +14,7 @@ from rnnfast.text import Vocabulary
 
 Ids = npt.NDArray[np.int64]
 FIRST, DAYS = date(1969, 1, 1), 36525
-"""A hundred years, those that two digits stand for in POSIX: 69..99 are 1969..1999, 00..68 are 2000..2068."""
+"""The hundred years of POSIX's two digits: 69..99 are 1969..1999, 00..68 are 2000..2068."""
 ISO = Vocabulary("-0123456789")
 
 
@@ -56,7 +56,7 @@ STYLES: dict[str, Callable[[date], str]] = {
     "%b %d '%y": lambda d: f"{_abbreviated(d).lower()} {d.day} '{d.year % 100:02}",
     "%Y %B %d, %A": lambda d: f"{d.year} {_month(d)} {d.day}, {_weekday(d)}",
 }
-"""What each looks like to ``datetime.strptime``, with "th" for the ending of an ordinal, and how it is written."""
+"""By format of ``datetime.strptime`` (with "th" for the ending of an ordinal), the function that writes a date."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Dates:
 
 
 class Calendar:
-    """The days of a hundred years, a share of which is held out.
+    """The days of a hundred years, of which a share is held out.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Calendar:
         self.vocabulary = Vocabulary("".join(sorted(letters)))
 
     def written(self, numbers: Sequence[int] | Ids, rng: np.random.Generator) -> Dates:
-        """Return these days, each in a style that chance chooses."""
+        """Return these days, each in a random style."""
         days = [FIRST + timedelta(days=int(n)) for n in numbers]
         styles = list(STYLES.values())
         texts = [styles[k](d) for k, d in zip(rng.integers(len(styles), size=len(days)), days, strict=True)]
@@ -117,7 +117,7 @@ class Calendar:
 
 
 def read_with(style: str, text: str) -> date | None:
-    """Return what ``datetime.strptime`` finds in a text of one style; None in another one.
+    """Return the date that ``datetime.strptime`` reads in a text of one style, None where it reads none.
 
     Examples
     --------

@@ -27,7 +27,7 @@ ABOUT = (
 ORDERS = 6
 CLIP = 1.0
 READ_BEFORE, SHOWN, UNITS = 300, 100, 40
-"""Characters of a held-out topic before the heat maps and in them, and how many units they show."""
+"""Characters of a held-out topic before the heat maps and in them, and the number of units that they show."""
 
 Ids = npt.NDArray[np.int64]
 
@@ -63,7 +63,7 @@ class Text:
 
 
 def run(settings: Settings) -> Result:
-    """Learn the manual, judge the model against n-grams, and let it write."""
+    """Learn the manual, judge the model against n-grams, and generate text."""
     start = time.perf_counter()
     size = QUICK if settings.quick else FULL
     text = _text(size, settings.seed)
@@ -148,7 +148,7 @@ def _train(model: OneToMany, text: Text, size: Size, settings: Settings) -> tupl
 
 
 def _speedup(model: OneToMany, train: Ids, size: Size) -> float:
-    """How many times faster than NumPy one step is; ``model`` is used up."""
+    """Return the time of a step in NumPy divided by that of the model, which is used up."""
     numpy_model = NumpyGruModel(
         {name: p.value for name, p in model.parameters().items()}, every_step=True, lr=size.lr, clip_norm=CLIP
     )
@@ -171,7 +171,7 @@ def _speedup(model: OneToMany, train: Ids, size: Size) -> float:
 
 
 def _heat_maps(model: OneToMany, text: Text, order: int) -> list[HeatMap]:
-    """Hidden units over a held-out passage, and how surprising model and n-gram find each of its characters."""
+    """Return hidden units over a held-out passage, and the surprise of model and n-gram at each of its characters."""
     read = text.test[: READ_BEFORE + SHOWN]
     before, wanted = read[:-1], read[1:]
     ours = model.predict_proba(before)[np.arange(len(wanted)), wanted]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 START = "\f"
-"""Stands before every topic, so that a model can be asked to begin one."""
+"""Precedes every topic, so that a model can be asked to begin one."""
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
-"""Stands for a character that occurs in held-out topics only."""
+"""Replaces a character that occurs in held-out topics only."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,19 @@ def load() -> dict[str, str]:
     Raises
     ------
     ModuleNotFoundError
-        This Python was installed without ``pydoc_data``.
+        If this Python was installed without ``pydoc_data``.
     """
     try:
         from pydoc_data.topics import topics
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "manual: Python's own pydoc_data.topics required; install Python's library"
+            "manual: Python's own pydoc_data.topics is required; install Python's library"
         ) from error
     return dict(topics)
 
 
 def without_duplicates(topics: Mapping[str, str]) -> dict[str, str]:
-    r"""Keep every paragraph in the first topic, by name, that has it; white space and case make no difference.
+    r"""Keep every paragraph only in the first topic, by name, that has it; white space and case do not count.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def without_duplicates(topics: Mapping[str, str]) -> dict[str, str]:
 
 
 def split(topics: Mapping[str, str], *, share: float, rng: np.random.Generator) -> Split:
-    """Hold out topics, chosen at random, until they are ``share`` of the text; none longer than that is chosen.
+    """Hold out random topics until they are ``share`` of the text; no topic longer than that is chosen.
 
     Examples
     --------

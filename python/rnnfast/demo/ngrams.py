@@ -12,16 +12,16 @@ F64 = NDArray[np.float64]
 
 
 def ngram_nats(train: Ids, test: Ids, alphabet_size: int, max_order: int) -> dict[int, float]:
-    """Mean ``-log p`` in nats a symbol of ``test[1:]`` under the models of order 1 .. ``max_order``.
+    """Return the mean ``-log p``, in nats a symbol, of ``test[1:]`` under the models of order 1 .. ``max_order``.
 
     Every model knows the symbols before the one it predicts, the first of ``test`` included.
 
     Parameters
     ----------
     train : int64 (M,)
-        Symbols 0 .. alphabet_size - 1 that are counted.
+        Symbols 0 .. alphabet_size - 1, which are counted.
     test : int64 (K,)
-        Symbols that are predicted.
+        Symbols, which are predicted.
     alphabet_size : int
         V; every model gives each of the V symbols a positive probability, and the V of them sum to 1.
     max_order : int
@@ -38,24 +38,24 @@ def ngram_nats(train: Ids, test: Ids, alphabet_size: int, max_order: int) -> dic
 
 
 def best_ngram(train: Ids, test: Ids, alphabet_size: int, max_order: int = 6) -> tuple[int, float]:
-    """Order and nats a symbol of the model that predicts ``test`` best."""
+    """Return the order and the nats a symbol of the model that predicts ``test`` best."""
     nats = ngram_nats(train, test, alphabet_size, max_order)
     order = min(nats, key=lambda k: nats[k])
     return order, nats[order]
 
 
 def ngram_probabilities(train: Ids, before: Ids, following: Ids, alphabet_size: int, max_order: int) -> dict[int, F64]:
-    """Probability of ``following[i]`` after ``before[0] .. before[i]``, for every order.
+    """Return the probability of ``following[i]`` after ``before[0] .. before[i]``, for every order.
 
     ``p_k(x | h) = (count(h x) + kinds(h) p_(k-1)(x | h')) / (count(h) + kinds(h))``, where ``h`` is the k - 1 symbols
     before ``x``, ``h'`` the same without its first one, ``kinds(h)`` the number of different symbols seen after ``h``,
-    and ``p_0 = 1 / V``. An ``h`` that was never seen leaves ``p_k = p_(k-1)``, and so does the beginning of ``before``,
-    where fewer than k - 1 symbols are known.
+    and ``p_0 = 1 / V``. Where ``h`` was never seen, and at the beginning of ``before``, where fewer than k - 1 symbols
+    are known, ``p_k = p_(k-1)``.
 
     Returns
     -------
     dict
-        From order 1 .. max_order to float64 (K,).
+        The probabilities, float64 (K,), by order 1 .. max_order.
 
     Notes
     -----
@@ -74,7 +74,7 @@ def ngram_probabilities(train: Ids, before: Ids, following: Ids, alphabet_size: 
 
 
 def _histories(symbols: Ids, length: int, alphabet_size: int) -> Ids:
-    """The last ``length`` symbols at every place where so many are known, as one number each."""
+    """Return the last ``length`` symbols as one number, at every place that has at least ``length`` symbols."""
     code = np.zeros(max(len(symbols) - max(length - 1, 0), 0), np.int64)
     for back in range(length):
         code = code * alphabet_size + symbols[back : back + len(code)]
@@ -94,6 +94,6 @@ def _interpolate(seen: Ids, seen_next: Ids, asked: Ids, asked_next: Ids, alphabe
 
 
 def _look_up(keys: Ids, values: Ids, asked: Ids) -> Ids:
-    """``values[i]`` where ``keys[i] == asked``, 0 where no key equals; ``keys`` ascend."""
+    """Return ``values[i]`` where ``keys[i] == asked``, and 0 where no key is equal; ``keys`` ascend."""
     at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
     return np.where(keys[at] == asked, values[at], 0)

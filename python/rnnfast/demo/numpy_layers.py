@@ -1,7 +1,7 @@
 """Parts of training steps in NumPy alone, written to be as fast as NumPy allows.
 
-Batches are packed, so that padding costs nothing; products over all steps stand outside the loops, inside there is one
-product a step; element-wise work happens in place, on contiguous blocks.
+Batches are packed, so that padding costs nothing. Products over all steps are outside the loops; a step has one
+product. Element-wise work is done in place, on contiguous blocks.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ Ids = npt.NDArray[np.int64]
 
 
 class Packed:
-    """Sequences of ids, longest first, step after step.
+    """Sequences of ids in one array, the longest first, step after step.
 
     Attributes
     ----------
     ids : (M,)
         The elements of step 0, then of step 1, ...
     counts, starts : list of int
-        How many sequences have a step t, and where its elements begin.
+        For each step t, the number of sequences that have it and the place of its first element.
     last : (N,)
-        Where each sequence ends.
+        The place of each sequence's last element.
     order : (N,)
-        Which sequence stands at each place.
+        The sequences in their order within a step.
     sequence, step : (M,)
-        Of each element.
+        The sequence and the step of each element.
     """
 
     def __init__(self, sequences: Sequence[Ids] | Ids) -> None:
@@ -46,11 +46,11 @@ class Packed:
         self.ids = self.aligned(sequences)
 
     def rows(self, t: int) -> slice:
-        """Where the elements of step t are."""
+        """Return the places of the elements of step t."""
         return slice(self.starts[t], self.starts[t + 1])
 
     def aligned(self, sequences: Sequence[Ids] | Ids) -> Ids:
-        """Arrange sequences of these lengths in this way."""
+        """Arrange sequences of the same lengths as ``ids`` are arranged."""
         out = np.empty(self.starts[-1], np.int64)
         starts = np.array(self.starts)
         for row, n in enumerate(self.order):
@@ -58,7 +58,7 @@ class Packed:
         return out
 
     def spread(self, values: F32) -> F32:
-        """Return values (M, F) of the elements as (N, T, F), zero where there is none."""
+        """Return values (M, F) of the elements as (N, T, F), zero past the ends."""
         out = np.zeros((len(self.order), len(self.counts), values.shape[1]), np.float32)
         out[self.sequence, self.step] = values
         return out
@@ -118,7 +118,7 @@ class NumpyModel:
         return dx
 
     def table_backward(self, name: str, ids: Ids, dx: F32) -> None:
-        """Set the gradient of a table of ids: a product with unit vectors."""
+        """Set the gradient of a table of ids, by a product with unit vectors."""
         which = np.zeros((len(ids), len(self.p[f"{name}.weight"])), np.float32)
         which[np.arange(len(ids)), ids] = 1
         np.matmul(which.T, dx, out=self.g[f"{name}.weight"])
@@ -136,7 +136,7 @@ class GruLayer:
         self.g = [model.g[f"{name}.{part}_l0"] for part in names]
 
     def forward(self, packed: Packed, x: F32, start: F32 | None = None) -> dict[str, F32]:
-        """Return h and what ``backward`` needs; ``start`` (N, H) is the state of each sequence at first."""
+        """Return h and what ``backward`` needs; ``start`` (N, H) are the initial states."""
         w, weight, b_ih, bias = self.p
         size = weight.shape[1]
         u = x @ w.T
@@ -161,7 +161,7 @@ class GruLayer:
         return {"x": x, "gates": gates, "n": n, "q_n": q_n, "before": before, "h": h}
 
     def backward(self, packed: Packed, saved: dict[str, F32], dy: F32) -> tuple[F32, F32]:
-        """Set the gradients of the parameters; return dx and that of ``start``."""
+        """Set the gradients of the parameters; return the gradients of x and ``start``."""
         w, weight, _, _ = self.p
         d_w, d_weight, d_b_ih, d_bias = self.g
         x = saved["x"]

@@ -23,7 +23,7 @@ class NumpyGruModel(NumpyModel):
     parameters : mapping of arrays
         Copied.
     every_step : bool
-        There is a target at every step instead of one a sequence.
+        Whether there is a target at every step, not only one for each sequence.
     lr, clip_norm : float
     """
 
@@ -39,7 +39,7 @@ class NumpyGruModel(NumpyModel):
         ----------
         sequences : N arrays of ids (T_n,)
         targets : N arrays (T_n,) or one array (N,)
-        weights : (N,), of targets that stand one for each sequence
+        weights : (N,), weights of the sequences, where each has one target
 
         Returns
         -------
@@ -66,7 +66,7 @@ class NumpyGruModel(NumpyModel):
 class NumpyEncoderDecoder(NumpyModel):
     """A model with the parameters of ``EncoderDecoder`` (GRU, one layer, attention "additive"), trained by NumPy alone.
 
-    Of every h of the decoder and the encoder's h_s, ``p = softmax(v . tanh(W_query h + b_query + W_key h_s))`` and
+    With h of the decoder and h_s of the encoder, ``p = softmax(v . tanh(W_query h + b_query + W_key h_s))`` and
     ``context = sum p_s h_s``; the head reads ``tanh(W_combine [context; h] + b_combine)``.
 
     Parameters
@@ -110,7 +110,7 @@ class NumpyEncoderDecoder(NumpyModel):
         return loss
 
     def _attend(self, query: F32, memory: F32, exists: Any) -> tuple[F32, F32]:
-        """Return weights (N, T, S), and what is scored (N, T, S, A)."""
+        """Return the weights (N, T, S), and the arguments of the score (N, T, S, A)."""
         keys = memory @ self.p["attention.key.weight"].T
         summed = query[:, :, None] + keys[:, None]
         np.tanh(summed, out=summed)
@@ -141,12 +141,12 @@ class NumpyEncoderDecoder(NumpyModel):
 
 
 def time_side_by_side(ours: Callable[[int], object], by_numpy: Callable[[int], object], *, rounds: int) -> float:
-    """Return how many times faster ``ours`` is, over at most five batches.
+    """Return the time of ``by_numpy`` divided by that of ``ours``, over at most five batches.
 
-    The two take turns for ``rounds`` rounds, and each is given its best time for every batch: what else runs on the
-    machine then matters little. A pause before each lets the other's threads fall asleep: those of a BLAS keep a core
+    The two alternate for ``rounds`` rounds, and the best time of each counts for every batch, so that other load on the
+    machine matters little. A pause before each call lets the other's threads fall asleep: those of a BLAS keep a core
     busy for some 20 ms after their last product. Both are called with the number of a batch, from 1; batch 0 comes
-    first, untimed.
+    first and is not timed.
     """
     ours(0)
     by_numpy(0)

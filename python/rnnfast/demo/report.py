@@ -1,4 +1,4 @@
-"""What a run leaves behind: a table for the terminal, report.json, report.html."""
+"""The reports of a run: a table for the terminal, report.json, report.html."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pre { padding: .8rem; overflow-x: auto; background: #8881; white-space: pre-wrap
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return one row a task, with a line for each of its yard-sticks."""
+    """Return a table with a row for each task, and a line for each of its yard-sticks."""
     rows: list[tuple[str, ...]] = [HEADINGS]
     for r in results:
         sticks = [f"{name} {value:.3f}" for name, value in r.yardsticks.items()] or ["-"]
@@ -65,7 +65,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def write(folder: Path, results: Sequence[Result], *, seed: int, seconds: float) -> None:
-    """Write ``report.json`` and ``report.html`` to ``folder``, which is made if need be."""
+    """Write ``report.json`` and ``report.html`` to ``folder``, which is made where it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = {**system(), "seed": seed, "seconds": round(seconds, 3)}
     (folder / "report.json").write_text(_json(results, facts), encoding="utf-8")
@@ -73,7 +73,7 @@ def write(folder: Path, results: Sequence[Result], *, seed: int, seconds: float)
 
 
 def system() -> dict[str, Any]:
-    """Return what ran the demo."""
+    """Return the versions and the machine that the demo runs on."""
     from rnnfast import __version__
 
     return {
@@ -155,7 +155,7 @@ def _section(r: Result, *, drawn: bool) -> str:
 
 
 def _coloured(c: Colours) -> str:
-    """Show a text with a span for every run of one class; characters of a wrong class stand out."""
+    """Return a text as HTML, with a span for every run of one class; wrong characters are marked."""
     legend = " ".join(f'<span class="c{k}">{_(name)}</span>' for k, name in enumerate(c.classes))
     spans = []
     for (found, true), run in groupby(zip(c.found, c.true, c.text, strict=True), key=lambda item: item[:2]):

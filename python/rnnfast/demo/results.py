@@ -1,4 +1,4 @@
-"""What a task is given, and what it hands over to the reports."""
+"""The arguments and results of tasks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Settings:
     Attributes
     ----------
     seed : int
-        Decides the split of the data, the initial parameters, the batches and the drawn text.
+        Determines the split of the data, the initial parameters, the batches and the generated text.
     quick : bool
-        A few seconds with little data and small models: everything runs, and the yard-sticks win.
+        Whether data and models are small: everything runs in a few seconds, and the yard-sticks win.
     progress : bool
-        Show bars.
+        Whether progress bars are shown.
     """
 
     seed: int = 0
@@ -33,7 +33,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A line of a chart: ``y`` over ``x``; with a single ``y``, a level that the others are compared with."""
+    """A line of a chart, ``y`` over ``x``; a single ``y`` is a level that other curves are compared with."""
 
     name: str
     x: Sequence[float] = ()
@@ -90,7 +90,7 @@ class Colours:
     classes : sequence of str
         Names of the classes, ten at most.
     found, true : sequence of int
-        Of every character, the class it was given and the class it has.
+        The predicted class and the true class of every character.
     """
 
     title: str
@@ -107,22 +107,23 @@ class Result:
     Attributes
     ----------
     mode, task, metric : str
+        What is learned, and how it is judged.
     higher_is_better : bool
-        Of the metric.
+        Whether a higher value of the metric is better.
     value : float
-        The model's, on data it was not trained on.
+        The metric of the model on held-out data.
     yardsticks : dict of float
-        The same metric of what the model must beat.
+        The metric of each yard-stick, which the model must beat.
     seconds : float
-        Of the whole task: data, yard-sticks, training, judgement.
+        The time of the whole task: data, yard-sticks, training, evaluation.
     sequences_per_second : float
-        Of training.
+        Sequences learned in a second of training.
     speedup_vs_numpy : float
         Seconds of a training step in NumPy alone, divided by the model's.
     about, model : str
-        What is learned from what, and the model's table of parameters.
+        A description of the task, and the model's table of parameters.
     charts, heat_maps, samples, colours
-        For the report.
+        What the report shows.
     """
 
     mode: str
@@ -178,13 +179,13 @@ class Result:
 
 
 def by_strongest_step(h: Array) -> Array:
-    """Order the units of ``h (T, H)`` by the step at which each is strongest; return (H, T) for a heat map."""
+    """Return h (T, H) as a heat map (H, T), its units ordered by the step at which each is strongest."""
     units: Array = h.T
     return units[np.argsort(np.abs(units).argmax(axis=1), kind="stable")]
 
 
 def slowest_units(h: Array, count: int) -> Array:
-    """Return the ``count`` units of ``h (T, H)`` that remember: those with small steps and a large variance."""
+    """Return the ``count`` units of h (T, H) that change most slowly: small steps, large variance."""
     variance, steps = h.var(axis=0), np.diff(h, axis=0).var(axis=0)
     memory = variance / (steps + 0.01 * variance.max(initial=0.0) + 1e-12)
     chosen: Array = h[:, np.argsort(-memory, kind="stable")[:count]]

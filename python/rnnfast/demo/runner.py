@@ -18,9 +18,9 @@ def main(settings: Settings, *, tasks: Sequence[str] = (), output: str | Path = 
     ----------
     settings : Settings
     tasks : sequence of str
-        Names from ``TASKS``; none means all.
+        Names from ``TASKS``; by default all.
     output : path
-        Folder of the reports.
+        Folder that the reports are written to.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def main(settings: Settings, *, tasks: Sequence[str] = (), output: str | Path = 
     Raises
     ------
     ValueError
-        A task has no such name.
+        If a task has no such name.
     """
     start = time.perf_counter()
     modules = [task_named(name) for name in tasks or TASKS]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from rnnfast.text import Vocabulary
 
 CLASSES = ("name", "keyword", "number", "string", "comment", "operator", "newline", "indentation", "space")
-"""``space`` is white space between tokens, with the backslash of a line that goes on."""
+"""``space`` is white space between tokens, and the backslash of a continued line."""
 NAME, KEYWORD, NUMBER, STRING, COMMENT, OPERATOR, NEWLINE, INDENTATION, SPACE = range(len(CLASSES))
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 """Stands for every rare character."""
@@ -73,18 +73,18 @@ class Source:
 def labels(text: str) -> Ids:
     r"""Return the class of every character of Python source, (T,).
 
-    What stands in braces of an f-string has classes of its own where this Python's ``tokenize`` looks into them
-    (3.12 and later); before, all of it is string.
+    From Python 3.12 on, ``tokenize`` looks into the braces of an f-string, and the code there has its own classes;
+    earlier, all of an f-string is string.
 
     Parameters
     ----------
     text : str
-        With ``\n`` at the ends of its lines.
+        The source, with ``\n`` at the ends of its lines.
 
     Raises
     ------
     SyntaxError, tokenize.TokenError
-        It cannot be cut into tokens.
+        If it cannot be cut into tokens.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def labels(text: str) -> Ids:
     parts = {number: part for name, part in _PARTS.items() if (number := getattr(token, name, None)) is not None}
     for t in tokenize.generate_tokens(io.StringIO(text, newline="\n").readline):
         if t.type == token.ERRORTOKEN:
-            raise SyntaxError(f"source: tokens required, got {t.string!r} in line {t.start[0]}")
+            raise SyntaxError(f"source: tokens are required, got {t.string!r} in line {t.start[0]}")
         part = parts.get(t.type)
         if part == NAME and keyword.iskeyword(t.string):
             part = KEYWORD
@@ -108,7 +108,7 @@ def labels(text: str) -> Ids:
 
 
 def _between_tokens(lines: Sequence[str]) -> Ids:
-    """Classes of what no token covers: white space, and second braces of ``{{`` in an f-string."""
+    """Return the classes of what no token covers: white space, and the second braces of ``{{`` in an f-string."""
     codes = np.frombuffer("".join(line + "\n" for line in lines).encode("utf-32-le"), "<u4")
     out = np.where((codes == ord("{")) | (codes == ord("}")), STRING, SPACE).astype(np.int64)
     start = 0
@@ -119,7 +119,7 @@ def _between_tokens(lines: Sequence[str]) -> Ids:
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Find Python files of moderate size below ``root``, in alphabetical order, tests and tables left out."""
+    """Yield Python files of moderate size below ``root``, in alphabetical order, without tests and tables."""
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(set(folders) - LEFT_OUT)
         for path in (Path(folder, name) for name in sorted(names) if name.endswith(".py")):
@@ -131,14 +131,15 @@ def files(root: Path) -> Iterator[Path]:
 
 
 def load(characters: int, *, rng: np.random.Generator, root: Path | None = None) -> Source:
-    """Label files drawn at random until they have about ``characters``; hold out ``HELD_OUT`` of that.
+    """Draw files at random until they have about ``characters``, label them, and hold out a share ``HELD_OUT``.
 
-    Files that cannot be read or cut into tokens are passed over, as are copies.
+    Copies, and files that cannot be read or cut into tokens, are left out. ``root`` is the standard library's folder
+    unless it is given.
 
     Raises
     ------
     FileNotFoundError
-        There are not two such files below ``root``, which is the standard library's folder unless given.
+        If there are fewer than two such files below ``root``.
     """
     root = Path(os.__file__).parent if root is None else root
     found = list(files(root))
@@ -156,7 +157,7 @@ def load(characters: int, *, rng: np.random.Generator, root: Path | None = None)
         except (OSError, ValueError, SyntaxError, tokenize.TokenError):
             continue
     if len(chosen) < 2:
-        raise FileNotFoundError(f"source: two Python files required below {root}, got {len(chosen)}")
+        raise FileNotFoundError(f"source: two Python files are required below {root}, got {len(chosen)}")
     return _split(chosen)
 
 

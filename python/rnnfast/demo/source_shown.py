@@ -1,4 +1,4 @@
-"""Python source with the classes that a model gave its characters, for the terminal and for the page."""
+"""Python source with the predicted class of each character, for the terminal and for the page."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rnnfast.demo.source_data import CLASSES, File
 LINES, COLOURED = 14, 4000
 """Lines for the terminal, characters for the page."""
 LETTERS = "nk0s#o\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}i_"
-"""Stand for the classes."""
+"""Letters of the classes."""
 
 Ids = npt.NDArray[np.int64]
 
 
 def marked(text: str, found: Ids, true: Ids) -> str:
-    r"""Put a line below every line with errors: the letter of the class that a wrong character was given.
+    r"""Add a line below every line with errors, with the letter of the predicted class below each wrong character.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def marked(text: str, found: Ids, true: Ids) -> str:
 
 
 def sample(file: File, found: Ids) -> Sample:
-    """Return some lines from the middle of a file, errors marked."""
+    """Return some lines from the middle of a file, with errors marked."""
     middle = file.text.find("\n", len(file.text) // 2) + 1
     lines = file.text[middle:].split("\n")[:LINES]
     part = slice(middle, middle + sum(len(line) + 1 for line in lines))
@@ -47,7 +47,7 @@ def sample(file: File, found: Ids) -> Sample:
 
 
 def colours(file: File, found: Ids) -> Colours:
-    """Return some thousand characters from the middle of a file, with the classes it was given."""
+    """Return some thousand characters from the middle of a file, with their predicted classes."""
     begin = max(0, file.text.rfind("\n", 0, max(0, len(file.text) // 2 - COLOURED // 2)) + 1)
     part = slice(begin, begin + COLOURED)
     return Colours(
@@ -60,6 +60,6 @@ def colours(file: File, found: Ids) -> Colours:
 
 
 def visible(text: str) -> list[str]:
-    """Return the characters, with signs for those that leave no ink."""
+    """Return the characters, with visible signs for spaces and newlines."""
     signs = {" ": "\N{OPEN BOX}", "\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"}
     return [signs.get(c, c) for c in text]

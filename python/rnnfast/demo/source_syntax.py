@@ -20,8 +20,8 @@ MODE = "many-to-many, aligned"
 TITLE = "syntax class of every character of Python source"
 ABOUT = (
     "The model reads files of the standard library character by character and says of each, without knowing what "
-    "follows, which of {classes} classes it belongs to ({names}). tokenize knows the truth; where it looks into "
-    "f-strings (Python 3.12 and later), what stands in their braces is code. {learned:,} characters in {learned_files} "
+    "follows, which of {classes} classes it belongs to ({names}). tokenize knows the truth; from Python 3.12 on, "
+    "the code in the braces of f-strings counts as code. {learned:,} characters in {learned_files} "
     "files to learn from, cut into pieces of {steps}; {judged:,} in {judged_files} other files are held out and read "
     "from beginning to end. Characters that occur fewer than {least} times share an id. Yard-stick: the most frequent "
     "class of each character in the files learned from; the model must make at most half of its errors."
@@ -57,7 +57,7 @@ QUICK = Size(characters=20_000, epochs=1, hidden=16, embedding=8, measurements=2
 
 
 def run(settings: Settings) -> Result:
-    """Learn the syntax, judge the model against what single characters tell."""
+    """Learn the syntax, and judge the model against the most frequent class of each character."""
     start = time.perf_counter()
     size = QUICK if settings.quick else FULL
     data = load(size.characters, rng=np.random.default_rng(settings.seed))
@@ -94,7 +94,7 @@ def run(settings: Settings) -> Result:
 
 
 def accuracy(found: Sequence[Ids], true: Sequence[Ids]) -> float:
-    """Share of all steps of all sequences that are right.
+    """Return the share of all steps of all sequences that are right.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def accuracy(found: Sequence[Ids], true: Sequence[Ids]) -> float:
 
 
 def most_frequent(files: Sequence[File], alphabet: int) -> Ids:
-    """Return the most frequent class of every id in ``files``, (V,); of ids that do not occur, that of all."""
+    """Return the most frequent class of every id in ``files``, (V,); an id that does not occur gets that of all."""
     ids, classes = np.concatenate([f.ids for f in files]), np.concatenate([f.classes for f in files])
     pairs = ids * len(CLASSES) + classes
     counts = np.bincount(pairs, minlength=alphabet * len(CLASSES)).reshape(alphabet, len(CLASSES))
@@ -167,7 +167,7 @@ def _train(model: ManyToMany, data: Source, size: Size, settings: Settings) -> t
 
 
 def _speedup(model: ManyToMany, data: Source, size: Size) -> float:
-    """How many times faster than NumPy one step is; ``model`` is used up."""
+    """Return the time of a step in NumPy divided by that of the model, which is used up."""
     x, y = _pieces(data.train, size.steps)
     values = {k: p.value for k, p in model.parameters().items()}
     numpy_model = NumpyGruModel(values, every_step=True, lr=size.lr, clip_norm=CLIP)

@@ -13,16 +13,16 @@ TASKS = {
     "dates": "rnnfast.demo.dates",
     "manual": "rnnfast.demo.manual",
 }
-"""Names as the command line takes them, and modules; they run in this order."""
+"""The modules of the tasks by their names on the command line, in the order in which they run."""
 
 
 class Task(Protocol):
-    """What a task's module offers.
+    """The interface of a task's module.
 
     Attributes
     ----------
     MODE, TITLE : str
-        ``MODE`` is that of the report, ``TITLE`` one line that says what is learned.
+        The kind of task, as in the report, and one line that says what is learned.
     """
 
     MODE: str
@@ -38,9 +38,9 @@ def task_named(name: str) -> Task:
     Raises
     ------
     ValueError
-        No such task.
+        If there is no such task.
     """
     if name not in TASKS:
-        raise ValueError(f"task: one of {', '.join(TASKS)} required, got {name!r}")
+        raise ValueError(f"task: one of {', '.join(TASKS)} is required, got {name!r}")
     module: Task = import_module(TASKS[name])
     return module

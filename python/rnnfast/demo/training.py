@@ -1,4 +1,4 @@
-"""What the tasks do alike: learning rate, measurements on the way, comparison with NumPy, hidden states."""
+"""What the tasks share: learning rate, measurements during training, comparison with NumPy, hidden states."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ WARM_UP = 0.02
 
 
 class Decay(Callback):
-    """Let the learning rate rise over the first 2 % of ``steps``, and then fall to 0 in a straight line."""
+    """Raise the learning rate over the first 2 % of ``steps``, then lower it linearly to 0."""
 
     def __init__(self, lr: float, steps: int) -> None:
         self.lr = lr
         self.steps = steps
 
     def on_train_begin(self, run: Run) -> None:
-        """Start low."""
+        """Set the rate of the first step."""
         self.on_step_end(run)
 
     def on_step_end(self, run: Run) -> None:
@@ -35,14 +35,14 @@ class Decay(Callback):
 
 
 class Recorder(Callback):
-    """Measure the model at ``times`` points of its training, the end included.
+    """Measure the model ``times`` times during its training, the last time at the end.
 
     Attributes
     ----------
     at, values : list of float
-        Share of the training that was done, and the measurements.
+        The fractions of the training that were done, and the measurements.
     seconds : float
-        What the measurements took.
+        The time that the measurements took.
     """
 
     def __init__(self, measure: Callable[[], float], *, times: int, steps: int) -> None:
@@ -54,7 +54,7 @@ class Recorder(Callback):
         self.seconds = 0.0
 
     def on_step_end(self, run: Run) -> None:
-        """Measure now and then."""
+        """Measure at the chosen steps."""
         if run.step % self.every == 0 or run.step == self.steps:
             start = time.perf_counter()
             self.at.append(run.step / self.steps)
@@ -62,18 +62,19 @@ class Recorder(Callback):
             self.seconds += time.perf_counter() - start
 
     def curve(self, name: str, scale: float = 1.0) -> Curve:
-        """Return the measurements over the share done times ``scale``."""
+        """Return the measurements as a curve over the fraction of the training, times ``scale``."""
         return Curve(name=name, x=[scale * a for a in self.at], y=self.values)
 
 
 class Trainer:
-    """One step of training through the public methods, as ``fit`` takes it.
+    """Training step by step through the public methods, with the steps of ``fit``.
 
     Parameters
     ----------
     model : a model
-        It is changed.
+        It is trained.
     lr, clip_norm : float
+        Learning rate, and the largest norm of the gradient.
     """
 
     def __init__(self, model: Any, *, lr: float, clip_norm: float) -> None:
@@ -91,12 +92,12 @@ class Trainer:
 
 
 def check_same_loss(ours: float, by_numpy: float) -> None:
-    """Check that the two losses agree, before anything is timed.
+    """Check that the two losses agree; the tasks call it before anything is timed.
 
     Raises
     ------
     ArithmeticError
-        They do not.
+        If they differ by more than a thousandth.
     """
     if not abs(ours - by_numpy) <= 1e-3 * abs(ours):
         raise ArithmeticError(f"NumPy's loss: that of the model = {ours:.6g} is required, got {by_numpy:.6g}")

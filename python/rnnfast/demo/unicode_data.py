@@ -21,7 +21,7 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass
 class Names:
-    """Names as ids of letters, categories as numbers; ``test`` are the places of the held-out ones."""
+    """Names as ids of letters, and categories as numbers; ``test`` are the places of the held-out names."""
 
     vocabulary: Vocabulary
     classes: list[str]
@@ -38,8 +38,8 @@ class Names:
 def characters() -> tuple[list[str], list[str]]:
     """Return names and general categories of all characters whose name is neither algorithmic nor numbered.
 
-    Algorithmic are names that a rule makes: those that end with the code point, and Hangul syllables. Numbered are
-    those with a digit.
+    Algorithmic names are made by a rule: they end with the code point, or are Hangul syllables. Numbered names have a
+    digit.
     """
     names, categories = [], []
     for code in range(sys.maxunicode + 1):
@@ -65,7 +65,7 @@ def held_out(y: Ids, share: float, rng: np.random.Generator) -> npt.NDArray[np.b
 def load(largest: int, *, also: Sequence[str], rng: np.random.Generator) -> Names:
     """Return the names of this Python's Unicode, at most about ``largest``, a fifth of every category held out.
 
-    ``also`` are further names whose letters the vocabulary must have.
+    The vocabulary also has the letters of the names ``also``.
     """
     names, categories = characters()
     counts = Counter(categories)

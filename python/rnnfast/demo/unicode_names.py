@@ -59,7 +59,7 @@ QUICK = Size(names=1000, epochs=1, hidden=16, embedding=8, measurements=2, round
 
 
 def run(settings: Settings) -> Result:
-    """Learn the names, judge the model against a bag of letters."""
+    """Learn the names, and judge the model against a bag of letters."""
     start = time.perf_counter()
     size = QUICK if settings.quick else FULL
     data = load(size.names, also=[*INVENTED, WATCHED], rng=np.random.default_rng(settings.seed))
@@ -96,7 +96,7 @@ def run(settings: Settings) -> Result:
 
 
 def balanced_accuracy(predicted: npt.ArrayLike, y: Ids) -> float:
-    """Mean over the classes in ``y`` of the share of their members that is predicted right.
+    """Return the mean over the classes in ``y`` of the share of their members that is predicted right.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def _model(size: Size, data: Names, seed: int) -> ManyToOne:
 
 
 def _weights(y: Ids) -> F64:
-    """Give every class the same total weight, and the members a mean of 1."""
+    """Return weights that give every class the same total, with a mean of 1."""
     weights = np.bincount(y)[y].astype(np.float64) ** -1.0
     weights /= weights.mean()
     return weights
@@ -165,7 +165,7 @@ def _train(model: ManyToOne, data: Names, size: Size, settings: Settings) -> tup
 
 
 def _speedup(model: ManyToOne, data: Names, size: Size) -> float:
-    """How many times faster than NumPy one step is; ``model`` is used up."""
+    """Return the time of a step in NumPy divided by that of the model, which is used up."""
     x, y = data.part(data.train)
     weights = _weights(y).astype(np.float32)
     values = {k: p.value for k, p in model.parameters().items()}
@@ -199,7 +199,7 @@ def _about(data: Names) -> str:
 
 
 def _heat_maps(model: ManyToOne, data: Names) -> list[HeatMap]:
-    """What the model believes after each letter, and its hidden units."""
+    """Return what the model believes after each letter, and its hidden units."""
     ids = data.vocabulary.encode(WATCHED)
     belief = model.predict_proba([ids[: t + 1] for t in range(len(ids))]).T
     return [
@@ -209,7 +209,7 @@ def _heat_maps(model: ManyToOne, data: Names) -> list[HeatMap]:
 
 
 def _samples(model: ManyToOne, data: Names) -> list[Sample]:
-    """Held-out names, right and wrong, and names that nobody gave to a character yet."""
+    """Return held-out names, right and wrong, and invented names."""
     x, y = data.part(data.test[:: max(1, len(data.test) // 400)])
     names = [data.vocabulary.decode(ids) for ids in x]
     p = model.predict_proba(x)

@@ -127,6 +127,6 @@ def make_activation(spec: Spec) -> Activation:
     """
     name, *numbers = (spec,) if isinstance(spec, str) else spec
     if name not in _TABLE:
-        raise ValueError(f"activation: one of {', '.join(_TABLE)} required, got {name!r}")
+        raise ValueError(f"activation: one of {', '.join(_TABLE)} is required, got {name!r}")
     defaults, make = _TABLE[str(name)]
     return Activation(*make(*(float(n) for n in numbers), *defaults[len(numbers) :]))

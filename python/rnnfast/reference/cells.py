@@ -170,7 +170,7 @@ def make_cell(
         step = partial(rnn_step, act=act, leak=leak)
         return Cell(1, 1, step, partial(rnn_step_backward, act=act, leak=leak))
     if kind not in DEFAULTS:
-        raise ValueError(f"cell: 'rnn', 'lstm' or 'gru' required, got {kind!r}")
+        raise ValueError(f"cell: 'rnn', 'lstm' or 'gru' is required, got {kind!r}")
     f, g, *h = (make_activation(spec) for spec in activations or DEFAULTS[kind])
     f, g = f.bounded(clip), g.bounded(clip)
     if kind == "lstm":

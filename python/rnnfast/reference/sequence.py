@@ -228,7 +228,7 @@ def _valid(lengths: Sequence[int] | Array | None, rows: int, steps: int) -> Bool
         return np.ones((rows, steps), bool)
     array = np.asarray(lengths)
     if array.shape != (rows,) or not ((array >= 0) & (array <= steps)).all():
-        raise ValueError(f"lengths: {rows} integers in 0..T (T = {steps}) required, got {array.tolist()}")
+        raise ValueError(f"lengths: {rows} integers in 0..T (T = {steps}) are required, got {array.tolist()}")
     return np.asarray(np.arange(steps) < array[:, None])
 
 
@@ -253,7 +253,7 @@ def _initial(cell: Cell, given: State, shapes: list[tuple[int, ...]], dtype: np.
         return tuple(np.zeros(shape, dtype) for shape in shapes)
     if len(given) != cell.states or [np.shape(part) for part in given] != shapes:
         got = [np.shape(part) for part in given]
-        raise ValueError(f"state: {cell.states} of shape {shapes[-1]} (L*D, N, H) required, got {got}")
+        raise ValueError(f"state: {cell.states} of shape {shapes[-1]} (L*D, N, H) is required, got {got}")
     return tuple(np.asarray(part, dtype) for part in given)
 
 
