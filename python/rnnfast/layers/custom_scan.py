@@ -86,10 +86,14 @@ class Scan:
 
 @dataclass(eq=False)
 class Kept:
-    """The scans of a call in their order; and what layers 1, 2, ... multiply their input by: masks, or 1."""
+    """The scans of a call in their order; and what layers 1, 2, ... multiply their input by: masks, or 1.
+
+    ``valid``: of a call by rows which steps exist, bool (N, T); else None.
+    """
 
     scans: list[Scan]
     masks: list[Array | float]
+    valid: Array | None = None
     used: bool = False
 
     @property

@@ -21,7 +21,7 @@ class Tape(NotCopied):
     """What a forward call keeps for ``backward``; single-use.
 
     It refers to the call's x and y, which must not be modified meanwhile. ``learned``: the parameters the call
-    started from.
+    started from. ``rows``: R of a call by rows, whose ``steps`` are its longest length; else None.
 
     Attributes
     ----------
@@ -39,6 +39,7 @@ class Tape(NotCopied):
     steps: int
     learned: tuple[str, ...] = ()
     gradient_norms: Array | None = None
+    rows: int | None = None
     instead: ClassVar[str] = "call forward of the copied layer"
 
     @property
@@ -50,6 +51,11 @@ class Tape(NotCopied):
     def nbytes(self) -> int:
         """Bytes kept beside x and y."""
         return int(self.core.nbytes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Axes of y before its last one: (N, T), or (R,) of a call by rows."""
+        return (self.sequences, self.steps) if self.rows is None else (self.rows,)
 
     def require(self, layer: object, versions: tuple[int, ...]) -> None:
         """Raise RuntimeError unless the tape is unused, of this layer, and of parameters in these versions."""
@@ -66,6 +72,11 @@ class Tape(NotCopied):
         """Return dL/dy batch-first; ``None`` stays ``None``. ValueError on another shape than that of y."""
         if dy is None:
             return None
+        if self.rows is not None:
+            given = _ops.rows("dy", dy, width, dtype)
+            if len(given) != self.rows:
+                raise ValueError(f"dy: the shape of y, R = {self.rows} rows, is required, got {np.shape(dy)}")
+            return given
         given = _ops.sequences("dy", dy, width, dtype, time_major=time_major)
         if given.shape[:2] != (self.sequences, self.steps):
             N, T = self.sequences, self.steps
