@@ -191,3 +191,24 @@ def test_a_step_of_a_model_with_one_output() -> None:
         model.loss_and_grad(np.ones(({N}, T, {C}), np.float32), np.zeros({N}, int))
         """)
     assert_within(measured, 4 * (2 * C + 6 * H))
+
+
+# A row's entry in the plan of a ragged batch: five integers.
+PLANNED = 40
+
+
+@every_cell
+def test_a_step_of_a_ragged_batch_by_rows(cell: str) -> None:
+    """Only steps that exist cost anything, and the rows of a data set that the batch leaves out cost no copy."""
+    measured = bytes_per_row(f"""
+        rf.set_num_threads(1)
+        T *= 2  # as many rows as a dense batch has, which fill a chunk
+        layer = {layer(cell, "float32", 2)}
+        values = np.ones((3 * {N} * T, {C}), np.float32)
+        offsets, lengths = 2 * T * np.arange({N}), T * np.arange({N}) // {N}
+        y, _, tape = layer.forward_rows(values, offsets, lengths)
+        dx, _ = layer.backward(tape, y)
+        """)
+    existing = (N - 1) / 2 / N
+    numbers = C + 2 * (1 + SAVED[CELLS[cell][0]]) * H + H
+    assert_within(measured / 2, 4 * (3 * C + existing * numbers) + existing * PLANNED)

@@ -59,11 +59,19 @@ std::vector<LayerGradients<Real>> gradients_of(const Stack<Real>& layers,
   return gradients;
 }
 
+// dL/dy as a view; zeros [D*P], which must outlive it, stand for every row of what is not given.
+template <class Real>
+View<const Real> dy_given(const Tape<Real>& tape, const py::object& dy, const std::vector<Real>& zeros) {
+  if (dy.is_none()) return {zeros.data(), 0, 0, 0, 0};
+  const std::string formula = tape.batch.by_rows ? "(R, D*P)" : "(N, T, D*P)";
+  return sequence_view<Real>("dy", dy.cast<py::array>(), formula, tape.shape(tape.width()), tape.batch.y_starts.data());
+}
+
 // Where the norms of dL/dh go, or null.
 template <class Real>
 double* norms_given(const Tape<Real>& tape, const py::object& norms) {
   if (norms.is_none()) return nullptr;
-  const Shape expected{tape.h_shape[0], tape.y_shape[0], tape.y_shape[1]};
+  const Shape expected{tape.h_shape[0], tape.batch.N, tape.batch.T};
   return contiguous_writable<double>("norms", norms.cast<py::array>(), "(L*D, N, T)", expected);
 }
 
@@ -71,7 +79,6 @@ double* norms_given(const Tape<Real>& tape, const py::object& norms) {
 template <class Real>
 py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, const py::object& dh, const py::object& dc,
                          const std::vector<std::vector<py::object>>& arrays, bool need_dx, const py::object& norms) {
-  const Shape& shape = tape.y_shape;
   StateGradient<Real> dh0 = state_gradient<Real>("dh", dh, "(L*D, N, P)", tape.h_shape);
   StateGradient<Real> dc0;
   StateGradient<Real> dh_reset;
@@ -79,20 +86,19 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
   if (tape.layers[0]->spec().has_c) dc0 = state_gradient<Real>("dc", dc, "(L*D, N, H)", tape.c_shape);
   if (tape.h_reset != nullptr) dh_reset = state_gradient<Real>("dh_reset", py::none(), "(L*D, N, P)", tape.h_shape);
   if (tape.c_reset != nullptr) dc_reset = state_gradient<Real>("dc_reset", py::none(), "(L*D, N, H)", tape.c_shape);
-  const std::vector<Real> zeros(static_cast<std::size_t>(tape.y_shape[2]), Real(0));
-  View<const Real> dy_view{zeros.data(), 0, 0, 0, 0};
-  if (!dy.is_none()) dy_view = sequence_view<Real>("dy", dy.cast<py::array>(), "(N, T, D*P)", tape.y_shape);
+  const std::vector<Real> zeros(static_cast<std::size_t>(tape.width()), Real(0));
+  const View<const Real> dy_view = dy_given(tape, dy, zeros);
   double* const norms_data = norms_given(tape, norms);
   const auto gradients = gradients_of<Real>(tape.layers, arrays);
   py::object dx = py::none();
   View<Real> dx_view{};
   if (need_dx) {
-    dx = new_sequences<Real>(shape[0], shape[1], tape.C, tape.time_major);
-    dx_view = view_of<Real>(dx.cast<py::array>());
+    dx = new_steps(tape, tape.C);
+    dx_view = view_of<Real>(dx.cast<py::array>(), tape.batch.y_starts.data());
   }
   BackwardCall<Real> call(tape.layers, tape.plan, tape.saved, gradients);
   call.directions = tape.directions;
-  call.T = shape[1];
+  call.T = tape.batch.T;
   call.x = tape.x;
   call.y = tape.y;
   call.dy = dy_view;

@@ -27,8 +27,8 @@ py::list trace_typed(const Tape<Real>& tape) {
   const Index D = tape.directions;
   const Index P = tape.h_shape[2];
   const Index H = tape.layers[0]->arrays.H;
-  const Index N = tape.y_shape[0];
-  const Index T = tape.y_shape[1];
+  const Index N = tape.batch.N;
+  const Index T = tape.batch.T;
   const CellSpec& spec = tape.layers[0]->spec();
   const auto array_of = [&](std::size_t first_scan, bool both, const auto& columns_of) {
     const Index width = both ? D * P : D * H;

@@ -93,19 +93,29 @@ Stack<Real> stack_of(const std::vector<const BoundWeights*>& layers) {
   return stack;
 }
 
+// Sequences (N, T, .), or rows of an array: x is (M, C) then, and y, dy, dx and resets are (R, .), the R rows of the
+// sequences one sequence after another. Views point into the starts, which stay where they are when a batch is moved.
+struct Batch {
+  Index N = 0;
+  Index T = 0;  // of rows the longest length
+  bool by_rows = false;
+  std::vector<Index> x_starts;  // of rows [N]: in x
+  std::vector<Index> y_starts;  // of rows [N]: in y, dy, dx and resets
+};
+
 template <class Real>
 struct Tape {
-  explicit Tape(Plan batch) : plan(std::move(batch)) {}
+  Tape(Batch given, Plan order) : batch(std::move(given)), plan(std::move(order)) {}
 
   Stack<Real> layers;
   Index directions = 1;
+  Batch batch;
   Plan plan;
   Randomness random;
   Index C = 0;
   bool time_major = false;
   Shape h_shape;
   Shape c_shape;
-  Shape y_shape;
   std::vector<Saved<Real>> saved;
   View<const Real> x = {};
   View<const Real> y = {};
@@ -113,6 +123,12 @@ struct Tape {
   const Real* c0 = nullptr;
   const Real* h_reset = nullptr;
   const Real* c_reset = nullptr;
+
+  Index width() const { return directions * h_shape[2]; }  // of y
+  // Of `numbers` a step.
+  Shape shape(Index numbers) const {
+    return batch.by_rows ? Shape{plan.rows(), numbers} : Shape{batch.N, batch.T, numbers};
+  }
 };
 
 // Everything a backward call needs; single-use. Keeps the arrays it points into alive.
@@ -139,37 +155,55 @@ struct BoundTape {
   }
 };
 
+// Uninitialised, in memory that is handed out again.
+template <class Real>
+py::array new_array(const Shape& shape) {
+  Index size = 1;
+  for (const Index axis : shape) size = checked_product(size, axis);
+  auto owner = std::make_unique<Buffer<Real>>(size);
+  Real* data = owner->data();
+  const py::capsule base(owner.release(), [](void* buffer) { delete static_cast<Buffer<Real>*>(buffer); });
+  return py::array_t<Real>(shape, data, base);
+}
+
 // (N, T, width), its last axis contiguous; time_major: laid out (T, N, width) in memory.
 template <class Real>
 py::array new_sequences(Index N, Index T, Index width, bool time_major) {
-  const Shape shape = time_major ? Shape{T, N, width} : Shape{N, T, width};
-  auto owner = std::make_unique<Buffer<Real>>(checked_product(checked_product(N, T), width));
-  Real* data = owner->data();
-  const py::capsule base(owner.release(), [](void* buffer) { delete static_cast<Buffer<Real>*>(buffer); });
-  const py::array array = py::array_t<Real>(shape, data, base);
-  return time_major ? array.attr("transpose")(1, 0, 2).template cast<py::array>() : array;
+  if (!time_major) return new_array<Real>({N, T, width});
+  return new_array<Real>({T, N, width}).attr("transpose")(1, 0, 2).template cast<py::array>();
 }
 
+// `numbers` a step of the tape's batch.
 template <class Real>
-View<Real> view_of(const py::array& array) {
-  const auto stride = [&](int axis) {
+py::array new_steps(const Tape<Real>& tape, Index numbers) {
+  if (tape.batch.by_rows) return new_array<Real>(tape.shape(numbers));
+  return new_sequences<Real>(tape.batch.N, tape.batch.T, numbers, tape.time_major);
+}
+
+// Of an array (N, T, .), or (M, .) in which sequence n begins at row starts[n]; starts must outlive the view.
+template <class Real>
+View<Real> view_of(const py::array& array, const Index* starts = nullptr) {
+  const auto stride = [&](py::ssize_t axis) {
     return static_cast<Index>(array.strides(axis)) / static_cast<Index>(sizeof(Real));
   };
-  return {static_cast<Real*>(const_cast<void*>(array.data())), 0, 0, stride(0), stride(1)};
+  Real* const data = static_cast<Real*>(const_cast<void*>(array.data()));
+  if (array.ndim() == 2) return {data, 0, 0, 0, stride(0), starts};
+  return {data, 0, 0, stride(0), stride(1)};
 }
 
 template <class Real>
 View<const Real> sequence_view(const std::string& name, const py::array& array, const std::string& formula,
-                               const Shape& expected) {
+                               const Shape& expected, const Index* starts = nullptr) {
   check_dtype<Real>(name, array);
   check_shape(name, array, formula, expected);
   const auto size = static_cast<py::ssize_t>(sizeof(Real));
-  if (array.size() == 0) return view_of<const Real>(array);  // NumPy gives empty arrays any strides
-  const bool contiguous_rows = array.shape(2) <= 1 || array.strides(2) == size;
-  if (!contiguous_rows || array.strides(0) % size != 0 || array.strides(1) % size != 0 ||
-      (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0)
+  if (array.size() == 0) return view_of<const Real>(array, starts);  // NumPy gives empty arrays any strides
+  const py::ssize_t last = array.ndim() - 1;
+  bool readable = array.shape(last) <= 1 || array.strides(last) == size;
+  for (py::ssize_t axis = 0; axis < last; ++axis) readable = readable && array.strides(axis) % size == 0;
+  if (!readable || (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0)
     throw py::value_error(name + ": an aligned array with a contiguous last axis is required");
-  return view_of<const Real>(array);
+  return view_of<const Real>(array, starts);
 }
 
 void bind_forward(py::module_& m);

@@ -6,8 +6,10 @@
 
 namespace rnnfast {
 
-// Rows of a sequence array: element 0 of row (row, n, t) is data[(row - row0) * by_row + n * by_n + t * by_t].
-// Arrays held row by row leave by_n and by_t zero; the user's (N, T, .) arrays leave by_row zero.
+// Rows of a sequence array: element 0 of row (row, n, t) is
+// data[(row - row0) * by_row + n * by_n + (starts[n] + t) * by_t]. Arrays held row by row leave by_n and by_t zero; the
+// user's (N, T, .) arrays leave by_row zero; in the user's arrays (M, .) sequence n begins at row starts[n], and only
+// by_t is not zero.
 template <class Real>
 struct View {
   Real* data;
@@ -15,6 +17,7 @@ struct View {
   Index by_row;
   Index by_n;
   Index by_t;
+  const Index* starts = nullptr;  // [N]; null: all zero
 };
 
 constexpr Index kInitial = -1;    // Row::prev: the given initial state

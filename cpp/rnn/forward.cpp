@@ -97,11 +97,11 @@ void ForwardScan<Real>::gather(const Row& row, Index i, Scratch& scratch, const 
 }
 
 // Pointers to the rows of some steps of a part's sequences; returns how many. Rows of equally long sequences lie at
-// equal distances.
+// equal distances, unless each sequence has a start of its own.
 template <class Real>
 Index ForwardScan<Real>::gather_steps(Index s0, Index s1, Index part, Scratch& scratch, const View<Real>& u) {
   Index count = 0;
-  if (!call_.plan.equal_lengths() || norm_ || scratch.dropped.data() != nullptr) {
+  if (!call_.plan.equal_lengths() || x_.starts != nullptr || norm_ || scratch.dropped.data() != nullptr) {
     for (Index s = s0; s < s1; ++s)
       pass_.parts.for_rows(s, part, [&](const Row& row) { gather(row, count++, scratch, u); });
     return count;

@@ -28,8 +28,9 @@ Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.T), rows_(checke
     if (unequal) first_.push_back(next);
     for (Index n = 0; n < N_; ++n) {
       if (unequal && lengths_[at(n)] <= s) continue;
-      const bool reset = shape.resets != nullptr && shape.resets[n * shape.T + s] != 0 &&
-                         !(faulty(Fault::kMissingReset) && n + 1 == N_);
+      const Index first = shape.starts != nullptr ? shape.starts[n] : n * shape.T;
+      const bool reset =
+          shape.resets != nullptr && shape.resets[first + s] != 0 && !(faulty(Fault::kMissingReset) && n + 1 == N_);
       const Index before = latest[at(n)];
       if (before >= 0) rows[before].next = reset ? kCut : next;
       rows[next] = {next, n, s, reset ? kReset : before, kEnd};

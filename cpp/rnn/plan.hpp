@@ -12,8 +12,9 @@ namespace rnnfast {
 struct BatchShape {
   Index N;
   Index T;
-  const Index* lengths;        // [N], each 0..T; null: all T
-  const std::uint8_t* resets;  // [N, T]; null: none
+  const Index* lengths;           // [N], each 0..T; null: all T
+  const std::uint8_t* resets;     // [N, T], or where there are starts [rows]; null: none
+  const Index* starts = nullptr;  // [N] where the resets of each sequence begin; null: at n * T
 };
 
 class Plan {

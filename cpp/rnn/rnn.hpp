@@ -28,9 +28,9 @@ struct Saved {
 
 enum class Keep { kNothing, kStarts, kAll, kAgain };  // kAgain: what kAll keeps, in rows that rebuild() is given
 
-// D directions: 1, or 2, whose outputs stand side by side. x, y: views of (N, T, .) arrays. States [L D, N, P] and [L
-// D, N, H]; h0, c0 may be null for zeros. h_reset [L D, P], c_reset [L D, H]: what a reset begins with, null for zeros.
-// Outputs may not overlap inputs.
+// D directions: 1, or 2, whose outputs stand side by side. x, y: views of (N, T, .) or (M, .) arrays. States [L D, N,
+// P] and [L D, N, H]; h0, c0 may be null for zeros. h_reset [L D, P], c_reset [L D, H]: what a reset begins with, null
+// for zeros. Outputs may not overlap inputs.
 template <class Real>
 struct ForwardCall {
   ForwardCall(const Stack<Real>& stack, const Plan& batch) : layers(stack), plan(batch) {}

@@ -9,6 +9,7 @@ namespace rnnfast {
 
 template <class Real>
 Real* row_of(const View<Real>& view, Index row, Index n, Index t) {
+  if (view.starts != nullptr) t += view.starts[n];
   return view.data + (row - view.row0) * view.by_row + n * view.by_n + t * view.by_t;
 }
 
@@ -24,13 +25,14 @@ View<Real> rows_view(Real* data, Index width, Index row0 = 0) {
 
 template <class Real>
 View<const Real> read_only(const View<Real>& view) {
-  return {view.data, view.row0, view.by_row, view.by_n, view.by_t};
+  return {view.data, view.row0, view.by_row, view.by_n, view.by_t, view.starts};
 }
 
 // The columns from `first` on.
 template <class Real>
-View<Real> columns(const View<Real>& view, Index first) {
-  return {view.data + first, view.row0, view.by_row, view.by_n, view.by_t};
+View<Real> columns(View<Real> view, Index first) {
+  view.data += first;
+  return view;
 }
 
 // Calls f(step) for the steps [s0, s1) in the direction of time.
@@ -50,9 +52,10 @@ void for_rows(const Plan& plan, Range range, const F& f) {
   }
 }
 
-// Makes rows of `width` numbers zero from each sequence's length to T.
+// Makes rows of `width` numbers zero from each sequence's length to T; an array (M, .) has no such rows.
 template <class Real>
 void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width, Range sequences) {
+  if (view.starts != nullptr) return;
   for (Index n = sequences.begin; n < sequences.end; ++n)
     for (Index t = plan.length(n); t < T; ++t) std::fill_n(view.data + n * view.by_n + t * view.by_t, width, Real(0));
 }

@@ -35,6 +35,7 @@ RNNFAST_INLINE Index step_at(Index s0, Index s1, Index dt, Index i) { return dt 
 
 template <class Real>
 RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
+  if (v.starts != nullptr) t += v.starts[n];
   return v.data + (row - v.row0) * v.by_row + n * v.by_n + t * v.by_t;
 }
 

@@ -74,6 +74,8 @@ class Tape:
     def used(self) -> bool: ...
 
 # x (N, T, C); h0 (L*D, N, P), c0 (L*D, N, H); lengths int64 (N,); resets uint8 (N, T)  ->  y (N, T, D*P), hn, cn, tape
+# With offsets int64 (N,) x is (M, C), and step t of sequence n is its row offsets[n] + t; resets (R,), y (R, D*P), and
+# dy and dx of backward then hold the R = sum(lengths) rows of the sequences, one sequence after another.
 def forward(
     layers: list[Weights],
     directions: int,
@@ -86,6 +88,7 @@ def forward(
     time_major: bool,
     save: str,
     random: tuple[tuple[float, ...], int, int] | None,
+    offsets: Array | None = None,
 ) -> tuple[Array, Array, Array | None, Tape | None]: ...
 
 # of every layer h (None: the last one's, which is y), c or None, gates; all (N, T, D*H)

@@ -104,17 +104,25 @@ def run() -> dict[str, Any]:
     return {"x": X32, "state": state(), "lengths": [3, 2], "resets": np.zeros((2, 3), bool)}
 
 
+def run_rows() -> dict[str, Any]:
+    batch = {"values": X32[0], "offsets": [1, 0], "lengths": [2, 3]}
+    return {**batch, "state": state(), "resets": np.zeros(5, bool)}
+
+
 def layer_cases(name: str, make: Callable[[], Any], *, saves: bool) -> dict[str, Case]:
     def backward() -> Callable[..., Any]:
         layer = make()
         tape = layer.forward(X32)[2]
         return lambda tape=tape, **options: layer.backward(tape, **options)
 
+    kept = {"training": True, **({"save": "all"} if saves else {})}
     found = {
         f"{name}.__call__": Case(make=make, valid=run),
         f"{name}.trace": Case(make=lambda: make().trace, valid=run),
-        f"{name}.forward": Case(
-            make=lambda: make().forward, valid=lambda: {**run(), "training": True, **({"save": "all"} if saves else {})}
+        f"{name}.forward": Case(make=lambda: make().forward, valid=lambda: {**run(), **kept}),
+        f"{name}.call_rows": Case(make=lambda: make().call_rows, valid=run_rows, accepted={"lengths": ""}),
+        f"{name}.forward_rows": Case(
+            make=lambda: make().forward_rows, valid=lambda: {**run_rows(), **kept}, accepted={"lengths": ""}
         ),
         f"{name}.backward": Case(
             make=backward,

@@ -134,9 +134,21 @@ def sequences(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any],
 
 
 def _rows_contiguous(array: Array) -> bool:
-    by_n, by_t, by_c = array.strides
+    *others, by_last = array.strides
     size = array.itemsize
-    return (by_c == size or array.shape[2] == 1) and by_n % size == 0 and by_t % size == 0
+    return (by_last == size or array.shape[-1] == 1) and all(by % size == 0 for by in others)
+
+
+def rows(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any]) -> Array:
+    """Check rows (M, width); return them, copied only where their numbers do not lie side by side."""
+    a = checks.as_array(name, array)
+    if a.ndim != 2:
+        raise ValueError(f"{name}: two axes (M, C) are required, got shape {a.shape}")
+    _require_dtype(name, a, dtype)
+    if a.shape[1] != width:
+        raise ValueError(f"{name}: shape (M, C) with C = {width} is required, got {a.shape}")
+    flags = a.flags
+    return a if flags.carray or (flags.aligned and _rows_contiguous(a)) else np.require(a, requirements=("C", "A"))
 
 
 def step_array(array: npt.ArrayLike, *, sequences: int, width: int, dtype: np.dtype[Any]) -> Array:
@@ -163,6 +175,33 @@ def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], 
 def lengths_array(lengths: npt.ArrayLike | None, sequences: int, steps: int) -> Array | None:
     """Check lengths (N,), each within 0..T."""
     return None if lengths is None else checks.as_lengths("lengths", lengths, sequences, steps)
+
+
+def row_ranges(offsets: npt.ArrayLike, lengths: npt.ArrayLike, rows: int) -> tuple[Array, Array]:
+    """Check that offsets (N,) and lengths (N,) are integers within M = ``rows`` rows; return both as int64."""
+    first = checks.as_array("offsets", offsets)
+    if first.dtype.kind not in "iu":
+        raise TypeError(f"offsets: integers (N,) are required, got dtype {first.dtype}")
+    if first.ndim != 1:
+        raise ValueError(f"offsets: one axis (N,) is required, got shape {first.shape}")
+    own = checks.as_lengths("lengths", lengths, len(first), rows)
+    outside = np.flatnonzero((first < 0) | (first > rows - own))
+    if outside.size:
+        n = outside[0]
+        wanted = f"each within 0..M - lengths[n] is required (M = {rows}, lengths[n] = {own[n]})"
+        raise ValueError(f"offsets: {wanted}, got {first[n]} at index {n}")
+    return np.require(first, np.int64, ("C", "A")), own
+
+
+def row_resets(resets: npt.ArrayLike | None, rows: int) -> Array | None:
+    """Check resets of R = ``rows`` rows, bool (R,), and return them as uint8; None where there are none."""
+    if resets is None:
+        return None
+    a = checks.as_array("resets", resets)
+    _require_bool("resets", a)
+    if a.shape != (rows,):
+        raise ValueError(f"resets: shape (R,) = (sum of lengths,) = ({rows},) is required, got {a.shape}")
+    return _plain(a.view(np.uint8)) if a.any() else None
 
 
 def resets_array(
@@ -215,14 +254,21 @@ def rnn_forward(
     resets: Array | None = None,
     reset_state: Parts | None = None,
     random: Random | None = None,
+    offsets: Array | None = None,
 ) -> tuple[Array, Array, Array | None, CoreTape | None]:
     """Run a stack over x (N, T, C). Returns y (N, T, D*P), h, c, tape.
+
+    With ``offsets``, int64 (N,), x is (M, C), and step t of sequence n is its row ``offsets[n] + t``; x is not copied.
+    ``resets`` (R,), y (R, D*P), and dy and dx of the backward call then hold the R = sum of ``lengths`` rows of the
+    sequences, one sequence after another.
 
     ``weights`` are those of layer*D + direction; ``reset_state`` are h (L*D, 1, P) and c (L*D, 1, H) that resets begin
     with, None for zeros; ``save`` is "nothing", "all" or "recompute"; ``random`` is (the numbers of
     ``Randomness``, seed, call), or None where nothing is.
     """
-    return _core.forward(weights, directions, x, h0, c0, reset_state, lengths, resets, time_major, save, random)
+    return _core.forward(
+        weights, directions, x, h0, c0, reset_state, lengths, resets, time_major, save, random, offsets
+    )
 
 
 def rnn_backward(
@@ -246,6 +292,6 @@ def rnn_backward(
 def trace(tape: CoreTape) -> list[tuple[Array | None, Array | None, list[Array]]]:
     """Return (N, T, D*H) arrays of every layer: h (None for the last one's, which is y), c or None, the gates.
 
-    Of a projected h (N, T, D*P).
+    Of a projected h (N, T, D*P). Of a call with offsets the arrays are the same, and T is the longest length.
     """
     return _core.trace(tape)

@@ -23,6 +23,9 @@ Sequences: TypeAlias = npt.ArrayLike | list[Any] | tuple[Any, ...]  # Any: Array
 Inputs: TypeAlias = tuple[Array, Array | None, Array | None]
 """x (N, T, C), lengths int64 (N,) and resets uint8 (N, T), the latter two None where there are none."""
 
+Rows: TypeAlias = tuple[Array, Array, Array | None]
+"""Values (M, C), lengths int64 (N,) and resets uint8 (R,); resets are None where there are none."""
+
 State: TypeAlias = Array | tuple[Array, ...]
 """The state of a layer, (L*D, N, H): the array h, or a tuple where a cell has more; of an LSTM (h, c)."""
 
@@ -76,6 +79,46 @@ def read_inputs(
     N, T = batch.shape[:2]
     cuts = _ops.resets_array(resets, N, T, own=None, time_major=time_major)
     return batch, _ops.lengths_array(lengths, N, T), cuts
+
+
+def read_rows(
+    values: npt.ArrayLike,
+    offsets: npt.ArrayLike,
+    lengths: npt.ArrayLike,
+    resets: npt.ArrayLike | None,
+    *,
+    width: int,
+    dtype: np.dtype[Any],
+) -> tuple[Rows, Array]:
+    """Return a batch of rows of ``values`` (M, C) with C = ``width``, and the offsets as int64 (N,).
+
+    Step t of sequence n is row ``offsets[n] + t``, for t below ``lengths[n]``. Resets are bool (R,) with R = sum of
+    lengths, one sequence after another.
+
+    Raises
+    ------
+    ValueError
+        On a wrong shape, or rows beyond M.
+    TypeError
+        On another dtype of the values, offsets or lengths that are no integers, resets that are not bool.
+    """
+    x = _ops.rows("values", values, width, dtype)
+    first, own = _ops.row_ranges(offsets, lengths, len(x))
+    return (x, own, None if resets is None else _ops.row_resets(resets, int(own.sum()))), first
+
+
+def pad_rows(given: Rows, offsets: Array) -> tuple[Inputs, Array]:
+    """Return the rows copied to x (N, T, C), T being the longest length, and which steps exist, bool (N, T)."""
+    values, lengths, resets = given
+    steps = np.arange(lengths.max(initial=0))
+    valid = steps < lengths[:, None]
+    x = np.zeros((*valid.shape, values.shape[1]), values.dtype)
+    x[valid] = values[(offsets[:, None] + steps)[valid]]
+    if resets is None:
+        return (x, lengths, None), valid
+    cuts = np.zeros(valid.shape, np.uint8)
+    cuts[valid] = resets
+    return (x, lengths, cuts), valid
 
 
 def split_state(name: str, state: StateLike, shapes: Sequence[tuple[int, int, int]], dtype: np.dtype[Any]) -> Parts:
@@ -227,6 +270,8 @@ class Tape(SingleUseTape):
         N and T of the call.
     learned : tuple of str
         Names of the learned initial states that the call started from.
+    rows : int or None
+        R of a call by rows, whose ``steps`` are the longest length; else None.
     gradient_norms : float64 array (L*D, N, T) or None
         Set by ``backward(..., gradient_norms=True)``: the Euclidean norm of dL/dh(t), the whole gradient with respect
         to a layer's h, from the layer above (or dy) and from the step after. The first index is layer*D + direction.
@@ -241,6 +286,7 @@ class Tape(SingleUseTape):
     steps: int
     learned: tuple[str, ...] = ()
     gradient_norms: Array | None = None
+    rows: int | None = None
 
     @property
     def used(self) -> bool:
@@ -252,12 +298,22 @@ class Tape(SingleUseTape):
         """Bytes kept beside x and y."""
         return int(self.core.nbytes)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Axes of y before its last one: (N, T), or (R,) of a call by rows."""
+        return (self.sequences, self.steps) if self.rows is None else (self.rows,)
+
     def read_gradient(
         self, dy: npt.ArrayLike | None, width: int, dtype: np.dtype[Any], *, time_major: bool
     ) -> npt.NDArray[Any] | None:
         """Return dL/dy batch-first; ``None`` stays ``None``. ValueError on another shape than that of y."""
         if dy is None:
             return None
+        if self.rows is not None:
+            given = _ops.rows("dy", dy, width, dtype)
+            if len(given) != self.rows:
+                raise ValueError(f"dy: the shape of y, R = {self.rows} rows, is required, got {np.shape(dy)}")
+            return given
         given = _ops.sequences("dy", dy, width, dtype, time_major=time_major)
         if given.shape[:2] != (self.sequences, self.steps):
             N, T = self.sequences, self.steps

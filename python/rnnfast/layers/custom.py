@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rnnfast import _ops, checks
 from rnnfast.checks import names_arguments
 from rnnfast.init import stack_suffix
-from rnnfast.layers.call import Sequences, State, StateLike, Tape, read_inputs
+from rnnfast.layers.call import Inputs, Sequences, State, StateLike, Tape, pad_rows, read_inputs, read_rows
 from rnnfast.layers.custom_cell import CustomCell
 from rnnfast.layers.custom_scan import SavedScans, Scan, steps_of
 from rnnfast.layers.options import Randomness
@@ -185,7 +185,7 @@ class CustomLayer(Module):
         TypeError
             If the dtype is not the layer's, or resets are not bool.
         """
-        h, final, _ = self._run(x, state, lengths, resets, keep=False, dropping=False)
+        h, final, _ = self._run(self._read(x, lengths, resets), state, keep=False, dropping=False)
         return self._user_axes(h[-1]), self._one(final)
 
     def forward(
@@ -214,8 +214,40 @@ class CustomLayer(Module):
             To be passed to ``backward``, once.
         """
         dropping = checks.as_flag("training", training)
-        h, final, tape = self._run(x, state, lengths, resets, keep=True, dropping=dropping)
+        h, final, tape = self._run(self._read(x, lengths, resets), state, keep=True, dropping=dropping)
         return self._user_axes(h[-1]), self._one(final), tape
+
+    def call_rows(
+        self,
+        values: npt.ArrayLike,
+        offsets: npt.ArrayLike,
+        lengths: npt.ArrayLike,
+        state: Any = None,
+        *,
+        resets: npt.ArrayLike | None = None,
+    ) -> tuple[Array, Any]:
+        """Run the layer on rows of an array as ``rf.LSTM`` does; they are copied to a padded array."""
+        given, valid = self._read_rows(values, offsets, lengths, resets)
+        h, final, _ = self._run(given, state, keep=False, dropping=False)
+        return h[-1][valid], self._one(final)
+
+    def forward_rows(
+        self,
+        values: npt.ArrayLike,
+        offsets: npt.ArrayLike,
+        lengths: npt.ArrayLike,
+        state: Any = None,
+        *,
+        resets: npt.ArrayLike | None = None,
+        training: bool = True,
+    ) -> tuple[Array, Any, Tape]:
+        """Run the layer as ``call_rows`` does, and return the tape too, with dropout if ``training``."""
+        dropping = checks.as_flag("training", training)
+        given, valid = self._read_rows(values, offsets, lengths, resets)
+        h, final, tape = self._run(given, state, keep=True, dropping=dropping)
+        y = h[-1][valid]
+        tape.core.valid, tape.rows = valid, len(y)
+        return y, self._one(final), tape
 
     def trace(
         self,
@@ -238,7 +270,7 @@ class CustomLayer(Module):
         -------
         Trace
         """
-        h, final, _ = self._run(x, state, lengths, resets, keep=False, dropping=False)
+        h, final, _ = self._run(self._read(x, lengths, resets), state, keep=False, dropping=False)
         return Trace(h=[self._user_axes(array) for array in h], c=[], gates={}, state=self._one(final))
 
     def backward(
@@ -288,7 +320,10 @@ class CustomLayer(Module):
             tape.require(self, self._versions())
             N, T, D, H = tape.sequences, tape.steps, self.directions, self.hidden_size
             given = tape.read_gradient(dy, D * H, self.dtype, time_major=self.time_major)
-            dx = np.zeros((N, T, D * H), self.dtype) if given is None else given
+            valid = tape.core.valid
+            dx = np.zeros((N, T, D * H), self.dtype) if given is None or valid is not None else given
+            if given is not None and valid is not None:
+                dx[valid] = given
             dstates = self._states("dstate", dstate, N)
             tape.core.used = True
             tape.gradient_norms = norms = np.zeros((self.num_layers * D, N, T)) if gradient_norms else None
@@ -300,19 +335,21 @@ class CustomLayer(Module):
                 dx = sum(parts[1:], parts[0])
                 if layer:
                     dx = dx * tape.core.masks[layer - 1]
-        return self._user_axes(dx if need_dx else dx[:, :, :0]), self._one(dstates)
+        dx = dx if need_dx else dx[:, :, :0]
+        return self._user_axes(dx) if valid is None else dx[valid], self._one(dstates)
+
+    def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
+        return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
+
+    def _read_rows(
+        self, values: npt.ArrayLike, offsets: npt.ArrayLike, lengths: npt.ArrayLike, resets: npt.ArrayLike | None
+    ) -> tuple[Inputs, Array]:
+        given, first = read_rows(values, offsets, lengths, resets, width=self.input_size, dtype=self.dtype)
+        return pad_rows(given, first)
 
     def _run(
-        self,
-        x: Sequences,
-        state: StateLike,
-        lengths: npt.ArrayLike | None,
-        resets: npt.ArrayLike | None,
-        *,
-        keep: bool,
-        dropping: bool,
+        self, given: Inputs, state: StateLike, *, keep: bool, dropping: bool
     ) -> tuple[list[Array], list[Array], Tape]:
-        given = read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
         N, T = given[0].shape[:2]
         states, kept, found = self._states("state", state, N), SavedScans([], []), [given[0]]
         versions = self._versions()

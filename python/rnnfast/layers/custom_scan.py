@@ -101,10 +101,14 @@ class Scan:
 
 @dataclass(eq=False)
 class SavedScans:
-    """The scans of a call in their order, and the masks of dropout before layers 1, 2, ..., or 1 where none acted."""
+    """The scans of a call in their order, and the masks of dropout before layers 1, 2, ..., or 1 where none acted.
+
+    ``valid`` (N, T) says which steps exist in a call by rows; None in other calls.
+    """
 
     scans: list[Scan]
     masks: list[Array | float]
+    valid: Array | None = None
     used: bool = False
 
     @property

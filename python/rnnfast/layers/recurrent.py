@@ -25,6 +25,7 @@ from rnnfast.layers.call import (
     initial_states,
     make_learned_states,
     read_inputs,
+    read_rows,
     reset_states,
     split_state,
 )
@@ -122,13 +123,16 @@ class Recurrent(Traceable):
     def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
         return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
 
-    def _run(self, given: Inputs, state: StateLike, *, save: str, training: bool) -> tuple[Array, State, Tape | None]:
+    def _run(
+        self, given: Inputs, state: StateLike, *, save: str, training: bool, offsets: Array | None = None
+    ) -> tuple[Array, State, Tape | None]:
         x, lengths, resets = given
-        h0, c0 = (None, None) if state is None else split_state("state", state, self.state_shapes(len(x)), self.dtype)
+        N = len(x) if offsets is None else len(offsets)
+        h0, c0 = (None, None) if state is None else split_state("state", state, self.state_shapes(N), self.dtype)
         learned: tuple[str, ...] = ()
         reset_state: Parts | None = None
         if self.learned_state:
-            (h0, c0), learned = initial_states((h0, c0), self.learned_state, len(x))
+            (h0, c0), learned = initial_states((h0, c0), self.learned_state, N)
             reset_state = None if resets is None else reset_states(self.learned_state)
         random: _ops.Random | None = None
         if training and any(self._random):
@@ -147,9 +151,15 @@ class Recurrent(Traceable):
             time_major=self.time_major,
             save=save,
             random=random,
+            offsets=offsets,
         )
-        tape = None if core is None else Tape(self, core, versions, len(y), y.shape[1], learned)
-        return (y.transpose(1, 0, 2) if self.time_major else y), h if c is None else (h, c), tape
+        final = h if c is None else (h, c)
+        if offsets is not None:
+            assert lengths is not None
+            T = int(lengths.max(initial=0))
+            return y, final, None if core is None else Tape(self, core, versions, N, T, learned, rows=len(y))
+        tape = None if core is None else Tape(self, core, versions, N, y.shape[1], learned)
+        return (y.transpose(1, 0, 2) if self.time_major else y), final, tape
 
     def __call__(
         self,
@@ -233,6 +243,68 @@ class Recurrent(Traceable):
         assert tape is not None
         return y, final, tape
 
+    def call_rows(
+        self,
+        values: npt.ArrayLike,
+        offsets: npt.ArrayLike,
+        lengths: npt.ArrayLike,
+        state: StateLike = None,
+        *,
+        resets: npt.ArrayLike | None = None,
+    ) -> tuple[Array, State]:
+        """Run the layer as ``__call__`` does, on rows of an array; arguments are those of ``forward_rows``."""
+        given, first = read_rows(values, offsets, lengths, resets, width=self.input_size, dtype=self.dtype)
+        y, final, _ = self._run(given, state, save="nothing", training=False, offsets=first)
+        return y, final
+
+    def forward_rows(
+        self,
+        values: npt.ArrayLike,
+        offsets: npt.ArrayLike,
+        lengths: npt.ArrayLike,
+        state: StateLike = None,
+        *,
+        resets: npt.ArrayLike | None = None,
+        training: bool = True,
+        save: str = "all",
+    ) -> tuple[Array, State, Tape]:
+        """Run the layer as ``forward`` does, to the bit, on rows of an array, without padding; for the models.
+
+        Parameters
+        ----------
+        values : array (M, C)
+            Rows that the batch may use in part, in any order and more than once. They are not copied, and must not be
+            modified until ``backward``.
+        offsets, lengths : integers (N,)
+            Step t of sequence n is row ``offsets[n] + t``, for t below ``lengths[n]``.
+        resets : bool (R,), optional
+            For each row of y, as for ``__call__``.
+        state, training, save
+            As for ``forward``.
+
+        Returns
+        -------
+        y : array (R, D*H)
+            The R = sum of lengths rows of the sequences, one sequence after another.
+        state
+            As from ``__call__``.
+        tape : Tape
+            For ``backward``, whose dy and dx are then (R, D*H) and (R, C), in the order of y.
+
+        Raises
+        ------
+        ValueError
+            On a wrong shape, or rows beyond M.
+        TypeError
+            As from ``__call__``.
+        """
+        checks.as_choice("save", save, _SAVES)
+        training = checks.as_flag("training", training)
+        given, first = read_rows(values, offsets, lengths, resets, width=self.input_size, dtype=self.dtype)
+        y, final, tape = self._run(given, state, save=save, training=training, offsets=first)
+        assert tape is not None
+        return y, final, tape
+
     def backward(
         self,
         tape: Tape,
@@ -291,8 +363,9 @@ class Recurrent(Traceable):
             if self.learned_state:
                 add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
                 add_to_learned(self.learned_state, STATE_NAMES, danew)
-        dx = np.empty((tape.sequences, tape.steps, 0), self.dtype) if dx is None else dx
-        return (dx.transpose(1, 0, 2) if self.time_major else dx), dh0 if dc0 is None else (dh0, dc0)
+        dx = np.empty((*tape.shape, 0), self.dtype) if dx is None else dx
+        transposed = self.time_major and tape.rows is None
+        return (dx.transpose(1, 0, 2) if transposed else dx), dh0 if dc0 is None else (dh0, dc0)
 
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
         """Return a copy of the layer that reads step by step: ``step(x)`` maps (N, C) to (N, H), see ``Stream``.

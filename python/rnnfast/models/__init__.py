@@ -1,6 +1,5 @@
 """Models: recurrent layers with their inputs, heads and tasks."""
 
-import rnnfast.models._shim
 from rnnfast.models.base import Model as Model
 from rnnfast.models.base import load as load
 from rnnfast.models.encoder_decoder import EncoderDecoder as EncoderDecoder
