@@ -10,37 +10,9 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast import reference
 from tests.support.comparison import Problem, assert_matches, build_layer, bundle, collect, make_problem, unbundle
+from tests.support.custom import TOLD, Told, ToldLstm, layer_of
 
-PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-
-class Told(rf.CustomCell, name="told"):
-    """A cell of the reference, by its kind."""
-
-    kind = "gru"
-
-    def __init__(self) -> None:
-        self.policy = reference.make_cell(self.kind)
-
-    def shapes(self, inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:
-        rows = self.policy.gates * hidden
-        return dict(zip(PARTS, ((rows, inputs), (rows, hidden), (rows,), (rows,)), strict=True))
-
-    def forward(self, p: Mapping[str, Any], x: Any, state: Any) -> Any:
-        return self.policy.step(reference.Weights(*(p[name] for name in PARTS)), x, state)
-
-    def backward(self, p: Mapping[str, Any], saved: Any, dstate: Any) -> Any:
-        dx, before, g = self.policy.step_backward(reference.Weights(*(p[name] for name in PARTS)), saved, dstate)
-        return dx, before, dict(zip(PARTS, (g.W, g.R, g.b_ih, g.b_hh), strict=True))
-
-
-class ToldLstm(Told, name="told_lstm", states=2):
-    kind = "lstm"
-
-
-TOLD = {"gru": Told, "lstm": ToldLstm}
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 9, "H": 9, "L": 2},
     "dense": {"N": 3, "T": 6, "H": 5, "ragged": False, "start": False},
@@ -49,16 +21,6 @@ SHAPES: dict[str, dict[str, Any]] = {
     "resets both ways": {"N": 4, "T": 8, "H": 5, "resets": True, "bidirectional": True},
     "no step": {"N": 3, "T": 0, "H": 8, "ragged": False},
 }
-
-
-def layer_of(problem: Problem, dtype: str, **options: Any) -> rf.CustomLayer:
-    sizes = (problem.x.shape[2], problem.hidden)
-    layer = rf.CustomLayer(
-        TOLD[problem.cell](), *sizes, num_layers=problem.layers, bidirectional=problem.bidirectional, dtype=dtype,
-        **options,
-    )  # fmt: skip
-    layer.load_state_dict({name: value.astype(dtype) for name, value in problem.params.items()})
-    return layer
 
 
 def calls(problem: Problem, dtype: str) -> tuple[Any, Any, Any, Any, dict[str, Any]]:

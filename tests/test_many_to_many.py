@@ -209,12 +209,12 @@ def test_validation_reads_the_weights_of_its_own_steps(rng: np.random.Generator)
 def test_pieces_carry_the_weights_of_their_steps() -> None:
     s = as_id_sequences([np.arange(n) + 10 * i for i, n in enumerate((5, 2, 9))], 100)
     weights = Sequences(s.values + 0.5, s.offsets, s.lengths, ragged=True)
-    data = AlignedData(inputs=s, targets=s, weights=weights, batch_size=2, tbptt=4, burn_in=1)
+    data = AlignedData(inputs=s, targets={"": s}, weights=weights, batch_size=2, tbptt=4, burn_in=1)
     batches = list(data.select(np.array([2, 0, 1])).batches())
     for batch in batches:
         assert batch.weights is not None
-        np.testing.assert_array_equal(batch.weights, batch.targets + 0.5)
-    assert sum(len(batch.targets) for batch in batches) == 5 + 2 + 9 - 3
+        np.testing.assert_array_equal(batch.weights, batch.targets[""] + 0.5)
+    assert sum(batch.count for batch in batches) == 5 + 2 + 9 - 3
 
 
 def test_a_trained_model_has_the_same_bits_everywhere(dtype: str, rng: np.random.Generator) -> None:

@@ -88,8 +88,7 @@ def test_streams_cover_every_pair_once(total: int, count: int) -> None:
         return
     s = as_streams(one, count, "x")
     assert len(s) == count
-    every = np.arange(count)
-    inputs, targets = s.without_last().flat(every), s.without_first().flat(every)
+    inputs, targets = s.without_last().flat(), s.without_first().flat()
     np.testing.assert_array_equal(inputs, np.arange(total - 1))
     np.testing.assert_array_equal(targets, inputs + 1)
     assert s.lengths.max() - s.lengths.min() <= 1
@@ -102,27 +101,34 @@ def test_pieces_hold_every_target_once(lengths: list[int], steps: int, burn_in: 
     s = as_id_sequences([100 * i + np.arange(n) for i, n in enumerate(lengths)], 10**6)
     weights = np.arange(1.0, len(lengths) + 1)
     data = AlignedData(
-        inputs=s.without_last(), targets=s.without_first(), weights=weights, batch_size=4, tbptt=steps, burn_in=burn_in
+        inputs=s.without_last(),
+        targets={"": s.without_first()},
+        weights=weights,
+        batch_size=4,
+        tbptt=steps,
+        burn_in=burn_in,
     )
     batches = list(data.batches(np.random.default_rng(0)))
     assert len(list(data.batches())) == len(data)
     found: list[int] = []
     for batch in batches:
-        rows = np.arange(batch.inputs.size) if batch.rows is None else batch.rows
-        np.testing.assert_array_equal(batch.inputs.reshape(-1)[rows] + 1, batch.targets)
-        np.testing.assert_array_equal(batch.weights, weights[batch.targets // 100])
-        assert batch.lengths is None or batch.lengths.max() <= steps
-        found += batch.targets.tolist()
+        targets = batch.targets[""]
+        rows = np.arange(batch.inputs.count) if batch.rows is None else batch.rows
+        np.testing.assert_array_equal(batch.inputs.flat()[rows] + 1, targets)
+        np.testing.assert_array_equal(batch.weights, weights[targets // 100])
+        assert batch.inputs.steps <= steps
+        assert batch.count == len(targets)
+        found += targets.tolist()
     assert sorted(found) == [100 * i + t for i, n in enumerate(lengths) for t in range(1 + burn_in, n)]
     assert not batches[0].continues
 
 
 def test_the_last_sequences_are_held_out() -> None:
     s = as_id_sequences(np.arange(20).reshape(10, 2), 20)
-    data = VectorData(inputs=s, targets=np.arange(10), batch_size=3)
+    data = VectorData(inputs=s, targets={"": np.arange(10)}, batch_size=3)
     first, last = hold_out(data, 0.25)
     assert (len(first.inputs), len(last.inputs), len(data)) == (8, 2, 4)
-    assert last.targets.tolist() == [8, 9]
+    assert last.targets[""].tolist() == [8, 9]
     assert [len(part.inputs) for part in hold_out(data, 0.999)] == [1, 9]
 
 

@@ -17,6 +17,7 @@ from tests.support.comparison import (
 )
 from tests.support.learned import learned
 from tests.support.matrix import LAYERS
+from tests.support.randomness import RANDOM_OPTIONS
 
 # Of several pieces of time each, but for the last two.
 SHAPES: dict[str, dict[str, Any]] = {
@@ -31,13 +32,6 @@ SHAPES: dict[str, dict[str, Any]] = {
     "a step": {"N": 3, "T": 1, "H": 8},
     "no step": {"N": 3, "T": 0, "H": 8, "ragged": False},
 }
-MASKED = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-coupled-peephole", "lstm-normed", "gru", "gru-normed"]
-CHANCES = [
-    *((kind, "dropout") for kind in [*MASKED, "gru-before"]),
-    *((kind, "recurrent_dropout") for kind in MASKED),
-    *((kind, "noise") for kind in MASKED[:2]),
-    *((kind, "zoneout") for kind in ["rnn-tanh", "lstm", "lstm-coupled", "gru", "gru-before"]),
-]
 every_shape = pytest.mark.parametrize("shape", SHAPES)
 
 
@@ -65,7 +59,7 @@ def test_same_bits_of_variants(variant: str, shape: str) -> None:
 
 
 @pytest.mark.parametrize("shape", ["dense", "both ways"])
-@pytest.mark.parametrize(("kind", "random"), CHANCES, ids=str)
+@pytest.mark.parametrize(("kind", "random"), RANDOM_OPTIONS, ids=str)
 def test_same_bits_under_chance(kind: str, random: str, shape: str) -> None:
     """Masks and noise are drawn again, the same ones; what R reads first in a piece is under its mask."""
     problem = make_problem(kind, **{**SHAPES[shape], "L": 2})

@@ -25,13 +25,13 @@ from tests.support.comparison import (
     make_problem,
     unbundle,
 )
+from tests.support.custom import layer_of as custom_layer
+from tests.support.learned import learned
+from tests.support.randomness import DROPPING, RANDOM_OPTIONS
 from tests.support.state import using_isa
-from tests.test_custom_cells import layer_of as custom_layer
-from tests.test_learned_state import learned
-from tests.test_recompute import CHANCES, MASKED
 
 LAYOUTS = ["dense", "ragged", "overlapping", "resets"]
-RANDOM = [*CHANCES, *((kind, "input_dropout") for kind in MASKED)]
+RANDOM = [*RANDOM_OPTIONS, *((kind, "input_dropout") for kind in DROPPING)]
 
 
 @dataclass(frozen=True, eq=False)

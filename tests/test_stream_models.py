@@ -120,7 +120,7 @@ def test_context(cell: str, rng: np.random.Generator) -> None:
     model = rf.OneToMany(7, hidden_size=8, context_size=3, cell=cell, seed=0)
     context = rng.normal(size=(2, 3))
     assert model.context is not None
-    start = model.context.start(context.astype(np.float32))
+    start = model.context(context.astype(np.float32))
     stream = model.stream(2, context=context)
     assert_same_state(stream.state, start)
     stream.process([[1, 2], [3, 4]])

@@ -48,7 +48,9 @@ class History(CopiedWhole):
 class TrainingState(CopiedWhole):
     """Everything that a training needs to go on where it stood, bit for bit.
 
-    Attributes
+    ``run.state()`` makes one; see ``Run``.
+
+    Parameters
     ----------
     parameters : dict of str to ndarray
         The model's ``state_dict()``.
@@ -182,20 +184,46 @@ class Remembers(Protocol):
 class Run:
     """A running ``fit``, as callbacks see it.
 
+    Parameters
+    ----------
+    model : Model
+        What is trained.
+    optimizer : Optimizer
+        Bound to the model's parameters.
+    history : History
+        The completed epochs.
+    epochs : int
+        Number of epochs to train.
+    rng : numpy.random.Generator or None
+        Shuffles the data.
+    callbacks : list of Callback
+    higher_is_better : dict of str to bool
+        The direction of every metric, by its name in ``evaluate``.
+
     Attributes
     ----------
-    model, optimizer, history
-        What is trained, by what, and the completed epochs.
-    epochs, epoch : int
-        Their number and the current one, from 1.
+    epoch : int
+        The current epoch, from 1.
     step, batch : int
         Completed batches, over all epochs and in this one.
     logs : dict
         ``loss`` so far in this epoch; after it, also the values of the validation.
     stop : bool
         Set it to end training after this epoch.
-    higher_is_better : dict of str to bool
-        The direction of every quantity in the history that is a metric's.
+    carried
+        The recurrent states that the next batch begins with, where it continues the one before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> class Patient(rf.Callback):
+    ...     def on_epoch_end(self, run):
+    ...         run.stop = run.epoch == 2
+    >>> model = rf.ManyToOne(3, 2, hidden_size=4, seed=0)
+    >>> x, y = np.zeros((4, 5, 3)), [0, 1, 1, 0]
+    >>> len(model.fit(x, y, epochs=9, callbacks=Patient(), progress=False).history["loss"])
+    2
     """
 
     model: Any
@@ -204,16 +232,16 @@ class Run:
     epochs: int
     rng: np.random.Generator | None = None
     callbacks: list[Any] = field(default_factory=list)
-    epoch: int = 0
-    step: int = 0
-    batch: int = 0
-    logs: dict[str, float] = field(default_factory=dict)
-    stop: bool = False
     higher_is_better: dict[str, bool] = field(default_factory=dict)
-    carried: Any = None
-    _loss: float = 0.0
-    _weight: float = 0.0
-    _shuffle: Any = None
+    epoch: int = field(default=0, init=False)
+    step: int = field(default=0, init=False)
+    batch: int = field(default=0, init=False)
+    logs: dict[str, float] = field(default_factory=dict, init=False)
+    stop: bool = field(default=False, init=False)
+    carried: Any = field(default=None, init=False)
+    _loss: float = field(default=0.0, init=False)
+    _weight: float = field(default=0.0, init=False)
+    _shuffle: Any = field(default=None, init=False)
 
     @property
     def place(self) -> str:

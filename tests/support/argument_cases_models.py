@@ -17,6 +17,11 @@ MODEL: dict[str, Any] = {
     "task": "classification", "embedding": 2, "cell_options": {"bias": True}, "dtype": "float32",
     "seed": 0,
 }  # fmt: skip
+HEADED: dict[str, Any] = {**MODEL, "outputs": None, "loss_weights": None}
+HEADS: dict[str, Any] = {
+    **HEADED, "output_size": None, "outputs": {"a": 2, "b": 1}, "task": {"a": "classification", "b": "regression"},
+    "loss_weights": {"a": 0.5},
+}  # fmt: skip
 PAIR: dict[str, Any] = {
     **{k: v for k, v in MODEL.items() if k not in ("input_size", "output_size", "embedding")},
     "source_size": 3, "target_size": 4, "source_embedding": 2, "target_embedding": 2, "attention": "dot", "start": 1,
@@ -24,8 +29,8 @@ PAIR: dict[str, Any] = {
 }  # fmt: skip
 TRAIN: dict[str, Any] = {
     "epochs": 1, "batch_size": 2, "optimizer": "sgd", "lr": 1e-3, "clip_norm": 1.0, "validation_data": None,
-    "validation_split": 0.25, "lengths": None, "sample_weight": WEIGHTS, "context": None, "callbacks": [],
-    "progress": False, "shuffle": True, "seed": 0,
+    "validation_split": 0.25, "lengths": None, "sample_weight": WEIGHTS, "metrics": [], "callbacks": [],
+    "progress": False, "shuffle": True, "seed": 0, "resume": None,
 }  # fmt: skip
 
 
@@ -45,17 +50,16 @@ def translator() -> Any:
     return rf.EncoderDecoder(3, 4, hidden_size=4, seed=0)
 
 
-def supervised(name: str, make: Callable[[], Any], y: Any, **own: Any) -> dict[str, Case]:
-    """``own``: the options that not every model has; others are None or 0 there, and nothing else is accepted."""
-    takes: dict[str, Any] = {"resets": None, "tbptt": None, "burn_in": 0, **own}
-    data: dict[str, Any] = {"x": X, "y": y, "lengths": None, "sample_weight": WEIGHTS, "context": None}
-    once = {**data, "resets": takes["resets"], "burn_in": takes["burn_in"]}
+def supervised(name: str, make: Callable[[], Any], y: Any, *, tbptt: bool = True, **own: Any) -> dict[str, Case]:
+    """``own``: the arguments that accompany x and y in this model only; ``tbptt``: whether it has that one."""
+    data: dict[str, Any] = {"x": X, "y": y, "lengths": None, "sample_weight": WEIGHTS, **own}
+    pieces = {"tbptt": 2} if tbptt else {}
     return {
-        f"{name}.fit": Case(make=lambda: make().fit, valid=lambda: {**TRAIN, "x": X, "y": y, **takes}),
-        f"{name}.loss": Case(make=lambda: make().loss, valid=lambda: once),
-        f"{name}.loss_and_grad": Case(make=lambda: make().loss_and_grad, valid=lambda: once),
+        f"{name}.fit": Case(make=lambda: make().fit, valid=lambda: {**TRAIN, **data, **pieces}),
+        f"{name}.loss": Case(make=lambda: make().loss, valid=lambda: data),
+        f"{name}.loss_and_grad": Case(make=lambda: make().loss_and_grad, valid=lambda: data),
         f"{name}.evaluate": Case(
-            make=lambda: make().evaluate, valid=lambda: {**once, "tbptt": takes["tbptt"], "batch_size": 2}
+            make=lambda: make().evaluate, valid=lambda: {**data, **pieces, "batch_size": 2, "metrics": []}
         ),
         f"{name}.load_state_dict": Case(
             make=lambda: make().load_state_dict, valid=lambda: {"state": make().state_dict()}, accepted={"state": ""}
@@ -63,8 +67,8 @@ def supervised(name: str, make: Callable[[], Any], y: Any, **own: Any) -> dict[s
     }
 
 
-def reading(name: str, make: Callable[[], Any], resets: Any) -> dict[str, Case]:
-    data = {"x": X, "lengths": LENGTHS, "context": None, "resets": resets}
+def reading(name: str, make: Callable[[], Any], **own: Any) -> dict[str, Case]:
+    data = {"x": X, "lengths": LENGTHS, **own}
     return {
         f"{name}.predict": Case(make=lambda: make().predict, valid=lambda: {**data, "batch_size": 2}),
         f"{name}.predict_proba": Case(make=lambda: make().predict_proba, valid=lambda: {**data, "batch_size": 2}),
@@ -80,17 +84,20 @@ CONTEXT = {"context": ""}
 READ: dict[str, Any] = {"x": [0, 2, 1], "lengths": None, "context": np.ones((1, 2))}
 READING = {**CONTEXT, "x": "0"}
 MODELS: dict[str, Case] = {
-    "ManyToOne": Case(make=lambda: rf.ManyToOne, valid=lambda: MODEL),
-    "ManyToMany": Case(make=lambda: rf.ManyToMany, valid=lambda: MODEL),
+    "ManyToOne": Case(make=lambda: rf.ManyToOne, valid=lambda: HEADED),
+    "ManyToMany": Case(make=lambda: rf.ManyToMany, valid=lambda: HEADED),
+    "ManyToOne with heads": Case(
+        make=lambda: rf.ManyToOne, valid=lambda: HEADS, accepted={"output_size": "None", "outputs": ""}
+    ),
     "OneToMany": Case(
         make=lambda: rf.OneToMany, valid=lambda: {**MODEL, "context_size": 2}, accepted={"output_size": "None"}
     ),
     "EncoderDecoder": Case(make=lambda: rf.EncoderDecoder, valid=lambda: PAIR),
-    **supervised("ManyToOne", many_to_one, [0, 1, 1, 0], tbptt=2),
-    **supervised("ManyToMany", many_to_many, IDS[:, :3] // 2, resets=RESETS, tbptt=2, burn_in=1),
-    **supervised("EncoderDecoder", translator, IDS),
-    **reading("ManyToOne", many_to_one, None),
-    **reading("ManyToMany", many_to_many, RESETS),
+    **supervised("ManyToOne", many_to_one, [0, 1, 1, 0]),
+    **supervised("ManyToMany", many_to_many, IDS[:, :3] // 2, resets=RESETS, burn_in=1),
+    **supervised("EncoderDecoder", translator, IDS, tbptt=False),
+    **reading("ManyToOne", many_to_one),
+    **reading("ManyToMany", many_to_many, resets=RESETS),
     "OneToMany.fit": Case(
         make=lambda: writer(context_size=2).fit,
         valid=lambda: {**TRAIN, **WRITTEN, "sequences": IDS, "tbptt": 2},
@@ -104,7 +111,7 @@ MODELS: dict[str, Case] = {
     ),
     "OneToMany.evaluate": Case(
         make=lambda: writer(context_size=2).evaluate,
-        valid=lambda: {**WRITTEN, "sequences": IDS, "tbptt": 2, "batch_size": 2},
+        valid=lambda: {**WRITTEN, "sequences": IDS, "tbptt": 2, "batch_size": 2, "metrics": []},
         accepted={**CONTEXT, "batch_size": "None"},
     ),
     "OneToMany.predict": Case(

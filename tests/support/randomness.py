@@ -11,6 +11,14 @@ from rnnfast import reference
 from tests.support.comparison import KINDS, Problem, Result, bundle, collect, unbundle
 
 MASKED = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-coupled-peephole", "gru", "gru-activations"]
+# Cells and the random options that are tried with them.
+DROPPING = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-coupled-peephole", "lstm-normed", "gru", "gru-normed"]
+RANDOM_OPTIONS = [
+    *((kind, "dropout") for kind in [*DROPPING, "gru-before"]),
+    *((kind, "recurrent_dropout") for kind in DROPPING),
+    *((kind, "noise") for kind in DROPPING[:2]),
+    *((kind, "zoneout") for kind in ["rnn-tanh", "lstm", "lstm-coupled", "gru", "gru-before"]),
+]
 
 
 def silent(H: int, **options: Any) -> rf.RNN:

@@ -77,7 +77,8 @@ class Sequences:
     def piece(self, start: int, stop: int | None) -> Sequences:
         """Return steps ``start..stop`` of every sequence; None stands for its end."""
         ends = self.lengths if stop is None else np.minimum(self.lengths, stop)
-        return Sequences(self.values, self.offsets + start, np.maximum(ends - start, 0), ragged=self.ragged)
+        begins = np.minimum(start, self.lengths)
+        return Sequences(self.values, self.offsets + begins, np.maximum(ends - start, 0), ragged=self.ragged)
 
     def like(self, values: Array) -> Sequences:
         """Return sequences of the same lengths with the given elements (R, ...), sequence after sequence."""

@@ -251,10 +251,7 @@ class ManyToMany(Model):
             validation_split=validation_split,
             known=("x", "y", "lengths", "sample_weight", "resets", "tbptt", "burn_in"),
             tbptt=tbptt,
-            lengths=lengths,
-            sample_weight=sample_weight,
-            resets=resets,
-            burn_in=burn_in,
+            **{"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in},
         )
         options = TrainingOptions(
             epochs=epochs,
