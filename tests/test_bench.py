@@ -49,7 +49,7 @@ STEPS = [
 
 
 def expected_results(problem: Problem) -> Results:
-    """What the specification gives for a problem, in float64."""
+    """The reference's results for a problem, in float64."""
     cell = CELLS[problem.case.cell]
     name = cell.layer.lower()
     options: dict[str, Any] = {} if cell.reset_after is None else {"reset_after": cell.reset_after}

@@ -75,7 +75,7 @@ def test_a_pairs_loss_does_not_depend_on_its_batch(dtype: str, attention: str | 
 
 @pytest.mark.parametrize("attention", ATTENTION)
 def test_padding_of_sources_and_targets_reaches_nothing(dtype: str, attention: str | None) -> None:
-    """What stands past a length: not a number in frames, other ids in targets, other vectors in inputs."""
+    """Values past a length have no effect: NaN in frames, other ids in targets, other vectors in inputs."""
     for options in ({}, {"task": "regression"}):
         model = translator(dtype, source_embedding=None, attention=attention, **options)
         y: Any = Y if not options else [np.sin(np.arange(6 * len(s))).reshape(-1, 6) for s in Y]
@@ -94,7 +94,7 @@ def test_padding_of_sources_and_targets_reaches_nothing(dtype: str, attention: s
 
 @pytest.mark.parametrize("attention", ATTENTION)
 def test_a_trained_model_has_the_same_bits_everywhere(dtype: str, attention: str | None) -> None:
-    """Whatever the threads and the vector width; dropout, weights, clipping and searching included."""
+    """Threads and vector width change no bit, with dropout, weights, clipping and search."""
 
     def outcome() -> list[bytes]:
         model = translator(dtype, "gru", dropout=0.2, target_embedding=4, attention=attention)

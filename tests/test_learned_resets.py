@@ -61,7 +61,7 @@ def test_every_instruction_set(kind: str, isa: str, shape: str) -> None:
 @every_kind
 @pytest.mark.parametrize("given", [False, True], ids=["", "given"])
 def test_gradients_are_derivatives(kind: str, shape: str, given: bool, rng: np.random.Generator) -> None:
-    """Also of what a reset replaces: at the first step the learned state takes the gradient of the given one."""
+    """A reset at the first step passes the gradient of the given state to the learned one."""
     problem = reset_problem(kind, given=given, **SHAPES[shape])
     actual, states = run_engine(problem, "float64"), ["dh", "dc"][: len(problem.dstate)] if given else []
     for name in [*problem.params, "dx", *states]:
@@ -133,7 +133,7 @@ def test_a_reset_is_a_cut(kind: str, dtype: str, shape: str) -> None:
 @pytest.mark.parametrize("N", [1, 5])
 @pytest.mark.parametrize("given", [False, True], ids=["", "given"])
 def test_a_stream_with_resets(kind: str, dtype: str, N: int, given: bool, rng: np.random.Generator) -> None:
-    """Also one that was given a state: back to the layer's own."""
+    """A stream that was given a state is reset to the layer's own."""
     problem = reset_problem(kind, N=N, T=9, H=9, L=2, ragged=False, given=given)
     layer, x, resets = build_layer(problem, dtype), problem.x.astype(dtype), problem.resets
     assert resets is not None

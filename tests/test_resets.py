@@ -1,4 +1,4 @@
-"""Resets: what they mean, against the reference and against sequences that are cut by hand."""
+"""Resets against the reference and against sequences that are cut by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zoneout: which units stay is a function of seed, call, layer, sequence, step and unit; elsewhere the expectation."""
+"""Zoneout: which units stay depends on seed, call, layer, sequence, step and unit; inference takes the mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact derivatives of the reference by a complex step, and what is compared with them."""
+"""Exact derivatives of the reference by a complex step, and comparisons with them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def learned(cell: str, **sizes: Any) -> Problem:
 
 
 def reset_problem(kind: str, *, given: bool = False, **sizes: Any) -> Problem:
-    """Resets, of the longest sequence some for certain, and learned states, with ``given`` beside given ones."""
+    """Resets, some of them in the longest sequence, and learned states; with ``given`` beside given states."""
     problem = learned(kind, resets=True, **sizes)
     assert problem.resets is not None
     resets = problem.resets.copy()
