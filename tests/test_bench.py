@@ -60,8 +60,7 @@ def expected_results(problem: Problem) -> Results:
     if problem.case.mode == "train":
         dstate = (problem.dh, None) if name == "lstm" else problem.dh
         dx, start, gradients = reference.backward(tape, problem.dy, dstate)
-        results |= {"dx": dx} | dict(zip(("dh", "dc"), start if name == "lstm" else (start,), strict=False))
-        results |= gradients
+        results |= {"dx": dx} | dict(zip(("dh", "dc"), start if name == "lstm" else (start,), strict=False)) | gradients
     return results
 
 
