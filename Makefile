@@ -4,8 +4,9 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# A test inspects the object files below build/; instrumented ones stay out of its sight.
+# An instrumented build has a preset of CMakePresets.json: a sanitizer, or coverage.
 PRESET ?= $(SANITIZE)
+# A test inspects the object files below build/; instrumented ones stay out of its sight.
 BUILD ?= $(if $(PRESET),$(VENV)/build,build/$(patsubst .%,%,$(notdir $(VENV))))
 ARGS ?=
 TORCH ?=
@@ -31,7 +32,6 @@ ifneq ($(strip $(defines)),)
 settings += SKBUILD_CMAKE_DEFINE="$(subst $() $(),;,$(strip $(defines)))"
 endif
 
-# An instrumented build: a sanitizer, or coverage.
 ifneq ($(PRESET),)
 settings += SKBUILD_CMAKE_ARGS=--preset=$(PRESET) SKBUILD_CMAKE_BUILD_TYPE=Debug
 endif
@@ -65,8 +65,8 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed $(if $(TORCH),$(VENV)/.torch)
 	$(runner) $(bin)/python $(measured) -m pytest $(ARGS)
 
-# The lines of Python and C++ that the tests run; build/coverage has those that they do not. A test that fails, because
-# instrumented code is slow, does not end it.
+# Counts the lines of Python and C++ that the tests run, and lists the others below build/coverage. A test that fails,
+# because instrumented code is slow, does not end it.
 coverage:
 	$(MAKE) .venv-coverage/.coverage VENV=.venv-coverage PRESET=coverage
 	rm -rf build/coverage && mkdir -p build/coverage
@@ -75,7 +75,7 @@ coverage:
 	.venv-coverage/bin/coverage combine --quiet
 	.venv-coverage/bin/coverage report > build/coverage/python.txt
 	.venv-coverage/bin/gcovr --txt build/coverage/cpp.txt .venv-coverage/build
-	@echo "Python: $$(.venv-coverage/bin/coverage report --format=total) % of all lines" 
+	@echo "Python: $$(.venv-coverage/bin/coverage report --format=total) % of all lines"
 	@echo "C++: $$(sed -nE 's/^TOTAL.* ([0-9]+%).*/\1/p' build/coverage/cpp.txt) of all lines"
 
 bench: $(VENV)/.bench
