@@ -11,7 +11,7 @@ import pytest
 
 from rnnfast._core import testing
 from rnnfast.layers import recurrent
-from tests.support.bits import run_saving
+from tests.support.bits import check_vector_width, run_saving
 from tests.support.comparison import (
     KINDS,
     Problem,
@@ -29,9 +29,8 @@ from tests.support.comparison import (
 )
 from tests.support.derivatives import derivative
 from tests.support.learned import SHAPES, reset_problem, small
-from tests.support.matrix import EXACT, several_widths
+from tests.support.matrix import several_widths
 from tests.support.mutants import edit_scans, solve
-from tests.support.state import using_isa
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_shape = pytest.mark.parametrize("shape", SHAPES)
@@ -201,12 +200,7 @@ def test_shares(kind: str, shape: str, units: bool) -> None:
 @small
 @every_kind
 def test_vector_width(kind: str, dtype: str, shape: str) -> None:
-    problem, results = reset_problem(kind, **SHAPES[shape]), []
-    for name in EXACT:
-        with using_isa(name):
-            results.append(run_engine(problem, dtype))
-    for other in results[1:]:
-        assert_same_bits(results[0], other)
+    check_vector_width(reset_problem(kind, **SHAPES[shape]), dtype)
 
 
 LONG: dict[str, dict[str, Any]] = {

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
+from tests.support.bits import check_vector_width
 from tests.support.comparison import (
     Problem,
     assert_matches,
@@ -21,8 +22,7 @@ from tests.support.comparison import (
     unbundle,
 )
 from tests.support.derivatives import derivative
-from tests.support.matrix import EXACT, several_widths
-from tests.support.state import using_isa
+from tests.support.matrix import several_widths
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 9, "H": 9, "L": 2},
@@ -117,12 +117,7 @@ def test_threads(cell: str, dtype: str, shape: str) -> None:
 
 @several_widths
 def test_vector_width(cell: str, dtype: str) -> None:
-    problem, results = problem_of(cell, "ragged"), []
-    for name in EXACT:
-        with using_isa(name):
-            results.append(run_engine(problem, dtype))
-    for other in results[1:]:
-        assert_same_bits(results[0], other)
+    check_vector_width(problem_of(cell, "ragged"), dtype)
 
 
 def test_no_reset_is_no_array_of_resets(cell: str, dtype: str) -> None:
