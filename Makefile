@@ -4,8 +4,10 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# An instrumented build has a preset of CMakePresets.json: a sanitizer, or coverage.
+PRESET ?= $(SANITIZE)
 # A test inspects the object files below build/; instrumented ones stay out of its sight.
-BUILD ?= $(if $(SANITIZE),$(VENV)/build,build/$(patsubst .%,%,$(notdir $(VENV))))
+BUILD ?= $(if $(PRESET),$(VENV)/build,build/$(patsubst .%,%,$(notdir $(VENV))))
 ARGS ?=
 TORCH ?=
 NUMPY ?=
@@ -30,10 +32,12 @@ ifneq ($(strip $(defines)),)
 settings += SKBUILD_CMAKE_DEFINE="$(subst $() $(),;,$(strip $(defines)))"
 endif
 
-# SANITIZE is a preset of CMakePresets.json. Python itself is not instrumented: the run-time library is loaded first.
+ifneq ($(PRESET),)
+settings += SKBUILD_CMAKE_ARGS=--preset=$(PRESET) SKBUILD_CMAKE_BUILD_TYPE=Debug
+endif
+# Python itself is not instrumented: the run-time library of a sanitizer is loaded first.
 ifdef SANITIZE
 library = $(shell $(or $(CXX),c++) -print-file-name=$(1))
-settings += SKBUILD_CMAKE_ARGS=--preset=$(SANITIZE) SKBUILD_CMAKE_BUILD_TYPE=Debug
 preloaded := LD_PRELOAD="$(call library,lib$(SANITIZE).so) $(call library,libstdc++.so)" PYTEST_ADDOPTS=--capture=sys
 endif
 ifeq ($(SANITIZE),asan)
@@ -45,18 +49,34 @@ ifeq ($(SANITIZE),tsan)
 runner := $(preloaded) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=1 second_deadlock_stack=1" \
     setarch -R
 endif
+ifeq ($(PRESET),coverage)
+measured := -m coverage run
+endif
 threaded := $(addprefix tests/,test_team.py test_thread_source.py test_system.py test_interpreter.py test_wavefront.py test_thread_safety.py test_versions.py)
 
-.PHONY: help demo test lint format types asan tsan valgrind fuzz mutants weekly bench clean
+.PHONY: help demo test coverage lint format types asan tsan valgrind fuzz mutants weekly bench clean
 
 help:
-	@echo "make demo | test | lint | format | types | asan | tsan | valgrind | fuzz | mutants | weekly | bench | clean"
+	@echo "make demo | test | coverage | lint | format | types | asan | tsan | valgrind | fuzz | mutants | weekly | bench | clean"
 
 demo: $(VENV)/.installed
 	$(bin)/python -m rnnfast demo $(ARGS)
 
 test: $(VENV)/.installed $(if $(TORCH),$(VENV)/.torch)
-	$(runner) $(bin)/python -m pytest $(ARGS)
+	$(runner) $(bin)/python $(measured) -m pytest $(ARGS)
+
+# Counts the lines of Python and C++ that the tests run, and lists the others below build/coverage. A test that fails,
+# because instrumented code is slow, does not end it.
+coverage:
+	$(MAKE) .venv-coverage/.coverage VENV=.venv-coverage PRESET=coverage
+	rm -rf build/coverage && mkdir -p build/coverage
+	find .venv-coverage/build -name '*.gcda' -delete
+	-$(MAKE) test VENV=.venv-coverage PRESET=coverage TORCH=
+	.venv-coverage/bin/coverage combine --quiet
+	.venv-coverage/bin/coverage report > build/coverage/python.txt
+	.venv-coverage/bin/gcovr --txt build/coverage/cpp.txt .venv-coverage/build
+	@echo "Python: $$(.venv-coverage/bin/coverage report --format=total) % of all lines"
+	@echo "C++: $$(sed -nE 's/^TOTAL.* ([0-9]+%).*/\1/p' build/coverage/cpp.txt) of all lines"
 
 bench: $(VENV)/.bench
 	$(bin)/python -m bench $(ARGS)
@@ -123,6 +143,10 @@ $(VENV)/.installed: $(VENV)/.made $(sources)
 
 $(VENV)/.bench: $(VENV)/.installed
 	@$(install) "rnnfast[bench]"
+	@touch $@
+
+$(VENV)/.coverage: $(VENV)/.installed
+	@$(install) "rnnfast[coverage]"
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.made pyproject.toml

@@ -77,7 +77,7 @@ def assert_close(function: str, x: Array) -> None:
 
 
 def saturated(function: str, x: Array) -> Array:
-    """What every x of magnitude 128 and more gives."""
+    """The value that every x of magnitude 128 and more gives."""
     high = testing.unary(ISAS[0], "exp", np.array([LIMIT[str(x.dtype)]], x.dtype))[0]
     low, high = {"tanh": (-1, 1), "sigmoid": (0, 1), "exp": (0, high)}[function]
     return np.where(x > 0, high, low).astype(x.dtype)
@@ -108,7 +108,7 @@ def test_every_float32(function: str) -> None:
 
 
 def of_every_exponent(dtype: str, count: int, rng: np.random.Generator) -> Array:
-    """So many random fractions of every exponent and sign, denormal numbers, infinities and what lies between."""
+    """``count`` random fractions of every exponent and sign, with denormal numbers and infinities."""
     info = np.finfo(dtype)
     exponents = np.arange(2**info.iexp, dtype=np.uint64)[:-1]
     fractions = rng.integers(0, 2**info.nmant, (len(exponents), count), dtype=np.uint64)
@@ -119,7 +119,7 @@ def of_every_exponent(dtype: str, count: int, rng: np.random.Generator) -> Array
 
 
 def where_they_bend(dtype: str, rng: np.random.Generator) -> Array:
-    """Where a network lives, and both sides of every change of a formula: branches, limits, multiples of ln 2 / 2."""
+    """Arguments of usual size, and both sides of branches, limits and multiples of ln 2 / 2, where formulas change."""
     limit = LIMIT[dtype]
     multiples = np.arange(-2 * limit / np.log(2), 2 * limit / np.log(2)) * np.log(2) / 2
     points = np.concatenate([multiples, multiples / 2, [0.55, -0.55, limit, -limit, limit / 4, -limit / 4]])

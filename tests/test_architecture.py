@@ -141,7 +141,7 @@ def test_every_room_is_known() -> None:
 
 
 def test_only_ops_sees_the_core() -> None:
-    """Tests of kernels apart, nobody reaches past the checks of ``_ops``."""
+    """Only tests of kernels bypass the checks of ``_ops``."""
     for path in python_files():
         names = {name for name, _ in imports(path)}
         if any(name.startswith("rnnfast._core") for name in names):
@@ -190,7 +190,7 @@ def test_tests_share_through_support_only() -> None:
 
 
 def included(path: Path) -> Iterator[tuple[str, bool]]:
-    """What a C++ file includes: (path below cpp/, True) for its own, (header, False) for the system's."""
+    """The includes of a C++ file: (path below cpp/, True) for its own, (header, False) for the system's."""
     for kind, name in re.findall(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', path.read_text(), re.M):
         own = kind == '"' and (path.parent / name).exists()
         yield ((path.parent / name).resolve().relative_to(CPP).as_posix(), True) if own else (name, False)
@@ -270,7 +270,7 @@ def test_files_are_short() -> None:
 
 
 def test_python_functions_are_short() -> None:
-    """Fifty lines without the docstring."""
+    """A function has at most fifty lines, its docstring not counted."""
     excused = exceptions()
     for path in (*python_files(), *sorted((ROOT / "tests").rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -304,7 +304,7 @@ def cpp_functions(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def test_cpp_functions_are_short() -> None:
-    """Fifty lines, kernels sixty."""
+    """A function has at most fifty lines, a kernel sixty."""
     excused = exceptions()
     for path in cpp_files():
         budget = 60 if path.parent.name == "simd" else 50
@@ -330,7 +330,7 @@ def test_an_instruction_set_exports_nothing_but_its_own() -> None:
 
 
 def foreign_symbols(path: Path, isa: str) -> list[str]:
-    """What an object file defines for others outside the namespace of its instruction set."""
+    """The symbols an object file exports outside the namespace of its instruction set."""
     listing = subprocess.run(["nm", "-C", "--defined-only", path], capture_output=True, text=True, check=True)
     symbols = [line.split(" ", 2)[1:] for line in listing.stdout.splitlines()]
     own = re.compile(rf"(?:.* for )?rnnfast::{isa}::|DW\.ref\.")

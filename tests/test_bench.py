@@ -49,7 +49,7 @@ STEPS = [
 
 
 def expected_results(problem: Problem) -> Results:
-    """What the specification gives for a problem, in float64."""
+    """The reference's results for a problem, in float64."""
     cell = CELLS[problem.case.cell]
     name = cell.layer.lower()
     options: dict[str, Any] = {} if cell.reset_after is None else {"reset_after": cell.reset_after}
@@ -60,8 +60,7 @@ def expected_results(problem: Problem) -> Results:
     if problem.case.mode == "train":
         dstate = (problem.dh, None) if name == "lstm" else problem.dh
         dx, start, gradients = reference.backward(tape, problem.dy, dstate)
-        results |= {"dx": dx} | dict(zip(("dh", "dc"), start if name == "lstm" else (start,), strict=False))
-        results |= gradients
+        results |= {"dx": dx} | dict(zip(("dh", "dc"), start if name == "lstm" else (start,), strict=False)) | gradients
     return results
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import reference
-from tests.support.bits import slice_problem
+from tests.support.bits import check_vector_width, slice_problem
 from tests.support.comparison import (
     CELLS,
     Problem,
@@ -23,9 +23,8 @@ from tests.support.comparison import (
     tolerance,
     unbundle,
 )
-from tests.support.derivatives import STEP, bumped, loss
-from tests.support.matrix import EXACT, several_widths
-from tests.support.state import using_isa
+from tests.support.derivatives import derivative
+from tests.support.matrix import several_widths
 
 SHAPES: dict[str, dict[str, Any]] = {
     "one sequence": {"N": 1, "T": 7, "H": 9, "ragged": False},
@@ -84,7 +83,7 @@ def test_gradients_are_derivatives(cell: str, dtype: str, shape: str) -> None:
     actual, rng = run_engine(problem, dtype), np.random.default_rng(3)
     for name in [name for name in problem.expected if name not in ("y", "h", "c")]:
         v = rng.normal(size=problem.expected[name].shape)
-        expected = loss(bumped(problem, name, v), resets=problem.resets).imag / STEP
+        expected = derivative(problem, name, v, resets=problem.resets)
         error = abs(np.vdot(actual[name].astype(np.float64), v) - expected)
         assert error <= tolerance(problem, dtype) * np.linalg.norm(problem.expected[name]) * np.linalg.norm(v), name
 
@@ -115,12 +114,7 @@ def test_threads(cell: str, dtype: str, shape: str) -> None:
 @several_widths
 @every_shape
 def test_vector_width(cell: str, dtype: str, shape: str) -> None:
-    problem, results = problem_of(cell, shape), []
-    for name in EXACT:
-        with using_isa(name):
-            results.append(run_engine(problem, dtype))
-    for other in results[1:]:
-        assert_same_bits(results[0], other)
+    check_vector_width(problem_of(cell, shape), dtype)
 
 
 @pytest.mark.parametrize("shape", ["ragged", "many units", "many rows"])

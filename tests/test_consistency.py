@@ -121,7 +121,7 @@ def test_time_cut_into_calls(cell: str, isa: str, dtype: str, pieces: list[int])
 
 
 def test_backward_through_time_cut_into_calls(cell: str, dtype: str) -> None:
-    """What a piece returns for its first state is the gradient of the last state of the piece before."""
+    """The gradient of a piece's first state is the gradient of the last state of the piece before."""
     problem = make_problem(cell, N=3, T=12, H=17, L=2, ragged=False)
     whole = run_engine(problem, dtype)
     layer = build_layer(problem, dtype)

@@ -51,7 +51,7 @@ def test_no_step_leaves_them(make: Any, rng: np.random.Generator) -> None:
 
 
 def test_held_elements_have_no_gradient() -> None:
-    """Neither in the norm that clipping sees nor in what an optimiser remembers."""
+    """They count neither in the norm for clipping nor in an optimiser's buffers."""
     free, held = Parameter(np.ones(3)), Parameter(np.ones(4))
     held.constrain(mask=[True, True, True, False])
     for p in (free, held):

@@ -193,7 +193,7 @@ def test_everything_else(make: Callable[[], Any], way: Copy) -> None:
 
 @every_way
 def test_a_copy_made_in_training_trains_on_alike(way: Copy) -> None:
-    """From the middle of an epoch, with gradients and counters as they are."""
+    """The copy is made in the middle of an epoch, with its gradients and counters."""
 
     class Take(rf.Callback):
         twin: Any = None

@@ -51,7 +51,7 @@ def test_results_and_gradients(kind: str, shape: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("kind", TOLD)
 def test_what_else_a_layer_does(kind: str) -> None:
-    """Axes, norms of gradients, traces, lists of arrays: as the built-in layer, up to rounding."""
+    """Axes, norms of gradients, traces and lists of arrays agree with the built-in layer, up to rounding."""
     problem = make_problem(kind, N=4, T=7, H=6, L=2)
     x, state, dy, dstate, options = calls(problem, "float64")
     own, built_in = layer_of(problem, "float64"), build_layer(problem, "float64")
@@ -78,7 +78,7 @@ def test_what_else_a_layer_does(kind: str) -> None:
 
 
 def test_dropout_acts_between_layers_and_goes_back(rng: np.random.Generator) -> None:
-    """By differences, under the masks of one call."""
+    """Gradients against central differences, under the masks of one call."""
     layer = rf.CustomLayer(Told(), 3, 4, num_layers=2, dropout=0.5, dtype="float64", seed=0)
     x, dy = rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 5, 4))
     before = layer._masks.bit_generator.state

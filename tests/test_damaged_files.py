@@ -14,7 +14,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import checkpoint
-from tests.support.fuzz_files import DAMAGES, Parts, Sum, damaged, outcome
+from tests.support.fuzz_files import DAMAGES, ModelFile, Sum, damaged, outcome
 from tests.support.processes import not_sanitized
 
 pytestmark = [
@@ -31,20 +31,20 @@ def test_a_sample_of_damaged_files(tmp_path: Path) -> None:
     assert min(counts.values()) > 10
 
 
-def small() -> Parts:
-    return parts_of(rf.ManyToOne(3, 2, cell="rnn", hidden_size=2, seed=0))
+def small() -> ModelFile:
+    return taken_apart(rf.ManyToOne(3, 2, cell="rnn", hidden_size=2, seed=0))
 
 
-def parts_of(model: Any) -> Parts:
+def taken_apart(model: Any) -> ModelFile:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder, "m"))
-        return Parts.of(Path(folder, "m").read_bytes())
+        return ModelFile.of(Path(folder, "m").read_bytes())
 
 
-def refused(path: Path, parts: Parts | bytes, limit: float = math.inf) -> str:
-    """Return what the error says."""
+def refused(path: Path, parts: ModelFile | bytes, limit: float = math.inf) -> str:
+    """Return the message of the error."""
     file = parts if isinstance(parts, bytes) else parts.joined()
     assert outcome(path, file, limit) == "refused"
     with pytest.raises(
@@ -76,7 +76,7 @@ def test_a_size_that_no_tensor_bears_out_claims_no_memory(model: Callable[[], An
     names = [name for name, value in model().config.items() if type(value) is int] + ["embedding", "context_size"]
     for name in set(names) & set(model().config):
         for size in (10**5, 2**31, 2**62, 10**30):
-            parts = parts_of(model())
+            parts = taken_apart(model())
             parts.configure(set_config(**{name: size}))
             try:
                 refused(tmp_path / "m", parts)
@@ -161,17 +161,17 @@ def test_what_a_file_may_name_is_listed(name: str, tmp_path: Path) -> None:
 
 def test_options_of_a_custom_cell_are_checked_by_the_cell(tmp_path: Path) -> None:
     for options in ({"bias": 3}, {"more": 1}):
-        parts = parts_of(rf.ManyToOne(3, 2, cell=Sum, hidden_size=2))
+        parts = taken_apart(rf.ManyToOne(3, 2, cell=Sum, hidden_size=2))
         parts.configure(set_config(cell_options=options))
         assert "bias" in (found := refused(tmp_path / "m", parts)) or "more" in found
 
 
-def large(size: int) -> Parts:
-    """A whole file of so many bytes, most of them in one tensor."""
-    return parts_of(rf.ManyToOne(size // 64, 2, cell="gru", embedding=16, hidden_size=2, num_layers=2))
+def large(size: int) -> ModelFile:
+    """An undamaged file of ``size`` bytes, most of them in one tensor."""
+    return taken_apart(rf.ManyToOne(size // 64, 2, cell="gru", embedding=16, hidden_size=2, num_layers=2))
 
 
-def with_checksum(change: Callable[[Parts], Any]) -> Callable[[int], bytes]:
+def with_checksum(change: Callable[[ModelFile], Any]) -> Callable[[int], bytes]:
     def make(size: int) -> bytes:
         parts = large(size)
         change(parts)
@@ -180,7 +180,7 @@ def with_checksum(change: Callable[[Parts], Any]) -> Callable[[int], bytes]:
     return make
 
 
-def renamed(parts: Parts) -> None:
+def renamed(parts: ModelFile) -> None:
     parts.entries["embedding.weigth"] = parts.entries.pop("embedding.weight")
 
 
@@ -253,7 +253,7 @@ def test_more_text_than_a_file_may_hold_is_not_saved(tmp_path: Path) -> None:
 
 
 def test_files_of_other_writers(tmp_path: Path) -> None:
-    """What the reader of safetensors takes is taken, whatever the order, the blanks and the alphabet of the header."""
+    """A header is accepted in any order of entries, with any blanks and any letters, as the safetensors reader does."""
     from safetensors.numpy import load, save
 
     model = rf.ManyToOne(3, 2, hidden_size=2, seed=0)
@@ -262,7 +262,7 @@ def test_files_of_other_writers(tmp_path: Path) -> None:
     tensors = load(file)
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(tensors[name], value)
-    (tmp_path / "m").write_bytes(save(tensors, Parts.of(file).metadata))
+    (tmp_path / "m").write_bytes(save(tensors, ModelFile.of(file).metadata))
     assert rf.load(tmp_path / "m").config == model.config
 
 

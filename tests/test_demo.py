@@ -249,7 +249,7 @@ def test_a_wrong_numpy_model_is_not_timed() -> None:
 
 
 def test_the_best_times_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice as fast, whatever disturbs one call."""
+    """The faster of two runs is chosen, even if one of its calls is disturbed."""
     clock, calls = [0.0], []
     monkeypatch.setattr("rnnfast.demo.numpy_models.time.perf_counter", lambda: clock[0])
 

@@ -29,7 +29,7 @@ def test_the_styles_are_what_people_write() -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_strptime_reads_its_own_style(style: str) -> None:
-    """Of ordinals those that end in "th"; of every style it says the day that was meant, or nothing."""
+    """It reads ordinals that end in "th", and returns the right day or nothing for every style."""
     for n in range(0, DAYS, 97):
         day = FIRST + timedelta(days=n)
         found = read_with(style, STYLES[style](day))

@@ -65,7 +65,7 @@ def kernel_name(name: str) -> str:
 
 
 def inner_loops(body: Instructions) -> Iterator[list[str]]:
-    """What lies between a jump backwards and its target, where no such jump lies within."""
+    """The instructions between a jump backwards and its target that contain no such jump."""
     index = {address: i for i, (address, _) in enumerate(body)}
     jumps = [(i, re.match(r"j\w+\s+([0-9a-f]+)\b", text)) for i, (_, text) in enumerate(body)]
     spans = [(index[int(m[1], 16)], i) for i, m in jumps if m and index.get(int(m[1], 16), i + 1) <= i]
@@ -192,7 +192,7 @@ LOOP = """
 
 @pytest.mark.parametrize("first", ["vbroadcastss (%rsi,%rax,1),%zmm0", "vbroadcastss 0x40(%rsp),%zmm0"])
 def test_a_sound_loop_is_sound(first: str) -> None:
-    """What surrounds the loop may use the stack; so may a broadcast of a number that lies there."""
+    """Code around the loop may use the stack, and a broadcast may read a number from it."""
     assert len(list(product_loops(LOOP.format(first=first, last="add $0x4,%rax")))) == 1
     assert not faults(LOOP.format(first=first, last="add $0x4,%rax"))
 

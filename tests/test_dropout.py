@@ -52,7 +52,7 @@ def test_what_is_kept_is_scaled(dtype: str) -> None:
 
 
 def test_the_mask_is_random_in_every_direction() -> None:
-    """Share dropped, per unit, step and sequence, correlation of neighbours, within five deviations."""
+    """The share dropped, per unit, step and sequence, and the correlation of neighbours lie within five deviations."""
     rows, steps, units = 40, 50, 60
     y, _, _ = transparent(units, dropout=P, seed=0).forward(np.ones((rows, steps, units), np.float32))
     dropped = y == 0

@@ -101,7 +101,7 @@ def test_what_lies_between_sequences_reaches_nothing(dtype: str, attention: str 
 
 @pytest.mark.parametrize("attention", ATTENTION)
 def test_a_trained_model_has_the_same_bits_everywhere(dtype: str, attention: str | None) -> None:
-    """Whatever the threads and the vector width; dropout, weights, clipping and searching included."""
+    """Threads and vector width change no bit, with dropout, weights, clipping and search."""
 
     def outcome() -> list[bytes]:
         model = translator(dtype, "gru", dropout=0.2, target_embedding=4, attention=attention)

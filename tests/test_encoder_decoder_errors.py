@@ -1,4 +1,4 @@
-"""What ``EncoderDecoder`` refuses, and what it says then."""
+"""The errors of ``EncoderDecoder``."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
 }
 
 
-class Problem:
+class ModelProblem:
     """A model of two layers, its data, and what its decoder reads and should write by the book."""
 
     def __init__(self, cell: str, name: str) -> None:
@@ -90,7 +90,7 @@ def slope(f: Any, value: np.ndarray, direction: np.ndarray) -> float:
     return float(f(value + 1e-30j * direction).imag / 1e-30)
 
 
-def compare(problem: Problem) -> None:
+def compare(problem: ModelProblem) -> None:
     """The loss to the last digits, every gradient along two random directions of its tensor."""
     params, rng = problem.model.state_dict(), np.random.default_rng(3)
     value = problem.ask("loss_and_grad")
@@ -113,7 +113,7 @@ FAST = {*product(("lstm", "gru"), PROBLEMS), *product(CELLS, ["both-ways-attende
     [pytest.param(*case, marks=() if case in FAST else pytest.mark.slow) for case in product(CELLS, PROBLEMS)],
 )
 def test_loss_and_every_gradient_are_the_references(cell: str, name: str) -> None:
-    compare(Problem(cell, name))
+    compare(ModelProblem(cell, name))
 
 
 FAULTS: dict[str, tuple[str, str, Any]] = {
@@ -131,7 +131,7 @@ FAULTS: dict[str, tuple[str, str, Any]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, (part, method, change) = Problem("lstm", "ids-attended"), FAULTS[fault]
+    problem, (part, method, change) = ModelProblem("lstm", "ids-attended"), FAULTS[fault]
     compare(problem)
     problem.model.zero_grad()
     owner = getattr(problem.model.network, part)
@@ -143,7 +143,7 @@ def test_a_planted_fault_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("name", ["frames-to-ids", "additive"])
 def test_gradients_of_real_sources(cell: str, name: str) -> None:
     """A table with a row for every frame passes the frames on; its gradient is theirs."""
-    problem, rng = Problem(cell, name), np.random.default_rng(4)
+    problem, rng = ModelProblem(cell, name), np.random.default_rng(4)
     frames = np.nan_to_num(problem.x).reshape(28, 5)
     config = {**problem.model.config, "source_size": 28, "source_embedding": 5}
     model = rf.EncoderDecoder(**config)
@@ -166,7 +166,7 @@ def test_gradients_of_real_sources(cell: str, name: str) -> None:
 
 
 def test_gradients_of_calls_add_up() -> None:
-    problem = Problem("lstm", "ids-to-ids")
+    problem = ModelProblem("lstm", "ids-to-ids")
     problem.ask("loss_and_grad")
     once = {name: p.grad.copy() for name, p in problem.model.parameters().items()}
     problem.ask("loss_and_grad")

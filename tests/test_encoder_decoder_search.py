@@ -32,7 +32,7 @@ def hypotheses(outputs: int, length: int, stop: int) -> list[tuple[int, ...]]:
 
 
 def log_probability(model: Any, x: np.ndarray, ids: tuple[int, ...]) -> float:
-    """Of ids, by the reference."""
+    """The log-probability of ids, by the reference."""
     start = model.config["start"]
     inputs = np.array([[len(model.parameters()["head.bias"].value) if start is None else start, *ids[:-1]]])
     own = model.config["cell_options"]

@@ -39,7 +39,7 @@ class Attention(torch.nn.Module):
         self.combine = torch.nn.Linear(memory + size, size)
 
     def forward(self, h: Any, memory: Any) -> Any:
-        """Return what the head reads, (N, T, H)."""
+        """Return the head's input, (N, T, H)."""
         keys = self.key(memory)
         if hasattr(self, "query"):
             scores = torch.tanh(self.query(h)[:, :, None] + keys[:, None]) @ self.score["weight"]
@@ -130,21 +130,21 @@ def compare(
     attention: str | None = None,
     **options: Any,
 ) -> None:
-    """Train for so many steps of all pairs; compare the losses and, loosely, what was learned."""
+    """Train on all pairs for ``steps`` steps; compare the losses and, loosely, the parameters."""
     model, x, y, inputs, targets = problem(cell, task, embeddings, attention, **options)
-    twin = TorchEncoderDecoder(model)
+    peer = TorchEncoderDecoder(model)
     lengths = torch.tensor([len(t) for t in targets])
     exists = torch.arange(int(lengths.max())) < lengths[:, None]
     wanted = torch.cat([torch.tensor(t) for t in targets])
 
-    def loss(twin: TorchEncoderDecoder, x: Any, inputs: Any) -> Any:
-        return LOSSES[task](twin(x, inputs)[exists], wanted)
+    def loss(peer: TorchEncoderDecoder, x: Any, inputs: Any) -> Any:
+        return LOSSES[task](peer(x, inputs)[exists], wanted)
 
-    theirs = torch_losses(twin, loss, [(padded(x), padded(inputs))], name, steps, None)
+    theirs = torch_losses(peer, loss, [(padded(x), padded(inputs))], name, steps, None)
     fitted = model.fit(x, y, epochs=steps, batch_size=8, optimizer=optimizer_of(name), shuffle=False, progress=False)
     np.testing.assert_allclose(fitted.history["loss"], theirs, rtol=rtol)
     assert theirs[-1] < theirs[0]
-    assert_same_parameters(model, twin)
+    assert_same_parameters(model, peer)
 
 
 @pytest.mark.parametrize("cell", TORCH_LAYERS)

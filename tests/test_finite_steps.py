@@ -1,4 +1,4 @@
-"""Steps of optimisers: none with a gradient that is not finite, none that ends in such a parameter."""
+"""An optimiser takes no step with a gradient that is not finite, or to a parameter that is not finite."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_guard_takes_the_same_steps(make: Any, options: Any, dtype: str, mon
 
 @every_option
 def test_the_limit_is_safe(make: Any, options: Any, dtype: str) -> None:
-    """Just below it, no step can leave the range, whatever the signs."""
+    """Just below the limit no step can leave the range, whatever the signs."""
     largest = float(np.finfo(dtype).max)
     for lr in (1e-3, 1.0, 1e10, 1e20, 1e36):
         params = {"p": Parameter(np.ones(64, dtype))}

@@ -154,7 +154,7 @@ def test_draws_of_a_sequence_are_independent() -> None:
 
 
 def test_a_prefix_is_forced(random_writer: Any) -> None:
-    """What follows it is what follows it as a part of the prompt; a sequence of several may be shorter."""
+    """A prefix continues as it would as part of the prompt; one of several sequences may be shorter."""
     forced = random_writer.generate([0, 1], 8, prefix=[2, 2, 0], greedy=True)
     expected = random_writer.generate([0, 1, 2, 2, 0], 5, greedy=True)
     np.testing.assert_array_equal(forced, [2, 2, 0, *expected])
@@ -171,7 +171,7 @@ def test_a_prefix_is_forced(random_writer: Any) -> None:
 
 
 def test_log_probabilities_are_those_of_predict_proba(random_writer: Any) -> None:
-    """Whatever the temperature and the restrictions; forced ids have theirs too."""
+    """Log-probabilities ignore temperature and restrictions; forced ids have theirs, too."""
     for options in ({"seed": 1}, {"greedy": True}, {"seed": 2, "temperature": 3.0, "top_k": 2}, {"beams": 3}):
         ids, log_p = random_writer.generate([[0, 2], [1]], 6, return_log_probs=True, prefix=[2, 0], **options)
         assert log_p.shape == ids.shape == (2, 6)

@@ -41,7 +41,7 @@ def plain(result: Any) -> Any:
 
 
 def test_threads_and_vectors_change_nothing(dtype: str) -> None:
-    """Work enough for every thread to get a share."""
+    """There is enough work for every thread to get a share."""
     for cell in ("lstm", "gru", "rnn-tanh"):
         model = writer(cell, dtype, embedding=5)
         for options in WAYS:
@@ -82,7 +82,7 @@ def test_neighbours_do_not_change_what_is_drawn(options: dict[str, Any]) -> None
 def test_one_call_is_the_loop_over_layer_calls(
     cell: str, dtype: str, isa: str, hidden: int, embedding: int | None
 ) -> None:
-    """Log-probabilities have all bits of the states in them."""
+    """Equal log-probabilities imply equal states."""
     model = writer(cell, dtype, hidden=hidden, embedding=embedding)
     ids, log_p = model.generate(PROMPTS, 9, seed=1, return_log_probs=True)
     backbone = model.backbone
@@ -159,7 +159,7 @@ def interrupted_after(seconds: float) -> Iterator[None]:
 
 @pytest.mark.parametrize("options", [{"seed": 0}, {"beams": 8}, {"greedy": True, "stop": 2}])
 def test_ctrl_c_ends_a_long_text(options: dict[str, Any], threads: int) -> None:
-    """Also when the calling thread's own sequences stopped at once: ids repeat for ever, and one of them is stop."""
+    """The sequences of the calling thread stop at once, the others repeat an id for ever."""
     model = rf.OneToMany(3, cell="rnn", hidden_size=256, cell_options={"activation": "identity"}, seed=0)
     for p in model.parameters().values():
         p[...] = np.eye(p.shape[0], p.shape[1]) * 10 if p.value.ndim == 2 else np.zeros(p.shape)

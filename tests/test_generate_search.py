@@ -71,7 +71,7 @@ def test_equals_exhaustive_search_with_a_length_penalty(cell: str, penalty: floa
 
 
 def test_a_length_penalty_favours_long_sequences() -> None:
-    """Without one every further id costs; a large one turns that around."""
+    """Without a length penalty every further id lowers the score; a large penalty reverses this."""
     model = sharp_model("gru", 3)
     model.parameters()["head.bias"][...] = np.array([0.0, 0.0, -1.0])
     found = {penalty: sum(check(model, 3, 5, 2, penalty)) for penalty in (-2.0, 0.0, 2.0, 8.0)}

@@ -95,7 +95,7 @@ def test_the_same_weights_at_every_step(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize(("scale", "grows"), [(0.5, False), (1.5, True)])
 def test_gradients_vanish_or_explode_with_the_recurrent_weight(scale: float, grows: bool) -> None:
-    """What reaches the first step is a product of T-1 derivatives: scale^(T-1) for the identity."""
+    """The gradient at the first step is a product of T-1 derivatives: scale^(T-1) for the identity."""
     layer = summing()
     layer.parameters()["weight_hh_l0"][...] = np.full((1, 1), scale)
     _, state, tape = layer.forward(np.ones((1, 40, 1)))

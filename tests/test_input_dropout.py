@@ -29,7 +29,7 @@ CELLS = ["rnn-tanh", "rnn-leaky", "lstm", "lstm-peephole", "lstm-projected", "ls
 
 
 def mask_of(layer: Any, N: int, index: int, width: int) -> np.ndarray:
-    """What the next training call multiplies the input of layer ``index`` with, (N, width).
+    """The factors of the input of layer ``index`` in the next training call, (N, width).
 
     The last layer of the probe shows what it reads, which is one everywhere.
     """

@@ -53,7 +53,7 @@ def test_a_sub_interpreter_is_refused_at_once(module: str, before: str) -> None:
 
 
 def test_the_engine_itself_refuses() -> None:
-    """Before NumPy is imported, which warns in a sub-interpreter and leaves it to luck."""
+    """It refuses before NumPy is imported, which only warns in a sub-interpreter."""
     code = """
 import sys
 try:

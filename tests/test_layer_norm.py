@@ -1,4 +1,4 @@
-"""Layer normalisation: its equations, what it leaves alone, and where options meet. Cell by cell: test_variants.py."""
+"""Layer normalisation: equations, invariances, and other options beside it. test_variants.py has each cell."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_names_shapes_and_first_values() -> None:
 
 @every_cell
 def test_scale_and_shift_of_the_weights_change_nothing(cell: str) -> None:
-    """What the norm is for: W's and R's scale, and a vector added to all rows of a block, leave y as it is."""
+    """The purpose of the norm: neither the scale of W and R nor a vector added to all rows of a block changes y."""
     problem = make_problem(cell, N=4, T=6, C=3, H=9, ragged=False)
     big = {name: value * 1e4 if "weight" in name else value for name, value in problem.params.items()}
     shift = np.random.default_rng(0).normal(size=3) * 1e4
@@ -149,7 +149,7 @@ def test_directions_resets_and_windows(cell: str, dtype: str, sizes: dict[str, A
 )
 @every_cell
 def test_same_bits(isas: list[str], cell: str, sizes: dict[str, Any]) -> None:
-    """Of a sequence alone, of one to three threads, of every vector width; also where rows take several windows."""
+    """A sequence alone, any threads and every vector width give the same bits, also over several windows of rows."""
     problem = make_problem(cell, **sizes)
     results = []
     for isa, count in product(isas, (1, 2, 3)):

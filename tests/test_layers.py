@@ -148,7 +148,7 @@ def test_load_state_dict_names_everything_wrong_and_changes_nothing(make: Any) -
 
 @every_kind
 def test_values_are_rounded_to_the_parameters_dtype(make: Any) -> None:
-    """What NumPy computes is float64; the parameter's dtype is the module's."""
+    """NumPy computes the values in float64; the parameter has the module's dtype."""
     layer = make(3, 5, seed=0)
     value = np.linspace(0, 1, layer.parameters()["weight_hh_l0"].value.size).reshape(-1, 5)
     layer.parameters()["weight_hh_l0"].assign(value)
@@ -167,7 +167,7 @@ def test_values_are_rounded_to_the_parameters_dtype(make: Any) -> None:
     ],
 )
 def test_values_that_no_parameter_can_hold(value: Any, error: type[Exception], message: str) -> None:
-    """Refused by every way of writing; a state dict changes nothing then, whichever of its entries is wrong."""
+    """Every way of writing refuses it; a refused state dict changes nothing, whichever entry is wrong."""
     layer = rf.GRU(2, 2, seed=0)
     before = layer.state_dict()
     p = layer.parameters()["bias_hh_l0"]
@@ -216,7 +216,7 @@ def test_shapes_of_results(make: Any) -> None:
 
 @every_kind
 def test_results_are_new_arrays(make: Any) -> None:
-    """What a call returns is the caller's: no later call writes to it, no other result shares it."""
+    """The caller owns the results of a call: no later call writes to them, and no other result shares their memory."""
     layer = make(3, 5)
     x = x_of(2, 4, 3)
     y, state = layer(x)

@@ -11,7 +11,7 @@ import pytest
 
 from rnnfast._core import testing
 from rnnfast.layers import recurrent
-from tests.support.bits import run_saving
+from tests.support.bits import check_vector_width, run_saving
 from tests.support.comparison import (
     KINDS,
     Problem,
@@ -27,11 +27,10 @@ from tests.support.comparison import (
     tolerance,
     unbundle,
 )
-from tests.support.derivatives import STEP, bumped, loss
+from tests.support.derivatives import derivative
 from tests.support.learned import SHAPES, reset_problem, small
-from tests.support.matrix import EXACT, several_widths
+from tests.support.matrix import several_widths
 from tests.support.mutants import edit_scans, solve
-from tests.support.state import using_isa
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_shape = pytest.mark.parametrize("shape", SHAPES)
@@ -61,16 +60,16 @@ def test_every_instruction_set(kind: str, isa: str, shape: str) -> None:
 @every_kind
 @pytest.mark.parametrize("given", [False, True], ids=["", "given"])
 def test_gradients_are_derivatives(kind: str, shape: str, given: bool, rng: np.random.Generator) -> None:
-    """Also of what a reset replaces: at the first step the learned state takes the gradient of the given one."""
+    """A reset at the first step passes the gradient of the given state to the learned one."""
     problem = reset_problem(kind, given=given, **SHAPES[shape])
     actual, states = run_engine(problem, "float64"), ["dh", "dc"][: len(problem.dstate)] if given else []
     for name in [*problem.params, "dx", *states]:
         v = rng.normal(size=problem.expected[name].shape)
-        derivative = loss(bumped(problem, name, v), resets=problem.resets).imag / STEP
+        expected = derivative(problem, name, v, resets=problem.resets)
         scale = np.linalg.norm(problem.expected[name]) * np.linalg.norm(v)
         limit = 1e-13 if "normed" in kind else 1e-14
-        assert abs(np.vdot(problem.expected[name], v) - derivative) <= limit * scale, name
-        assert abs(np.vdot(actual[name], v) - derivative) <= tolerance(problem, "float64") * scale, name
+        assert abs(np.vdot(problem.expected[name], v) - expected) <= limit * scale, name
+        assert abs(np.vdot(actual[name], v) - expected) <= tolerance(problem, "float64") * scale, name
 
 
 def pieces_of(problem: Problem, n: int) -> list[tuple[int, int]]:
@@ -133,7 +132,7 @@ def test_a_reset_is_a_cut(kind: str, dtype: str, shape: str) -> None:
 @pytest.mark.parametrize("N", [1, 5])
 @pytest.mark.parametrize("given", [False, True], ids=["", "given"])
 def test_a_stream_with_resets(kind: str, dtype: str, N: int, given: bool, rng: np.random.Generator) -> None:
-    """Also one that was given a state: back to the layer's own."""
+    """A stream that was given a state is reset to the layer's own."""
     problem = reset_problem(kind, N=N, T=9, H=9, L=2, ragged=False, given=given)
     layer, x, resets = build_layer(problem, dtype), problem.x.astype(dtype), problem.resets
     assert resets is not None
@@ -201,12 +200,7 @@ def test_shares(kind: str, shape: str, units: bool) -> None:
 @small
 @every_kind
 def test_vector_width(kind: str, dtype: str, shape: str) -> None:
-    problem, results = reset_problem(kind, **SHAPES[shape]), []
-    for name in EXACT:
-        with using_isa(name):
-            results.append(run_engine(problem, dtype))
-    for other in results[1:]:
-        assert_same_bits(results[0], other)
+    check_vector_width(reset_problem(kind, **SHAPES[shape]), dtype)
 
 
 LONG: dict[str, dict[str, Any]] = {

@@ -37,7 +37,7 @@ def run_random(problem: Problem, layer: Any, dtype: str, **random: Any) -> tuple
 @small
 @pytest.mark.parametrize("kind", [*MASKED, "lstm-projected", "lstm-normed", "gru-normed"])
 def test_recurrent_dropout(kind: str, dtype: str, shape: str) -> None:
-    """What R reads after a reset is the learned h under the sequence's mask."""
+    """After a reset R reads the learned h under the sequence's mask."""
     problem = reset_problem(kind, **SHAPES[shape])
     layer = build_layer(problem, dtype, recurrent_dropout=0.5, seed=3)
     plain = make_problem("lstm", C=4, H=problem.dstate[0].shape[2], L=2, bidirectional=problem.bidirectional)

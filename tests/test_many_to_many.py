@@ -218,7 +218,7 @@ def test_pieces_carry_the_weights_of_their_steps() -> None:
 
 
 def test_a_trained_model_has_the_same_bits_everywhere(dtype: str, rng: np.random.Generator) -> None:
-    """Whatever the threads and the vector width; dropout, weights and clipping included."""
+    """Threads and vector width change no bit, with dropout, weights and clipping."""
     x = [rng.normal(size=(n, 3)) for n in rng.integers(0, 30, 60)]
     y, w = ([rng.integers(0, 4, len(s)) for s in x], [rng.uniform(size=len(s)) for s in x])
 
@@ -270,7 +270,7 @@ def test_parts_of_speech_in_questions_about_flights(data_folder: Path) -> None:
     tags = sorted({tag for s in train for _, tag in s})
 
     def encoded(part: list[list[tuple[str, str]]]) -> tuple[list[list[int]], list[list[int]]]:
-        """Rare words, as those never seen, are number 0."""
+        """Rare words are number 0, as unknown words are."""
         return [[numbers.get(w, 0) for w, _ in s] for s in part], [[tags.index(t) for _, t in s] for s in part]
 
     model = rf.ManyToMany(len(numbers) + 1, len(tags), cell="gru", embedding=16, hidden_size=32, seed=0)

@@ -1,4 +1,4 @@
-"""What ``ManyToMany`` refuses, and in what words."""
+"""The errors of ``ManyToMany``."""
 
 from __future__ import annotations
 

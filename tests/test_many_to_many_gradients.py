@@ -27,7 +27,7 @@ PROBLEMS = [
 ]
 
 
-class Problem:
+class ModelProblem:
     """A model of two layers and its data, padded with what must not be read."""
 
     def __init__(self, cell: str, task: str, embedding: int | None, weights: str | None) -> None:
@@ -69,7 +69,7 @@ def choice(request: pytest.FixtureRequest) -> tuple[str, int | None, str | None]
 
 @pytest.mark.parametrize("cell", SMOOTH)
 def test_every_element_of_every_gradient(cell: str, choice: tuple[str, int | None, str | None]) -> None:
-    problem = Problem(cell, *choice)
+    problem = ModelProblem(cell, *choice)
     value = problem.ask("loss_and_grad")
     assert value == problem.ask("loss")
     for name, p in problem.model.parameters().items():
@@ -88,8 +88,8 @@ def test_every_element_of_every_gradient(cell: str, choice: tuple[str, int | Non
 
 @pytest.mark.parametrize("cell", SMOOTH)
 def test_loss_and_gradient_are_the_references(cell: str, choice: tuple[str, int | None, str | None]) -> None:
-    """Along two random directions of each tensor, to the last digits."""
-    problem, rng = Problem(cell, *choice), np.random.default_rng(3)
+    """Derivatives agree along two random directions of each tensor, to the last digits."""
+    problem, rng = ModelProblem(cell, *choice), np.random.default_rng(3)
     params = problem.model.state_dict()
     assert problem.ask("loss_and_grad") == pytest.approx(problem.reference_loss(params), rel=1e-13)
     for name, p in problem.model.parameters().items():
@@ -103,7 +103,7 @@ def test_loss_and_gradient_are_the_references(cell: str, choice: tuple[str, int 
 
 
 def test_gradients_of_calls_add_up() -> None:
-    problem = Problem("gru", "classification", None, "step")
+    problem = ModelProblem("gru", "classification", None, "step")
     problem.ask("loss_and_grad")
     once = {name: p.grad.copy() for name, p in problem.model.parameters().items()}
     problem.ask("loss_and_grad")

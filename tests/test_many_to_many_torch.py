@@ -38,19 +38,19 @@ def problem(
 
 
 def compare(cell: str, task: str, embedding: int | None, name: str, steps: int, rtol: float, **options: Any) -> None:
-    """Train for so many steps of all sequences; compare the losses and, loosely, what was learned."""
+    """Train on all sequences for ``steps`` steps; compare the losses and, loosely, the parameters."""
     model, x, y = problem(cell, task, embedding, **options)
-    twin = TorchModel(model, embedding or 7)
+    peer = TorchModel(model, embedding or 7)
     targets = torch.cat([torch.tensor(t) for t in y])
 
-    def loss(twin: TorchModel, inputs: Any) -> Any:
-        return LOSSES[task](twin(inputs, LENGTHS)[0][EXISTS], targets)
+    def loss(peer: TorchModel, inputs: Any) -> Any:
+        return LOSSES[task](peer(inputs, LENGTHS)[0][EXISTS], targets)
 
-    theirs = torch_losses(twin, loss, [(padded(x),)], name, steps, None)
+    theirs = torch_losses(peer, loss, [(padded(x),)], name, steps, None)
     fitted = model.fit(x, y, epochs=steps, batch_size=8, optimizer=optimizer_of(name), shuffle=False, progress=False)
     np.testing.assert_allclose(fitted.history["loss"], theirs, rtol=rtol)
     assert theirs[-1] < theirs[0]
-    assert_same_parameters(model, twin)
+    assert_same_parameters(model, peer)
 
 
 @pytest.mark.parametrize("cell", TORCH_LAYERS)

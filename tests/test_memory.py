@@ -1,4 +1,4 @@
-"""Memory of training, by formula: what a further step of a sequence costs, and what does not grow with time."""
+"""Memory of training against formulas: bytes for each step of a sequence, and memory that does not grow with T."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_step_of_training_with_a_projection() -> None:
 
 
 def test_a_step_with_zoneout() -> None:
-    """Nothing of it is kept."""
+    """No part of it is kept."""
     measured = bytes_per_row(f"""
         layer = rf.LSTM({C}, {H}, zoneout=(0.1, 0.1), seed=0)
         x = np.ones(({N}, T, {C}), np.float32)
@@ -141,7 +141,7 @@ def test_a_step_of_training_that_computes_gates_again(cell: str) -> None:
 
 
 def test_a_step_forward_with_dropout() -> None:
-    """x, and of every layer y and the tape: masks are not stored, nor is what they leave."""
+    """x, and y and the tape of every layer; neither masks nor masked values are stored."""
     measured = bytes_per_row(f"""
         layer = rf.GRU({C}, {H}, num_layers=3, dropout=0.5, seed=0)
         y, _, tape = layer.forward(np.ones(({N}, T, {C}), np.float32))
@@ -153,7 +153,7 @@ def test_a_step_forward_with_dropout() -> None:
 @every_cell
 @pytest.mark.parametrize("layers", [1, 3])
 def test_a_step_of_training_in_both_directions(cell: str, layers: int) -> None:
-    """Twice all that belongs to units; and du where no gates are saved, because dx is a sum over both directions."""
+    """Twice the numbers of each unit, and du where no gates are saved, because dx is a sum over both directions."""
     measured = bytes_per_row(f"""
         layer = {layer(cell, "float32", layers, directions=2)}
         x = np.ones(({N}, T, {C}), np.float32)
@@ -176,7 +176,7 @@ def test_a_step_of_inference(cell: str, layers: int) -> None:
 
 
 def test_a_step_of_a_model_with_an_output_at_every_step() -> None:
-    """Beside the layer's: ids of the targets, K logits and their gradients, dy; a product's rows have addresses."""
+    """Besides the layer's: ids of targets, K logits and their gradients, dy, the addresses of a product's rows."""
     measured = bytes_per_row(f"""
         model = rf.ManyToMany({C}, 10, cell="lstm", hidden_size={H}, seed=0)
         model.loss_and_grad(np.ones(({N}, T, {C}), np.float32), np.zeros(({N}, T), int))

@@ -1,4 +1,4 @@
-"""What models do with the user's data: shapes, types, raggedness, and learning."""
+"""Models and the user's data: shapes, types, raggedness, and learning."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_next_elements_come_back_in_the_shape_of_the_data(dtype: str, rng: np.ra
 
 
 def test_garbage_beyond_a_length_reaches_nothing(rng: np.random.Generator) -> None:
-    """Ids there need not even be ids."""
+    """The padding may hold numbers that are no ids."""
     array = rng.integers(0, 4, (2, 5))
     model = rf.OneToMany(4, embedding=2, hidden_size=3, dtype="float64", seed=0)
     clean = model.loss(array, lengths=[5, 2])

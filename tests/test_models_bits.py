@@ -1,4 +1,4 @@
-"""Trained models are the same to the bit, whatever the threads and the vector width."""
+"""Trained models have the same bits for any threads and vector width."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def outcome(make: Callable[[str], tuple[Any, Any]], dtype: str) -> tuple[dict[st
 
 @pytest.mark.parametrize("make", [classified, written])
 def test_threads_and_vectors_change_nothing(make: Callable[[str], tuple[Any, Any]], dtype: str) -> None:
-    """Shuffling, dropout, clipping, optimiser, metrics and drawing included."""
+    """This includes shuffling, dropout, clipping, optimiser, metrics and drawing."""
     expected = outcome(make, dtype)
     for isa, threads in SETTINGS:
         with using_isa(isa), rf.threads(threads):

@@ -22,7 +22,7 @@ LOSSES = {
 Params = dict[str, np.ndarray]
 
 
-class Problem:
+class ModelProblem:
     """A model of two layers, its data, and its loss by the equations.
 
     ``x (4, 7, 5)``, or ids (4, 7), with LENGTHS; ``options`` are further arguments of ``loss``.
@@ -66,7 +66,7 @@ class Problem:
         raise NotImplementedError
 
 
-class One(Problem):
+class One(ModelProblem):
     """``ManyToOne``."""
 
     def __init__(self, cell: str, task: str, **options: Any) -> None:
@@ -81,7 +81,7 @@ class One(Problem):
         return self.loss_of(params, top, self.y, WEIGHTS)
 
 
-class Aligned(Problem):
+class Aligned(ModelProblem):
     """``ManyToMany``."""
 
     def __init__(self, cell: str, task: str, **options: Any) -> None:
@@ -94,7 +94,7 @@ class Aligned(Problem):
         return self.loss_of(params, y[EXISTS], self.y[EXISTS], np.repeat(WEIGHTS, LENGTHS))
 
 
-class Writing(Problem):
+class Writing(ModelProblem):
     """``OneToMany``, with a context and, of real elements, none of them a target before the second."""
 
     def __init__(self, cell: str, task: str, **options: Any) -> None:

@@ -87,7 +87,7 @@ PROBLEMS = {
 @pytest.mark.parametrize("cell", SMOOTH)
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_gradient_of_every_parameter(name: str, cell: str) -> None:
-    """Along two random directions of each tensor, and along one of all tensors together."""
+    """Derivatives agree along two random directions of each tensor, and along one of all tensors together."""
     model, call = PROBLEMS[name](cell)
     value = call("loss_and_grad")
     assert value == pytest.approx(call("loss"), rel=1e-14)

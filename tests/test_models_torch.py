@@ -37,7 +37,7 @@ def our_losses(model: Any, batches: list[tuple[Any, ...]], name: str, clip: floa
 
 def compare(
     model: Any,
-    twin: TorchModel,
+    peer: TorchModel,
     loss: Any,
     ours: list[Any],
     theirs: list[Any],
@@ -46,13 +46,13 @@ def compare(
     steps: int,
 ) -> None:
     """Train both; at fifty steps the losses agree to 1e-8, at two hundred to 1e-6."""
-    expected = torch_losses(twin, loss, theirs, name, steps, clip)
+    expected = torch_losses(peer, loss, theirs, name, steps, clip)
     found = our_losses(model, ours, name, clip, steps)
     assert len(found) == len(expected) == steps
     np.testing.assert_allclose(found[:50], expected[:50], rtol=1e-8)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert expected[-1] < expected[0]
-    assert_same_parameters(model, twin)
+    assert_same_parameters(model, peer)
 
 
 def compare_many_to_one(cell: str, embedding: int | None, name: str, steps: int, **options: Any) -> None:
@@ -66,8 +66,8 @@ def compare_many_to_one(cell: str, embedding: int | None, name: str, steps: int,
         x = [rng.integers(0, 7, n) if embedding else rng.normal(size=(n, 7)) for n in lengths]
         batches.append((x, rng.integers(0, 3, 10), lengths))
 
-    def loss(twin: TorchModel, x: Any, y: Any, lengths: np.ndarray) -> Any:
-        return torch.nn.functional.cross_entropy(twin.head(twin(padded(x), lengths)[1]), torch.tensor(y))
+    def loss(peer: TorchModel, x: Any, y: Any, lengths: np.ndarray) -> Any:
+        return torch.nn.functional.cross_entropy(peer.head(peer(padded(x), lengths)[1]), torch.tensor(y))
 
     ours: list[tuple[Any, ...]] = [(x, y, {}) for x, y, _ in batches]
     compare(model, TorchModel(model, embedding or 7), loss, ours, batches, name, 1.0, steps)
@@ -101,8 +101,8 @@ def compare_one_to_many(cell: str, kind: str, name: str, steps: int) -> None:
         model = rf.OneToMany(2, cell=cell, hidden_size=9, task="regression", context_size=3, dtype="float64", seed=3)
         sequences = [np.sin(rng.normal() + np.arange(n)[:, None] * [0.5, 0.9]) for n in lengths]
 
-    def loss(twin: TorchModel, sequences: Any, context: Any) -> Any:
-        outputs, _ = twin(padded([s[:-1] for s in sequences]), lengths - 1, torch.tensor(context))
+    def loss(peer: TorchModel, sequences: Any, context: Any) -> Any:
+        outputs, _ = peer(padded([s[:-1] for s in sequences]), lengths - 1, torch.tensor(context))
         outputs = torch.cat([outputs[n, : lengths[n] - 1] for n in range(8)])
         targets = torch.cat([torch.tensor(s[1:]) for s in sequences])
         f = torch.nn.functional
@@ -128,18 +128,18 @@ def test_one_to_many_learns_as_in_pytorch_for_two_hundred_steps(cell: str, kind:
 def test_carried_states_are_those_of_a_detached_state() -> None:
     """Truncated back-propagation in streams: a step a piece, the state detached between pieces."""
     model = rf.OneToMany(6, cell="lstm", hidden_size=8, embedding=4, dtype="float64", seed=5)
-    twin = TorchModel(model, 4)
+    peer = TorchModel(model, 4)
     text = np.random.default_rng(6).integers(0, 6, 41)
-    optimizer = torch.optim.SGD(twin.parameters(), lr=0.5)
+    optimizer = torch.optim.SGD(peer.parameters(), lr=0.5)
     inputs, targets = torch.tensor(text[:-1]).reshape(4, 10), torch.tensor(text[1:]).reshape(4, 10)
     expected = []
     for _ in range(3):
         state, total = None, 0.0
         for t in range(0, 10, 4):
             piece = slice(t, t + 4)
-            y, state = twin.rnn(twin.embedding(inputs[:, piece]), state)
+            y, state = peer.rnn(peer.embedding(inputs[:, piece]), state)
             state = tuple(s.detach() for s in state)
-            value = torch.nn.functional.cross_entropy(twin.head(y).reshape(-1, 6), targets[:, piece].reshape(-1))
+            value = torch.nn.functional.cross_entropy(peer.head(y).reshape(-1, 6), targets[:, piece].reshape(-1))
             optimizer.zero_grad()
             value.backward()
             optimizer.step()

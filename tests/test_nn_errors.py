@@ -1,4 +1,4 @@
-"""What heads, losses and optimiser steps refuse, in which words, and that nothing has changed then."""
+"""The errors of heads, losses and optimiser steps; a refused call changes nothing."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def within(actual: Any, expected: Any, bound: Any) -> None:
 
 
 def assert_product(actual: Array, a: Array, b: Array, start: Array, roundings: int) -> None:
-    """``start + a b``, every element a sum with so many roundings."""
+    """``start + a b``, each element a sum with at most ``roundings`` roundings."""
     a, b, start = wide(a, b, start)
     within(actual, start + a @ b, 1.001 * roundings * unit(actual.dtype) * (abs(start) + abs(a) @ abs(b)))
 

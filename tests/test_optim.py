@@ -1,4 +1,4 @@
-"""Optimisers and clipping against PyTorch, and what becomes of their state."""
+"""Optimisers and clipping against PyTorch, and the state of optimisers."""
 
 from __future__ import annotations
 

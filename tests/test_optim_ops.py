@@ -233,7 +233,7 @@ def test_scale(isa: str, dtype: str, rng: np.random.Generator) -> None:
 
 
 def test_the_first_step_of_adam_has_the_size_of_the_rate(isa: str, dtype: str) -> None:
-    """Bias correction at work: whatever the gradient, the first step is lr."""
+    """By the bias correction the first step is lr, whatever the gradient."""
     p, g = np.zeros(5, dtype), np.array([1e-3, -1, 5, -1e3, 1e6], dtype)
     options = {"lr": 0.25, "beta1": 0.9, "beta2": 0.999, "eps": 0.0, "weight_decay": 0.0, "decoupled": False}
     _ops.update("adam", [p], [g], [[p * 0], [p * 0]], options, np.zeros(1, np.int64))

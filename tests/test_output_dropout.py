@@ -1,4 +1,4 @@
-"""Dropout of what a model's head reads."""
+"""Dropout of the input of a model's head."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_gradients_are_those_of_the_dropped_outputs(cls: Any, sizes: Any, option
 
 @every_model
 def test_training_repeats_itself(cls: Any, sizes: Any, options: Any, data: Any) -> None:
-    """For one seed, and with any number of threads."""
+    """One seed gives the same result with any number of threads."""
     found = []
     for threads in (1, 2, 3):
         with rf.threads(threads):

@@ -1,4 +1,4 @@
-"""What a process may use of its machine: processors, by affinity and by quotas of control groups; instruction sets."""
+"""The processors a process may use, by affinity and by quotas of control groups, and its instruction sets."""
 
 from __future__ import annotations
 

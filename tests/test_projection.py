@@ -1,4 +1,4 @@
-"""LSTMs whose h is a projection: against PyTorch, in models, and where options meet. Cell by cell: test_variants.py."""
+"""LSTMs whose h is a projection: against PyTorch, in models, beside other options. test_variants.py has each cell."""
 
 from __future__ import annotations
 

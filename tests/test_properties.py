@@ -52,7 +52,7 @@ def offset(a: np.ndarray) -> np.ndarray:
 
 
 def unaligned(a: np.ndarray) -> np.ndarray:
-    """Not even the element's alignment."""
+    """An array whose elements are not aligned."""
     buffer = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype)
     buffer[:] = a.ravel()
     return buffer.reshape(a.shape)

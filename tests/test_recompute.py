@@ -19,7 +19,7 @@ from tests.support.learned import learned
 from tests.support.matrix import LAYERS
 from tests.support.randomness import RANDOM_OPTIONS
 
-# Of several pieces of time each, but for the last two.
+# Each takes several pieces of time, except the last two.
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 500, "H": 65},
     "stack": {"N": 2, "T": 400, "H": 65, "L": 2},
@@ -61,7 +61,7 @@ def test_same_bits_of_variants(variant: str, shape: str) -> None:
 @pytest.mark.parametrize("shape", ["dense", "both ways"])
 @pytest.mark.parametrize(("kind", "random"), RANDOM_OPTIONS, ids=str)
 def test_same_bits_under_chance(kind: str, random: str, shape: str) -> None:
-    """Masks and noise are drawn again, the same ones; what R reads first in a piece is under its mask."""
+    """Masks and noise are drawn again and are the same; R reads the first h of a piece under its mask."""
     problem = make_problem(kind, **{**SHAPES[shape], "L": 2})
     kept, again = (run_saving(problem, "float32", save, **{random: 0.4})[0] for save in ("all", "recompute"))
     assert_same_bits(again, kept)
@@ -93,7 +93,7 @@ def test_threads_may_change_between_forward_and_backward(cell: str) -> None:
 
 @pytest.mark.parametrize("sizes", [(1, 5000, 64), (64, 1000, 32), (256, 400, 16)])
 def test_what_is_kept(cell: str, sizes: tuple[int, int, int]) -> None:
-    """Of y and the tape together: at most 20 % for an LSTM, 25 % for a GRU; an RNN keeps nothing either way."""
+    """y and the tape take at most 20 % of the bytes for an LSTM, 25 % for a GRU; an RNN keeps nothing either way."""
     N, T, H = sizes
     kind = cell.split("-")[0]
     make = LAYERS[kind]

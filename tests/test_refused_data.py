@@ -147,7 +147,7 @@ def test_predictions_warn_of_what_is_not_finite(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_is_not_read(kind: str) -> None:
-    """Neither NaN nor a number beyond float32 past a sequence's length is any fault."""
+    """NaN or a number beyond float32 is accepted past a sequence's length."""
     given, own = data(kind), model(kind)
     name = "sequences" if kind == "OneToMany" else "x"
     expected = own.loss(**given, lengths=[3, 2, 2, 3])

@@ -79,14 +79,14 @@ def test_both_formulas_of_an_activation(name: str, scale: float, isa: str, dtype
 @pytest.mark.parametrize("name", activations._TABLE)
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_derivatives_of_the_reference_are_those_of_a_complex_step(name: str, scale: float) -> None:
-    """Between the bends of piecewise functions, which the points miss."""
+    """No point lies on a bend of a piecewise function."""
     fn = activations.make_activation((name, *(scale * n for n in activations._TABLE[name][0])))
     x = np.linspace(-4.03, 4, 80)
     np.testing.assert_allclose(fn.derivative(x), fn(x + 1e-30j).imag / 1e-30, rtol=1e-14, atol=1e-15)
 
 
 def test_layers_name_every_activation() -> None:
-    """In the only list that users read."""
+    """The docstring of ``RNN`` is the only list that users read."""
     assert [name for name in _ops.ACTIVATIONS if f'"{name}"' not in (rf.RNN.__doc__ or "")] == []
 
 

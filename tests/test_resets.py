@@ -1,4 +1,4 @@
-"""Resets: what they mean, against the reference and against sequences that are cut by hand."""
+"""Resets against the reference and against sequences that are cut by hand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
+from tests.support.bits import check_vector_width
 from tests.support.comparison import (
     Problem,
     assert_matches,
@@ -20,9 +21,8 @@ from tests.support.comparison import (
     tolerance,
     unbundle,
 )
-from tests.support.derivatives import STEP, bumped, loss
-from tests.support.matrix import EXACT, several_widths
-from tests.support.state import using_isa
+from tests.support.derivatives import derivative
+from tests.support.matrix import several_widths
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 9, "H": 9, "L": 2},
@@ -50,7 +50,7 @@ def test_gradients_are_derivatives(cell: str, dtype: str) -> None:
     actual, rng = run_engine(problem, dtype), np.random.default_rng(3)
     for name in [name for name in problem.expected if name not in ("y", "h", "c")]:
         v = rng.normal(size=problem.expected[name].shape)
-        expected = loss(bumped(problem, name, v), resets=problem.resets).imag / STEP
+        expected = derivative(problem, name, v, resets=problem.resets)
         error = abs(np.vdot(actual[name].astype(np.float64), v) - expected)
         assert error <= tolerance(problem, dtype) * np.linalg.norm(problem.expected[name]) * np.linalg.norm(v), name
 
@@ -117,12 +117,7 @@ def test_threads(cell: str, dtype: str, shape: str) -> None:
 
 @several_widths
 def test_vector_width(cell: str, dtype: str) -> None:
-    problem, results = problem_of(cell, "ragged"), []
-    for name in EXACT:
-        with using_isa(name):
-            results.append(run_engine(problem, dtype))
-    for other in results[1:]:
-        assert_same_bits(results[0], other)
+    check_vector_width(problem_of(cell, "ragged"), dtype)
 
 
 def test_no_reset_is_no_array_of_resets(cell: str, dtype: str) -> None:

@@ -81,7 +81,7 @@ def test_truncated_files_are_refused(saved: Path) -> None:
 
 
 def test_every_changed_byte_is_refused_or_harmless(saved: Path, rng: np.random.Generator) -> None:
-    """Harmless: a blank in the header may become another one."""
+    """A blank in the header may become another one without harm."""
     data, expected = saved.read_bytes(), rf.load(saved).state_dict()
     harmless = 0
     for place in range(len(data)):

@@ -1,4 +1,4 @@
-"""What saves must load: every option of every cell, NumPy's scalars, subclasses, metadata, earlier versions' files."""
+"""A saved model loads: every option of every cell, NumPy's scalars, subclasses, metadata, files of earlier versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saving: permissions and links stay, what is no file is refused, and nothing that happens leaves half a file."""
+"""Saving keeps permissions and links, refuses a path that is no file, and never leaves half a file."""
 
 from __future__ import annotations
 

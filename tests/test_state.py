@@ -66,7 +66,7 @@ def test_what_is_excused_is_taken_back_all_the_same() -> None:
 
 @pytest.mark.parametrize("name", ["instruction set", "forced split", "one-way panels"])
 def test_a_block_that_raises_ends_where_it_began(name: str) -> None:
-    """Also inside another block."""
+    """This holds inside another block, too."""
     blocks: dict[str, Callable[[], AbstractContextManager[None]]] = {
         "instruction set": partial(using_isa, another_isa()),
         "forced split": partial(forced_split, True),

@@ -30,7 +30,7 @@ numbers = st.integers(-8, 8).map(lambda n: n / 16)
 
 
 @dataclass
-class Twin:
+class Tracked:
     """A layer with its optimiser and streams, and what NumPy says they hold."""
 
     layer: Any
@@ -54,7 +54,7 @@ class LayersAsNumpySeesThem(RuleBasedStateMachine):
         layer = LAYERS[kind](2, 3, num_layers=layers, dtype="float64", seed=0)
         values = layer.state_dict()
         optimizer = rf.SGD(layer.parameters(), lr=LR, momentum=MOMENTUM)
-        self.twins = [Twin(layer, optimizer, values, {name: np.zeros_like(v) for name, v in values.items()})]
+        self.tracked = [Tracked(layer, optimizer, values, {name: np.zeros_like(v) for name, v in values.items()})]
 
     def expected(self, values: dict[str, np.ndarray], x: np.ndarray = X) -> np.ndarray:
         y: np.ndarray = reference.forward(self.kind, values, x)[0]
@@ -62,103 +62,103 @@ class LayersAsNumpySeesThem(RuleBasedStateMachine):
 
     @rule(data=st.data(), value=numbers, part=st.booleans())
     def write(self, data: Any, value: float, part: bool) -> None:
-        twin = data.draw(st.sampled_from(self.twins))
-        name = data.draw(st.sampled_from(sorted(twin.values)))
+        one = data.draw(st.sampled_from(self.tracked))
+        name = data.draw(st.sampled_from(sorted(one.values)))
         if part:
-            twin.layer.parameters()[name][0] = value
-            twin.values[name][0] = value
+            one.layer.parameters()[name][0] = value
+            one.values[name][0] = value
         else:
-            new = twin.values[name] * 0.5 + value
-            twin.layer.parameters()[name].assign(new)
-            twin.values[name] = new.copy()
+            new = one.values[name] * 0.5 + value
+            one.layer.parameters()[name].assign(new)
+            one.values[name] = new.copy()
 
     @rule(data=st.data(), scale=numbers)
     def load(self, data: Any, scale: float) -> None:
-        twin = data.draw(st.sampled_from(self.twins))
-        state = {name: v * scale for name, v in twin.values.items()}
-        twin.layer.load_state_dict(state)
-        twin.values = {name: v.copy() for name, v in state.items()}
+        one = data.draw(st.sampled_from(self.tracked))
+        state = {name: v * scale for name, v in one.values.items()}
+        one.layer.load_state_dict(state)
+        one.values = {name: v.copy() for name, v in state.items()}
 
     @rule(data=st.data(), way=st.sampled_from(sorted(WAYS)))
     def copy_both(self, data: Any, way: str) -> None:
-        twin = data.draw(st.sampled_from(self.twins))
-        pair = (twin.layer, twin.optimizer)
+        one = data.draw(st.sampled_from(self.tracked))
+        pair = (one.layer, one.optimizer)
         layer, optimizer = WAYS[way](pair) if way != "copy" else copy.deepcopy(pair)
-        self.twins.append(Twin(layer, optimizer, *copy.deepcopy((twin.values, twin.momentum)), twin.steps))
-        self.twins = self.twins[-4:]
+        self.tracked.append(Tracked(layer, optimizer, *copy.deepcopy((one.values, one.momentum)), one.steps))
+        self.tracked = self.tracked[-4:]
 
     @rule(data=st.data(), way=st.sampled_from(sorted(WAYS)))
     def copy_apart(self, data: Any, way: str) -> None:
         """The optimiser comes unbound and is bound to the copied layer."""
-        twin = data.draw(st.sampled_from(self.twins))
-        layer, optimizer = WAYS[way](twin.layer), WAYS[way](twin.optimizer)
+        one = data.draw(st.sampled_from(self.tracked))
+        layer, optimizer = WAYS[way](one.layer), WAYS[way](one.optimizer)
         assert optimizer.params is None
         optimizer.bind(layer.parameters())
-        self.twins.append(Twin(layer, optimizer, *copy.deepcopy((twin.values, twin.momentum)), twin.steps))
-        self.twins = self.twins[-4:]
+        self.tracked.append(Tracked(layer, optimizer, *copy.deepcopy((one.values, one.momentum)), one.steps))
+        self.tracked = self.tracked[-4:]
 
     @rule(data=st.data())
     def train(self, data: Any) -> None:
-        twin = data.draw(st.sampled_from(self.twins))
-        y, _, tape = twin.layer.forward(X)
-        twin.layer.zero_grad()
-        twin.layer.backward(tape, y)
+        one = data.draw(st.sampled_from(self.tracked))
+        y, _, tape = one.layer.forward(X)
+        one.layer.zero_grad()
+        one.layer.backward(tape, y)
         with pytest.raises(RuntimeError, match="tape: a new one is required"):
-            twin.layer.backward(tape, y)
-        wanted, _, reference_tape = reference.forward(self.kind, twin.values, X)
+            one.layer.backward(tape, y)
+        wanted, _, reference_tape = reference.forward(self.kind, one.values, X)
         gradients = reference.backward(reference_tape, wanted)[2]
-        twin.optimizer.step()
-        twin.steps += 1
+        one.optimizer.step()
+        one.steps += 1
         for name, g in gradients.items():
-            close(twin.layer.parameters()[name].grad, g)
-            b = twin.momentum[name]
-            b[...] = g if twin.steps == 1 else MOMENTUM * b + g
-            twin.values[name] = twin.values[name] - LR * b
+            close(one.layer.parameters()[name].grad, g)
+            b = one.momentum[name]
+            b[...] = g if one.steps == 1 else MOMENTUM * b + g
+            one.values[name] = one.values[name] - LR * b
 
     @rule(data=st.data())
     def stale_tape(self, data: Any) -> None:
         """A write between forward and backward is noticed."""
-        twin = data.draw(st.sampled_from(self.twins))
-        y, _, tape = twin.layer.forward(X)
-        name = data.draw(st.sampled_from(sorted(twin.values)))
-        twin.layer.parameters()[name].assign(twin.values[name])
+        one = data.draw(st.sampled_from(self.tracked))
+        y, _, tape = one.layer.forward(X)
+        name = data.draw(st.sampled_from(sorted(one.values)))
+        one.layer.parameters()[name].assign(one.values[name])
         with pytest.raises(RuntimeError, match="tape: unchanged parameters are required"):
-            twin.layer.backward(tape, y)
+            one.layer.backward(tape, y)
 
     @rule(data=st.data())
     def stream(self, data: Any) -> None:
         """A stream keeps the weights of the moment it was made."""
-        twin = data.draw(st.sampled_from(self.twins))
-        twin.streams = [*twin.streams[-1:], (twin.layer.stream(len(X)), copy.deepcopy(twin.values), 0)]
+        one = data.draw(st.sampled_from(self.tracked))
+        one.streams = [*one.streams[-1:], (one.layer.stream(len(X)), copy.deepcopy(one.values), 0)]
 
     @rule(data=st.data())
     def step(self, data: Any) -> None:
-        twin = data.draw(st.sampled_from(self.twins))
-        for index, (stream, values, t) in enumerate(twin.streams):
+        one = data.draw(st.sampled_from(self.tracked))
+        for index, (stream, values, t) in enumerate(one.streams):
             close(stream.step(X[:, t]), self.expected(values, X[:, : t + 1])[:, t])
-            twin.streams[index] = (stream, values, (t + 1) % X.shape[1])
+            one.streams[index] = (stream, values, (t + 1) % X.shape[1])
             if t + 1 == X.shape[1]:
                 stream.reset()
 
     @rule(data=st.data(), value=numbers)
     def write_beside_calls(self, data: Any, value: float) -> None:
-        """Calls of other threads see old or new weights, or some of each; the next call sees the new ones."""
-        twin = data.draw(st.sampled_from(self.twins))
-        readers = [threading.Thread(target=twin.layer, args=(X,)) for _ in range(2)]
-        new = {name: v * 0.9 + value for name, v in twin.values.items()}
+        """Calls of other threads may see old or new weights, or some of each; the next call sees the new ones."""
+        one = data.draw(st.sampled_from(self.tracked))
+        readers = [threading.Thread(target=one.layer, args=(X,)) for _ in range(2)]
+        new = {name: v * 0.9 + value for name, v in one.values.items()}
         readers[0].start()
-        twin.layer.load_state_dict(new)
+        one.layer.load_state_dict(new)
         readers[1].start()
         for reader in readers:
             reader.join()
-        twin.values = new
+        one.values = new
 
     @invariant()
     def holds(self) -> None:
-        for twin in getattr(self, "twins", []):
-            for name, p in twin.layer.parameters().items():
-                close(p.value, twin.values[name])
-            close(twin.layer(X)[0], self.expected(twin.values))
+        for one in getattr(self, "tracked", []):
+            for name, p in one.layer.parameters().items():
+                close(p.value, one.values[name])
+            close(one.layer(X)[0], self.expected(one.values))
 
 
 LayersAsNumpySeesThem.TestCase.settings = settings(

@@ -169,7 +169,7 @@ def test_reset(cell: str, dtype: str) -> None:
 
 
 def test_denormal_inputs_are_zero(dtype: str) -> None:
-    """As in a call over all steps; the caller's own arithmetic keeps its denormals."""
+    """The engine flushes denormals as in a call over all steps; the caller's own arithmetic keeps them."""
     tiny = np.finfo(dtype).smallest_subnormal
     layer = rf.RNN(2, 3, activation="identity", bias=False, dtype=dtype, seed=0)
     x = np.full((1, 1, 2), tiny)
@@ -197,7 +197,7 @@ def test_a_step_allocates_nothing() -> None:
 
 
 def test_nothing_leaks() -> None:
-    """Not even in refused calls: memory and references stay as they are."""
+    """Memory and references stay the same, in refused calls, too."""
     stream = rf.LSTM(8, 16, num_layers=2, seed=0).stream(4)
     x, out, wrong = np.ones((4, 8), np.float32), np.empty((4, 16), np.float32), np.ones((4, 7), np.float32)
     before = [sys.getrefcount(a) for a in (x, out, wrong, x.dtype)]
@@ -216,7 +216,7 @@ def test_nothing_leaks() -> None:
 
 
 def peak_memory() -> int:
-    """Bytes that the process has had in memory at most."""
+    """The process's peak of memory, in bytes."""
     resource = pytest.importorskip("resource")
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
 

@@ -1,4 +1,4 @@
-"""What a stream refuses, and that it is then as it was."""
+"""The errors of a stream; a refused call changes nothing."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_ids_of_every_integer_type(rng: np.random.Generator) -> None:
 
 
 def test_one_to_many_reads_as_it_writes() -> None:
-    """Fed with its own best elements, a stream writes what generate writes."""
+    """A stream that is fed its own best elements writes the same as ``generate``."""
     model = rf.OneToMany(7, hidden_size=8, seed=3)
     stream, written, outputs = model.stream(), [], np.empty(0)
     for element in [1, 4, 2]:

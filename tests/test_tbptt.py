@@ -32,7 +32,7 @@ def fitted(model: Any, x: Any, y: Any, **options: Any) -> dict[str, np.ndarray]:
     return found
 
 
-class Twin:
+class ByHand:
     """The model's layer and head, stepped by hand."""
 
     def __init__(self, model: Any) -> None:
@@ -72,21 +72,21 @@ def test_every_piece_is_a_step(cell: str, tbptt: int, burn_in: int, rng: np.rand
     """By hand: forward from the state before, the loss of this piece's targets, a step."""
     x, y = problem(rng)
     model = model_of(rf.ManyToMany, cell=cell)
-    twin, state = Twin(model), None
+    by_hand, state = ByHand(model), None
     actual = fitted(model, x, y, batch_size=4, tbptt=tbptt, burn_in=burn_in)
     for start in range(0, max(LENGTHS), tbptt):
         piece, counts = padded(x, start, start + tbptt)
         targets, _ = padded(y, start, start + tbptt)
-        h, state, tape = twin.layer.forward(piece, state, lengths=counts)
+        h, state, tape = by_hand.layer.forward(piece, state, lengths=counts)
         steps = np.arange(piece.shape[1])
         counted = (steps < counts[:, None]) & (start + steps >= burn_in)
         if not counted.any():
             continue
-        error = 2 * (h @ twin.weight.T + twin.bias - targets)[counted] / (2 * counted.sum())
+        error = 2 * (h @ by_hand.weight.T + by_hand.bias - targets)[counted] / (2 * counted.sum())
         dy = np.zeros_like(h)
-        dy[counted] = error @ twin.weight
-        twin.step(dy, tape, h[counted], error)
-    twin.compare(actual)
+        dy[counted] = error @ by_hand.weight
+        by_hand.step(dy, tape, h[counted], error)
+    by_hand.compare(actual)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -96,19 +96,19 @@ def test_one_output_has_a_gradient_over_the_last_steps(cell: str, tbptt: int, rn
     x, _ = problem(rng)
     y = rng.normal(size=(4, 2))
     model = model_of(rf.ManyToOne, cell=cell)
-    twin = Twin(model)
+    by_hand = ByHand(model)
     actual = fitted(model, x, y, batch_size=4, tbptt=tbptt)
     lead = [np.maximum(0, length - tbptt) for length in LENGTHS]
     first, counts = padded([item[:n] for item, n in zip(x, lead, strict=True)], 0, 100)
-    _, state = twin.layer(first, lengths=counts)
+    _, state = by_hand.layer(first, lengths=counts)
     last, counts = padded([item[n:] for item, n in zip(x, lead, strict=True)], 0, 100)
-    _, final, tape = twin.layer.forward(last, state, lengths=counts)
+    _, final, tape = by_hand.layer.forward(last, state, lengths=counts)
     h = final[0][-1] if cell == "lstm" else final[-1]
-    error = 2 * (h @ twin.weight.T + twin.bias - y) / (2 * 4)
+    error = 2 * (h @ by_hand.weight.T + by_hand.bias - y) / (2 * 4)
     dh = np.zeros((2, 4, 5))
-    dh[-1] = error @ twin.weight
-    twin.step(None, tape, h, error, (dh, None) if cell == "lstm" else dh)
-    twin.compare(actual)
+    dh[-1] = error @ by_hand.weight
+    by_hand.step(None, tape, h, error, (dh, None) if cell == "lstm" else dh)
+    by_hand.compare(actual)
 
 
 def test_pieces_of_a_model_at_rest_are_whole_sequences(rng: np.random.Generator) -> None:
@@ -149,7 +149,7 @@ def test_what_burn_in_leaves_out(rng: np.random.Generator) -> None:
 
 
 def test_a_dependence_longer_than_the_pieces_is_not_learned_and_a_shorter_one_is(rng: np.random.Generator) -> None:
-    """What was read `lag` steps ago: the state carries it, and the gradient must reach back to write it."""
+    """The target is the input of `lag` steps ago, so that the gradient must reach back through the state."""
     bits = rng.integers(0, 2, size=(16, 240))
     losses = {}
     for lag, tbptt in ((2, 1), (2, 12)):
@@ -206,7 +206,7 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 
 
 def megabytes(steps: int, kind: str) -> float:
-    """Peak of a process that trains on one sequence of so many steps."""
+    """Peak of memory of a process that trains on one sequence of ``steps`` steps."""
     done = subprocess.run(
         [sys.executable, "-c", LONG, str(steps), kind], capture_output=True, text=True, timeout=300, check=False
     )

@@ -51,7 +51,7 @@ def same(k):
 
 @pytest.fixture(params=[0, 2], ids=["alone", "beside others"])
 def hogs(request: pytest.FixtureRequest) -> Iterator[int]:
-    """So many processes that never wait; they end by themselves when this one is gone."""
+    """Processes that never wait; they end by themselves when this one is gone."""
     loop = f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(100000))"
     busy = [subprocess.Popen([sys.executable, "-c", loop]) for _ in range(request.param)]
     yield request.param

@@ -1,4 +1,4 @@
-"""What several Python threads may do at once with one layer or model: each gets the bits it would get alone."""
+"""Several Python threads use one layer or model at once, and each gets the bits it would get alone."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def inputs(k: int) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", MAKES)
 def test_one_layer_for_inference(kind: str, threads: int) -> None:
-    """Also the first calls, which pack the weights."""
+    """This holds for the first calls, too, which pack the weights."""
     alone = [MAKES[kind]()(inputs(k))[0] for k in range(THREADS)]
     for _ in range(ROUNDS):
         layer = MAKES[kind]()

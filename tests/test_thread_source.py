@@ -154,7 +154,7 @@ def test_a_thread_that_ends_leaves_its_place() -> None:
 
 @not_sanitized
 def test_a_pool_that_other_code_uses_is_shared() -> None:
-    """By default; one that nobody uses is left alone, though it is loaded."""
+    """By default a runtime that is loaded but unused is left alone."""
     code = """
     load()
     rf.set_num_threads(2)

@@ -1,4 +1,4 @@
-"""What a layer shows of itself: states and gates of every step, and the norms of their gradients."""
+"""Traces: states and gates of every step, and the norms of gradients."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_one_to_many(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_encoder_decoder(bidirectional: bool) -> None:
-    """Of what the decoder was given, or of what it writes by itself."""
+    """The trace of a decoder that reads given targets, or its own outputs."""
     model = rf.EncoderDecoder(7, 5, hidden_size=6, bidirectional=bidirectional, dtype="float64", seed=0)
     y = [[1, 2, 0, 4], [3], []]
     sources = [np.eye(7)[ids] for ids in IDS]

@@ -58,7 +58,7 @@ def test_the_reference_is_its_own_derivative(variant: str, shape: str, rng: np.r
 
 @pytest.mark.parametrize("H", [1, 9, 33])
 def test_results_and_gradients(variant: str, isa: str, dtype: str, H: int) -> None:
-    """Normalised from 5 units on: a norm of two numbers gives 1 and -1 whatever they are, and its gradient cancels."""
+    """Normalised cells have at least 5 units: two numbers are normalised to 1 and -1 whatever they are."""
     H = max(H, 5) if "normed" in variant else H
     check_results_and_gradients(make_problem(variant, H=H), dtype)
 
@@ -153,7 +153,7 @@ def along(activation: Any, x: np.ndarray, dtype: str, **options: Any) -> tuple[n
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
 def test_activations(activation: Any, isa: str, dtype: str, rng: np.random.Generator) -> None:
-    """To a few roundings; no argument lies on a bend."""
+    """Values agree to a few roundings; no argument lies on a bend."""
     x = np.concatenate([np.linspace(-9, 9, 302), rng.normal(size=200) * 0.01, [0.0, 80.0, -80.0]]).astype(dtype)
     expected = reference.make_activation(activation)
     wide = x.astype(np.float64)
@@ -201,7 +201,7 @@ def test_a_leak_of_one_is_none(dtype: str) -> None:
 
 
 def test_a_leaky_unit_integrates() -> None:
-    """Towards a constant input, 1 - (1 - leak)^t of the way after t steps."""
+    """With a constant input it covers 1 - (1 - leak)^t of the way after t steps."""
     layer = rf.RNN(1, 1, activation="identity", leak=0.25, dtype="float64", bias=False)
     layer.load_state_dict({"weight_ih_l0": np.ones((1, 1)), "weight_hh_l0": np.zeros((1, 1))})
     y, _ = layer(np.full((1, 8, 1), 2.0))

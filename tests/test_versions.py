@@ -1,4 +1,4 @@
-"""Writes to parameters: whole or not at all, seen by the next call, and never kept as halves."""
+"""A write to parameters is done whole or not at all, and the next call sees it."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_what_is_packed_beside_a_write_does_not_stay(make: Callable[[], Any]) ->
 
 
 def test_a_stream_and_a_state_are_of_one_moment() -> None:
-    """Never of two, whatever is written while they are made."""
+    """Neither mixes two moments, whatever is written while it is made."""
     model = rf.ManyToMany(3, 2, hidden_size=4, seed=0)
     names = list(model.parameters())
     states = [{name: np.full(p.shape, value, np.float32) for name, p in model.parameters().items()} for value in (0, 1)]
@@ -208,7 +208,7 @@ def test_a_gradient_is_copied_into() -> None:
 
 
 def together(threads: int, f: Callable[[], object]) -> list[Any]:
-    """Results of, or exceptions from, a function that so many threads call at once."""
+    """Results or exceptions of a function that ``threads`` threads call at once."""
     start, results = threading.Barrier(threads), []
 
     def run() -> None:

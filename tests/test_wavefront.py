@@ -1,4 +1,4 @@
-"""Layers computed at the same time, each a chunk of time behind the one it reads from: the same bits as in turn."""
+"""Layers computed at the same time, each a chunk of time behind the layer below, give the bits of layers in turn."""
 
 from __future__ import annotations
 

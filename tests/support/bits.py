@@ -32,7 +32,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def assert_alone(problem: Problem, together: Result, n: int, dtype: str) -> None:
-    """Sequence n by itself gives what it gives among the others, in no time where it is empty."""
+    """Sequence n by itself gives the same bits as among the others, also if it is empty."""
     assert problem.lengths is not None
     length = int(problem.lengths[n])
     alone = run_engine(slice_problem(problem, n, length), dtype)

@@ -104,7 +104,7 @@ def outputs_of(cell: str, H: int) -> int:
 
 
 def shapes_of(cell: str, C: int, H: int, bias: bool) -> dict[str, tuple[int, ...]]:
-    """Of the parameters of one layer and direction that reads C numbers."""
+    """The shapes of the parameters of one layer and direction that reads C numbers."""
     rows, P = gates_of(cell) * H, outputs_of(cell, H)
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, C), "weight_hh": (rows, P)}
     if bias:
@@ -121,7 +121,7 @@ def shapes_of(cell: str, C: int, H: int, bias: bool) -> dict[str, tuple[int, ...
 
 
 def value_of(name: str, shape: tuple[int, ...], H: int, rng: np.random.Generator) -> np.ndarray:
-    """Random, of PyTorch's scale U(+-1/sqrt(H)); gains around 1."""
+    """Random values of PyTorch's scale U(+-1/sqrt(H)); gains around 1."""
     return _exact(("gamma" in name) + rng.uniform(-1, 1, shape) / np.sqrt(H))
 
 
@@ -240,7 +240,7 @@ def tolerance(problem: Problem, dtype: str) -> float:
 
 
 def growth(problem: Problem, roundings: int) -> float:
-    """What the steps make of the error of one.
+    """The growth of the error of one step over all steps.
 
     PyTorch's scale of weights makes a step a contraction: errors of earlier steps fade, and those of y, of states and
     of their gradients do not grow. Measured in float32, for T from 1 to 300, they are 1 to 9 units of eps / 2. A
@@ -261,7 +261,7 @@ def growth(problem: Problem, roundings: int) -> float:
 def longest_run(problem: Problem) -> int:
     """The most steps that a sequence takes between two resets."""
     if problem.resets is None:
-        return problem.x.shape[1]
+        return int(problem.x.shape[1])
     longest = run = np.zeros(len(problem.x), int)
     for reset in problem.resets.T:
         run = np.where(reset, 1, run + 1)

@@ -75,7 +75,7 @@ SIZES = [0, 1, 2, 3, 5, 8, 2**31, 2**40, 2**62, 2**63, -1, 1.0, True, None, "2",
 
 
 @dataclass
-class Parts:
+class ModelFile:
     """A file taken apart: what its header says of the tensors, its metadata, its bytes."""
 
     entries: dict[str, Any]
@@ -83,7 +83,7 @@ class Parts:
     data: bytes
 
     @classmethod
-    def of(cls, file: bytes) -> Parts:
+    def of(cls, file: bytes) -> ModelFile:
         length = int.from_bytes(file[:8], "little")
         entries = json.loads(file[8 : 8 + length])
         return cls(entries, entries.pop("__metadata__"), file[8 + length :])
@@ -166,7 +166,7 @@ def change_text(file: bytes, chance: random.Random) -> bytes:
 
 
 def change_entry(file: bytes, chance: random.Random) -> bytes:
-    parts = Parts.of(file)
+    parts = ModelFile.of(file)
     name = chance.choice(list(parts.entries))
     entry = parts.entries[name]
     kind = chance.choice(
@@ -195,7 +195,7 @@ def change_entry(file: bytes, chance: random.Random) -> bytes:
 
 def change_shapes(file: bytes, chance: random.Random) -> bytes:
     """Swap, empty, retype or lengthen tensors; the file stays whole."""
-    parts = Parts.of(file)
+    parts = ModelFile.of(file)
     tensors = {name: (entry["dtype"], list(entry["shape"])) for name, entry in parts.entries.items()}
     a, b = chance.choice(list(tensors)), chance.choice(list(tensors))
     kind = chance.choice(["swap", "turn", "empty", "long", "dtype", "drop", "double", "names"])
@@ -245,7 +245,7 @@ def change_config(saved: dict[str, Any], chance: random.Random) -> None:
 
 
 def change_configuration(file: bytes, chance: random.Random) -> bytes:
-    parts = Parts.of(file)
+    parts = ModelFile.of(file)
     for _ in range(chance.choice([1, 1, 1, 2, 3])):
         try:
             parts.configure(lambda saved: change_config(saved, chance))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.comparison import Problem, assert_matches, make_problem, run_engine, tolerance
-from tests.support.derivatives import STEP, bumped, loss
+from tests.support.derivatives import derivative
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 6, "T": 9, "H": 9, "L": 2},
@@ -31,7 +31,7 @@ def learned(cell: str, **sizes: Any) -> Problem:
 
 
 def reset_problem(kind: str, *, given: bool = False, **sizes: Any) -> Problem:
-    """Resets, of the longest sequence some for certain, and learned states, with ``given`` beside given ones."""
+    """Resets, some of them in the longest sequence, and learned states; with ``given`` beside given states."""
     problem = learned(kind, resets=True, **sizes)
     assert problem.resets is not None
     resets = problem.resets.copy()
@@ -48,6 +48,6 @@ def check_learned_state(cell: str, dtype: str, L: int, rng: np.random.Generator)
     for name in {"h0", "c0"} & set(problem.params):
         v = rng.normal(size=problem.params[name].shape)
         scale = np.linalg.norm(problem.expected[name]) * np.linalg.norm(v)
-        expected = loss(bumped(problem, name, v)).imag / STEP
+        expected = derivative(problem, name, v)
         assert abs(np.vdot(problem.expected[name], v) - expected) <= 1e-14 * scale
         assert abs(np.vdot(actual[name].astype(np.float64), v) - expected) <= tolerance(problem, dtype) * scale

@@ -11,7 +11,7 @@ import pytest
 import rnnfast as rf
 from rnnfast import _core
 
-# Of this machine and build, best first.
+# The instruction sets of this machine and build, best first.
 ISAS: list[str] = _core.isas()
 # With fused multiply-adds: these agree bit for bit. The baseline, which every machine has, is the last.
 EXACT, BASELINE = ISAS[:-1], ISAS[-1]

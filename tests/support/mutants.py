@@ -100,9 +100,8 @@ def gradient_of_recurrent_weights_transposed(problem: Problem) -> Result | None:
 
 def drop(problem: Problem, part: str) -> Result | None:
     """The parameters called ``part`` taken as zero."""
-    if not any(part in name for name in problem.params):
-        return None
-    return with_params(problem, lambda name, value: value * (part not in name))
+    known = any(part in name for name in problem.params)
+    return with_params(problem, lambda name, value: value * (part not in name)) if known else None
 
 
 for part in ["bias_ih", "bias_hh", "bias_ih_l1", "bias_hh_l1", "weight_hh_l1"]:
@@ -284,9 +283,7 @@ def states_of_layers_swapped(problem: Problem) -> Result | None:
 
 @mutant
 def states_of_sequences_swapped(problem: Problem) -> Result | None:
-    if problem.state is None:
-        return None
-    return run_reference(replace(problem, state=tuple(s[:, ::-1] for s in problem.state)))
+    return run_reference(replace(problem, state=tuple(s[:, ::-1] for s in problem.state))) if problem.state else None
 
 
 @mutant
@@ -349,8 +346,7 @@ def recurrent_gradient_from_the_state_after(problem: Problem) -> Result | None:
 def first_step_missing_in_weight_gradients(problem: Problem) -> Result | None:
     def forget(scan: Any) -> dict[int, Any]:
         first = scan.order[0]
-        saved: dict[int, Any] = scan.saved
-        return saved | {first: (np.zeros_like(saved[first][0]), *saved[first][1:])}
+        return {**scan.saved, first: (np.zeros_like(scan.saved[first][0]), *scan.saved[first][1:])}
 
     return solve(problem, edit_scans(saved=forget))
 

@@ -30,14 +30,14 @@ def silent(H: int, **options: Any) -> rf.RNN:
 
 
 def noise_of(layer: Any, N: int, T: int) -> np.ndarray:
-    """What the layer's next training call adds to its pre-activations."""
+    """The noise that the layer's next training call adds to its pre-activations, (N, T, H)."""
     probe = silent(layer.hidden_size, noise=layer._random[3], dtype=layer.dtype)
     probe._dropout_seed, probe._calls = layer._dropout_seed, layer._calls
     return probe.forward(np.zeros((N, T, 1), layer.dtype))[0]
 
 
 def masks_of(layer: Any, N: int) -> np.ndarray:
-    """What the layer's next training call multiplies the h that enters its recurrent weights with, (L*D, N, H)."""
+    """The factors of the h that R reads in the layer's next training call, (L*D, N, H)."""
     L, H = layer.num_layers, layer.hidden_size
     probe = silent(H, num_layers=L, bidirectional=layer.bidirectional, recurrent_dropout=0.5, dtype=layer.dtype)
     for name, p in probe.parameters().items():
@@ -57,7 +57,7 @@ def trained(layer: Any, problem: Problem, dtype: str) -> Result:
 
 
 def masked_reference(problem: Problem, masks: np.ndarray) -> Result:
-    """What the problem gives under masks (L*D, N, H) of what the recurrent weights read."""
+    """The reference's results under masks (L*D, N, H) of the h that R reads."""
     kind, choice = KINDS[problem.cell]
     choice = {"lengths": problem.lengths, "recurrent_masks": masks, **choice}
     y, last, tape = reference.forward(kind, problem.params, problem.x, bundle(problem.state), **choice)
@@ -106,7 +106,7 @@ def stays(layer: Any, zoneout: Any, N: int, T: int, state: int) -> list[np.ndarr
 
 
 def zones_of(layer: Any, zoneout: Any, N: int, T: int) -> Zones:
-    """The reference's form of what stays."""
+    """The units that stay, in the form of the reference's ``zones``."""
     pair = zoneout if isinstance(zoneout, tuple) else (zoneout, 0.0)
     found = [stays(layer, pair[0], N, T, 0)]
     if layer.has_cell_state:

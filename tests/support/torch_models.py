@@ -83,24 +83,24 @@ def optimizer_of(name: str) -> rf.optim.Optimizer:
 
 
 def torch_losses(
-    twin: Any, loss: Callable[..., Any], batches: Sequence[tuple[Any, ...]], name: str, steps: int, clip: float | None
+    peer: Any, loss: Callable[..., Any], batches: Sequence[tuple[Any, ...]], name: str, steps: int, clip: float | None
 ) -> list[float]:
     """The losses before each of the steps, one batch a step."""
     make, lr = OPTIMIZERS[name]
-    optimizer = make(twin.parameters(), lr=lr)
+    optimizer = make(peer.parameters(), lr=lr)
     losses = []
     for step in range(steps):
         optimizer.zero_grad()
-        value = loss(twin, *batches[step % len(batches)])
+        value = loss(peer, *batches[step % len(batches)])
         value.backward()
         if clip:
-            torch.nn.utils.clip_grad_norm_(twin.parameters(), clip)
+            torch.nn.utils.clip_grad_norm_(peer.parameters(), clip)
         optimizer.step()
         losses.append(float(value.detach()))
     return losses
 
 
-def assert_same_parameters(model: Any, twin: Any) -> None:
+def assert_same_parameters(model: Any, peer: Any) -> None:
     """Both have learned the same, to what hundreds of steps leave of float64."""
-    for key, value in twin.state_dict().items():
+    for key, value in peer.state_dict().items():
         np.testing.assert_allclose(model.state_dict()[key], value.numpy(), rtol=1e-5, atol=1e-7, err_msg=key)
