@@ -1,8 +1,10 @@
-"""Layers: recurrent ones, and what stands around them."""
+"""Layers: recurrent ones, affine maps, embeddings and dropout."""
 
 from rnnfast.layers.block import Block as Block
 from rnnfast.layers.block import BlockTape as BlockTape
 from rnnfast.layers.call import SingleUseTape as SingleUseTape
+from rnnfast.layers.call import State as State
+from rnnfast.layers.call import StateLike as StateLike
 from rnnfast.layers.call import Tape as Tape
 from rnnfast.layers.custom import CustomLayer as CustomLayer
 from rnnfast.layers.custom_cell import CustomCell as CustomCell

@@ -123,7 +123,7 @@ class CustomCell(ABC):
         Returns
         -------
         array
-            Of that shape.
+            The value, of that shape.
         """
         return uniform(shape, 1 / math.sqrt(hidden), rng=rng, dtype="float64")
 

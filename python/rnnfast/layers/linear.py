@@ -87,7 +87,7 @@ class Linear(Block):
         Parameters
         ----------
         x : array (..., F)
-            Of the layer's dtype, with any number of leading axes.
+            The inputs, of the layer's dtype, with any number of leading axes.
 
         Returns
         -------

@@ -83,9 +83,9 @@ class LSTM(Recurrent):
         steps of a sequence; the other units are scaled by 1 / (1 - p) (Gal and Ghahramani 2016).
     zoneout : float or tuple of two floats
         Probability p, within [0, 1), that a unit keeps its previous h, drawn anew at every step in training; or two,
-        for h and for c. Outside training the state is the expectation, ``p h_(t-1) + (1 - p) h`` and likewise for c,
-        with the h and c of the equations above; h is made of the new c (Krueger et al. 2017). It excludes a projection;
-        for c it excludes peepholes.
+        for h and for c. Outside training the state is the expectation, ``p h_(t-1) + (1 - p) h`` and ``p c_(t-1) +
+        (1 - p) c`` with the h and c of the equations above; h is made of the new c (Krueger et al. 2017). It excludes a
+        projection; for c it excludes peepholes.
     layer_norm : bool
         Whether the sums of the gates, and c on its way to h, are normalised (Ba et al. 2016): ``a = LN(W_ih x_t;
         gamma_ih) + b_ih + LN(W_hh h_(t-1); gamma_hh) + b_hh`` and ``h_t = o tanh(LN(c_t; gamma_c) + beta_c)``, where
