@@ -122,7 +122,7 @@ def test_first_values_are_those_of_a_generator() -> None:
     """In the order weight, bias; a generator given as seed is advanced."""
     layer = rf.Linear(9, 5, dtype="float64", seed=np.random.default_rng(4))
     rng = np.random.default_rng(4)
-    for p, shape in ((layer.weight, (5, 9)), (layer.bias, (5,))):
+    for p, shape in zip(layer.parameters().values(), ((5, 9), (5,)), strict=True):
         np.testing.assert_array_equal(p.value, init.uniform(shape, 1 / 3, rng=rng, dtype="float64"))
     np.testing.assert_array_equal(rf.Linear(9, 5, dtype="float64", seed=4).weight.value, layer.weight.value)
     vectors = rf.Embedding(7, 5, seed=np.random.default_rng(4)).weight.value
@@ -169,6 +169,7 @@ def test_a_tape_ends_with_its_parameters(name: str) -> None:
 
 def test_what_is_refused() -> None:
     linear, embedding, dropout = MAKES["linear"](), MAKES["embedding"](), MAKES["dropout"]()
+    make: Any = rf.Linear
     for call, message in (
         (lambda: linear(np.ones((2, 3))), r"^x: dtype float32 is required, got float64"),
         (lambda: linear(np.ones((2, 4), "f")), r"^x: shape \(..., F\) with F = 3 is required, got \(2, 4\)"),
@@ -179,7 +180,7 @@ def test_what_is_refused() -> None:
         (lambda: dropout(np.ones(3, int)), r"^x: float32 or float64 is required, got dtype int64"),
         (lambda: dropout(np.ones(())), r"^x: one axis or more, \(..., F\), is required, got none"),
         (lambda: rf.Dropout(1.0), r"^p: a probability within \[0, 1\) is required, got 1.0"),
-        (lambda: rf.Linear(3, 5, units=4), r"^Linear: unknown argument 'units'"),
+        (lambda: make(3, 5, units=4), r"^Linear: unknown argument 'units'"),
     ):
         with pytest.raises((ValueError, TypeError), match=message):
             call()
@@ -188,7 +189,11 @@ def test_what_is_refused() -> None:
         linear.backward(tape, y.astype(float))
 
 
-WAYS = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda block: pickle.loads(pickle.dumps(block))}
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda block: pickle.loads(pickle.dumps(block)),
+}
 
 
 @every_block
@@ -230,7 +235,7 @@ def test_torch_agrees(axes: tuple[int, ...]) -> None:
     torch = pytest.importorskip("torch")
     layer, embedding = rf.Linear(3, 5, dtype="float64", seed=0), rf.Embedding(7, 3, dtype="float64", seed=0)
     theirs = torch.nn.Sequential(torch.nn.Embedding(7, 3), torch.nn.Linear(3, 5)).double()
-    names = {"0.weight": embedding.weight, "1.weight": layer.weight, "1.bias": layer.bias}
+    names = {"0.weight": embedding.weight, **{f"1.{name}": p for name, p in layer.parameters().items()}}
     theirs.load_state_dict({key: torch.tensor(p.value) for key, p in names.items()})
     ids = np.random.default_rng(0).integers(0, 7, axes)
     vectors, first = embedding.forward(ids)

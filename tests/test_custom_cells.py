@@ -171,7 +171,7 @@ def test_one_to_many(kind: str, tmp_path: Path) -> None:
 
 def test_what_is_drawn_has_its_probability() -> None:
     model = rf.OneToMany(4, cell=Told, hidden_size=5, dtype="float64", seed=0)
-    model.head.bias[...] = [0.0, 1.0, 2.0, -1.0]
+    model.parameters()["head.bias"][...] = [0.0, 1.0, 2.0, -1.0]
     p = model.predict_proba([[0, 0]])[0][0]
     for options, expected in (
         ({}, p),

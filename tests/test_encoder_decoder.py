@@ -231,15 +231,14 @@ def test_frames_and_pieces() -> None:
     s = joined([np.array([3, 1]), np.array([], int), np.array([4])], np.zeros(0, np.int64))
     whole = framed(s, 7, 9)
     assert whole.values.tolist() == [7, 3, 1, 9, 7, 9, 7, 4, 9]
-    data = PairData(sources=s, inputs=whole.without_last(), targets=whole.without_first(), batch_size=2)
+    data = PairData(sources=s, inputs=whole.without_last(), targets={"": whole.without_first()}, batch_size=2)
     assert data.sizes.tolist() == [5, 1, 3]
-    seen = sorted(n for batch in data.batches(np.random.default_rng(0)) for n in batch.targets.tolist())
+    seen = sorted(n for batch in data.batches(np.random.default_rng(0)) for n in batch.targets[""].tolist())
     assert seen == [1, 3, 4, 9, 9, 9]
     batch = data.select(np.array([2, 0])).batch(np.array([1, 0]))
-    assert batch.sources.tolist() == [[3, 1], [4, 0]]
-    assert batch.source_lengths is not None
-    assert (batch.source_lengths.tolist(), batch.inputs.tolist()) == ([2, 1], [[7, 3, 1], [7, 4, 0]])
-    assert batch.targets.tolist() == [3, 1, 9, 4, 9]
+    assert (batch.sources.flat().tolist(), batch.sources.lengths.tolist()) == ([3, 1, 4], [2, 1])
+    assert (batch.inputs.flat().tolist(), batch.inputs.lengths.tolist()) == ([7, 3, 1, 7, 4], [3, 2])
+    assert batch.targets[""].tolist() == [3, 1, 9, 4, 9]
 
 
 @pytest.mark.parametrize("task", TASKS)

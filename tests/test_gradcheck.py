@@ -116,13 +116,14 @@ def test_what_cannot_be_checked_is_refused() -> None:
         calls[0] += 1
         return float(calls[0])
 
-    for f, params, error, message in (
+    refused: list[tuple[Any, Any, type[Exception], str]] = [
         (random, [p], ValueError, r"^f: the same loss from every call is required, got 1 and 2"),
         (lambda: None, [p], TypeError, r"^f: a function that returns a finite number is required, got None"),
         (lambda: np.nan, [p], ValueError, r"^f: a function that returns a finite number is required, got nan"),
         (lambda: 0.0, [rf.Parameter(np.zeros(2, "f"))], TypeError, r"^params\['0'\]: dtype float64 is required"),
         (lambda: 0.0, [], ValueError, r"^params: at least one element"),
-    ):
+    ]
+    for f, params, error, message in refused:
         with pytest.raises(error, match=message):
             rf.check_gradient(f, params)
 

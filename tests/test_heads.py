@@ -11,7 +11,7 @@ import pytest
 import rnnfast as rf
 
 N, T, C = 6, 5, 3
-MODELS = {"many-to-one": rf.ManyToOne, "many-to-many": rf.ManyToMany}
+MODELS: dict[str, Any] = {"many-to-one": rf.ManyToOne, "many-to-many": rf.ManyToMany}
 OUTPUTS = {"policy": 2, "value": 1}
 TASKS = {"policy": "classification", "value": "regression"}
 each_model = pytest.mark.parametrize("kind", MODELS)
@@ -61,9 +61,9 @@ def test_the_loss_is_the_weighted_sum_of_the_heads(kind: str, rng: np.random.Gen
     found = model.evaluate(x, y)
     assert sorted(found) == ["loss", "policy_accuracy", "policy_loss", "value_loss", "value_mae"]
     assert found["loss"] == pytest.approx(found["policy_loss"] + 0.25 * found["value_loss"], rel=1e-14)
-    singles = {}
+    singles: dict[str, Any] = {}
     for name, size in OUTPUTS.items():
-        single = MODELS[kind](C, size, task=TASKS[name], hidden_size=4, seed=0, dtype="float64")
+        single: Any = MODELS[kind](C, size, task=TASKS[name], hidden_size=4, seed=0, dtype="float64")
         state = {k: v for k, v in model.state_dict().items() if k.startswith("rnn.")}
         head = {f"head.{part}": model.state_dict()[f"heads.{name}.{part}"] for part in ("weight", "bias")}
         single.load_state_dict(state | head)

@@ -69,7 +69,14 @@ def test_the_metric_says_what_is_better(rng: np.random.Generator) -> None:
             seen.append(run.logs["val_f1"])
 
     stopping = rf.EarlyStopping("val_f1", patience=50)
-    fit = {"epochs": 8, "progress": False, "seed": 0, "lr": 0.05, "metrics": F1(), "callbacks": [Watch(), stopping]}
+    fit: dict[str, Any] = {
+        "epochs": 8,
+        "progress": False,
+        "seed": 0,
+        "lr": 0.05,
+        "metrics": F1(),
+        "callbacks": [Watch(), stopping],
+    }
     model.fit(x, y, validation_data=(x, y), **fit)
     assert -stopping.best == max(seen)
     number = rf.ManyToOne(3, 1, task="regression", hidden_size=4, seed=1)

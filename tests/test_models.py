@@ -99,7 +99,8 @@ def test_evaluation_does_not_depend_on_batches_or_cuts(rng: np.random.Generator)
     weights = [1.0, 2.0, 0.5, 0.0]
     model = rf.OneToMany(5, hidden_size=4, dtype="float64", seed=0)
     whole = model.evaluate(sequences, sample_weight=weights)
-    for options in ({"batch_size": 1}, {"batch_size": 3}, {"tbptt": 4}, {"tbptt": 4, "batch_size": 2}):
+    cuts: list[dict[str, Any]] = [{"batch_size": 1}, {"batch_size": 3}, {"tbptt": 4}, {"tbptt": 4, "batch_size": 2}]
+    for options in cuts:
         assert model.evaluate(sequences, sample_weight=weights, **options) == pytest.approx(whole, rel=1e-12)
     assert model.loss(sequences, sample_weight=weights) == pytest.approx(whole["loss"], rel=1e-13)
 

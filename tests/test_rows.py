@@ -48,7 +48,8 @@ class Rows:
 
     @property
     def lengths(self) -> np.ndarray:
-        return self.valid.sum(axis=1)
+        lengths: np.ndarray = self.valid.sum(axis=1)
+        return lengths
 
     @property
     def resets(self) -> np.ndarray | None:

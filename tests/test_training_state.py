@@ -41,7 +41,12 @@ def vectors(rng: np.random.Generator) -> list[Any]:
 
 
 def many_to_one(rng: np.random.Generator) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    options = {"dropout": 0.3, "output_dropout": 0.2, "num_layers": 2, "cell_options": {"recurrent_dropout": 0.2}}
+    options: dict[str, Any] = {
+        "dropout": 0.3,
+        "output_dropout": 0.2,
+        "num_layers": 2,
+        "cell_options": {"recurrent_dropout": 0.2},
+    }
     model = rf.ManyToOne(C, 2, hidden_size=4, seed=0, **options)
     return model, (vectors(rng), rng.integers(0, 2, N)), {"tbptt": 3}
 

@@ -124,7 +124,8 @@ def test_products_made_beforehand_flush_denormal_numbers(embedding: int | None) 
 
 def test_another_number_of_ids_is_refused() -> None:
     model = build("rnn", "float32", context_size=None)
-    writer = _ops.Writer(layers=model.rnn.packed(), table=36, head=model.head.weight.value, bias=model.head.bias.value)
+    head, bias = (model.parameters()[f"head.{name}"].value for name in ("weight", "bias"))
+    writer = _ops.Writer(layers=model.rnn.packed(), table=36, head=head, bias=bias)
     with pytest.raises(ValueError, match="table: V = C = 37 unit vectors are required, got 36"):
         _ops.generate(writer, np.zeros((2, 1, 19), np.float32), element="id", length=2)
 
