@@ -9,8 +9,8 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
+from rnnfast.models.base import Heads
 from rnnfast.models.config import HeadConfig
-from rnnfast.models.heads import Heads
 from rnnfast.tasks import Regression
 from tests.support.matrix import ISAS
 

@@ -7,7 +7,6 @@ from rnnfast._ops import __version__ as __version__
 from rnnfast import data as data
 from rnnfast import reference as reference
 from rnnfast import text as text
-from rnnfast.callbacks import Callback as Callback
 from rnnfast.callbacks import Checkpoint as Checkpoint
 from rnnfast.callbacks import EarlyStopping as EarlyStopping
 from rnnfast.config import cpu as cpu
@@ -36,7 +35,8 @@ from rnnfast.optim import AdamW as AdamW
 from rnnfast.optim import RMSprop as RMSprop
 from rnnfast.optim import clip_grad_norm as clip_grad_norm
 from rnnfast.params import Parameter as Parameter
-from rnnfast.run import History as History
-from rnnfast.run import Run as Run
-from rnnfast.run import TrainingState as TrainingState
 from rnnfast.tasks import Task as Task
+from rnnfast.train import Callback as Callback
+from rnnfast.train import History as History
+from rnnfast.train import Run as Run
+from rnnfast.training_state import TrainingState as TrainingState

@@ -1,4 +1,4 @@
-"""Hooks into ``fit``."""
+"""Callbacks that come with the package: early stopping and checkpoints."""
 
 from __future__ import annotations
 
@@ -12,61 +12,8 @@ import numpy.typing as npt
 
 from rnnfast import checks
 from rnnfast.checks import names_arguments
-from rnnfast.copies import CopiedWhole
 from rnnfast.params import write_all
-from rnnfast.run import Run
-
-
-class Callback(CopiedWhole):
-    """Base of all callbacks: override what is needed.
-
-    ``run`` gives the model, the optimiser, the history, the epoch and the current values (see ``rnnfast.run.Run``);
-    ``run.stop = True`` ends training after the epoch, and ``run.state()`` returns a ``TrainingState``.
-
-    Examples
-    --------
-    >>> class Halve(Callback):
-    ...     def on_epoch_end(self, run):
-    ...         run.optimizer.lr /= 2
-    """
-
-    def on_train_begin(self, run: Run) -> None:
-        """Act before the first epoch."""
-
-    def on_epoch_begin(self, run: Run) -> None:
-        """Act before an epoch."""
-
-    def on_gradient(self, run: Run) -> None:
-        """Act between the gradient of a batch and the step: every ``p.grad`` is complete, and not yet clipped."""
-
-    def on_step_end(self, run: Run) -> None:
-        """Act after a step; ``run.logs["loss"]`` is the epoch's mean so far."""
-
-    def on_epoch_end(self, run: Run) -> None:
-        """Act after an epoch and its validation, whose values are in ``run.logs``."""
-
-    def on_train_end(self, run: Run) -> None:
-        """Act after the last epoch; not called when an exception ends training."""
-
-    def on_train_error(self, run: Run) -> None:
-        """Act when an exception ends training, KeyboardInterrupt included; the exception then goes on."""
-
-    def state(self) -> dict[str, Any]:
-        """Return what a ``TrainingState`` must keep of the callback: numbers, texts and arrays by name."""
-        return {}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state`` returned, after ``on_train_begin``."""
-
-
-def as_callbacks(callbacks: Any) -> list[Callback]:
-    """Return the callbacks that ``fit`` was given, one or several, as a list; TypeError for anything else."""
-    found = [callbacks] if isinstance(callbacks, Callback) else list(checks.as_items("callbacks", callbacks))
-    for item in found:
-        if not isinstance(item, Callback):
-            hint = " (an object, not its class)" if isinstance(item, type) else ""
-            raise TypeError(f"callbacks: a Callback, or several, is required{hint}, got {checks.shown(item)}")
-    return found
+from rnnfast.train import Callback, Run
 
 
 class _Best(Callback):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
@@ -14,12 +14,235 @@ import numpy.typing as npt
 
 from rnnfast import checks
 from rnnfast.atomic import StrPath
-from rnnfast.callbacks import Callback, as_callbacks
+from rnnfast.copies import CopiedWhole
 from rnnfast.metrics import Metric, Metrics
 from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
-from rnnfast.run import History, Run, Trained, TrainingState
+from rnnfast.params import Parameter, write_all
+from rnnfast.training_state import TrainingState
 
 Array = npt.NDArray[Any]
+
+
+@dataclass
+class History(CopiedWhole):
+    """One value per epoch of every quantity.
+
+    Attributes
+    ----------
+    history : dict
+        ``history["loss"]``, ``history["val_loss"]``, ``history["val_accuracy"]``, ...
+
+    Examples
+    --------
+    >>> h = History()
+    >>> h.append({"loss": 0.5})
+    >>> h.history
+    {'loss': [0.5]}
+    """
+
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    def append(self, logs: dict[str, float]) -> None:
+        """Add the values of an epoch."""
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+
+class Callback(CopiedWhole):
+    """Base of all callbacks: override what is needed.
+
+    ``run`` gives the model, the optimiser, the history, the epoch and the current values (see ``Run``);
+    ``run.stop = True`` ends training after the epoch, and ``run.state()`` returns a ``TrainingState``.
+
+    Examples
+    --------
+    >>> class Halve(Callback):
+    ...     def on_epoch_end(self, run):
+    ...         run.optimizer.lr /= 2
+    """
+
+    def on_train_begin(self, run: Run) -> None:
+        """Act before the first epoch."""
+
+    def on_epoch_begin(self, run: Run) -> None:
+        """Act before an epoch."""
+
+    def on_gradient(self, run: Run) -> None:
+        """Act between the gradient of a batch and the step: every ``p.grad`` is complete, and not yet clipped."""
+
+    def on_step_end(self, run: Run) -> None:
+        """Act after a step; ``run.logs["loss"]`` is the epoch's mean so far."""
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Act after an epoch and its validation, whose values are in ``run.logs``."""
+
+    def on_train_end(self, run: Run) -> None:
+        """Act after the last epoch; not called when an exception ends training."""
+
+    def on_train_error(self, run: Run) -> None:
+        """Act when an exception ends training, KeyboardInterrupt included; the exception then goes on."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what a ``TrainingState`` must keep of the callback: numbers, texts and arrays by name."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state`` returned, after ``on_train_begin``."""
+
+
+def as_callbacks(callbacks: Any) -> list[Callback]:
+    """Return the callbacks that ``fit`` was given, one or several, as a list; TypeError for anything else."""
+    found = [callbacks] if isinstance(callbacks, Callback) else list(checks.as_items("callbacks", callbacks))
+    for item in found:
+        if not isinstance(item, Callback):
+            hint = " (an object, not its class)" if isinstance(item, type) else ""
+            raise TypeError(f"callbacks: a Callback, or several, is required{hint}, got {checks.shown(item)}")
+    return found
+
+
+@dataclass
+class Run:
+    """A running ``fit``, as callbacks see it.
+
+    Parameters
+    ----------
+    model : Model
+        What is trained.
+    optimizer : Optimizer
+        Bound to the model's parameters.
+    history : History
+        The completed epochs.
+    epochs : int
+        Number of epochs to train.
+    rng : numpy.random.Generator or None
+        Shuffles the data.
+    callbacks : list of Callback
+    higher_is_better : dict of str to bool
+        The direction of every metric, by its name in ``evaluate``.
+
+    Attributes
+    ----------
+    epoch : int
+        The current epoch, from 1.
+    step, batch : int
+        Completed batches, over all epochs and in this one.
+    logs : dict
+        ``loss`` so far in this epoch; after it, also the values of the validation.
+    stop : bool
+        Set it to end training after this epoch.
+    carried
+        The recurrent states that the next batch begins with, where it continues the one before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> class Patient(rf.Callback):
+    ...     def on_epoch_end(self, run):
+    ...         run.stop = run.epoch == 2
+    >>> model = rf.ManyToOne(3, 2, hidden_size=4, seed=0)
+    >>> x, y = np.zeros((4, 5, 3)), [0, 1, 1, 0]
+    >>> len(model.fit(x, y, epochs=9, callbacks=Patient(), progress=False).history["loss"])
+    2
+    """
+
+    model: Any
+    optimizer: Optimizer
+    history: History
+    epochs: int
+    rng: np.random.Generator | None = None
+    callbacks: list[Callback] = field(default_factory=list)
+    higher_is_better: dict[str, bool] = field(default_factory=dict)
+    epoch: int = field(default=0, init=False)
+    step: int = field(default=0, init=False)
+    batch: int = field(default=0, init=False)
+    logs: dict[str, float] = field(default_factory=dict, init=False)
+    stop: bool = field(default=False, init=False)
+    carried: Any = field(default=None, init=False)
+    _loss: float = field(default=0.0, init=False)
+    _weight: float = field(default=0.0, init=False)
+    _shuffle: Any = field(default=None, init=False)
+
+    @property
+    def place(self) -> str:
+        """Where training stands, for messages."""
+        return f"in epoch {self.epoch}, after {self.step} steps"
+
+    def begin_epoch(self) -> int:
+        """Begin the next epoch, or go on with the one that a state was taken in; return its completed batches."""
+        if self.batch == 0:
+            self.epoch += 1
+            self._loss = self._weight = 0.0
+            self._shuffle = None if self.rng is None else self.rng.bit_generator.state
+            self.logs = {"loss": 0.0}
+        return self.batch
+
+    def add(self, loss: float, weight: float) -> None:
+        """Count a completed batch."""
+        self.step += 1
+        self.batch += 1
+        self._loss += loss * weight
+        self._weight += weight
+        self.logs["loss"] = self._loss / self._weight if self._weight else 0.0
+
+    def end_epoch(self) -> None:
+        """Keep the values of the epoch in the history."""
+        self.batch = 0
+        self.carried = None
+        self._shuffle = None if self.rng is None else self.rng.bit_generator.state
+        self.history.append(self.logs)
+
+    def state(self) -> TrainingState:
+        """Return the state of the training after the last completed batch or epoch."""
+        carried = self.carried
+        parts = [] if carried is None else list(carried) if isinstance(carried, tuple) else [carried]
+        return TrainingState(
+            parameters={name: np.array(p.value) for name, p in self.model.parameters().items()},
+            optimizer=self.optimizer.state_dict(),
+            random={"shuffle": self._shuffle, "model": self.model.random_state()},
+            epoch=self.epoch,
+            batch=self.batch,
+            step=self.step,
+            loss=self._loss,
+            weight=self._weight,
+            carried=[np.array(part) for part in parts],
+            history={name: list(values) for name, values in self.history.history.items()},
+            callbacks=[callback.state() for callback in self.callbacks],
+        )
+
+    def resume(self, state: TrainingState) -> None:
+        """Bring model, optimiser, random numbers, history and callbacks to where ``state`` was taken.
+
+        Raises
+        ------
+        ValueError
+            The state is that of another model, optimiser or number of callbacks; nothing is changed then.
+        """
+        params = self.model.parameters()
+        wanted = {name: p.shape for name, p in params.items()}
+        given = {name: array.shape for name, array in state.parameters.items()}
+        if wanted != given:
+            raise ValueError(f"resume: the state of a model with parameters {wanted} is required, got {given}")
+        if len(state.callbacks) != len(self.callbacks):
+            count = len(state.callbacks)
+            raise ValueError(
+                f"resume: {count} callbacks are required, as the state was taken with, got {len(self.callbacks)}"
+            )
+        if (state.random["shuffle"] is None) != (self.rng is None):
+            raise ValueError(f"resume: shuffle={self.rng is None} is required, as the state was taken with")
+        self.optimizer.load_state_dict(state.optimizer)
+        write_all(params.values(), [state.parameters[name] for name in params])
+        self.model.set_random_state(state.random["model"])
+        if self.rng is not None:
+            self.rng.bit_generator.state = state.random["shuffle"]
+        for callback, remembered in zip(self.callbacks, state.callbacks, strict=True):
+            callback.set_state(remembered)
+        self.history.history.update({name: list(values) for name, values in state.history.items()})
+        self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
+        self._loss, self._weight, self._shuffle = state.loss, state.weight, state.random["shuffle"]
+        carried = [np.array(part) for part in state.carried]
+        self.carried = None if not carried else carried[0] if len(carried) == 1 else tuple(carried)
+        self.logs = {"loss": self._loss / self._weight if self._weight and math.isfinite(self._weight) else 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +290,16 @@ class Data(Protocol):
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Any]: ...  # noqa: D102
 
 
-class Trainable(Trained, Protocol):
-    """What training needs of a model."""
+class Trainable(Protocol):
+    """What training needs of a model; it sets ``history``."""
+
+    history: History
+
+    def parameters(self) -> dict[str, Parameter]: ...  # noqa: D102
+
+    def random_state(self) -> dict[str, Any]: ...  # noqa: D102
+
+    def set_random_state(self, state: Mapping[str, Any]) -> None: ...  # noqa: D102
 
     def zero_grad(self) -> None: ...  # noqa: D102
 

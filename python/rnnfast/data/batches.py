@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Sequence as List
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -302,3 +303,48 @@ def hold_out(data: D, fraction: float) -> tuple[D, D]:
 def check_fraction(fraction: float) -> None:
     """Raise ValueError unless ``fraction`` is in (0, 1)."""
     checks.as_number("validation_split", fraction, "a number in [0, 1)", lambda f: 0 < f < 1)
+
+
+def validation_arguments(given: Any, known: List[str]) -> dict[str, Any]:
+    """Return ``validation_data``, a pair or a dict, as arguments of a model's data."""
+    if isinstance(given, Mapping):
+        checks.known_arguments("validation_data", given, known)
+        if not {"x", "y"} <= given.keys():
+            raise ValueError(f"validation_data: x and y are required, got {', '.join(given) or 'an empty dict'}")
+        return dict(given)
+    if not isinstance(given, list | tuple) or len(given) != 2:
+        error = ValueError if isinstance(given, list | tuple) else TypeError
+        got = f"{len(given)} things" if isinstance(given, list | tuple) else checks.shown(given)
+        raise error(f"validation_data: a pair (x, y) or a dict is required, got {got}")
+    return {"x": given[0], "y": given[1]}
+
+
+def training_and_validation(
+    read: Callable[..., D],
+    x: Any,
+    y: Any,
+    *,
+    batch_size: int,
+    validation_data: Any,
+    validation_split: float,
+    known: List[str],
+    tbptt: int | None = None,
+    **accompanying: Any,
+) -> tuple[D, D | None]:
+    """Return the data to train on, and those to validate with.
+
+    Parameters
+    ----------
+    read : function
+        Makes data of x, y, ``batch_size`` and the arguments that accompany them; ``name``: what messages call them.
+    known : sequence of str
+        The arguments that ``validation_data`` may have.
+    """
+    pieces = {} if tbptt is None else {"tbptt": tbptt}
+    data = read(x, y, batch_size=batch_size, **pieces, **accompanying)
+    if validation_data is not None:
+        given = {**pieces, **validation_arguments(validation_data, known)}
+        return data, read(**given, batch_size=batch_size, name="validation_data")
+    if checks.at_least_zero("validation_split", validation_split):
+        return hold_out(data, validation_split)
+    return data, None

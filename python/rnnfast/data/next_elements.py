@@ -6,9 +6,18 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from rnnfast.data.arguments import as_context, as_one, as_pieces, as_streams, as_weights
 from rnnfast.data.batches import AlignedData, check_fraction
-from rnnfast.data.sequences import Array, DType, Sequences, check_finite
+from rnnfast.data.sequences import (
+    Array,
+    DType,
+    Sequences,
+    as_context,
+    as_one,
+    as_pieces,
+    as_streams,
+    as_weights,
+    check_finite,
+)
 
 
 class Reader(Protocol):

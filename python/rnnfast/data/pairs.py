@@ -39,6 +39,10 @@ class PairData(AlignedData):
         """Return the pairs numbered by ``index``, and steps ``start..stop`` of the writing, as one batch."""
         return PairBatch(**vars(super().batch(index, start, stop)), sources=self.sources.select(index))
 
+    def whole(self) -> PairBatch:
+        """Return all pairs as one batch."""
+        return self.batch(np.arange(len(self.inputs), dtype=np.int64))
+
 
 def framed(s: Sequences, first: Any, last: Any = None) -> Sequences:
     """Return every sequence with the element ``first`` before it and, if there is one, ``last`` behind it.

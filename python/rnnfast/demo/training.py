@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from rnnfast.callbacks import Callback
 from rnnfast.demo.results import Curve
 from rnnfast.optim import Adam, clip_grad_norm
-from rnnfast.run import Run
+from rnnfast.train import Callback, Run
 
 Array = npt.NDArray[Any]
 WARM_UP = 0.02

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.data import Sequences, as_id_sequences, as_real_sequences
+from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, check_finite, check_steps
 from rnnfast.layers import BlockTape, CustomCell, Embedding, Linear, Trace
 from rnnfast.models.config import Config, make_layer
 from rnnfast.params import Module, Parameter
@@ -235,6 +235,13 @@ class Backbone(Module):
         """Return the parameters of both parts under their names."""
         named = {f"embedding.{name}": p for name, p in self.input.parameters().items()}
         return {**named, **{f"rnn.{name}": p for name, p in self.rnn.parameters().items()}}
+
+    def read(self, x: Any, lengths: npt.ArrayLike | None, *, warns: bool = False) -> Sequences:
+        """Check and convert x; numbers that are not finite are an error, or a warning where it ``warns``."""
+        found = self.input.sequences(x, lengths, "x")
+        check_finite("x", found, self.dtype, warns=warns)
+        check_steps("x", found)
+        return found
 
     def random_state(self) -> dict[str, Any]:
         """Return the state of the layers' random numbers."""

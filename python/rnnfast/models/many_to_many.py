@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from rnnfast import train
 from rnnfast.atomic import StrPath
-from rnnfast.callbacks import Callback
 from rnnfast.checks import names_arguments
 from rnnfast.data import (
     AlignedData,
@@ -22,19 +21,19 @@ from rnnfast.data import (
     check_finite,
     step_count,
     step_values,
+    training_and_validation,
+    without_unread,
 )
 from rnnfast.layers import CustomCell, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape
-from rnnfast.models.base import Model
+from rnnfast.models.base import Heads, HeadsTape, Model, by_head, only
 from rnnfast.models.config import checked, heads_of
-from rnnfast.models.heads import Heads, HeadsTape
 from rnnfast.models.streaming import stream_of
-from rnnfast.models.supervised import by_head, one_batch, only, read_inputs, read_targets, training_and_validation
 from rnnfast.optim import Optimizer
-from rnnfast.run import History, TrainingState
 from rnnfast.tasks import Task
-from rnnfast.train import TrainingOptions
+from rnnfast.train import Callback, History, TrainingOptions
+from rnnfast.training_state import TrainingState
 
 Array = npt.NDArray[Any]
 
@@ -292,7 +291,7 @@ class ManyToMany(Model):
         """
         accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
         data = self._data(x, y, batch_size=1, **accompanying)
-        return self.batch_loss(one_batch(data)).loss
+        return self.batch_loss(data.whole()).loss
 
     @names_arguments
     def loss_and_grad(
@@ -311,7 +310,7 @@ class ManyToMany(Model):
         """
         accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
         data = self._data(x, y, batch_size=1, **accompanying)
-        return self.batch_loss(one_batch(data), gradient=True).loss
+        return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
     def evaluate(
@@ -348,7 +347,6 @@ class ManyToMany(Model):
         """
         accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
         data = self._data(x, y, batch_size=batch_size, tbptt=tbptt, **accompanying)
-        data.require_targets("x")
         return train.evaluate(self, data, metrics)
 
     @names_arguments
@@ -458,25 +456,26 @@ class ManyToMany(Model):
         y: Any,
         *,
         batch_size: int,
+        name: str = "x",
         lengths: npt.ArrayLike | None = None,
         sample_weight: Any = None,
         resets: Any = None,
         tbptt: int | None = None,
         burn_in: int = 0,
     ) -> AlignedData:
-        """Check and convert the user's data."""
+        """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
         tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=self.config["bidirectional"])
-        inputs = read_inputs(self.backbone, x, lengths)
+        inputs = self.backbone.read(x, lengths)
         steps = step_count(x, inputs)
         weights = as_step_weights(sample_weight, inputs, steps, self.dtype)
         targets = {}
-        for head, (name, values) in by_head(y, list(self.heads.configs)).items():
+        for head, (called, values) in by_head(y, list(self.heads.configs)).items():
             config = self.heads.configs[head]
             width = None if config.task.ids else config.size
-            each = read_targets(step_values(values, inputs, steps, width=width, name=name), weights, inputs)
-            check_finite(name, inputs.like(each), self.dtype)
-            targets[head] = inputs.like(config.task.targets(each, config.size, self.dtype, name=name))
-        return AlignedData(
+            each = without_unread(step_values(values, inputs, steps, width=width, name=called), weights, inputs)
+            check_finite(called, inputs.like(each), self.dtype)
+            targets[head] = inputs.like(config.task.targets(each, config.size, self.dtype, name=called))
+        data = AlignedData(
             inputs=inputs,
             targets=targets,
             weights=weights,
@@ -485,9 +484,11 @@ class ManyToMany(Model):
             tbptt=tbptt,
             burn_in=burn_in,
         )
+        data.require_targets(name)
+        return data
 
     def _unlabelled(self, x: Any, lengths: npt.ArrayLike | None, resets: Any, batch_size: int) -> AlignedData:
-        inputs = read_inputs(self.backbone, x, lengths, warns=True)
+        inputs = self.backbone.read(x, lengths, warns=True)
         own = as_resets(resets, inputs, step_count(x, inputs))
         return AlignedData(inputs=inputs, targets={}, resets=own, batch_size=batch_size)
 

@@ -11,21 +11,18 @@ import numpy.typing as npt
 
 from rnnfast import train
 from rnnfast.atomic import StrPath
-from rnnfast.callbacks import Callback
 from rnnfast.checks import names_arguments
-from rnnfast.data import Batch, VectorData, as_pieces, as_weights, check_finite_rows
+from rnnfast.data import Batch, VectorData, as_pieces, as_weights, check_finite_rows, training_and_validation
 from rnnfast.layers import CustomCell, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape
-from rnnfast.models.base import Model
+from rnnfast.models.base import Heads, HeadsTape, Model, by_head, only
 from rnnfast.models.config import checked, heads_of
-from rnnfast.models.heads import Heads, HeadsTape
 from rnnfast.models.streaming import stream_of
-from rnnfast.models.supervised import by_head, one_batch, only, read_inputs, training_and_validation
 from rnnfast.optim import Optimizer
-from rnnfast.run import History, TrainingState
 from rnnfast.tasks import Task
-from rnnfast.train import TrainingOptions
+from rnnfast.train import Callback, History, TrainingOptions
+from rnnfast.training_state import TrainingState
 
 Array = npt.NDArray[Any]
 
@@ -270,7 +267,7 @@ class ManyToOne(Model):
             Data that do not fit the model, that are not finite, or without any target.
         """
         data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
-        return self.batch_loss(one_batch(data)).loss
+        return self.batch_loss(data.whole()).loss
 
     @names_arguments
     def loss_and_grad(
@@ -286,7 +283,7 @@ class ManyToOne(Model):
         Arguments and errors are those of ``loss``.
         """
         data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
-        return self.batch_loss(one_batch(data), gradient=True).loss
+        return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
     def evaluate(
@@ -320,7 +317,6 @@ class ManyToOne(Model):
             Data that do not fit the model, that are not finite, or without any target.
         """
         data = self._data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight, tbptt=tbptt)
-        data.require_targets("x")
         return train.evaluate(self, data, metrics)
 
     @names_arguments
@@ -374,7 +370,7 @@ class ManyToOne(Model):
         x, lengths
             As for ``predict``.
         """
-        return self.backbone.trace(read_inputs(self.backbone, x, lengths, warns=True), None)
+        return self.backbone.trace(self.backbone.read(x, lengths, warns=True), None)
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: Any = None) -> Stream:
@@ -420,29 +416,32 @@ class ManyToOne(Model):
         y: Any,
         *,
         batch_size: int,
+        name: str = "x",
         lengths: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
         tbptt: int | None = None,
     ) -> VectorData:
-        """Check and convert the user's data."""
+        """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
         steps, _ = as_pieces(tbptt, 0, bidirectional=self.config["bidirectional"])
-        inputs = read_inputs(self.backbone, x, lengths)
+        inputs = self.backbone.read(x, lengths)
         given = by_head(y, list(self.heads.configs))
         targets = {}
-        for head, (name, values) in given.items():
+        for head, (called, values) in given.items():
             config = self.heads.configs[head]
-            targets[head] = config.task.targets(values, config.size, self.dtype, name=name)
+            targets[head] = config.task.targets(values, config.size, self.dtype, name=called)
             if len(targets[head]) != len(inputs):
                 raise ValueError(
-                    f"{name}: one target per sequence is required (N = {len(inputs)}), got {len(targets[head])}"
+                    f"{called}: one target per sequence is required (N = {len(inputs)}), got {len(targets[head])}"
                 )
         weights = as_weights(sample_weight, len(inputs), self.dtype)
-        for head, (name, _) in given.items():
-            check_finite_rows(name, targets[head], weights=weights)
-        return VectorData(inputs=inputs, targets=targets, weights=weights, batch_size=batch_size, tbptt=steps)
+        for head, (called, _) in given.items():
+            check_finite_rows(called, targets[head], weights=weights)
+        data = VectorData(inputs=inputs, targets=targets, weights=weights, batch_size=batch_size, tbptt=steps)
+        data.require_targets(name)
+        return data
 
     def _unlabelled(self, x: Any, lengths: npt.ArrayLike | None, batch_size: int) -> VectorData:
-        inputs = read_inputs(self.backbone, x, lengths, warns=True)
+        inputs = self.backbone.read(x, lengths, warns=True)
         return VectorData(inputs=inputs, targets={}, batch_size=batch_size)
 
     def _outputs(self, batch: Batch, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:

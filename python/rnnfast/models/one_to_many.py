@@ -11,23 +11,20 @@ import numpy.typing as npt
 
 from rnnfast import checks, train
 from rnnfast.atomic import StrPath
-from rnnfast.callbacks import Callback
 from rnnfast.checks import names_arguments
 from rnnfast.data import AlignedData, Batch, NextElements, as_context, hold_out
 from rnnfast.layers import BlockTape, CustomCell, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape, ContextToState
-from rnnfast.models.base import Model
+from rnnfast.models.base import Heads, HeadsTape, Model
 from rnnfast.models.config import Config, checked, heads_of
 from rnnfast.models.generation import as_prefix, repeat_state, write_on
-from rnnfast.models.heads import Heads, HeadsTape
 from rnnfast.models.streaming import stream_of
-from rnnfast.models.supervised import one_batch
 from rnnfast.optim import Optimizer
-from rnnfast.run import History, TrainingState
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
-from rnnfast.train import TrainingOptions
+from rnnfast.train import Callback, History, TrainingOptions
+from rnnfast.training_state import TrainingState
 
 Array = npt.NDArray[Any]
 
@@ -521,7 +518,7 @@ class OneToMany(Model):
         return self.reader.data(sequences, batch_size=size, streams=streams, steps=EVALUATE_STEPS, **options)
 
     def _one_batch(self, sequences: Any, options: dict[str, Any]) -> Any:
-        return one_batch(self.reader.data(sequences, batch_size=1, streams=1, steps=None, **options))
+        return self.reader.data(sequences, batch_size=1, streams=1, steps=None, **options).whole()
 
     def _stepwise(
         self,

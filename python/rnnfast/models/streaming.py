@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rnnfast import _ops, checks
 from rnnfast.layers import Stream, Surroundings
 from rnnfast.models.backbone import Backbone, Input, unit_vectors
-from rnnfast.models.heads import Heads
+from rnnfast.models.base import Heads
 
 Array = npt.NDArray[Any]
 

@@ -10,21 +10,19 @@ import numpy.typing as npt
 
 from rnnfast import checks, train
 from rnnfast.atomic import StrPath
-from rnnfast.callbacks import Callback
 from rnnfast.checks import names_arguments
-from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite
+from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite, training_and_validation
 from rnnfast.layers import CustomCell, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.base import Model
 from rnnfast.models.config import checked
 from rnnfast.models.encoder_decoder.network import EncoderDecoderNetwork, NetworkTape
 from rnnfast.models.streaming import stream_of
-from rnnfast.models.supervised import one_batch, training_and_validation
 from rnnfast.optim import Optimizer
-from rnnfast.run import History, TrainingState
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task, as_task
-from rnnfast.train import TrainingOptions
+from rnnfast.train import Callback, History, TrainingOptions
+from rnnfast.training_state import TrainingState
 
 Array = npt.NDArray[Any]
 
@@ -274,7 +272,7 @@ class EncoderDecoder(Model):
             Data that do not fit the model, that are not finite, or without any target.
         """
         data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
-        return self.batch_loss(one_batch(data)).loss
+        return self.batch_loss(data.whole()).loss
 
     @names_arguments
     def loss_and_grad(
@@ -290,7 +288,7 @@ class EncoderDecoder(Model):
         Arguments and errors are those of ``loss``.
         """
         data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
-        return self.batch_loss(one_batch(data), gradient=True).loss
+        return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
     def evaluate(
@@ -322,7 +320,6 @@ class EncoderDecoder(Model):
             Data that do not fit the model, that are not finite, or without any target.
         """
         data = self._data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight)
-        data.require_targets("x")
         return train.evaluate(self, data, metrics)
 
     @names_arguments
@@ -415,7 +412,7 @@ class EncoderDecoder(Model):
             longest; past a length there are zeros.
         """
         read = self.predict(x, lengths=lengths) if y is None else y
-        return self.network.trace(one_batch(self._data(x, read, batch_size=1, lengths=lengths)))
+        return self.network.trace(self._data(x, read, batch_size=1, lengths=lengths).whole())
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: Any = None, *, source: Any = None) -> Stream:
@@ -476,20 +473,23 @@ class EncoderDecoder(Model):
         y: Any,
         *,
         batch_size: int,
+        name: str = "x",
         lengths: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> PairData:
-        """Check and convert the user's data."""
+        """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
         sources = self._sources(x, lengths)
         weights = as_weights(sample_weight, len(sources), self.dtype)
         whole = self.network.framing.read(y, len(sources), weights)
-        return PairData(
+        data = PairData(
             sources=sources,
             inputs=whole.without_last(),
             targets={"": whole.without_first()},
             weights=weights,
             batch_size=batch_size,
         )
+        data.require_targets(name)
+        return data
 
     def _sources(self, x: Any, lengths: npt.ArrayLike | None, *, warns: bool = False) -> Sequences:
         found = self.network.encoder.input.sequences(x, lengths, "x")

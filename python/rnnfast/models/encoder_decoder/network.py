@@ -13,11 +13,11 @@ from rnnfast import _ops, init
 from rnnfast.data import PairBatch, PairData, Sequences, batch_indices
 from rnnfast.layers import Trace
 from rnnfast.models.backbone import Backbone, BackboneTape
+from rnnfast.models.base import Heads, HeadsTape
 from rnnfast.models.config import Config, HeadConfig
 from rnnfast.models.encoder_decoder.attention import Attention, AttentionTape
 from rnnfast.models.encoder_decoder.framing import TargetFraming
 from rnnfast.models.generation import write_on
-from rnnfast.models.heads import Heads, HeadsTape
 from rnnfast.params import Module, Parameter
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
