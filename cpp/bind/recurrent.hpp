@@ -105,7 +105,7 @@ struct Batch {
 
 template <class Real>
 struct Tape {
-  Tape(Batch given, Plan order) : batch(std::move(given)), plan(std::move(order)) {}
+  Tape(Batch&& given, Plan&& order) : batch(std::move(given)), plan(std::move(order)) {}
 
   Stack<Real> layers;
   Index directions = 1;

@@ -50,7 +50,10 @@ void ForwardScan<Real>::allocate_states() {
 template <class Real>
 void ForwardScan<Real>::allocate_options() {
   if (pass_.weights.projected()) projection_.emplace(pass_).allocate(saved_);
-  if (pass_.weights.normed()) norm_.emplace(pass_).allocate(call_.keep == Keep::kAll ? saved_ : nullptr);
+  if (pass_.weights.normed()) {
+    norm_ = std::make_unique<LayerNorm<Real>>(pass_);
+    norm_->allocate(call_.keep == Keep::kAll ? saved_ : nullptr);
+  }
   if (saved_ != nullptr && call_.keep != Keep::kAll && pass_.spec.saves_gates) starts_.emplace(pass_, *saved_);
   if (call_.keep == Keep::kStarts && starts_) starts_->allocate();
   mask_.keep_states(h0_, call_.h_reset != nullptr);

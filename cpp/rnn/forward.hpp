@@ -1,5 +1,6 @@
 // One direction of one layer over a batch, forward: memory first (may throw), then run() inside the team (does not).
 #pragma once
+#include <memory>
 #include <optional>
 
 #include "input_dropout.hpp"
@@ -88,7 +89,8 @@ class ForwardScan {
   const RandomStream noise_;
   RecurrentMask<Real> mask_;
   std::optional<Projection<Real>> projection_;
-  std::optional<LayerNorm<Real>> norm_;
+  // Elsewhere, because it is large: glibc's malloc is fastest below 1 KB, and a scan of one step notices.
+  std::unique_ptr<LayerNorm<Real>> norm_;
   std::optional<Starts<Real>> starts_;
   std::vector<Scratch> scratch_;
   bool stop_ = false;  // of a team that waits for each other: what its first member has seen

@@ -127,7 +127,7 @@ class Recurrent(Traceable):
         self, given: Inputs, state: StateLike, *, save: str, training: bool, offsets: Array | None = None
     ) -> tuple[Array, State, Tape | None]:
         x, lengths, resets = given
-        N = len(x) if offsets is None else len(offsets)
+        N = len(x if offsets is None else offsets)
         h0, c0 = (None, None) if state is None else split_state("state", state, self.state_shapes(N), self.dtype)
         learned: tuple[str, ...] = ()
         reset_state: Parts | None = None
