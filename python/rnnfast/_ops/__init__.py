@@ -14,13 +14,16 @@ from rnnfast._ops.dense import embedding as embedding
 from rnnfast._ops.dense import embedding_backward as embedding_backward
 from rnnfast._ops.dense import linear as linear
 from rnnfast._ops.dense import linear_backward as linear_backward
+from rnnfast._ops.dense import log_softmax as log_softmax
+from rnnfast._ops.dense import mean_loss as mean_loss
+from rnnfast._ops.dense import scale_ as scale_
+from rnnfast._ops.dense import softmax as softmax
+from rnnfast._ops.dense import squared_norm as squared_norm
+from rnnfast._ops.dense import update as update
 from rnnfast._ops.generation import Writer as Writer
 from rnnfast._ops.generation import WriterAttention as WriterAttention
 from rnnfast._ops.generation import beam_search as beam_search
 from rnnfast._ops.generation import generate as generate
-from rnnfast._ops.losses import log_softmax as log_softmax
-from rnnfast._ops.losses import mean_loss as mean_loss
-from rnnfast._ops.losses import softmax as softmax
 from rnnfast._ops.recurrent import Cell as Cell
 from rnnfast._ops.recurrent import CoreTape as CoreTape
 from rnnfast._ops.recurrent import Gradients as Gradients
@@ -47,6 +50,3 @@ from rnnfast._ops.registry import CELLS as CELLS
 from rnnfast._ops.registry import FAMILIES as FAMILIES
 from rnnfast._ops.registry import LOSSES as LOSSES
 from rnnfast._ops.registry import OPTIMIZERS as OPTIMIZERS
-from rnnfast._ops.updates import scale_ as scale_
-from rnnfast._ops.updates import squared_norm as squared_norm
-from rnnfast._ops.updates import update as update
