@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from itertools import pairwise
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops, reference
+from rnnfast.layers import Recurrent
 from rnnfast.reference import activations
 from rnnfast.reference.cells import DEFAULTS, make_cell
 from tests.support.comparison import KINDS, build_layer, make_problem
+from tests.support.matrix import LAYERS
 
 # How the reference makes the cells of each family.
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -36,6 +39,11 @@ def test_cells_are_those_of_the_reference(family: str) -> None:
         assert (facts.gates, facts.states) == (cell.gates, cell.states)
         assert facts.activations == DEFAULTS.get(kind, ("tanh",))
         assert len(facts.gate_names) in (0, facts.gates)
+
+
+def test_the_tests_know_every_layer() -> None:
+    layers = {item for item in vars(rf).values() if inspect.isclass(item) and issubclass(item, Recurrent)}
+    assert set(LAYERS.values()) == layers
 
 
 def test_every_cell_is_compared_with_the_reference() -> None:

@@ -13,11 +13,7 @@ from tests.support.comparison import CELLS
 from tests.support.matrix import LAYERS
 
 TORCH_LAYERS: dict[str, Any] = {name: getattr(torch.nn, layer.__name__) for name, layer in LAYERS.items()}
-
-
 OPTIMIZERS: dict[str, tuple[Any, float]] = {"adam": (torch.optim.Adam, 1e-2), "sgd": (torch.optim.SGD, 0.3)}
-
-
 LOSSES: dict[str, Callable[..., Any]] = {
     "classification": torch.nn.functional.cross_entropy,
     "regression": torch.nn.functional.mse_loss,
