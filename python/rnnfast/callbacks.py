@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import checks
+from rnnfast.arrays import Array
 from rnnfast.checks import names_arguments
 from rnnfast.params import write_all
 from rnnfast.train import Callback, Run
@@ -91,7 +91,7 @@ class EarlyStopping(_Best):
         super().__init__(monitor, mode, min_delta)
         self.patience = checks.as_integer("patience", patience, least=0)
         self.restore_best = checks.as_flag("restore_best", restore_best)
-        self._kept: dict[str, npt.NDArray[Any]] = {}
+        self._kept: dict[str, Array] = {}
 
     def on_train_begin(self, run: Run) -> None:
         """Forget an earlier training."""

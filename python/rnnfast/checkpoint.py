@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks
+from rnnfast.arrays import Array, DType
 from rnnfast.atomic import StrPath, replacing, require_regular
 
-Array = npt.NDArray[Any]
 Tensors = Mapping[str, Array]
 FORMAT = "rnnfast 1"
 
@@ -161,7 +161,7 @@ def _marks(text: str) -> int:
     return sum(outside.count(mark) for mark in "[{,:")
 
 
-def _layout(entries: dict[str, Any], size: int) -> dict[str, tuple[np.dtype[Any], tuple[int, ...], int, int]]:
+def _layout(entries: dict[str, Any], size: int) -> dict[str, tuple[DType, tuple[int, ...], int, int]]:
     """Return dtype, shape, start and end of every tensor, once they are sure to fill ``size`` bytes without a gap."""
     layout = {name: _entry(name, entry) for name, entry in entries.items()}
     end = 0
@@ -174,7 +174,7 @@ def _layout(entries: dict[str, Any], size: int) -> dict[str, tuple[np.dtype[Any]
     return layout
 
 
-def _entry(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+def _entry(name: str, entry: Any) -> tuple[DType, tuple[int, ...], int, int]:
     dtype, shape, (start, end) = np.dtype(DTYPES[entry["dtype"]]), entry["shape"], entry["data_offsets"]
     if not isinstance(shape, list) or len(shape) > MOST_AXES:
         raise ValueError(f"{name} of shape {str(shape)[:80]}")

@@ -16,9 +16,9 @@ from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from rnnfast.arrays import Array, DType, Int64
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -181,10 +181,10 @@ def as_path(name: str, value: Any) -> str | bytes:
         raise TypeError(f"{name}: a path is required, got {shown(value)}") from None
 
 
-def as_dtype(value: Any) -> np.dtype[Any]:
+def as_dtype(value: Any) -> DType:
     """Return float32 or float64 as a dtype; TypeError for anything else, None included."""
     try:
-        found: np.dtype[Any] | None = None if value is None else np.dtype(value)
+        found: DType | None = None if value is None else np.dtype(value)
     except (TypeError, ValueError):
         found = None
     if found is None or found not in (np.float32, np.float64):
@@ -325,7 +325,7 @@ def _of_frame(name: str, frame: Any) -> Array:
     return np.stack(columns, axis=1) if columns else np.zeros(frame.shape)
 
 
-def as_reals(name: str, value: Any, dtype: np.dtype[Any], *, counts: Array | None = None) -> Array:
+def as_reals(name: str, value: Any, dtype: DType, *, counts: Array | None = None) -> Array:
     """Return real numbers as a C-contiguous array of ``dtype``.
 
     ``counts``, bool of a shape that broadcasts, says which numbers anybody reads; by default all.
@@ -359,7 +359,7 @@ def as_reals(name: str, value: Any, dtype: np.dtype[Any], *, counts: Array | Non
     return rounded
 
 
-def as_lengths(name: str, lengths: Any, count: int, longest: int) -> npt.NDArray[np.int64]:
+def as_lengths(name: str, lengths: Any, count: int, longest: int) -> Int64:
     """Return the lengths (N,) of N = ``count`` sequences, each within 0..T = ``longest``, as C-contiguous int64."""
     values = as_array(name, lengths)
     if values.dtype.kind not in "iu":

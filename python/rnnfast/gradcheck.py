@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import checks
+from rnnfast.arrays import Array
 from rnnfast.optim import Params, named_params
 from rnnfast.params import Parameter
-
-Array = npt.NDArray[Any]
 
 # A central difference of step e has an error of order e^2 from the third derivative and of order eps / e from rounding:
 # least in sum where e is the cube root of eps.

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.arrays import Array
 from rnnfast.outline import count_layer, outlined
 
 _DRAWN_AT_ONCE = 1 << 16  # numbers in float64, which bounds the memory that drawing takes beside the array
 
 
-def uniform(
-    shape: tuple[int, ...], bound: float, *, rng: np.random.Generator, dtype: npt.DTypeLike
-) -> npt.NDArray[Any]:
+def uniform(shape: tuple[int, ...], bound: float, *, rng: np.random.Generator, dtype: npt.DTypeLike) -> Array:
     """Draw from U(-bound, bound).
 
     The numbers are drawn in float64 and rounded, so that float32 and float64 models with one seed start alike.
@@ -45,7 +43,7 @@ def uniform(
     return _drawn(shape, dtype, lambda count: rng.uniform(-bound, bound, size=count))
 
 
-def normal(shape: tuple[int, ...], *, rng: np.random.Generator, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def normal(shape: tuple[int, ...], *, rng: np.random.Generator, dtype: npt.DTypeLike) -> Array:
     """Draw from N(0, 1).
 
     The numbers are drawn in float64 and rounded, so that float32 and float64 models with one seed start alike.
@@ -72,7 +70,7 @@ def normal(shape: tuple[int, ...], *, rng: np.random.Generator, dtype: npt.DType
     return _drawn(shape, dtype, rng.standard_normal)
 
 
-def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """Return zeros of a shape and dtype, or their outline where modules are built as outlines.
 
     Examples
@@ -84,9 +82,7 @@ def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.zeros(shape, dtype) if outline is None else outline
 
 
-def _drawn(
-    shape: tuple[int, ...], dtype: npt.DTypeLike, draw: Callable[[int], npt.NDArray[np.float64]]
-) -> npt.NDArray[Any]:
+def _drawn(shape: tuple[int, ...], dtype: npt.DTypeLike, draw: Callable[[int], npt.NDArray[np.float64]]) -> Array:
     """Return an array filled by calls of ``draw(count)``, which returns ``count`` numbers."""
     outline = outlined(shape, dtype)
     if outline is not None:
@@ -163,7 +159,7 @@ def first_values(
     rng: np.random.Generator,
     dtype: npt.DTypeLike,
     normed: bool = False,
-) -> dict[str, npt.NDArray[Any]]:
+) -> dict[str, Array]:
     """Return the initial values of a stack's parameters, by name.
 
     They are drawn from U(-bound, bound); in a normalised stack (``normed``) gammas are 1, betas and biases are 0.

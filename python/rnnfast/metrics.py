@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import checks
+from rnnfast.arrays import Array
 from rnnfast.copies import CopiedWhole
-
-Array = npt.NDArray[Any]
 
 
 class Metric(CopiedWhole, ABC):

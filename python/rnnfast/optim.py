@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops
+from rnnfast.arrays import Array, DType
 from rnnfast.checks import (
     above_zero,
     as_array,
@@ -27,7 +28,6 @@ from rnnfast.checks import (
 from rnnfast.copies import CopiedWhole
 from rnnfast.params import Parameter, write
 
-Array = npt.NDArray[Any]
 Params = Mapping[str, Parameter] | Iterable[Parameter]
 
 
@@ -159,7 +159,7 @@ class Optimizer(CopiedWhole, ABC):
         decay = 1 + self.options.get("weight_decay", 0.0)
         return decay * math.sqrt(gradients + _ops.squared_norm(values) + sum(buffers))
 
-    def _limit(self, largest: float, dtype: np.dtype[Any]) -> float:
+    def _limit(self, largest: float, dtype: DType) -> float:
         """Return a magnitude below which neither a square nor a step can leave the dtype's range."""
         highest = float(np.finfo(dtype).max) / 8
         return math.sqrt(highest) if self._reach(largest) < highest else 0.0

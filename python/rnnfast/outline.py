@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.arrays import DType
+
 _layers_left: ContextVar[int | None] = ContextVar("layers_left", default=None)
 
 
-class Outline(np.ndarray[Any, np.dtype[Any]]):
+class Outline(np.ndarray[Any, DType]):
     """A shape and a dtype that claim no memory: all elements are one zero, and writes to them are dropped."""
 
     def __setitem__(self, key: Any, value: Any) -> None:

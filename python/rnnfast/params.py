@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks
+from rnnfast.arrays import Array, DType
 from rnnfast.copies import CopiedWhole
 from rnnfast.outline import Outline
 
-Array = npt.NDArray[Any]
 Call = partial[Any]  # a call for its effect; partial is invariant in what it returns
 
 newest_version = [0]
@@ -114,7 +114,7 @@ class Parameter(CopiedWhole):
         return self._data.shape
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         """Type of the value."""
         return self._data.dtype
 

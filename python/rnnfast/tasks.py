@@ -14,11 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
+from rnnfast.arrays import Array, DType
 from rnnfast.copies import CopiedWhole
 from rnnfast.metrics import Accuracy, MeanAbsoluteError, Metric
-
-Array = npt.NDArray[Any]
-DType = np.dtype[Any]
 
 
 class Task(CopiedWhole, ABC):

@@ -10,17 +10,15 @@ from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import checks
+from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.copies import CopiedWhole
 from rnnfast.metrics import Metric, Metrics
 from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
 from rnnfast.params import Parameter, write_all
 from rnnfast.training_state import TrainingState
-
-Array = npt.NDArray[Any]
 
 
 @dataclass

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import checkpoint
+from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.copies import CopiedWhole
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(kw_only=True)

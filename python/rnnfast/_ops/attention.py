@@ -5,15 +5,10 @@ Legend: N sequences, T queries, S steps of a source, A features of a query and a
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import _core
-
-Array = npt.NDArray[Any]
-Int64 = npt.NDArray[np.int64]
+from rnnfast.arrays import Array, Int64
 
 
 def attend(

@@ -14,17 +14,15 @@ raises ValueError for shapes, layouts and numbers out of range, TypeError for dt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import _core
+from rnnfast.arrays import Array, Int64
 
-Array = npt.NDArray[Any]
-Ids = npt.NDArray[np.int64]
-Arrays = Sequence[npt.NDArray[Any]]
-Counter = npt.NDArray[np.int64]
+Ids = Int64
+Arrays = Sequence[Array]
+Counter = Int64
 
 
 def linear(x: Array, W: Array, b: Array | None = None) -> Array:

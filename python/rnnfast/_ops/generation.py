@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import _core
 from rnnfast._ops.recurrent import Weights
+from rnnfast.arrays import Array, Float64, Int64
 
-Array = npt.NDArray[Any]
 State = Array | tuple[Array, ...]
-Int64 = npt.NDArray[np.int64]
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _core, checks
 from rnnfast._ops.registry import CELLS, FAMILIES, CellFacts
+from rnnfast.arrays import Array, DType
 
-Array = npt.NDArray[Any]
 Weights = _core.Weights
 CoreTape = _core.Tape
 StreamCore = _core.Stream
@@ -89,7 +88,7 @@ def isa() -> str:
     return _core.isa()
 
 
-def pad(sequences: Sequence[npt.ArrayLike], width: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+def pad(sequences: Sequence[npt.ArrayLike], width: int, dtype: DType) -> tuple[Array, Array]:
     """Turn arrays (T_i, width) into one (N, T, width), zero past each length, and the lengths (N,)."""
     arrays = [checks.as_array(f"x[{i}]", a) for i, a in enumerate(sequences)]
     for i, a in enumerate(arrays):
@@ -106,7 +105,7 @@ def pad(sequences: Sequence[npt.ArrayLike], width: int, dtype: np.dtype[Any]) ->
     return x, lengths
 
 
-def _require_dtype(name: str, array: Array, dtype: np.dtype[Any]) -> None:
+def _require_dtype(name: str, array: Array, dtype: DType) -> None:
     if array.dtype != dtype:
         raise TypeError(f"{name}: dtype {dtype} is required, got {array.dtype}")
 
@@ -117,7 +116,7 @@ def _plain(array: Array) -> Array:
     return array if flags.c_contiguous and flags.aligned else np.require(array, requirements=("C", "A"))
 
 
-def sequences(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any], *, time_major: bool) -> Array:
+def sequences(name: str, array: npt.ArrayLike, width: int, dtype: DType, *, time_major: bool) -> Array:
     """Check an array (N, T, width), or (T, N, width) if ``time_major``; return it batch-first, copied if need be."""
     a = array if type(array) is np.ndarray else checks.as_array(name, array)
     axes = "(T, N, C)" if time_major else "(N, T, C)"
@@ -139,7 +138,7 @@ def _rows_contiguous(array: Array) -> bool:
     return (by_last == size or array.shape[-1] == 1) and all(by % size == 0 for by in others)
 
 
-def rows(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any]) -> Array:
+def rows(name: str, array: npt.ArrayLike, width: int, dtype: DType) -> Array:
     """Check rows (M, width); return them, copied only where their numbers do not lie side by side."""
     a = checks.as_array(name, array)
     if a.ndim != 2:
@@ -151,7 +150,7 @@ def rows(name: str, array: npt.ArrayLike, width: int, dtype: np.dtype[Any]) -> A
     return a if flags.carray or (flags.aligned and _rows_contiguous(a)) else np.require(a, requirements=("C", "A"))
 
 
-def step_array(array: npt.ArrayLike, *, sequences: int, width: int, dtype: np.dtype[Any]) -> Array:
+def step_array(array: npt.ArrayLike, *, sequences: int, width: int, dtype: DType) -> Array:
     """Check the x of one step, (N, width), or (width,) where N is 1; return it C-contiguous."""
     a = checks.as_array("x", array)
     _require_dtype("x", a, dtype)
@@ -161,7 +160,7 @@ def step_array(array: npt.ArrayLike, *, sequences: int, width: int, dtype: np.dt
     return _plain(a)
 
 
-def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], dtype: DType) -> Array | None:
     """Check a state (L*D, N, H), or (L*D, N, P) of a projected h; ``None`` stays ``None``."""
     if array is None:
         return None

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rnnfast import checks
-from rnnfast.data.sequences import Array, Int64, Sequences
+from rnnfast.arrays import Array, Int64
+from rnnfast.data.sequences import Sequences
 
 WINDOW = 32  # batches whose sequences are sorted by length together: little padding, yet random batches
 

@@ -6,10 +6,9 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
+from rnnfast.arrays import Array, DType
 from rnnfast.data.batches import AlignedData, check_fraction
 from rnnfast.data.sequences import (
-    Array,
-    DType,
     Sequences,
     as_context,
     as_one,

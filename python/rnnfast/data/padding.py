@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks
+from rnnfast.arrays import Array, Int64
 
-Array = npt.NDArray[Any]
 
-
-def from_left_padded(x: npt.ArrayLike, mask: npt.ArrayLike) -> tuple[Array, npt.NDArray[np.int64]]:
+def from_left_padded(x: npt.ArrayLike, mask: npt.ArrayLike) -> tuple[Array, Int64]:
     """Move sequences that end at the last step to the front.
 
     Parameters

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from rnnfast.arrays import Int64
 from rnnfast.data.batches import AlignedData, Batch
-from rnnfast.data.sequences import Int64, Sequences
+from rnnfast.data.sequences import Sequences
 
 
 @dataclass(frozen=True, kw_only=True)

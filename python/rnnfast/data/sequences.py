@@ -9,10 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks
-
-Array = npt.NDArray[Any]
-Int64 = npt.NDArray[np.int64]
-DType = np.dtype[Any]
+from rnnfast.arrays import Array, DType, Int64
 
 
 class Sequences:

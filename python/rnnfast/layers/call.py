@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 from rnnfast import _ops, init
 from rnnfast._ops import Parts
+from rnnfast.arrays import Array, DType
 from rnnfast.copies import NotCopied
 from rnnfast.params import Parameter, newest_version, no_writes
-
-Array = npt.NDArray[Any]
 
 Sequences: TypeAlias = npt.ArrayLike | list[Any] | tuple[Any, ...]  # Any: ArrayLike, but list is invariant
 """x as users give it: an array (N, T, C), or a list of arrays (T_i, C)."""
@@ -55,7 +54,7 @@ def read_inputs(
     resets: npt.ArrayLike | None,
     *,
     width: int,
-    dtype: np.dtype[Any],
+    dtype: DType,
     time_major: bool,
 ) -> Inputs:
     """Return the user's sequences, of C = ``width``, batch-first; a list of them is padded.
@@ -88,7 +87,7 @@ def read_rows(
     resets: npt.ArrayLike | None,
     *,
     width: int,
-    dtype: np.dtype[Any],
+    dtype: DType,
 ) -> tuple[Rows, Array]:
     """Return a batch of rows of ``values`` (M, C) with C = ``width``, and the offsets as int64 (N,).
 
@@ -121,7 +120,7 @@ def pad_rows(given: Rows, offsets: Array) -> tuple[Inputs, Array]:
     return (x, lengths, cuts), valid
 
 
-def split_state(name: str, state: StateLike, shapes: Sequence[tuple[int, int, int]], dtype: np.dtype[Any]) -> Parts:
+def split_state(name: str, state: StateLike, shapes: Sequence[tuple[int, int, int]], dtype: DType) -> Parts:
     """Return h and c of the ``shapes`` (L*D, N, H), None where none is given; c is None where there is one shape.
 
     Raises
@@ -143,7 +142,7 @@ def split_state(name: str, state: StateLike, shapes: Sequence[tuple[int, int, in
     return _ops.state_array(f"{name}[0]", h, shapes[0], dtype), _ops.state_array(f"{name}[1]", c, shapes[1], dtype)
 
 
-def make_learned_states(shapes: Sequence[tuple[int, int, int]], dtype: np.dtype[Any]) -> dict[str, Parameter]:
+def make_learned_states(shapes: Sequence[tuple[int, int, int]], dtype: DType) -> dict[str, Parameter]:
     """Return zeros as parameters: h0 and, where there are two ``shapes`` (L*D, 1, H), c0."""
     return {name: Parameter(init.zeros(shape, dtype)) for name, shape in zip(STATE_NAMES, shapes, strict=False)}
 
@@ -303,9 +302,7 @@ class Tape(SingleUseTape):
         """Axes of y before its last one: (N, T), or (R,) of a call by rows."""
         return (self.sequences, self.steps) if self.rows is None else (self.rows,)
 
-    def read_gradient(
-        self, dy: npt.ArrayLike | None, width: int, dtype: np.dtype[Any], *, time_major: bool
-    ) -> npt.NDArray[Any] | None:
+    def read_gradient(self, dy: npt.ArrayLike | None, width: int, dtype: DType, *, time_major: bool) -> Array | None:
         """Return dL/dy batch-first; ``None`` stays ``None``. ValueError on another shape than that of y."""
         if dy is None:
             return None

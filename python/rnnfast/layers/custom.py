@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
+from rnnfast.arrays import Array
 from rnnfast.checks import names_arguments
 from rnnfast.init import stack_suffix
 from rnnfast.layers.call import Inputs, Sequences, State, StateLike, Tape, pad_rows, read_inputs, read_rows
@@ -18,8 +19,6 @@ from rnnfast.layers.options import Randomness
 from rnnfast.layers.trace import Trace
 from rnnfast.outline import count_layer, outlined
 from rnnfast.params import Module, Parameter
-
-Array = npt.NDArray[Any]
 
 
 class CustomLayer(Module):

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import checks
+from rnnfast.arrays import Array
 from rnnfast.init import uniform
 
-Array = npt.NDArray[Any]
 States = tuple[Array, ...]
 Shapes = dict[str, tuple[int, ...]]
 

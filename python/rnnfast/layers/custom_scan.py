@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rnnfast.arrays import Array
 from rnnfast.layers.call import Inputs
 from rnnfast.layers.custom_cell import CustomCell
 from rnnfast.params import Parameter
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(eq=False)

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks, init
+from rnnfast.arrays import Array, DType
 from rnnfast.checks import names_arguments
 from rnnfast.layers.call import SingleUseTape
 from rnnfast.params import Module, Parameter
 
-Array = npt.NDArray[Any]
 Seed: TypeAlias = int | np.random.Generator | None
 
 
@@ -41,7 +41,7 @@ class BlockTape(SingleUseTape):
     versions: tuple[int, ...]
     rows: Array | None
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: DType
     call: int = 0
     used: bool = False
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops, checks
 from rnnfast._ops import Parts
+from rnnfast.arrays import Array
 from rnnfast.init import first_values, stack_shapes, stack_suffix
 from rnnfast.layers.call import (
     LAYER_PARTS,
@@ -34,7 +35,6 @@ from rnnfast.layers.stream import Stream
 from rnnfast.layers.trace import Traceable
 from rnnfast.params import Parameter
 
-Array = npt.NDArray[Any]
 _SAVES = ("all", "recompute")
 
 

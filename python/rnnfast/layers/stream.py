@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
 from rnnfast._ops import Parts
+from rnnfast.arrays import Array, DType
 from rnnfast.copies import NotCopied
 from rnnfast.layers.call import State, StateLike, initial_states, split_state
 from rnnfast.params import Parameter, no_writes
-
-Array = npt.NDArray[Any]
 
 
 class StreamedLayer(Protocol):
@@ -25,7 +24,7 @@ class StreamedLayer(Protocol):
     input_size: int
     bidirectional: bool
     time_major: bool
-    dtype: np.dtype[Any]
+    dtype: DType
     learned_state: dict[str, Parameter]
 
     def packed(self) -> list[_ops.Weights]: ...  # noqa: D102

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import numpy.typing as npt
 
 from rnnfast import _ops
+from rnnfast.arrays import Array
 from rnnfast.copies import CopiedWhole
 from rnnfast.layers.call import Inputs, Sequences, State, StateLike, Tape
 from rnnfast.params import Module
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.arrays import Array, DType
 from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, check_finite, check_steps
-from rnnfast.layers import BlockTape, CustomCell, Embedding, Linear, Trace
+from rnnfast.layers import BlockTape, CustomCell, Embedding, Linear, State, StateLike, Trace
 from rnnfast.models.config import Config, make_layer
 from rnnfast.params import Module, Parameter
-
-Array = npt.NDArray[Any]
-Int64 = npt.NDArray[np.int64]
-DType = np.dtype[Any]
 
 LARGEST_SEED = 2**63
 
@@ -252,40 +249,41 @@ class Backbone(Module):
         """Set the state of the layers' random numbers."""
         self.rnn.set_random_state(state)
 
-    def infer(self, x: Sequences, state: Any, resets: Array | None = None) -> tuple[Array, Any]:
+    def infer(self, x: Sequences, state: StateLike, resets: Array | None = None) -> tuple[Array, State]:
         """Return y (R, D*H) and the final state; nothing is kept."""
         s = self.input.rows(x)
         y, last = self.rnn.call_rows(s.values, s.offsets, s.lengths, state, resets=resets)
         return y, last
 
-    def forward(self, x: Sequences, state: Any, resets: Array | None = None) -> tuple[Array, Any, BackboneTape]:
+    def forward(self, x: Sequences, state: StateLike, resets: Array | None = None) -> tuple[Array, State, BackboneTape]:
         """Return y (R, D*H), the final state and the tape, with dropout."""
         s, read = self.input.forward(x)
         y, last, tape = self.rnn.forward_rows(s.values, s.offsets, s.lengths, state, resets=resets)
         return y, last, BackboneTape(read, tape)
 
-    def backward(self, tape: BackboneTape, dy: Array | None, dstate: Any = None) -> Any:
+    def backward(self, tape: BackboneTape, dy: Array | None, dstate: StateLike = None) -> State:
         """Add the parameters' gradients; return that of the initial state."""
         learned = bool(self.input.parameters())
+        dinitial: State
         dx, dinitial = self.rnn.backward(tape.rnn, dy, dstate, need_dx=learned)
         if learned:
             self.input.backward(tape.input, dx)
         return dinitial
 
-    def trace(self, x: Sequences, state: Any, resets: Array | None = None) -> Trace:
+    def trace(self, x: Sequences, state: StateLike, resets: Array | None = None) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H)."""
         inputs = self.input.rows(x)
         cuts = None if resets is None else x.like(resets).padded()
         found: Trace = self.rnn.trace(inputs.padded(), state, lengths=x.lengths, resets=cuts)
         return found
 
-    def last_h(self, state: Any) -> Array:
+    def last_h(self, state: State) -> Array:
         """Return the top layer's h of a final state, (N, D*H)."""
-        h = state if self.states == 1 else state[0]
+        h = state[0] if isinstance(state, tuple) else state
         top = h[-self.directions :].transpose(1, 0, 2)
         return np.ascontiguousarray(top).reshape(h.shape[1], self.size)
 
-    def dstate_of_last_h(self, dh: Array) -> Any:
+    def dstate_of_last_h(self, dh: Array) -> StateLike:
         """Return the gradient of a final state of which only the top layer's h, (N, D*H), was used."""
         layers = self.rnn.num_layers * self.directions
         full = np.zeros((layers, len(dh), self.size // self.directions), dh.dtype)
@@ -311,22 +309,22 @@ class ContextToState(Module):
         """Return weight and bias."""
         return self.map.parameters()
 
-    def __call__(self, v: Array) -> Any:
+    def __call__(self, v: Array) -> State:
         """Return h (L, N, H), or the tuple (h, c)."""
         return self._states(self.map(v))
 
-    def forward(self, v: Array) -> tuple[Any, BlockTape]:
+    def forward(self, v: Array) -> tuple[State, BlockTape]:
         """Return the states and the tape for ``backward``."""
         rows, tape = self.map.forward(v)
         return self._states(rows), tape
 
-    def backward(self, tape: BlockTape, dstate: Any) -> None:
+    def backward(self, tape: BlockTape, dstate: State) -> None:
         """Add the gradients of weight and bias, given that of the states."""
         parts = dstate if isinstance(dstate, tuple) else (dstate,)
         rows = [part.transpose(1, 0, 2).reshape(part.shape[1], -1) for part in parts]
         self.map.backward(tape, np.concatenate(rows, axis=1))
 
-    def _states(self, rows: Array) -> Any:
+    def _states(self, rows: Array) -> State:
         columns = np.split(rows, np.cumsum(self.sizes)[:-1] * self.layers, axis=1)
         parts = [
             np.ascontiguousarray(each.reshape(len(rows), self.layers, size).transpose(1, 0, 2))

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import checkpoint, checks
+from rnnfast.arrays import Array, DType
 from rnnfast.atomic import StrPath
-from rnnfast.layers import BlockTape, Dropout, Linear
+from rnnfast.layers import BlockTape, Dropout, Linear, State
 from rnnfast.metadata import Metadata
 from rnnfast.metrics import Metric
 from rnnfast.models.config import HeadConfig
@@ -25,7 +25,6 @@ from rnnfast.params import Module, Parameter
 from rnnfast.tasks import Task
 from rnnfast.train import BatchLoss, History
 
-Array = npt.NDArray[Any]
 Outputs = Mapping[str, Array]
 V = TypeVar("V")
 M = TypeVar("M", bound="Model")
@@ -65,7 +64,7 @@ class Heads(Module):
         self,
         heads: Mapping[str, HeadConfig],
         features: int,
-        dtype: np.dtype[Any],
+        dtype: DType,
         rng: np.random.Generator,
         *,
         dropout: float,
@@ -252,14 +251,14 @@ class Model(Module):
         return {name: head.task.metrics() for name, head in self.heads.configs.items()}
 
     @abstractmethod
-    def _outputs(self, batch: Any, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:
+    def _outputs(self, batch: Any, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State | None, Any]:
         """Return the outputs (M, K) of each head, the final state and, if ``keep``, what ``_backward`` needs."""
 
     @abstractmethod
     def _backward(self, tape: Any, doutputs: dict[str, Array]) -> None:
         """Add the gradients of all parameters, given those of the outputs (M, K)."""
 
-    def batch_loss(self, batch: Any, state: Any = None, *, gradient: bool = False) -> BatchLoss:
+    def batch_loss(self, batch: Any, state: State | None = None, *, gradient: bool = False) -> BatchLoss:
         """Return the loss of a batch; with ``gradient``, use dropout and add the parameters' gradients.
 
         A batch without any target only moves the state on.

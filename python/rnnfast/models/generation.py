@@ -6,25 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import _ops
+from rnnfast.arrays import Array, Float64, Int64
 from rnnfast.data import Sequences, as_one
-from rnnfast.layers import Linear
+from rnnfast.layers import Linear, State
 from rnnfast.models.backbone import Backbone
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
-
-Array = npt.NDArray[Any]
-Int64 = npt.NDArray[np.int64]
-Float64 = npt.NDArray[np.float64]
 
 
 def write_on(
     backbone: Backbone,
     head: Linear,
     task: Task,
-    state: Any,
+    state: State,
     options: WritingOptions,
     prefix: Int64 | None = None,
     attention: Any = None,
@@ -80,7 +76,7 @@ def write_on(
 
 
 def _search(
-    backbone: Backbone, writer: _ops.Writer, state: Any, options: WritingOptions, prefix: Int64 | None
+    backbone: Backbone, writer: _ops.Writer, state: State, options: WritingOptions, prefix: Int64 | None
 ) -> tuple[Int64, Int64, Float64]:
     """Search behind the prefix, which is read as a part of the prompt."""
     assert options.beams is not None
@@ -142,7 +138,7 @@ def write_by_steps(
     backbone: Backbone,
     head: Linear,
     task: Task,
-    state: Any,
+    state: State,
     options: WritingOptions,
     prefix: Int64 | None,
     attend: Callable[[Array], Array] | None,
@@ -206,7 +202,7 @@ def as_rows(elements: Array) -> Sequences:
     return Sequences(elements.reshape(R * T, *elements.shape[2:]), offsets, np.full(R, T, np.int64), ragged=False)
 
 
-def repeat_state(state: Any, copies: int) -> Any:
+def repeat_state(state: State, copies: int) -> State:
     """Return the states (L, N, H) of N sequences with each of them ``copies`` times."""
     if isinstance(state, tuple):
         return tuple(np.repeat(part, copies, axis=1) for part in state)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import train
+from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
 from rnnfast.data import (
@@ -24,7 +25,7 @@ from rnnfast.data import (
     training_and_validation,
     without_unread,
 )
-from rnnfast.layers import CustomCell, Stream, Trace
+from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape, Model, by_head, only
@@ -34,8 +35,6 @@ from rnnfast.optim import Optimizer
 from rnnfast.tasks import Task
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -412,7 +411,7 @@ class ManyToMany(Model):
         return self.backbone.trace(batch.inputs, None, batch.resets)
 
     @names_arguments
-    def stream(self, batch_size: int = 1, state: Any = None) -> Stream:
+    def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
         """Return a copy of the model that is fed step by step.
 
         ``step(x)`` returns ``W_head h(t) + b_head`` after the sequence up to x(t): logits or numbers, from which the
@@ -495,7 +494,7 @@ class ManyToMany(Model):
     def _arranged(self, data: AlignedData, values: dict[str, Array]) -> Any:
         return only({name: data.inputs.split(rows) for name, rows in values.items()})
 
-    def _outputs(self, batch: Batch, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:
+    def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         if not keep:
             y, last = self.backbone.infer(batch.inputs, state, batch.resets)
             return self.heads.infer(y, batch.rows), last, None

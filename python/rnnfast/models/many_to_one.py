@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import train
+from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
 from rnnfast.data import Batch, VectorData, as_pieces, as_weights, check_finite_rows, training_and_validation
-from rnnfast.layers import CustomCell, Stream, Trace
+from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape, Model, by_head, only
@@ -23,8 +24,6 @@ from rnnfast.optim import Optimizer
 from rnnfast.tasks import Task
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -373,7 +372,7 @@ class ManyToOne(Model):
         return self.backbone.trace(self.backbone.read(x, lengths, warns=True), None)
 
     @names_arguments
-    def stream(self, batch_size: int = 1, state: Any = None) -> Stream:
+    def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
         """Return a copy of the model that is fed step by step.
 
         ``step(x)`` returns ``W_head h(t) + b_head`` after the sequence up to x(t): logits or numbers, from which the
@@ -444,7 +443,7 @@ class ManyToOne(Model):
         inputs = self.backbone.read(x, lengths, warns=True)
         return VectorData(inputs=inputs, targets={}, batch_size=batch_size)
 
-    def _outputs(self, batch: Batch, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:
+    def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         if not keep:
             last = self.backbone.infer(batch.inputs, state)[1]
             return self.heads.infer(self.backbone.last_h(last), batch.rows), last, None

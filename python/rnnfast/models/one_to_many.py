@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks, train
+from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
 from rnnfast.data import AlignedData, Batch, NextElements, as_context, hold_out
-from rnnfast.layers import BlockTape, CustomCell, Stream, Trace
+from rnnfast.layers import BlockTape, CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape, ContextToState
 from rnnfast.models.base import Heads, HeadsTape, Model
@@ -25,8 +26,6 @@ from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
-
-Array = npt.NDArray[Any]
 
 TRAIN_STEPS = 64  # of a long array, in one gradient
 EVALUATE_STEPS = 1024  # of a long array, in memory at once
@@ -464,7 +463,7 @@ class OneToMany(Model):
         return (result(elements), result(log_p)) if return_log_probs else result(elements)
 
     @names_arguments
-    def stream(self, batch_size: int = 1, state: Any = None, *, context: npt.ArrayLike | None = None) -> Stream:
+    def stream(self, batch_size: int = 1, state: StateLike = None, *, context: npt.ArrayLike | None = None) -> Stream:
         """Return a copy of the model that is fed step by step.
 
         ``step(x)`` returns the outputs (N, K) that say what comes after x(t): logits or numbers, from which the caller
@@ -533,7 +532,7 @@ class OneToMany(Model):
         arranged = data.inputs.split(read(self._all_outputs(data)[""]))
         return arranged[0] if single else arranged
 
-    def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[Any, int, bool]:
+    def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[State, int, bool]:
         """Return the states that N prompts leave, N, and whether the user gave just one."""
         prompts, single = self.reader.read(prompt, None, "prompt", warns=True)
         rows = np.arange(len(prompts), dtype=np.int64)
@@ -547,11 +546,11 @@ class OneToMany(Model):
             raise ValueError("prompt: at least one element each is required, got none")
         return self.backbone.infer(prompts.select(rows), self._start(start))[1], len(rows), single
 
-    def _start(self, context: Array | None) -> Any:
+    def _start(self, context: Array | None) -> State | None:
         """Return the states in which sequences with these contexts (N, K) begin; None without a context."""
         return None if self.context is None or context is None else self.context(context)
 
-    def _outputs(self, batch: Batch, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:
+    def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         context = None
         if not batch.continues:
             state = None

@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _ops, checks
-from rnnfast.layers import Stream, Surroundings
+from rnnfast.arrays import Array, DType
+from rnnfast.layers import State, StateLike, Stream, Surroundings
 from rnnfast.models.backbone import Backbone, Input, unit_vectors
 from rnnfast.models.base import Heads
 
-Array = npt.NDArray[Any]
 
-
-def stream_of(backbone: Backbone, heads: Heads, batch_size: int, state: Any, start: Any = None) -> Stream:
+def stream_of(
+    backbone: Backbone, heads: Heads, batch_size: int, state: StateLike, start: State | None = None
+) -> Stream:
     """Return a stream of a backbone and its heads.
 
     Parameters
@@ -51,7 +52,7 @@ def stream_of(backbone: Backbone, heads: Heads, batch_size: int, state: Any, sta
     )
 
 
-def _block(block: npt.ArrayLike, part: Input, table: Array | int | None, dtype: np.dtype[Any]) -> Array:
+def _block(block: npt.ArrayLike, part: Input, table: Array | int | None, dtype: DType) -> Array:
     """Return the layer's input (N, T, C) of a block of reals or ids."""
     values = part.sequences(checks.as_array("block", block), None, "block").padded()
     if isinstance(table, int):
@@ -59,7 +60,7 @@ def _block(block: npt.ArrayLike, part: Input, table: Array | int | None, dtype: 
     return values if table is None else table[values]
 
 
-def _step(x: Any, batch: int, width: int, dtype: np.dtype[Any]) -> Array:
+def _step(x: Any, batch: int, width: int, dtype: DType) -> Array:
     return _ops.step_array(checks.as_reals("x", x, dtype), sequences=batch, width=width, dtype=dtype)
 
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import _ops, checks, init
+from rnnfast.arrays import Array, DType, Int64
 from rnnfast.layers import BlockTape, Linear
 from rnnfast.models.config import ATTENTION
 from rnnfast.params import Module, Parameter
-
-Array = npt.NDArray[Any]
-Int64 = npt.NDArray[np.int64]
-DType = np.dtype[Any]
 
 
 @dataclass(frozen=True)

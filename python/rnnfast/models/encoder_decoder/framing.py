@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import checks
+from rnnfast.arrays import Array, DType, Int64
 from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, check_finite, framed, joined
 from rnnfast.tasks import Task
-
-Array = npt.NDArray[Any]
-Int64 = npt.NDArray[np.int64]
-DType = np.dtype[Any]
 
 
 class TargetFraming:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks, train
+from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
 from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite, training_and_validation
-from rnnfast.layers import CustomCell, Stream, Trace
+from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.base import Model
 from rnnfast.models.config import checked
@@ -23,8 +24,6 @@ from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task, as_task
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
-
-Array = npt.NDArray[Any]
 
 
 class EncoderDecoder(Model):
@@ -415,7 +414,7 @@ class EncoderDecoder(Model):
         return self.network.trace(self._data(x, read, batch_size=1, lengths=lengths).whole())
 
     @names_arguments
-    def stream(self, batch_size: int = 1, state: Any = None, *, source: Any = None) -> Stream:
+    def stream(self, batch_size: int = 1, state: StateLike = None, *, source: Any = None) -> Stream:
         """Return a copy of the decoder that is fed step by step.
 
         ``step(x)`` gives ``W_head h(t) + b_head`` after the elements up to x, the first of which is ``start_id`` or
@@ -517,7 +516,9 @@ class EncoderDecoder(Model):
         options.check_task(self.task.name, self.network.framing.outputs, ids=self.task.ids)
         return self.network.write(sources, limits, options, batch_size)
 
-    def _outputs(self, batch: PairBatch, state: Any, *, keep: bool) -> tuple[dict[str, Array], Any, Any]:
+    def _outputs(
+        self, batch: PairBatch, state: State | None, *, keep: bool
+    ) -> tuple[dict[str, Array], State | None, Any]:
         if not keep:
             return self.network.infer(batch)[0], None, None
         outputs, tape = self.network.forward(batch)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import _ops, init
+from rnnfast.arrays import Array, DType, Int64
 from rnnfast.data import PairBatch, PairData, Sequences, batch_indices
-from rnnfast.layers import Trace
+from rnnfast.layers import State, Trace
 from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape
 from rnnfast.models.config import Config, HeadConfig
@@ -22,10 +22,6 @@ from rnnfast.params import Module, Parameter
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
 
-Array = npt.NDArray[Any]
-Int64 = npt.NDArray[np.int64]
-DType = np.dtype[Any]
-
 
 @dataclass(frozen=True, eq=False)
 class NetworkTape:
@@ -33,7 +29,7 @@ class NetworkTape:
 
     batch: PairBatch
     encoder: BackboneTape
-    encoded: Any
+    encoded: State
     decoder: BackboneTape
     attention: AttentionTape | None
     heads: HeadsTape
@@ -104,12 +100,12 @@ class EncoderDecoderNetwork:
             **({} if self.attention is None else {"attention": self.attention}),
         }
 
-    def read(self, sources: Sequences) -> tuple[Array, Any]:
+    def read(self, sources: Sequences) -> tuple[Array, State]:
         """Return the encoder's outputs (R, D*H) and the states that the decoder begins with."""
         memory, last = self.encoder.infer(sources, None)
         return memory, self._bridged(last)
 
-    def _bridged(self, last: Any) -> Any:
+    def _bridged(self, last: State) -> State:
         return last if self.bridge is None else self.bridge.forward(last)
 
     def infer(self, batch: PairBatch) -> tuple[dict[str, Array], Array | None]:
@@ -244,13 +240,13 @@ class Bridge(Module):
         """Return weight."""
         return {"weight": self.weight}
 
-    def forward(self, state: Any) -> Any:
+    def forward(self, state: State) -> State:
         """Return the decoder's states (L, N, H) of the encoder's (2L, N, H), for an LSTM a tuple (h, c) of them."""
         parts, H = _parts(state), self.hidden
         found = [_ops.linear(rows, self.weight.value[i * H : (i + 1) * H], None) for i, rows in enumerate(_rows(parts))]
         return _like(state, np.stack(found).reshape(len(parts), -1, *found[0].shape))
 
-    def backward(self, dstate: Any, state: Any) -> Any:
+    def backward(self, dstate: State, state: State) -> State:
         """Add the gradient of weight, given that of the decoder's states; return that of the encoder's."""
         H, found = self.hidden, []
         dparts = np.concatenate(_parts(dstate))
@@ -264,11 +260,11 @@ class Bridge(Module):
         return _like(state, pairs.reshape(len(_parts(state)), -1, *pairs.shape[1:]))
 
 
-def _parts(state: Any) -> tuple[Array, ...]:
+def _parts(state: State) -> tuple[Array, ...]:
     return state if isinstance(state, tuple) else (state,)
 
 
-def _like(state: Any, parts: Array) -> Any:
+def _like(state: State, parts: Array) -> State:
     return tuple(parts) if isinstance(state, tuple) else parts[0]
 
 
