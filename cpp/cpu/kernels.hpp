@@ -22,7 +22,7 @@ constexpr Index kReset = -2;      // Row::prev: the state that a reset begins wi
 constexpr Index kEnd = kInitial;  // Row::next: the sequence ends here
 constexpr Index kCut = kReset;    // Row::next: the next step is a reset, no gradient comes back
 
-// Fields are those of forward time. For reverse time `row_ref` (simd/row_order-inl.hpp) swaps prev and next, which is
+// Fields are those of forward time. For reverse time `row_ref` (simd/step-inl.hpp) swaps prev and next, which is
 // why kEnd is kInitial and kCut is kReset, and gives kEnd, never kCut, behind t = 0.
 struct Row {
   // number of the row, sequence and time
@@ -114,6 +114,15 @@ struct NormedOutputBack {
   bool cut;
 };
 
+// What a step reads where each call brings one step: x of row n is rows[n], or data + n * ld where rows is null.
+template <class Real>
+struct StepInput {
+  const Real* x;
+  Index ld;
+  const Real* const* rows;  // [rows] of [C], of [G H] if `projected`; or null
+  bool projected;           // rows point to u = W x + b_ih of the layer
+};
+
 template <class Real>
 struct ForwardArgs {
   RowOrder order;
@@ -128,7 +137,7 @@ struct ForwardArgs {
   Index P;
   const Real* packed;                // [panel][P][blocks * gates][lanes], the stage's rows of R
   const Real* bias;                  // [panel][blocks * gates][lanes] of b_hh
-  View<Real> u;                      // in: W x + b_ih [G H]; out: the gates
+  View<Real> u;                      // [G H] in: W x + b_ih, unless it is made here; out: the gates
   View<Real> y;                      // h; read one step back
   View<const Real> recurrent_input;  // what R reads one step back [P]: h, or h under a mask, or projected
   View<Real> aux;                    // c, q_n or r h_prev [H]; read one step back
@@ -138,38 +147,16 @@ struct ForwardArgs {
   InitialState<Real> recurrent_input0;
   View<const Real> zone;  // [states H] shares of the states before in the new ones; data null: none
   View<const Real> q;     // [G H] ready instead of a product; data null: none
-  bool save;              // keep gates and aux for the backward pass
-  bool one_way;           // panels from the first to the last in every step, not up and down by turns
-  bool from_l2;           // a thread's panels do not fit L1
-  bool fetch_ahead;       // nor L2: the next one is fetched while one is used
-  const CellOptions<Real>* options;
-};
-
-// One step of a layer's stage, input product included, on the panels [panel0, panel1) of units.
-template <class Real>
-struct StreamStepArgs {
-  Index rows;
+  // Where each call brings one step, u is made beside q, in one pass over the weights, and not kept.
+  const Real* w;    // [panel][C][blocks * gates][lanes], the stage's rows of W; null: u is given
+  const Real* b_w;  // [panel][blocks * gates][lanes] of b_ih
   Index C;
-  Index H;
-  Index P;
-  Index G;
-  Index panel0;
-  Index panel1;
-  bool descending;  // panels from the last to the first
-  const Real* x;    // [rows] of C numbers, ldx apart
-  Index ldx;
-  const Real* const* x_rows;  // [rows] pointers to them instead, or null
-  const Real* const* u_rows;  // [rows] pointers to G H numbers W x + b_ih instead of any x, or null
-  // [panel][C][blocks * gates][lanes] of W, and of b_ih
-  const Real* w;
-  const Real* b_w;
-  // the same of R [P], and of b_hh
-  const Real* r;
-  const Real* b_r;
-  const Real* h_prev;  // [rows, P]
-  Real* h;             // [rows, H]
-  Real* aux;           // [rows, H] c, updated in place; or r h_prev between two stages
-  Real* gates;         // [rows, G H] between two stages
+  const StepInput<Real>* input;
+  bool save;         // keep gates and aux for the backward pass
+  bool one_way;      // panels from the first to the last in every step, not up and down by turns
+  Index turn;        // that of step 0, where each call brings one step
+  bool from_l2;      // a thread's panels do not fit L1
+  bool fetch_ahead;  // nor L2: the next one is fetched while one is used
   const CellOptions<Real>* options;
 };
 
@@ -268,7 +255,6 @@ struct Kernels {
   int backward_blocks;                         // vectors of units in a backward panel
   void (*forward[kCellKinds][kMaxStages])(const ForwardArgs<Real>&);
   void (*backward[kCellKinds][kMaxStages])(const BackwardArgs<Real>&);
-  void (*stream_step[kCellKinds][kMaxStages])(const StreamStepArgs<Real>&);
   void (*finish[kCellKinds])(const BackwardArgs<Real>&);  // dL/dh of initial states, into args.dh
   // Panels hold gemm_vectors * lanes columns, the last one as many whole vectors as it needs; so do those of pack_rows.
   void (*gemm)(const GemmArgs<Real>&);

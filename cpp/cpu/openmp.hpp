@@ -4,8 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include "barrier.hpp"
-#include "team_work.hpp"
+#include "team.hpp"
 
 namespace rnnfast {
 

@@ -4,8 +4,7 @@
 #include <atomic>
 #include <deque>
 
-#include "barrier.hpp"
-#include "team_work.hpp"
+#include "team.hpp"
 
 namespace rnnfast {
 

@@ -1,5 +1,7 @@
 // Threads that work on one call together, whoever brings them.
 #pragma once
+#include <signal.h>
+
 #include <atomic>
 #include <functional>
 #include <thread>
@@ -59,7 +61,31 @@ inline Range share(Index n, const Member& member) {
 // does a call beside another one): work is dealt out by member.size.
 void run_team(int threads, const std::function<void(const Member&)>& fn);
 
-// Whether a team of so many still spins behind its last call.
+// Whether a team of `threads` members still spins after its last call.
 bool team_awake(int threads);
+
+// What each member of a team runs, for those who bring the threads (own_threads, openmp). It must not throw.
+struct TeamWork {
+  void (*run)(void* context, int rank, int size);
+  void* context;
+
+  void operator()(int rank, int size) const { run(context, rank, size); }
+};
+
+// Threads started in this block leave all signals to the threads of the user.
+class BlockSignals {
+ public:
+  BlockSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockSignals(const BlockSignals&) = delete;
+  BlockSignals& operator=(const BlockSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
 
 }  // namespace rnnfast

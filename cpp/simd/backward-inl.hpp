@@ -2,7 +2,6 @@
 // then the cell.
 #pragma once
 #include "cells-inl.hpp"
-#include "row_order-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

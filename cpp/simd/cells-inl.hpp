@@ -9,10 +9,10 @@
 //   kGates, kFirstGate   the rows of R that its product takes
 //   kOperand             what the product reads
 //   kParts               1: apply(); 2: begin() and end(), between which other vectors of units are begun
-//   kDq                  what the backward product reads (cell_io-inl.hpp)
+//   kDq                  what the backward product reads (step-inl.hpp)
 #pragma once
 #include "activations-inl.hpp"
-#include "cell_io-inl.hpp"
+#include "step-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -57,7 +57,7 @@ struct Leaky {
       const V s = Act::f(*m.options, m.gate(0) + q[0]);
       const V h_prev = m.load_h_prev();
       m.set_h(zoned<Real, Act>(m, 0, fma(splat(m.options->leak), s - h_prev, h_prev), h_prev));
-      if (m.save) m.set_gate(0, s);
+      if (m.save()) m.set_gate(0, s);
     }
   };
   struct Backward {
@@ -135,7 +135,7 @@ struct Lstm {
       m.set_aux(zoned<Real, Act>(m, 1, c, c_prev));
       kept[0] = o;
       kept[1] = c;
-      if (!m.save) return;
+      if (!m.save()) return;
       m.set_gate(kI, i);
       m.set_gate(kG, g);
       m.set_gate(kO, o);
@@ -206,7 +206,7 @@ struct Gru {
       const V z = Act::f(*m.options, m.gate(kZ) + q[kZ]);
       kept[0] = z;
       kept[1] = fma(r, q[kN], m.gate(kN));
-      if (m.save) {
+      if (m.save()) {
         m.set_gate(kR, r);
         m.set_gate(kZ, z);
         m.set_aux(q[kN]);
@@ -217,7 +217,7 @@ struct Gru {
       const V n = Act::g(*m.options, kept[1]);
       const V h_prev = m.load_h_prev();
       m.set_h(zoned<Real, Act>(m, 0, fma(kept[0], h_prev - n, n), h_prev));
-      if (m.save) m.set_gate(kN, n);
+      if (m.save()) m.set_gate(kN, n);
     }
   };
   struct Backward {
@@ -271,7 +271,7 @@ struct GruBefore {
       const V n = Act::g(*m.options, m.gate(kN) + q[0]);
       const V h_prev = m.load_h_prev();
       m.set_h(zoned<Real, Act>(m, 0, fma(m.gate(kZ), h_prev - n, n), h_prev));
-      if (m.save) m.set_gate(kN, n);
+      if (m.save()) m.set_gate(kN, n);
     }
   };
   struct Backward {

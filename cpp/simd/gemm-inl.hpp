@@ -1,7 +1,6 @@
-// The micro-kernel of tiles, and the products built on it; that of one row is in single_row-inl.hpp and
-// stream_step-inl.hpp, that of sums over rows in outer-inl.hpp. Rows of A are given by pointers, so that strided,
-// ragged and reset rows cost no copy; B is packed in panels of NV vectors. Every output is one chain of fma in the
-// order of k, whatever the tile it falls in.
+// The micro-kernel of tiles, and the products built on it. Those of a single row are in forward-inl.hpp, sums over rows
+// in outer-inl.hpp. Rows of A are given by pointers, so that strided, ragged and reset rows cost no copy; B is packed in
+// panels of NV vectors. Every output is one chain of fma in the order of k, whatever the tile it falls in.
 #pragma once
 #include "../cpu/kernels.hpp"
 #include "vec-inl.hpp"
