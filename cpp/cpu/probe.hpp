@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "packing.hpp"
+#include "products.hpp"
 
 namespace rnnfast {
 

@@ -18,8 +18,7 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
     const Weights<Real>& weights = *layers[at(layer)];
     const auto& kernels = weights.table.forward[static_cast<int>(weights.arrays.cell)];
     for (int stage = 0; stage < weights.spec().stages; ++stage)
-      stages_.push_back({&weights, layer, stage, weights.forward_panels(stage), kernels[stage],
-                         first_args(weights, layer, stage)});
+      stages_.push_back({&weights, layer, stage, kernels[stage], first_args(weights, layer, stage)});
   }
 }
 
@@ -59,9 +58,10 @@ ForwardArgs<Real> Stepper<Real>::first_args(const Weights<Real>& weights, Index 
   ForwardArgs<Real> args{};
   args.order.N = batch_;
   args.order.T = 1;
-  args.order.dt = 1;
+  args.order.time_step = 1;
   args.order.parts = 1;
   args.s1 = 1;
+  args.panel1 = weights.forward_panels(stage);
   args.H = H_;
   args.P = P_;
   args.C = weights.arrays.C;
@@ -88,32 +88,37 @@ ForwardArgs<Real> Stepper<Real>::first_args(const Weights<Real>& weights, Index 
 template <class Real>
 void Stepper<Real>::compute(const StepInput<Real>& x, Index count, Split split, const Member& member) {
   if (member.size == 1) {
-    for (Stage& stage : stages_) run(stage, x, {0, count}, member, stage.args);
+    for (Stage& stage : stages_) {
+      stage.args.order.n1 = count;
+      run(stage, x, member, stage.args);
+    }
     return;
   }
-  // Of a normalised layer rows are shared, units never.
+  // Rows of a normalised layer are shared, units never.
   const bool by_units = split == Split::kUnits && q_.size() == 0;
   const Range rows = by_units ? Range{0, count} : share(count, member);
   for (const Stage& stage : stages_) {
-    ForwardArgs<Real> args = stage.args;  // others write to theirs meanwhile
-    run(stage, x, rows, by_units ? member : Member{0, 1, nullptr}, args);
+    ForwardArgs<Real> args = stage.args;  // a copy: other members change theirs meanwhile
+    args.order.n0 = rows.begin;
+    args.order.n1 = rows.end;
+    if (by_units) {
+      const Range panels = share(args.panel1, member);
+      args.panel0 = panels.begin;
+      args.panel1 = panels.end;
+    }
+    run(stage, x, by_units ? member : Member{0, 1, nullptr}, args);
   }
   if (split == Split::kUnits && !by_units) member.wait();
 }
 
-// One stage of some rows, by the members who share its units. States take turns in two places.
+// Runs a stage on the rows and panels of args, beside the other members who share its units. Sets one field at a time:
+// what was stored by parts and is loaded as a whole would wait.
 template <class Real>
-void Stepper<Real>::run(const Stage& stage, const StepInput<Real>& x, Range rows, const Member& member,
-                        ForwardArgs<Real>& args) {
+void Stepper<Real>::run(const Stage& stage, const StepInput<Real>& x, const Member& member, ForwardArgs<Real>& args) {
   const Index first = stage.layer * batch_ * P_;
   const Real* h = h_.data() + first;
   Real* h_next = h_next_.data() + first;
   const StepInput<Real> below{h_next - batch_ * P_, P_, nullptr, false};
-  const Range panels = share(stage.panels, member);
-  args.order.n0 = rows.begin;
-  args.order.n1 = rows.end;
-  args.panel0 = panels.begin;
-  args.panel1 = panels.end;
   args.input = stage.layer == 0 ? &x : &below;
   args.h0.given = h;
   args.recurrent_input0.given = h;
@@ -123,7 +128,7 @@ void Stepper<Real>::run(const Stage& stage, const StepInput<Real>& x, Range rows
   stage.kernel(args);
   member.wait();
   if (stage.weights->options.normed_output) normalize_output(stage, args);
-  if (stage.weights->projected()) project(stage, rows, member);
+  if (stage.weights->projected()) project(stage, {args.order.n0, args.order.n1}, member);
 }
 
 // u and q of a normalised layer.
@@ -141,9 +146,9 @@ void Stepper<Real>::normalize(const Stage& stage, const ForwardArgs<Real>& args)
     const Index n = rows.begin + i;
     from[i] = x.rows != nullptr ? x.rows[n] : x.x + n * x.ld;
     to[i] = gates_.data() + n * width;
-    if (x.projected) std::copy_n(from[i], width, to[i]);
+    if (x.ready_u) std::copy_n(from[i], width, to[i]);
   }
-  if (stage.index == 0 && !x.projected) weights.multiply_input(count, from, to, to, false);
+  if (stage.index == 0 && !x.ready_u) weights.multiply_input(count, from, to, to, false);
   for (Index i = 0; i < count; ++i) {
     const Index n = rows.begin + i;
     from[i] = of.operand == Operand::kAux ? args.aux.data + n * H_ : args.h0.given + n * H_;

@@ -1,4 +1,4 @@
-// A stack that advances one step a call and keeps its states: what generation and streaming stand on.
+// A stack that advances by one step a call and keeps its states, for generation and streams.
 #pragma once
 #include <vector>
 
@@ -6,7 +6,7 @@
 
 namespace rnnfast {
 
-// Allocates at construction only. The same bits as forward() over the same steps. The weights must outlive it.
+// Gives the same bits as forward() over the same steps. Allocates at construction only. The weights must outlive it.
 template <class Real>
 class Stepper {
  public:
@@ -42,7 +42,6 @@ class Stepper {
     const Weights<Real>* weights;
     Index layer;
     int index;  // of the layer's stages
-    Index panels;
     void (*kernel)(const ForwardArgs<Real>&);
     ForwardArgs<Real> args;  // of the last step by one thread; those of more are copies
   };
@@ -50,7 +49,7 @@ class Stepper {
   void allocate(const Weights<Real>& weights);
   ForwardArgs<Real> first_args(const Weights<Real>& weights, Index layer, int stage);
   Index last_layer() const { return (layers_ - 1) * batch_ * P_; }
-  void run(const Stage& stage, const StepInput<Real>& x, Range rows, const Member& member, ForwardArgs<Real>& args);
+  void run(const Stage& stage, const StepInput<Real>& x, const Member& member, ForwardArgs<Real>& args);
   void normalize(const Stage& stage, const ForwardArgs<Real>& args);
   void normalize_output(const Stage& stage, const ForwardArgs<Real>& args) const;
   void project(const Stage& stage, Range rows, const Member& member) const;

@@ -1,8 +1,9 @@
-// One step of a cell's stage forward, and the loop over steps: the stage's products, panel by panel of units, and the cell
-// on their accumulators. Time runs inside, so that a share of sequences that needs no barrier takes one call a chunk.
+// One step of a cell's stage forward, and the loop over steps: the stage's products, panel by panel of units, then the
+// cell on their accumulators. The loop over time is in here, so that sequences that need no barrier take one call a
+// chunk.
 //
-// Products come from three places. Mostly q = R h is made here and u is given. Where each call brings one step (args.w),
-// u = W x is made beside q in one pass over the weights. Of a normalised layer (args.q) both are ready.
+// Usually q = R h is computed here and u is given. Where each call brings one step (args.w, kInput), u = W x is
+// computed beside q in one pass over the weights. For a normalised layer (args.q) both are given.
 #pragma once
 #include "cells-inl.hpp"
 
@@ -15,7 +16,7 @@ struct ForwardStage {
   int first_gate;
   int full;  // blocks of every panel but the last
   Operand operand;
-  // The cell on the products of a tile, [rows][blocks][gates][lanes]; of the two with u made here.
+  // The cell on the products of a tile, [rows, blocks, gates, lanes]; without and with u among them.
   void (*cell[2])(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit, Index blocks, Real* q,
                   const Real* u);
 };
@@ -40,7 +41,6 @@ RNNFAST_INLINE ForwardRow<Real> forward_row(const ForwardArgs<Real>& args, const
   row.zones = args.zone.data != nullptr ? row_at<kInput>(args.zone, ref) : nullptr;
   row.H = args.H;
   row.save = args.save;
-  row.options = args.options;
   return row;
 }
 
@@ -50,14 +50,14 @@ RNNFAST_INLINE const Real* forward_operand(const ForwardArgs<Real>& args, Operan
   return before(args.recurrent_input, args.order, ref, args.recurrent_input0);
 }
 
-// Row n of what W reads, or u of it where that is ready.
+// x of sequence n, or its u where that is ready.
 template <class Real>
 RNNFAST_INLINE const Real* input_of(const StepInput<Real>& input, Index n) {
   return input.rows != nullptr ? input.rows[n] : input.x + n * input.ld;
 }
 
-// The cell on accumulators in memory. In two parts over the rows where the stage has two: a chain of all activations
-// one after the other is so long that a core's window holds but two of them.
+// The cell on accumulators in memory. A stage of two parts begins all rows before it ends them: a chain of all its
+// activations is so long that a core's window of instructions holds only two.
 template <class Real, class Stage, bool kInput>
 RNNFAST_NOINLINE void cell_of_tile(const ForwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
                                    Index blocks, Real* tile_q, [[maybe_unused]] const Real* tile_u) {
@@ -107,7 +107,7 @@ constexpr ForwardStage<Real> forward_stage() {
           {cell_of_tile<Real, Stage, false>, cell_of_tile<Real, Stage, true>}};
 }
 
-// u that is ready: the stage's gates of rows [G H], from `unit` on.
+// Copies the stage's gates of rows [G H], from `unit` on, into a tile.
 template <class Real>
 RNNFAST_INLINE void gather_gates(const ForwardStage<Real>& stage, const Real* const* rows, Index count, Index unit,
                                  Index blocks, Index H, Tile<Real>& tile) {
@@ -145,7 +145,7 @@ RNNFAST_NOINLINE void forward_panel(const ForwardArgs<Real>& args, const Forward
              ahead.take(args.P));
     if (input) {
       for (Index r = 0; r < m; ++r) operand[r] = input_of(*args.input, refs[r].n);
-      if (args.input->projected)
+      if (args.input->ready_u)
         gather_gates(stage, operand, m, unit, blocks, args.H, u);
       else
         multiply(vectors, m, operand, args.C, args.w + panel * args.C * width, args.b_w + panel * width, u);
@@ -168,12 +168,12 @@ RNNFAST_INLINE void with_count(Index n, const F& f) {
     with_count<kMost - 1>(n, f);
 }
 
-// A step of one row needs no tile: the accumulators of the cells of the papers never leave the registers. Those of cells
-// whose activations are chosen pass through memory to the code that serves tiles.
-//   operand [P]: what R reads   input [C]: what W reads, or [G H]: u where that is ready
+// A step of one row. Cells with fixed activations read their accumulators from registers. Those with run-time
+// activations read them from memory, through the code that serves tiles. Below, `operand` is the [P] that R reads,
+// `input` the [C] that W reads, or u [G H] where that is ready.
 
 template <class Real, int kPanels, int NV>
-RNNFAST_INLINE void multiply_add(Vec<Real> (&acc)[kPanels][NV], Real x, const Real* weights, Index stride) {
+RNNFAST_INLINE void add_product(Vec<Real> (&acc)[kPanels][NV], Real x, const Real* weights, Index stride) {
   const Vec<Real> all = splat(x);
 #pragma GCC unroll 2
   for (int p = 0; p < kPanels; ++p) {
@@ -191,17 +191,17 @@ RNNFAST_INLINE void load_bias(const Real* bias, Index width, Vec<Real> (&acc)[kP
   }
 }
 
-// q = b_hh + R h on panels that lie side by side.
+// q = b_hh + R h on kPanels neighbouring panels.
 template <class Real, int kPanels, int NV>
 RNNFAST_INLINE void row_products(const ForwardArgs<Real>& args, const Real* operand, Index panel, Index width,
                                  Vec<Real> (&q)[kPanels][NV]) {
   const Index stride = args.P * width;
   const Real* r = args.packed + panel * stride;
   load_bias(args.bias + panel * width, width, q);
-  for (Index k = 0; k < args.P; ++k, r += NV * kLanes<Real>) multiply_add(q, operand[k], r, stride);
+  for (Index k = 0; k < args.P; ++k, r += NV * kLanes<Real>) add_product(q, operand[k], r, stride);
 }
 
-// Beside it u += W x, of `C` numbers x, side by side, since each alone is too few chains to fill the machine.
+// q = b_hh + R h and u += W x, x of `C` numbers, side by side: each alone is too few chains to fill the machine.
 template <class Real, int NV>
 RNNFAST_INLINE void row_products(const ForwardArgs<Real>& args, const Real* operand, const Real* input, Index C,
                                  Index panel, Index width, Vec<Real> (&q)[1][NV], Vec<Real> (&u)[1][NV]) {
@@ -212,16 +212,16 @@ RNNFAST_INLINE void row_products(const ForwardArgs<Real>& args, const Real* oper
   load_bias(args.bias + panel * width, width, q);
   const Index both = smaller(C, P);
   for (Index k = 0; k < both; ++k) {
-    multiply_add(u, input[k], w + k * kWidth, 0);
-    multiply_add(q, operand[k], r + k * kWidth, 0);
+    add_product(u, input[k], w + k * kWidth, 0);
+    add_product(q, operand[k], r + k * kWidth, 0);
   }
-  for (Index k = both; k < C; ++k) multiply_add(u, input[k], w + k * kWidth, 0);
-  for (Index k = both; k < P; ++k) multiply_add(q, operand[k], r + k * kWidth, 0);
+  for (Index k = both; k < C; ++k) add_product(u, input[k], w + k * kWidth, 0);
+  for (Index k = both; k < P; ++k) add_product(q, operand[k], r + k * kWidth, 0);
 }
 
 template <class Real, class Stage, bool kInput, int kPanels, int kBlocks>
-RNNFAST_NOINLINE void single_row_panels(const ForwardArgs<Real>& args, const ForwardRow<Real>& row,
-                                        const Real* operand, [[maybe_unused]] const Real* input, Index panel) {
+RNNFAST_NOINLINE void single_row_panels(const ForwardArgs<Real>& args, const ForwardRow<Real>& row, const Real* operand,
+                                        [[maybe_unused]] const Real* input, Index panel) {
   constexpr int G = Stage::kGates;
   constexpr int NV = kBlocks * G;
   constexpr int kFull = kMaxVectors / G;
@@ -230,7 +230,7 @@ RNNFAST_NOINLINE void single_row_panels(const ForwardArgs<Real>& args, const For
   Vec<Real> q[kPanels][NV];
   Vec<Real> u[kPanels][NV];
   if constexpr (kInput) {
-    const bool ready = args.input->projected;
+    const bool ready = args.input->ready_u;
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
       const Index first = unit + v / G * kLanes<Real>;
@@ -255,10 +255,11 @@ RNNFAST_NOINLINE void single_row_panels(const ForwardArgs<Real>& args, const For
   }
 }
 
-// The products of one row in memory, those of the second panel behind those of the first.
+// The products of one row in memory, to_q [kPanels, NV, lanes] and, where kInput, to_u [NV, lanes].
 template <class Real, bool kInput, int kPanels, int NV>
 RNNFAST_NOINLINE void single_row_product(const ForwardArgs<Real>& args, const Real* operand,
-                                         [[maybe_unused]] const Real* input, Index panel, Index width, Real* to_q, [[maybe_unused]] Real* to_u) {
+                                         [[maybe_unused]] const Real* input, Index panel, Index width, Real* to_q,
+                                         [[maybe_unused]] Real* to_u) {
   Vec<Real> q[kPanels][NV];
   if constexpr (kInput) {
     Vec<Real> u[1][NV];
@@ -276,14 +277,14 @@ RNNFAST_NOINLINE void single_row_product(const ForwardArgs<Real>& args, const Re
   }
 }
 
-// One panel, or two full ones, of a cell whose activations are chosen.
+// One panel, or two full ones, of a cell with run-time activations.
 template <class Real, bool kInput>
 RNNFAST_INLINE void single_row_in_memory(const ForwardArgs<Real>& args, const ForwardStage<Real>& stage,
                                          const RowRef& ref, const Real* operand, const Real* input, Index panel,
                                          Index panels, Index blocks) {
   const Index width = stage.full * stage.gates * kLanes<Real>;
   const Index unit = panel * stage.full * kLanes<Real>;
-  const bool ready = kInput && args.input->projected;
+  const bool ready = kInput && args.input->ready_u;
   Tile<Real> q;
   Tile<Real> u;
   if (ready) gather_gates(stage, &input, 1, unit, blocks, args.H, u);
@@ -299,13 +300,13 @@ RNNFAST_INLINE void single_row_in_memory(const ForwardArgs<Real>& args, const Fo
     stage.cell[kInput](args, &ref, 1, unit + p * stage.full * kLanes<Real>, blocks, q.q + p * width, u.q);
 }
 
-// A panel this wide has enough chains to use one cache line a cycle, the rate of L2.
+// A panel this wide has chains enough to use one cache line a cycle, the rate of L2.
 template <class Real>
 constexpr int kNumbersForL2 = 4 * kLine<Real>;
 
-// Two panels stand side by side, because one alone is too few chains to fill the machine; four chains of 64 bytes,
-// though, take what L2 gives, and where panels come from there, a step that turns around at a single one finds more of
-// them in L1. With u made here a single panel has chains enough.
+// Two panels are computed side by side, because one alone is too few chains to fill the machine. Four chains of 64
+// bytes take all that L2 gives, though: where panels come from L2, a step that turns around at a single panel finds
+// more of them in L1. With u computed here, a single panel has chains enough.
 template <class Real, class Cell, class Stage, bool kInput>
 RNNFAST_INLINE void single_row_step(const ForwardArgs<Real>& args, const ForwardStage<Real>& stage, Index s) {
   constexpr int kFull = kMaxVectors / Stage::kGates;
@@ -313,7 +314,7 @@ RNNFAST_INLINE void single_row_step(const ForwardArgs<Real>& args, const Forward
   const ForwardRow<Real> row = forward_row<kInput>(args, ref);
   const Real* operand = forward_operand<kInput>(args, Stage::kOperand, ref);
   const Real* input = kInput ? input_of(*args.input, ref.n) : nullptr;
-  // Where units are shared out, other cores have written most of it a moment ago.
+  // Where units are shared, other cores have written most of it a moment ago.
   for (Index k = 0; k < args.P && !kInput; k += kLine<Real>) __builtin_prefetch(operand + k);
   const bool pairs = !kInput && (kFull * Stage::kGates * kLanes<Real> < kNumbersForL2<Real> || !args.from_l2);
   const Index turn = s + args.turn;
@@ -348,7 +349,7 @@ RNNFAST_INLINE void forward_step(const ForwardArgs<Real>& args, Index s) {
     forward_panel(args, kStage, s, panel_at(args, turn, i), panel_after(args, turn, i));
 }
 
-// Steps of a normalised layer, whose q is ready: the cell alone, straight from the rows.
+// Steps of a normalised layer, whose q is given: the cell alone.
 template <class Real, class Stage>
 RNNFAST_NOINLINE void ready_steps(const ForwardArgs<Real>& args) {
   constexpr int G = Stage::kGates;
@@ -356,7 +357,7 @@ RNNFAST_NOINLINE void ready_steps(const ForwardArgs<Real>& args) {
   const Index H = args.H;
   const Index end = smaller(args.panel1 * kPanel, H);
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
-    const Index s = step_at(args.s0, args.s1, args.order.dt, step);
+    const Index s = step_at(args.s0, args.s1, args.order.time_step, step);
     for (Index place = first_place(args.order, s); place < end_place(args.order, s); ++place) {
       const RowRef ref = row_ref(args.order, s, place);
       const ForwardRow<Real> row = forward_row<false>(args, ref);
@@ -376,7 +377,7 @@ static void forward_steps(const ForwardArgs<Real>& args) {
   if (args.q.data != nullptr) return ready_steps<Real, Stage>(args);
   if (args.w != nullptr) return forward_step<Real, Cell, Stage, true>(args, 0);
   for (Index step = 0; step < args.s1 - args.s0; ++step)
-    forward_step<Real, Cell, Stage, false>(args, step_at(args.s0, args.s1, args.order.dt, step));
+    forward_step<Real, Cell, Stage, false>(args, step_at(args.s0, args.s1, args.order.time_step, step));
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -23,45 +23,47 @@ RNNFAST_INLINE Index end_place(const RowOrder& order, Index s) {
 RNNFAST_INLINE RowRef row_ref(const RowOrder& order, Index s, Index place) {
   if (order.rows_by_place != nullptr) {
     const Row& row = order.rows_by_place[place];
-    if (order.dt > 0) return {row.index, row.n, row.t, row.prev, row.next};
+    if (order.time_step > 0) return {row.index, row.n, row.t, row.prev, row.next};
     return {row.index, row.n, row.t, row.next, row.t > 0 ? row.prev : kEnd};
   }
   const Index below = s > 0 ? place - order.N : kInitial;
   const Index above = s + 1 < order.T ? place + order.N : kEnd;
-  return {place, place - s * order.N, s, order.dt > 0 ? below : above, order.dt > 0 ? above : below};
+  return {place, place - s * order.N, s, order.time_step > 0 ? below : above, order.time_step > 0 ? above : below};
 }
 
-// Step i of [s0, s1), in the direction of dt.
-RNNFAST_INLINE Index step_at(Index s0, Index s1, Index dt, Index i) { return dt > 0 ? s0 + i : s1 - 1 - i; }
+// Step i of [s0, s1), in the direction of time_step.
+RNNFAST_INLINE Index step_at(Index s0, Index s1, Index time_step, Index i) {
+  return time_step > 0 ? s0 + i : s1 - 1 - i;
+}
 
 template <class Real>
 RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
   return v.data + (row - v.row0) * v.by_row + n * v.by_n + t * v.by_t;
 }
 
-// The row of `view` one step back: of the sequence itself, or of an initial state.
+// The row of `view` one step back: a row of the sequence, or an initial state.
 template <class Real, class ViewReal>
 RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const RowOrder& order, const RowRef& ref,
                                   const InitialState<Real>& initial) {
-  if (ref.prev >= 0) return at(view, ref.prev, ref.n, ref.t - order.dt);
+  if (ref.prev >= 0) return at(view, ref.prev, ref.n, ref.t - order.time_step);
   return ref.prev == kInitial ? initial.given + ref.n * initial.width : initial.reset + ref.n * initial.reset_by_n;
 }
 
-// Panel `i` of a step's share: up and down by turns, so that a step begins with the weights that the one before has
-// left in the cache.
+// Panel `i` of a step's share. Steps walk the panels up and down by turns, so that each begins with the weights that
+// the previous step left in the cache.
 template <class Args>
 RNNFAST_INLINE Index panel_at(const Args& args, Index s, Index i) {
   return s % 2 == 0 || args.one_way ? args.panel0 + i : args.panel1 - 1 - i;
 }
 
-// The one behind it in the share; the next step begins with the last one itself.
+// The panel after it in the share; none after the last one, with which the next step begins.
 constexpr Index kNoPanel = -1;
 template <class Args>
 RNNFAST_INLINE Index panel_after(const Args& args, Index s, Index i) {
   return i + 1 < args.panel1 - args.panel0 ? panel_at(args, s, i + 1) : kNoPanel;
 }
 
-// A panel of so many numbers, where args say that panels come from beyond L2.
+// The panel to fetch ahead, of `numbers` numbers; nothing unless panels come from beyond L2.
 template <class Real, template <class> class Args>
 RNNFAST_INLINE Ahead<Real> fetched_ahead(const Args<Real>& args, Index panel, Index numbers) {
   if (!args.fetch_ahead || panel == kNoPanel) return {nullptr, nullptr};
@@ -80,26 +82,26 @@ struct ForwardRow {
   const Real* zones;     // [states H], or null
   Index H;
   bool save;
-  const CellOptions<Real>* options;
 };
 
-// One vector of its units. kInput: u of the stage's gates is in registers, and no gate is kept for a backward pass.
+// One vector of its units, from `unit` on. kInput: u of the stage's gates is in registers, and nothing is kept for a
+// backward pass.
 template <class Real, class Stage, bool kInput>
 struct ForwardUnit {
   ForwardRow<Real> row;
   Index unit;
-  const Vec<Real>* u;  // [Stage::kGates], where kInput
+  const Vec<Real>* products;  // [Stage::kGates] u, where kInput; else null
   const CellOptions<Real>* options;
 
   RNNFAST_INLINE_MEMBER Index left() const { return row.H - unit; }
   RNNFAST_INLINE_MEMBER bool save() const { return !kInput && row.save; }
-  RNNFAST_INLINE_MEMBER Vec<Real> gate(int g) const {
-    if constexpr (kInput) {
-      constexpr int kFirst = Stage::kFirstGate;
-      if (g >= kFirst && g < kFirst + Stage::kGates) return u[g - kFirst];
-    }
-    return load_first(row.u + g * row.H + unit, left());
+  // u of a gate of this stage
+  RNNFAST_INLINE_MEMBER Vec<Real> u(int g) const {
+    if constexpr (kInput) return products[g - Stage::kFirstGate];
+    return gate(g);
   }
+  // a gate of the previous stage
+  RNNFAST_INLINE_MEMBER Vec<Real> gate(int g) const { return load_first(row.u + g * row.H + unit, left()); }
   RNNFAST_INLINE_MEMBER void set_gate(int g, Vec<Real> v) const { store_first(row.u + g * row.H + unit, v, left()); }
   RNNFAST_INLINE_MEMBER void set_h(Vec<Real> v) const { store_first(row.h + unit, v, left()); }
   RNNFAST_INLINE_MEMBER void set_aux(Vec<Real> v) const { store_first(row.aux + unit, v, left()); }
@@ -109,23 +111,22 @@ struct ForwardUnit {
     return load_first(options->peepholes + k * row.H + unit, left());
   }
   RNNFAST_INLINE_MEMBER bool zoned() const { return row.zones != nullptr; }
-  RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const {
-    return load_first(row.zones + state * row.H + unit, left());
-  }
+  RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(row.zones + state * row.H + unit, left()); }
 };
 
+// One vector of units of one row on the way back. Pointers stand at its first unit, unless a comment says so.
 template <class Real>
 struct BackwardUnit {
-  Real* u;
-  Real* aux;
-  Real* dh;
-  Real* dc;
+  Real* u;    // [G H] in: the gates; out: du
+  Real* aux;  // [H] in: as saved; out: dq_n of a GRU
+  Real* dh;   // [H] gradient of the sequence's state; the part that bypasses R
+  Real* dc;   // [H]
   const Real* h;
   const Real* h_prev;
   const Real* aux_prev;
-  const Real* zones;  // of all units, or null
+  const Real* zones;  // [states H], at unit 0; or null
   Index H;
-  Index n;
+  Index n;   // units from here on
   bool cut;  // no gradient comes back from the step after
   const CellOptions<Real>* options;
 
@@ -145,13 +146,13 @@ struct BackwardUnit {
   RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(zones + (state + 1) * H - n, n); }
 };
 
-// Tells the compiler how many blocks of units a panel holds, so that it unrolls loops over them.
+// Tells the compiler how many vectors of units (blocks) a panel has, so that it unrolls loops over them.
 RNNFAST_INLINE void assume_blocks(Index blocks, Index full) {
   if (blocks < 1 || blocks > full) __builtin_unreachable();
 }
 
-// A stage's cell on one vector of units. A stage of two parts begins, and ends with what it kept; between them other
-// vectors may be begun, so that the chains of several run side by side.
+// A stage's cell on one vector of units. A stage of two parts passes two vectors from begin() to end(); other vectors
+// may begin in between, so that the chains of several run side by side.
 template <class Stage, class V, class Unit>
 RNNFAST_INLINE void apply_stage(const V (&q)[Stage::kGates], const Unit& m) {
   if constexpr (Stage::kParts == 2) {
@@ -163,7 +164,7 @@ RNNFAST_INLINE void apply_stage(const V (&q)[Stage::kGates], const Unit& m) {
   }
 }
 
-// Zoneout (Krueger et al. 2017) by cells whose activations are chosen: a state keeps the share z of the one before.
+// Zoneout (Krueger et al. 2017), for cells with run-time activations: z * before + (1 - z) * now.
 template <class Real, class Act, class Unit>
 RNNFAST_INLINE Vec<Real> zoned(const Unit& m, int state, Vec<Real> now, Vec<Real> before) {
   if constexpr (Act::kRuntime) {
@@ -175,7 +176,7 @@ RNNFAST_INLINE Vec<Real> zoned(const Unit& m, int state, Vec<Real> now, Vec<Real
   return now;
 }
 
-// What of a state's gradient goes by the cell to the state before; d becomes the rest.
+// Zoneout backward: returns the part of the gradient that skips the cell; `d` keeps the part that enters it.
 template <class Real, class Act, class Unit>
 RNNFAST_INLINE Vec<Real> passed_by(const Unit& m, int state, Vec<Real>& d) {
   Vec<Real> past{};
@@ -189,8 +190,8 @@ RNNFAST_INLINE Vec<Real> passed_by(const Unit& m, int state, Vec<Real>& d) {
   return past;
 }
 
-// What the product of a backward stage reads: a range of gates of the row after (or of this row), then gates kept in
-// aux.
+// The operand of a backward stage's product: gates [first_gate, first_gate + gates) of du of the row after (or of this
+// row), then `aux_gates` blocks of H numbers of aux.
 struct DqRange {
   int first_gate;
   int gates;

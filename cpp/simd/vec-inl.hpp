@@ -2,7 +2,8 @@
 // Every operation here is exact or correctly rounded, so that ISAs with fma agree bit for bit. The header of an ISA,
 // which CMake chooses (RNNFAST_VEC_HEADER) and only this file includes, defines
 //   kRegisters                   the number of vector registers
-//   kSlowIsFine                  true without fused multiply-add, where the kernels need only be right: the cells of the
+//   kSlowIsFine                  true without fused multiply-add, where the kernels need only be right: the cells of
+//   the
 //                                papers are those with any activations, and tiles are small
 //   splat, fma, square_root
 //   fma_of                       fma of single numbers, as one lane of fma
