@@ -18,7 +18,7 @@ Stepper<Real>::Stepper(const Stack<Real>& layers, Index batch)
     const Weights<Real>& weights = *layers[at(layer)];
     const auto& kernels = weights.table.forward[static_cast<int>(weights.arrays.cell)];
     for (int stage = 0; stage < weights.spec().stages; ++stage)
-      stages_.push_back({&weights, layer, stage, kernels[stage], first_args(weights, layer, stage)});
+      stages_.push_back({&weights, layer, stage, kernels[stage], first_args(weights, stage)});
   }
 }
 
@@ -52,9 +52,8 @@ void Stepper<Real>::allocate(const Weights<Real>& weights) {
 }
 
 template <class Real>
-ForwardArgs<Real> Stepper<Real>::first_args(const Weights<Real>& weights, Index layer, int stage) {
+ForwardArgs<Real> Stepper<Real>::first_args(const Weights<Real>& weights, int stage) {
   const Index width = weights.spec().gates * H_;
-  Real* aux = c_.size() > 0 ? c_.data() + layer * batch_ * H_ : aux_.data();
   ForwardArgs<Real> args{};
   args.order.N = batch_;
   args.order.T = 1;
@@ -67,10 +66,10 @@ ForwardArgs<Real> Stepper<Real>::first_args(const Weights<Real>& weights, Index 
   args.C = weights.arrays.C;
   args.u = rows_view(gates_.data(), width);
   args.y = rows_view(out_.data(), H_);
-  args.aux = rows_view(aux, H_);
+  args.aux = rows_view(aux_.data(), H_);
   args.h0.width = P_;
   args.recurrent_input0.width = P_;
-  args.c0 = {aux, nullptr, H_, 0};
+  args.c0.width = H_;
   args.options = &weights.options;
   if (weights.options.zoneout != nullptr) args.zone = {weights.options.zoneout, 0, 0, 0, 0};
   if (weights.normed()) {
@@ -111,8 +110,8 @@ void Stepper<Real>::compute(const StepInput<Real>& x, Index count, Split split, 
   if (split == Split::kUnits && !by_units) member.wait();
 }
 
-// Runs a stage on the rows and panels of args, beside the other members who share its units. Sets one field at a time:
-// what was stored by parts and is loaded as a whole would wait.
+// Runs a stage on the rows and panels of args, beside the other members who share its units. States change their places
+// from call to call. Fields are set one by one: a load of several at once would wait for their separate stores.
 template <class Real>
 void Stepper<Real>::run(const Stage& stage, const StepInput<Real>& x, const Member& member, ForwardArgs<Real>& args) {
   const Index first = stage.layer * batch_ * P_;
@@ -123,6 +122,10 @@ void Stepper<Real>::run(const Stage& stage, const StepInput<Real>& x, const Memb
   args.h0.given = h;
   args.recurrent_input0.given = h;
   if (!stage.weights->projected()) args.y.data = h_next;
+  if (c_.size() > 0) {
+    args.aux.data = c_.data() + stage.layer * batch_ * H_;
+    args.c0.given = args.aux.data;
+  }
   args.turn = turn_;
   if (stage.weights->normed()) normalize(stage, args);
   stage.kernel(args);

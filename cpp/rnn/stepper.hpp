@@ -43,11 +43,11 @@ class Stepper {
     Index layer;
     int index;  // of the layer's stages
     void (*kernel)(const ForwardArgs<Real>&);
-    ForwardArgs<Real> args;  // of the last step by one thread; those of more are copies
+    ForwardArgs<Real> args;  // of the last step on one thread; the members of a team have copies
   };
 
   void allocate(const Weights<Real>& weights);
-  ForwardArgs<Real> first_args(const Weights<Real>& weights, Index layer, int stage);
+  ForwardArgs<Real> first_args(const Weights<Real>& weights, int stage);
   Index last_layer() const { return (layers_ - 1) * batch_ * P_; }
   void run(const Stage& stage, const StepInput<Real>& x, const Member& member, ForwardArgs<Real>& args);
   void normalize(const Stage& stage, const ForwardArgs<Real>& args);
