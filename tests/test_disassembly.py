@@ -24,8 +24,6 @@ PRODUCTS = {
     "outer_columns",
     "single_row_panels",
     "single_row_product",
-    "stream_panel",
-    "stream_row",
 }
 FROM_C = {"memcpy", "memset", "memmove"}
 FLAGS = {"avx2": ["-march=x86-64-v3"], "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"]}

@@ -4,8 +4,8 @@
 #include <map>
 
 #include "../cpu/isa.hpp"
-#include "../cpu/packing.hpp"
 #include "../cpu/processors.hpp"
+#include "../cpu/products.hpp"
 #include "../rnn/wavefront.hpp"
 #include "arrays.hpp"
 #include "bind.hpp"

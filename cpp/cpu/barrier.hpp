@@ -1,4 +1,4 @@
-// Waiting for each other.
+// How threads wait for each other.
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -15,18 +15,19 @@ inline std::int64_t nanoseconds_since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
 }
 
-// Longer than what lies between two steps, or between two calls of a training loop; short against a time slice.
+// Longer than the time between two steps, or between two calls of a training loop; shorter than a time slice.
 constexpr int kSpinUs = 100;
-// Half of it, in nanoseconds: after that long a team surely still spins.
+// Half of it, in nanoseconds: for that long a team is sure to spin.
 constexpr std::int64_t kStillAwakeNs = 500 * kSpinUs;
 
-// A count that others wait on: spinning for a moment, asleep from then on, so that a core taken away costs a wake-up
-// and the scheduler sees threads that sleep, not ones that burn their share.
+// A count that others wait on. They spin for a moment and sleep from then on, so that a missing core costs one wake-up,
+// and the scheduler sees threads that sleep, not threads that use up their share of time.
 class Phase {
  public:
   unsigned value() const { return value_.load(std::memory_order_acquire); }
   void advance(unsigned count = 1);
-  // Spins for so long at most; returns how long it waited if it had to sleep, else 0.
+  // Waits until the count differs from `seen`, spinning for at most spin_us; returns the nanoseconds waited if it
+  // slept, else 0.
   std::int64_t wait_past(unsigned seen, int spin_us);
 
  private:
@@ -36,18 +37,18 @@ class Phase {
   std::condition_variable changed_;
 };
 
-// Every member has a phase of its own, which the others watch: from the last arrival to the first step behind it one
-// cache line travels, where a common count and a common phase would take two journeys, one after the other.
+// Every member has a phase of its own, which the others watch. Between the last arrival and the next step one cache
+// line travels; a common count and a common phase would take two journeys, one after the other.
 class Barrier {
  public:
   explicit Barrier(int members) : members_(members), phases_(std::make_unique<Phase[]>(at(members))) {}
   void wait(int rank);
   int members() const { return members_.load(std::memory_order_relaxed); }
-  // Fewer members than planned, told by each of them before it first waits.
+  // Sets a smaller number of members than planned; each of them calls it before it first waits.
   void narrow(int members) {
     if (members != this->members()) members_.store(members, std::memory_order_relaxed);
   }
-  // Sum over the members of what they waited where spinning was not enough.
+  // Nanoseconds that members waited where spinning was not enough, summed over them.
   std::int64_t slept_ns() const { return slept_ns_.load(std::memory_order_relaxed); }
 
  private:

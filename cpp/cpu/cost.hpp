@@ -1,6 +1,6 @@
-// What work costs, in nanoseconds where a name says so: the one place of constants by which work is shared among
-// threads and cut into chunks. Beside what is measured of a machine (probe.hpp) they are ratios that hold roughly on
-// all of them, and decide only near a draw.
+// The constants of the cost model, by which work is shared among threads and cut into chunks; nanoseconds where a name
+// says so. Rates of the machine are measured (probe.hpp). These are ratios that hold roughly on every machine and
+// decide only close cases.
 #pragma once
 #include "../base/dims.hpp"
 
@@ -14,7 +14,7 @@ constexpr double kNsPerCall = 600;      // a region of one step, by a team that 
 constexpr double kNsPerWake = 100000;   // by one that is asleep, on a machine with other work
 constexpr double kNsPerMember = 20000;  // other work: least for which a member is woken
 
-// What stands around the recurrence, on one thread.
+// Work around the recurrence, on one thread.
 constexpr double kFlopsPerNs = 30;       // of products
 constexpr double kScoreFlopsPerNs = 10;  // of attention, with its activations
 constexpr double kNumbersPerNs = 4;      // copied

@@ -7,7 +7,7 @@
 
 namespace rnnfast {
 
-// The names of all there are, best first, on whatever machine.
+// The names of all known levels, best first, on any machine.
 std::vector<std::string> known_isas();
 
 // The names of what this build contains and this machine supports, best first.

@@ -1,5 +1,7 @@
-// What the drivers ask of the vectorised code: argument structs and one table of functions an ISA and type.
-// Plain data only: an inline function here would be emitted once per ISA under one name.
+// The interface between the drivers and the vectorised code: argument structs, and one table of functions for each ISA
+// and type. Pointers in arguments belong to the caller and live at least as long as the call. Arrays of one struct do
+// not overlap, unless a comment says so. Plain data only: an inline function here would be emitted once per ISA under
+// one name.
 #pragma once
 #include "../base/cells.hpp"
 #include "nn_kernels.hpp"
@@ -20,90 +22,85 @@ struct View {
   const Index* starts = nullptr;  // [N]; null: all zero
 };
 
-constexpr Index kInitial = -1;    // Row::prev: the given initial state
-constexpr Index kReset = -2;      // Row::prev: the state that a reset begins with
+constexpr Index kInitial = -1;    // Row::prev: the row follows the given initial state
+constexpr Index kReset = -2;      // Row::prev: the row follows a reset
 constexpr Index kEnd = kInitial;  // Row::next: the sequence ends here
-constexpr Index kCut = kReset;    // Row::next: the next step is a reset, no gradient comes back
+constexpr Index kCut = kReset;    // Row::next: the next step is a reset, from which no gradient comes back
 
-// Fields are those of forward time. For reverse time `row_ref` (simd/row_order-inl.hpp) swaps prev and next, which is
-// why kEnd is kInitial and kCut is kReset, and gives kEnd, never kCut, behind t = 0.
+// One valid step of one sequence. Fields are those of forward time. For reverse time `row_ref` (simd/step-inl.hpp)
+// swaps prev and next, which is why kEnd is kInitial and kCut is kReset. It gives kEnd, never kCut, after t = 0.
 struct Row {
-  // number of the row, sequence and time
-  Index index;
-  Index n;
-  Index t;
-  // rows of the same sequence one step before and after
-  Index prev;
-  Index next;
+  Index index;  // number of the row
+  Index n;      // sequence
+  Index t;      // time
+  Index prev;   // row of the same sequence one step before, kInitial or kReset
+  Index next;   // row of the same sequence one step after, kEnd or kCut
 };
 
 // The order in which rows are computed, place by place. Without a list the place is the row, step * N + n.
 struct RowOrder {
   Index N;
   Index T;
-  Index dt;                  // +1, or -1 where time runs backwards: from the last step to the first
-  const Row* rows_by_place;  // [rows], by step and part; null when dense
-  const Index* bounds;  // [T][parts + 1] first place of each part of a step; null where all sequences are equally long
-  // this call's share of the sequences
-  Index parts;
-  Index part;
-  // the same share where there are no bounds
-  Index n0;
+  Index time_step;           // +1; -1 where time runs backwards, from the last step to the first
+  const Row* rows_by_place;  // [rows] by step and part; null when dense
+  const Index* bounds;       // [T, parts + 1] first place of each part of a step; null where all lengths are equal
+  Index parts;               // shares of the sequences
+  Index part;                // this call's share
+  Index n0;                  // the same share where there are no bounds: sequences [n0, n1)
   Index n1;
 };
 
-// A state where no step is before: of sequence n given + n * width, and after a reset reset + n * reset_by_n.
+// The state before a sequence's first step, given + n * width, and after a reset, reset + n * reset_by_n.
 template <class Real>
 struct InitialState {
   const Real* given;  // [N, width]
-  const Real* reset;  // [width], or [N, width] where reset_by_n is width, not 0
+  const Real* reset;  // [width]; [N, width] where reset_by_n is width, not 0
   Index width;
   Index reset_by_n;
 };
 
-// An activation of an input bounded to [-clip, clip]; low, high: its values at the bounds, where nothing passes back.
+// An activation whose input is bounded to [-clip, clip].
 template <class Real>
 struct ActivationFn {
   Activation kind;
   Real alpha;
   Real beta;
   Real clip;
-  Real low;
-  Real high;
+  Real low;   // its value at -clip, whose derivative counts as zero
+  Real high;  // its value at +clip, whose derivative counts as zero
 };
 
-// What a layer of a cell may choose. Cells read what concerns them.
+// What a layer may choose. A cell reads the options it knows (OptionSpec in base/cells.hpp).
 template <class Real>
 struct CellOptions {
-  // of the gates (of an RNN: the one), of the candidate, of c on its way to h
-  ActivationFn<Real> f;
-  ActivationFn<Real> g;
-  ActivationFn<Real> h;
+  ActivationFn<Real> f;   // of the gates; of an RNN, the only one
+  ActivationFn<Real> g;   // of the candidate
+  ActivationFn<Real> h;   // of c on its way to h
   Real leak;              // share of the new state in h
-  const Real* peepholes;  // [CellSpec::peepholes, H], or null for none
-  const Real* zoneout;    // [states, H] shares of the states before in the new ones, outside training; or null
-  bool normed_output;     // LSTM: h is made outside, of o, which stands in its place; so is dL/do, in that of dL/dh
+  const Real* peepholes;  // [CellSpec::peepholes, H]; null: none
+  const Real* zoneout;    // [states, H] shares of the old states in the new ones outside training; null: none
+  bool normed_output;     // an LSTM's kernel writes o in the place of h, and reads dL/do in that of dL/dh
 };
 
-// y = gamma x^ + beta, x^ = (x - mean x) / sqrt(var x + eps), of n numbers.
+// y = gamma x^ + beta with x^ = (x - mean x) / sqrt(var x + eps), over n numbers.
 template <class Real>
 struct Norm {
   Index n;
   Real eps;
-  const Real* gamma;  // [n], or null for ones
-  const Real* beta;   // [n], or null for zeros
+  const Real* gamma;  // [n]; null: ones
+  const Real* beta;   // [n]; null: zeros
 };
 
-// h = o f(norm(c)), f being the activation of c.
+// h = o f(norm(c)), where f is the activation of c. Arrays are [norm.n].
 template <class Real>
 struct NormedOutput {
   Norm<Real> norm;
   const CellOptions<Real>* options;
   const Real* c;
-  Real* h;  // in: o
+  Real* h;  // in: o; out: h
 };
 
-// Of dL/dh: dL/do, dL/d norm(c), and dL/dc, added to dc or, where the step after is cut off, in its place.
+// The derivative of NormedOutput. Arrays are [norm.n].
 template <class Real>
 struct NormedOutputBack {
   Norm<Real> norm;
@@ -111,101 +108,86 @@ struct NormedOutputBack {
   const Real* c;
   const Real* o;
   const Real* dh;
-  Real* d_o;
-  Real* d_normed;
-  Real* dc;
-  bool cut;
+  Real* d_o;       // out: dL/do
+  Real* d_normed;  // out: dL/d norm(c)
+  Real* dc;        // in: dL/dc from the step after, unless `cut`; out: with dL/dc through h added
+  bool cut;        // the step after is a reset: dc is not read
 };
 
+// What W reads where each call brings one step: of sequence n, rows[n], or x + n * ld where rows is null.
+template <class Real>
+struct StepInput {
+  const Real* x;  // [N] of [C], ld apart
+  Index ld;
+  const Real* const* rows;  // [N] pointers to [C], or to [G H] if `ready_u`; or null
+  bool ready_u;             // rows point to u = W x + b_ih instead of x
+};
+
+// Some steps of a cell's stage forward. u, y and aux are views of rows: what one step writes, the next reads. Which
+// rows may be the same memory follows from their strides: without a backward pass all steps of a sequence share one row
+// of aux.
 template <class Real>
 struct ForwardArgs {
   RowOrder order;
-  // steps, in the order's direction
-  Index s0;
+  Index s0;  // steps [s0, s1), taken in the order's direction
   Index s1;
-  // panels of units
-  Index panel0;
+  Index panel0;  // panels [panel0, panel1) of units
   Index panel1;
-  // P: numbers that R reads
   Index H;
-  Index P;
-  const Real* packed;                // [panel][P][blocks * gates][lanes], the stage's rows of R
-  const Real* bias;                  // [panel][blocks * gates][lanes] of b_hh
-  View<Real> u;                      // in: W x + b_ih [G H]; out: the gates
-  View<Real> y;                      // h; read one step back
-  View<const Real> recurrent_input;  // what R reads one step back [P]: h, or h under a mask, or projected
-  View<Real> aux;                    // c, q_n or r h_prev [H]; read one step back
-  // of y [H], aux [H] (LSTM only) and recurrent_input [P]
-  InitialState<Real> h0;
-  InitialState<Real> c0;
+  Index P;                           // numbers that R reads
+  const Real* packed;                // [panels, P, blocks * gates, lanes] the stage's rows of R
+  const Real* bias;                  // [panels, blocks * gates, lanes] b_hh
+  View<Real> u;                      // [G H] in: W x + b_ih, unless made here; out: the gates, if `save`
+  View<Real> y;                      // [H] h; read one step back
+  View<const Real> recurrent_input;  // [P] what R reads one step back: h, h under a mask, or projected h
+  View<Real> aux;                    // [H] c, q_n or r h_prev; c is read one step back
+  InitialState<Real> h0;             // of y
+  InitialState<Real> c0;             // of aux, where it is c
   InitialState<Real> recurrent_input0;
-  View<const Real> zone;  // [states H] shares of the states before in the new ones; data null: none
-  View<const Real> q;     // [G H] ready instead of a product; data null: none
-  bool save;              // keep gates and aux for the backward pass
-  bool one_way;           // panels from the first to the last in every step, not up and down by turns
-  bool from_l2;           // a thread's panels do not fit L1
-  bool fetch_ahead;       // nor L2: the next one is fetched while one is used
+  View<const Real> zone;  // [states H] shares of the old states in the new ones; data null: none
+  View<const Real> q;     // [G H] ready instead of a product; data null: q is made here
+  // Only where each call brings one step, which makes u beside q in one pass over the weights and does not keep it:
+  const Real* w;                 // [panels, C, blocks * gates, lanes] the stage's rows of W; null: u is given
+  const Real* b_w;               // [panels, blocks * gates, lanes] b_ih
+  Index C;                       // numbers that W reads
+  const StepInput<Real>* input;  // its rows do not overlap y
+  Index turn;                    // number of the step, which says in which direction panels are walked
+  bool save;                     // keep gates and aux for the backward pass
+  bool one_way;                  // walk the panels from the first to the last in every step, not up and down by turns
+  bool from_l2;                  // a thread's panels do not fit L1
+  bool fetch_ahead;              // nor L2: fetch the next panel while one is used
   const CellOptions<Real>* options;
 };
 
-// One step of a layer's stage, input product included, on the panels [panel0, panel1) of units.
-template <class Real>
-struct StreamStepArgs {
-  Index rows;
-  Index C;
-  Index H;
-  Index P;
-  Index G;
-  Index panel0;
-  Index panel1;
-  bool descending;  // panels from the last to the first
-  const Real* x;    // [rows] of C numbers, ldx apart
-  Index ldx;
-  const Real* const* x_rows;  // [rows] pointers to them instead, or null
-  const Real* const* u_rows;  // [rows] pointers to G H numbers W x + b_ih instead of any x, or null
-  // [panel][C][blocks * gates][lanes] of W, and of b_ih
-  const Real* w;
-  const Real* b_w;
-  // the same of R [P], and of b_hh
-  const Real* r;
-  const Real* b_r;
-  const Real* h_prev;  // [rows, P]
-  Real* h;             // [rows, H]
-  Real* aux;           // [rows, H] c, updated in place; or r h_prev between two stages
-  Real* gates;         // [rows, G H] between two stages
-  const CellOptions<Real>* options;
-};
-
+// Some steps of a cell's stage backward.
 template <class Real>
 struct BackwardArgs {
   RowOrder order;
-  // steps, run against the order's direction
-  Index s0;
+  Index s0;  // steps [s0, s1), taken against the order's direction
   Index s1;
-  Index panel0;
+  Index panel0;  // panels [panel0, panel1) of units
   Index panel1;
   Index H;
-  const Real* packed;  // [panel][K][blocks][lanes], the stage's rows of R as they are; null: dy is all there is
-  View<Real> u;        // in: the gates; out: du
-  View<Real> aux;      // in: as saved; GRU out: dq_n
-  View<const Real> y;
-  View<const Real> dy;
-  View<Real> dh_steps;  // out: dL/dh of every step; data null: not wanted
-  // as in forward
-  InitialState<Real> h0;
+  const Real* packed;     // [panels, K, blocks, lanes] the stage's rows of R, not transposed; null: no product
+  View<Real> u;           // [G H] in: the gates; out: du
+  View<Real> aux;         // [H] in: as saved; out: dq_n of a GRU
+  View<const Real> y;     // [H]
+  View<const Real> dy;    // [H]
+  View<Real> dh_steps;    // [H] out: dL/dh of every step; data null: not wanted
+  InitialState<Real> h0;  // as in ForwardArgs
   InitialState<Real> c0;
   const Real* zero;       // [G H] zeros
-  const Real* mask;       // [N, H] of what R has read; null: none, and for cells that know no mask
-  View<const Real> zone;  // as in forward
-  Real* dh;               // [N, H] in: dL/dh after the last step; running: what bypasses R
+  const Real* mask;       // [N, H] the mask of recurrent dropout; null: none
+  View<const Real> zone;  // as in ForwardArgs
+  Real* dh;               // [N, H] in: dL/dh after the last step; between steps: the part that does not pass R
   Real* dc;               // [N, H] the same of c; LSTM only
-  // as in forward
-  bool one_way;
+  bool one_way;           // as in ForwardArgs
   bool fetch_ahead;
   const CellOptions<Real>* options;
-  // `finish`: dL/dh of the state before these rows, where it is the one `entered` (kInitial or kReset), else zero.
-  Index entered;
-  const Index* firsts;  // places in the order, one a sequence at most; null: those of its first step
+  // Only for `finish`, which writes into dh dL/dh of the state before these rows where it is of the kind `entered`,
+  // else zero:
+  Index entered;        // kInitial or kReset
+  const Index* firsts;  // [first_count] places in the order, one a sequence at most; null: those of its first step
   Index first_count;
 };
 
@@ -215,36 +197,35 @@ struct GemmArgs {
   Index rows;
   Index inner;
   Index cols;
-  // of gemm_vectors * lanes columns each, unless `gates`
-  Index panel0;
+  Index panel0;  // panels [panel0, panel1) of gemm_vectors * lanes columns each, unless `gates`
   Index panel1;
-  const Real* const* a;      // [rows] pointers to inner numbers
-  Real* const* c;            // [rows] pointers to cols numbers; may not overlap a
-  const Real* packed;        // [panel][inner][gemm_vectors][lanes]
-  const Real* start;         // [cols], or null for zeros
-  bool add;                  // start from what stands in c instead
-  bool fetch_ahead = false;  // the next panel is fetched into L2 while one is used
-  // 0: columns as they come. Else panels are those of a forward step's stage: the units of so many gates, whose columns
-  // begin at first_gate H, gate by gate.
+  const Real* const* a;      // [rows] pointers to [inner]
+  Real* const* c;            // [rows] pointers to [cols]; must not overlap a
+  const Real* packed;        // [panels, inner, gemm_vectors, lanes] B
+  const Real* start;         // [cols]; null: zeros
+  bool add;                  // start from the values of c instead
+  bool fetch_ahead = false;  // fetch the next panel into L2 while one is used
+  // 0: columns are in order. Else panels are those of a forward stage with this many gates: column j of gate g is that
+  // of unit j, (first_gate + g) H + j.
   Index gates = 0;
   Index first_gate = 0;
   Index H = 0;
 };
 
-// c[j][k] += sum_r a[r][j] b[r][k], one chain from zero in the order of r, added once.
+// c[j][k] += sum_r a[r][j] b[r][k]: one chain from zero in the order of r, added once.
 template <class Real>
 struct OuterArgs {
   Index rows;  // at most kRowBlock
   Index cols_a;
   Index cols_b;
-  const Real* const* a;  // [rows] pointers to cols_a numbers
-  const Real* b_packed;  // [panel][rows][gemm_vectors][lanes]
-  Real* c;               // [cols_a, cols_b]
+  const Real* const* a;  // [rows] pointers to [cols_a]
+  const Real* b_packed;  // [panels, rows, gemm_vectors, lanes]
+  Real* c;               // [cols_a, cols_b], rows ldc apart
   Index ldc;
 };
 
-// Sums over rows run in blocks of this many, added in order: the sum's value depends on nothing else, and its error
-// stays small.
+// Sums over rows run in blocks of this many rows, which are added in order. The sum's value depends on nothing else,
+// and its error stays small.
 constexpr Index kRowBlock = 256;
 
 struct DropoutKey {
@@ -254,7 +235,7 @@ struct DropoutKey {
 
 enum class Unary : int { kExp, kSigmoid, kTanh, kLog, kLog1p };
 
-// What the machine can do at most, for the benchmark.
+// Upper limits of the machine, for the benchmark and the cost model.
 template <class Real>
 struct Probes {
   int fma_flops;                            // operations in a round of `fma`
@@ -265,26 +246,30 @@ struct Probes {
 
 template <class Real>
 struct Kernels {
-  int lanes;
+  int lanes;                                   // numbers in a vector
   int gemm_vectors;                            // vectors in a panel of gemm
   int forward_blocks[kCellKinds][kMaxStages];  // vectors of units in a forward panel
   int backward_blocks;                         // vectors of units in a backward panel
   void (*forward[kCellKinds][kMaxStages])(const ForwardArgs<Real>&);
   void (*backward[kCellKinds][kMaxStages])(const BackwardArgs<Real>&);
-  void (*stream_step[kCellKinds][kMaxStages])(const StreamStepArgs<Real>&);
   void (*finish[kCellKinds])(const BackwardArgs<Real>&);  // dL/dh of initial states, into args.dh
-  // Panels hold gemm_vectors * lanes columns, the last one as many whole vectors as it needs; so do those of pack_rows.
+  // Panels hold gemm_vectors * lanes columns; the last one has only as many whole vectors as it needs.
   void (*gemm)(const GemmArgs<Real>&);
   void (*outer)(const OuterArgs<Real>&);
-  void (*column_sums)(Index rows, Index cols, const Real* const* a, Real* sums);  // sums[j] += sum_r a[r][j]
+  // sums[j] += sum_r a[r][j]
+  void (*column_sums)(Index rows, Index cols, const Real* const* a, Real* sums);
   // sums[j] += sum_r a[r][j] b[r][j]
   void (*column_dots)(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums);
-  // dst [K][valid rounded up to whole vectors]: `valid` numbers at rows[k] + offset, then zeros
+  // dst [K, valid rounded up to whole vectors]: `valid` numbers from rows[k] + offset on, then zeros
   void (*pack_rows)(Index K, Index valid, const Real* const* rows, Index offset, Real* dst);
-  void (*dropout)(Index n, const Real* x, Real* y, DropoutKey key, Real scale);  // x and y may be the same
-  void (*add_noise)(Index n, Real* y, DropoutKey key, Real scale);    // y += scale times normally distributed numbers
-  void (*normalize)(const Norm<Real>& norm, const Real* x, Real* y);  // x and y may be the same
-  void (*normalize_back)(const Norm<Real>& norm, Real* x, const Real* dy, Real* dx);  // x becomes x^; dx may be dy
+  // y = x * scale, or 0 where dropped; x and y may be the same
+  void (*dropout)(Index n, const Real* x, Real* y, DropoutKey key, Real scale);
+  // y += scale times normally distributed numbers
+  void (*add_noise)(Index n, Real* y, DropoutKey key, Real scale);
+  // y = norm(x); x and y may be the same
+  void (*normalize)(const Norm<Real>& norm, const Real* x, Real* y);
+  // x becomes x^; dx may be dy
+  void (*normalize_back)(const Norm<Real>& norm, Real* x, const Real* dy, Real* dx);
   void (*normed_output)(const NormedOutput<Real>&);
   void (*normed_output_back)(const NormedOutputBack<Real>&);
   void (*unary)(Unary kind, Index n, const Real* x, Real* y);

@@ -1,11 +1,10 @@
-// Threads of our own: asleep between calls, after a short while of spinning. own_threads.cpp is the only file that
-// starts any.
+// Our own threads, which spin for a short while after a call and then sleep. own_threads.cpp is the only file that
+// starts threads.
 #pragma once
 #include <atomic>
 #include <deque>
 
-#include "barrier.hpp"
-#include "team_work.hpp"
+#include "team.hpp"
 
 namespace rnnfast {
 

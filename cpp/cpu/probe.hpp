@@ -1,8 +1,8 @@
-// What this machine can do at most, measured now on `threads` threads of the team with the chosen kernel table.
+// Limits of this machine, measured on `threads` threads of the team with the chosen kernel table.
 #pragma once
 #include <vector>
 
-#include "packing.hpp"
+#include "products.hpp"
 
 namespace rnnfast {
 
@@ -11,15 +11,15 @@ struct Core {
   double flops, l2_rate, l1_bytes, l2_bytes;
 };
 
-// Rates are measured when first asked for, in some 0.2 ms, once for a process and instruction set: the best of a few
-// tries, so that a core taken away meanwhile changes nothing.
+// Rates are measured on first use, in about 0.2 ms, once for each process and instruction set. They are the best of a
+// few tries, so that a core taken away meanwhile changes nothing.
 Core this_core();
 
-// Bytes that one core reads in a nanosecond of what L2 cannot hold; measured likewise, in some 2 ms.
+// Bytes that one core reads in a nanosecond from beyond L2; measured in the same way, in about 2 ms.
 double rate_beyond_l2();
 
-// Nanoseconds of a barrier of so many threads; measured in some 10 us in a few calls that find the team awake: threads
-// that have just begun may share a core for a while.
+// Nanoseconds of a barrier of `threads` threads; measured in about 10 us, in a few calls that find the team awake:
+// threads that have just started may share a core for a while.
 double barrier_ns(int threads);
 
 // Hertz of the calling thread's core, from a chain of additions that take a cycle each.

@@ -1,4 +1,4 @@
-// How many processors this process may use.
+// The number of processors that this process may use.
 #pragma once
 #include <string>
 
@@ -9,7 +9,7 @@ namespace rnnfast {
 // there is no limit, or none that can be read.
 int cgroup_quota(const std::string& root);
 
-// What the affinity mask allows, and the quota where that is less; counted once.
+// The processors in the affinity mask, or the quota where that is less; counted once.
 int available_processors();
 
 // cgroup_quota of the machine, counted once.

@@ -54,13 +54,15 @@ std::int64_t now_ms() {
 }
 
 constexpr std::int64_t kPollEveryMs = 50;
-// Calls that slept away so much of their time at barriers, taken together, lacked a core: the next ones do without a
-// team for a while. Judged are a few calls at least, later ones more than earlier ones.
+// Calls that slept for this share of their time at barriers lacked a core: the next ones do without a team for a while.
+// The share is an exponentially weighted average over at least kFewestCalls calls.
 constexpr double kContention = 0.3;
 constexpr double kNsToWake = 200000;  // a member that was asleep when the call came is not one without a core
-constexpr int kFewestCalls = 3, kManyCalls = 50;
+constexpr int kFewestCalls = 3;
+constexpr int kManyCalls = 50;
 constexpr double kMemory = 0.9;
-constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{100};
+constexpr std::chrono::milliseconds kFirstPause{10};
+constexpr std::chrono::milliseconds kLongestPause{100};
 constexpr std::chrono::milliseconds kLookEvery{10};
 
 }  // namespace
@@ -92,7 +94,7 @@ Range share(Index n, Index parts, Index part, Index grain) {
 
 namespace {
 
-// What the process's calls share: one of them at a time has a team, whoever brings its threads.
+// The process's one team. One call at a time has it; the others compute alone.
 class Team {
  public:
   // Never destroyed: its threads may outlive every static object.
@@ -138,7 +140,8 @@ class Team {
     openmp_ = wanted_openmp();
   }
 
-  // Threads that lacked a core because others spin lack it no more when they are the same threads.
+  // Our threads lacked a core because those of the OpenMP runtime spin; once they are the same threads, none is
+  // lacking.
   void share_threads(bool shared) {
     if (shared != shared_) alone_until_ = {};
     shared_ = shared;

@@ -1,5 +1,7 @@
-// Threads that work on one call together, whoever brings them.
+// The threads that work together on one call: our own (own_threads), or those of an OpenMP runtime (openmp).
 #pragma once
+#include <signal.h>
+
 #include <atomic>
 #include <functional>
 #include <thread>
@@ -9,23 +11,22 @@
 
 namespace rnnfast {
 
-// What the user asked for, 1 in a forked child.
+// The number that the user asked for; 1 in a forked child.
 int thread_setting();
 void set_num_threads(int n);
 
-// The most threads that a call uses: no more than there are processors. A member without a processor of its own makes
-// the others wait at every barrier, and results do not depend on the number.
+// The most threads that a call uses: at most one for each processor. A member without a processor of its own would make
+// the others wait at every barrier. Results do not depend on the number.
 int num_threads();
-// For tests: teams of as many members as the user asked for, so that the barriers of larger teams are tried on any
+// For tests: lets teams have as many members as the user asked for, so that barriers of larger teams run on any
 // machine.
 void oversubscribe(bool value);
 
-// Lets a long call be stopped: `poll` runs on the thread that made this, at most every 50 ms, and answers whether to
-// stop.
+// Stops a long call: `poll` runs on the thread that made this object, at most every 50 ms, and returns whether to stop.
 class Interrupt {
  public:
   explicit Interrupt(std::function<bool()> poll);
-  void check();  // on other threads it does nothing
+  void check();  // does nothing on other threads
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
 
  private:
@@ -36,7 +37,8 @@ class Interrupt {
 };
 
 struct Member {
-  int rank, size;
+  int rank;
+  int size;
   Barrier* barrier;  // null when alone
 
   void wait() const {
@@ -44,9 +46,10 @@ struct Member {
   }
 };
 
-// Share `part` of `parts` of [0, n), in multiples of `grain`.
+// Share number `part` of `parts` of [0, n), in multiples of `grain`.
 struct Range {
-  Index begin, end;
+  Index begin;
+  Index end;
 };
 Range share(Index n, Index parts, Index part, Index grain = 1);
 // A member's share; without a division where it is alone.
@@ -54,12 +57,36 @@ inline Range share(Index n, const Member& member) {
   return member.size == 1 ? Range{0, n} : share(n, member.size, member.rank);
 }
 
-// Runs fn on up to `threads` members at once, with denormals flushed to zero. fn may throw only where it
-// does not wait for others. The team may turn out smaller than asked for (a forked child always computes alone, and so
-// does a call beside another one): work is dealt out by member.size.
+// Runs fn on up to `threads` members at once, with denormals flushed to zero. fn may throw only where it does not wait
+// for others. The team may be smaller than asked for, and a forked child or a call beside another one computes alone,
+// so that fn must share its work by member.size.
 void run_team(int threads, const std::function<void(const Member&)>& fn);
 
-// Whether a team of so many still spins behind its last call.
+// Whether a team of `threads` members still spins after its last call.
 bool team_awake(int threads);
+
+// What each member of a team runs, for those who bring the threads (own_threads, openmp). It must not throw.
+struct TeamWork {
+  void (*run)(void* context, int rank, int size);
+  void* context;
+
+  void operator()(int rank, int size) const { run(context, rank, size); }
+};
+
+// Threads started in this block leave all signals to the threads of the user.
+class BlockSignals {
+ public:
+  BlockSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockSignals(const BlockSignals&) = delete;
+  BlockSignals& operator=(const BlockSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
 
 }  // namespace rnnfast

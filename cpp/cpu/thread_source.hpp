@@ -1,4 +1,4 @@
-// Who brings the threads of a team: we ourselves, or the OpenMP runtime of the process.
+// Where the threads of a team come from: our own, or the OpenMP runtime of the process.
 #pragma once
 #include <string>
 
@@ -12,12 +12,12 @@ enum class ThreadSource { kBest, kOwn, kOpenMP };
 ThreadSource thread_source_named(const std::string& name);
 const char* name_of(ThreadSource source);
 
-// What the user asked for.
+// The user's choice.
 ThreadSource thread_source();
 void set_thread_source(ThreadSource source);
 
-// The runtime that may bring the threads: asked for by the user, or else where other code has its threads work and
-// spin; null where the threads are our own whatever others do.
+// The runtime whose threads a team may use: the user's choice, or else a runtime whose threads other code uses and that
+// spin afterwards. Null where a team always uses our own threads.
 const OpenMP* wanted_openmp();
 
 // The source of the calling thread's teams and why.

@@ -3,7 +3,7 @@
 // S steps of a source, T queries, A numbers of a query and a key, M of a memory. Each query's results are functions of
 // itself and its source alone.
 #pragma once
-#include "../cpu/packing.hpp"
+#include "../cpu/products.hpp"
 #include "nn.hpp"
 
 namespace rnnfast {

@@ -3,7 +3,7 @@
 #include "../base/buffer.hpp"
 #include "../cpu/cost.hpp"
 #include "../cpu/isa.hpp"
-#include "../cpu/packing.hpp"
+#include "../cpu/products.hpp"
 #include "nn.hpp"
 
 namespace rnnfast {

@@ -44,7 +44,7 @@ BackwardScan<Real>::BackwardScan(const BackwardCall<Real>& call, Index index, co
       unsaved_(call.plan) {
   h0_ = initial_state(call.h0, call.h_reset, index, pass_.N, pass_.P, zeros_.data());
   c0_ = initial_state(call.c0, call.c_reset, index, pass_.N, pass_.H, zeros_.data());
-  if (!call.plan.equal_lengths()) firsts_ = call.plan.entered_at(pass_.dt);
+  if (!call.plan.equal_lengths()) firsts_ = call.plan.entered_at(pass_.time_step);
   const Index chunk_rows = std::max(kRowBlock, pass_.chunks.largest());
   Saved<Real>& saved = call.saved[at(index)];
   allocate_options(saved);
@@ -195,20 +195,20 @@ void BackwardScan<Real>::run_step(const Step& step, const RowOrder& order, Scrat
 template <class Real>
 void BackwardScan<Real>::run_part(Index s0, Index s1, Index part, const RowOrder& order, Scratch& scratch) {
   const auto& kernel = pass_.weights.table.backward[pass_.cell()][0];
-  const Index dt = pass_.dt;
+  const Index time_step = pass_.time_step;
   BackwardArgs<Real> args = stage_args(0, order);
   args.s0 = s0;
   args.s1 = s1;
   if (dh_reset_ == nullptr) return kernel(args);
   const Member alone{0, 1, nullptr};
-  const Index last = dt > 0 ? s0 : s1 - 1;
-  for_steps(s0, s1, -dt, [&](Index s) {
+  const Index last = time_step > 0 ? s0 : s1 - 1;
+  for_steps(s0, s1, -time_step, [&](Index s) {
     const Index count = find_resets(s, part, scratch);
     if (count == 0 && s != last) return;
-    (dt > 0 ? args.s0 : args.s1) = dt > 0 ? s : s + 1;
+    (time_step > 0 ? args.s0 : args.s1) = time_step > 0 ? s : s + 1;
     kernel(args);
     collect_resets({s, part, alone}, count, scratch);
-    (dt > 0 ? args.s1 : args.s0) = dt > 0 ? s : s + 1;
+    (time_step > 0 ? args.s1 : args.s0) = time_step > 0 ? s : s + 1;
   });
 }
 
@@ -216,16 +216,16 @@ template <class Real>
 void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
   Scratch& scratch = scratch_[at(member.rank)];
   if (pass_.shares_units()) {
-    const RowOrder order = pass_.parts.order(0, pass_.dt);
-    return for_steps(s0, s1, -pass_.dt, [&](Index s) { run_step({s, 0, member}, order, scratch); });
+    const RowOrder order = pass_.parts.order(0, pass_.time_step);
+    return for_steps(s0, s1, -pass_.time_step, [&](Index s) { run_step({s, 0, member}, order, scratch); });
   }
   const Member alone{0, 1, nullptr};
   for (Index part = member.rank; part < pass_.parts.count(); part += member.size) {
-    const RowOrder order = pass_.parts.order(part, pass_.dt);
+    const RowOrder order = pass_.parts.order(part, pass_.time_step);
     if (pass_.spec.stages == 1 && !hidden_)
       run_part(s0, s1, part, order, scratch);
     else
-      for_steps(s0, s1, -pass_.dt, [&](Index s) { run_step({s, part, alone}, order, scratch); });
+      for_steps(s0, s1, -pass_.time_step, [&](Index s) { run_step({s, part, alone}, order, scratch); });
   }
 }
 
@@ -253,7 +253,7 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
   const Index blocks = ceil_div(plan.rows(), kRowBlock);
   Index done = 0;  // blocks, from the last one or, where time runs backwards, from the first one
   for (Index i = 0; i < pass_.chunks.count(); ++i) {
-    const auto [s0, s1] = pass_.chunks.steps(i, -pass_.dt);
+    const auto [s0, s1] = pass_.chunks.steps(i, -pass_.time_step);
     const Index begin = plan.first_row(s0);
     const Index end = plan.first_row(s1);
     const bool slides = unsaved_.must_slide(lowest_row(s0));
@@ -271,8 +271,8 @@ void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const L
     run_chunk(s0, s1, pass_.chunks.count() - 1 - i, member);
     link.publish(s1 - s0);
     for (; done < blocks; ++done) {
-      const Index block = pass_.dt > 0 ? blocks - 1 - done : done;
-      if (pass_.dt > 0 ? block * kRowBlock < begin : smaller((block + 1) * kRowBlock, plan.rows()) > end) break;
+      const Index block = pass_.time_step > 0 ? blocks - 1 - done : done;
+      if (pass_.time_step > 0 ? block * kRowBlock < begin : smaller((block + 1) * kRowBlock, plan.rows()) > end) break;
       gradients_->add(block, gradient_rows(), member, scratch_[at(member.rank)].gradients);
     }
   }
@@ -321,7 +321,7 @@ template <class Real>
 Index BackwardScan<Real>::find_resets(Index s, Index part, Scratch& scratch) const {
   Index count = 0;
   pass_.parts.for_rows(s, part, [&](const Row& row) {
-    if (row_entering(row, pass_.dt) != kReset) return;
+    if (row_entering(row, pass_.time_step) != kReset) return;
     scratch.resets[at(count)] = row.index;
     ++count;
   });
@@ -352,7 +352,7 @@ void BackwardScan<Real>::collect_resets(const Step& step, Index count, const Scr
     }
     return step.member.wait();
   }
-  BackwardArgs<Real> args = stage_args(0, call_.plan.order(pass_.dt));
+  BackwardArgs<Real> args = stage_args(0, call_.plan.order(pass_.time_step));
   const Range panels = share(args.panel1, step.member);
   args.panel0 = panels.begin;
   args.panel1 = panels.end;
@@ -371,7 +371,7 @@ void BackwardScan<Real>::finish(const Member& member) {
   if (hidden_) {
     hidden_->finish(sequences, dq_rows());
   } else {
-    BackwardArgs<Real> args = stage_args(0, call_.plan.order(pass_.dt));
+    BackwardArgs<Real> args = stage_args(0, call_.plan.order(pass_.time_step));
     const Range panels = share(args.panel1, member);
     args.panel0 = panels.begin;
     args.panel1 = panels.end;
@@ -383,7 +383,7 @@ void BackwardScan<Real>::finish(const Member& member) {
   }
   // No gradient of c crosses a reset at the start.
   for (Index n = sequences.begin; n < sequences.end; ++n)
-    if (pass_.dt > 0 && dc_ != nullptr && call_.plan.resets_at_start(n))
+    if (pass_.time_step > 0 && dc_ != nullptr && call_.plan.resets_at_start(n))
       std::fill_n(dc_ + n * pass_.H, pass_.H, Real(0));
 }
 

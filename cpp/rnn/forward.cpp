@@ -109,7 +109,7 @@ Index ForwardScan<Real>::gather_steps(Index s0, Index s1, Index part, Scratch& s
       pass_.parts.for_rows(s, part, [&](const Row& row) { gather(row, count++, scratch, u); });
     return count;
   }
-  const RowOrder order = pass_.parts.order(part, pass_.dt);
+  const RowOrder order = pass_.parts.order(part, pass_.time_step);
   for (Index s = s0; s < s1; ++s) {
     const Index first = s * pass_.N + order.n0;
     const Real* x = row_of(x_, first, order.n0, s);
@@ -222,20 +222,20 @@ void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
                                pass_.schedule.fetch_input);
   if (random())
     for (Index s = s0; s < s1; ++s) pass_.parts.for_rows(s, part, [&](const Row& row) { make_random(row, views); });
-  const RowOrder order = pass_.parts.order(part, pass_.dt);
+  const RowOrder order = pass_.parts.order(part, pass_.time_step);
   if (pass_.spec.stages == 1 && !between_steps())
     return pass_.weights.table.forward[pass_.cell()][0](stage_args(s0, s1, 0, order, views));
   const Member alone{0, 1, nullptr};
-  for_steps(s0, s1, pass_.dt, [&](Index s) { run_step({s, part, alone}, order, views, scratch); });
+  for_steps(s0, s1, pass_.time_step, [&](Index s) { run_step({s, part, alone}, order, views, scratch); });
 }
 
 template <class Real>
 void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& member) {
   const ChunkViews views = views_of(s0, scratch_.front());
   multiply_shared_input(s0, s1, views, member);
-  const RowOrder order = pass_.parts.order(0, pass_.dt);
+  const RowOrder order = pass_.parts.order(0, pass_.time_step);
   Scratch& scratch = scratch_[at(member.rank)];
-  for_steps(s0, s1, pass_.dt, [&](Index s) { run_step({s, 0, member}, order, views, scratch); });
+  for_steps(s0, s1, pass_.time_step, [&](Index s) { run_step({s, 0, member}, order, views, scratch); });
 }
 
 template <class Real>
@@ -247,8 +247,8 @@ void ForwardScan<Real>::run_chunk(Index s0, Index s1, const Member& member) {
 // Restores what the first step of chunk i reads of the step before: h, h under its mask, and c.
 template <class Real>
 void ForwardScan<Real>::restore_before_chunk(Index i, const View<const Real>& y) {
-  const auto [s0, s1] = pass_.chunks.steps(i, pass_.dt);
-  const Index before = pass_.dt > 0 ? s0 - 1 : s1;
+  const auto [s0, s1] = pass_.chunks.steps(i, pass_.time_step);
+  const Index before = pass_.time_step > 0 ? s0 - 1 : s1;
   y_ = rows_view(y_buffer_.data(), pass_.P, call_.plan.first_row(i > 0 ? smaller(s0, before) : s0));
   mask_.begin();
   if (i == 0) return;
@@ -270,7 +270,7 @@ void ForwardScan<Real>::rebuild(Index i, const RecomputedRows<Real>& rows, const
     restore_before_chunk(i, rows.y);
   }
   member.wait();
-  const auto [s0, s1] = pass_.chunks.steps(i, pass_.dt);
+  const auto [s0, s1] = pass_.chunks.steps(i, pass_.time_step);
   run_chunk(s0, s1, member);
   member.wait();
 }
@@ -281,10 +281,11 @@ void ForwardScan<Real>::copy_states(Range sequences) const {
   const auto copy = [&](Index n, Index width, const View<const Real>& view, const Real* initial, Real* out) {
     const Index length = plan.length(n);
     const Real* from = initial + n * width;
-    if (length > 1 && faulty(Fault::kOffByOneRow) && pass_.dt > 0 && plan.equal_lengths())
+    if (length > 1 && faulty(Fault::kOffByOneRow) && pass_.time_step > 0 && plan.equal_lengths())
       from = row_of(view, plan.last_row(n) - pass_.N, n, length - 2);
     else if (length > 0)
-      from = pass_.dt > 0 ? row_of(view, plan.last_row(n), n, length - 1) : row_of(view, plan.first_row_of(n), n, 0);
+      from = pass_.time_step > 0 ? row_of(view, plan.last_row(n), n, length - 1)
+                                 : row_of(view, plan.first_row_of(n), n, 0);
     if (from != out + n * width) std::copy_n(from, width, out + n * width);
   };
   Real* hn = call_.hn + pass_.index * pass_.N * pass_.P;
@@ -298,7 +299,7 @@ template <class Real>
 void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Link& link) {
   const bool hidden = pass_.shares_units();
   for (Index i = 0; i < pass_.chunks.count(); ++i) {
-    const auto [s0, s1] = pass_.chunks.steps(i, pass_.dt);
+    const auto [s0, s1] = pass_.chunks.steps(i, pass_.time_step);
     link.await(s1, interrupt);
     if (member.rank == 0) {
       interrupt.check();

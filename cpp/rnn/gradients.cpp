@@ -64,8 +64,8 @@ void BlockGradients<Real>::add_input(const Block& block) const {
 template <class Real>
 const Real* BlockGradients<Real>::operand(const SegmentSpec& segment, const Row& row, Index i,
                                           const Block& block) const {
-  const Real* operand =
-      segment.operand == Operand::kAux ? row_of(block.of.aux, row) : row_before(block.of.y, row, pass_.dt, block.of.h0);
+  const Real* operand = segment.operand == Operand::kAux ? row_of(block.of.aux, row)
+                                                         : row_before(block.of.y, row, pass_.time_step, block.of.h0);
   if (!mask_.active()) return operand;
   const Real* mask = mask_.data() + row.n * pass_.P;
   Real* masked = block.scratch.masked.data() + i * pass_.P;
@@ -162,7 +162,8 @@ void BlockGradients<Real>::add_peephole(int peephole, const Block& block) const 
   Index count = 0;
   for_rows(pass_.plan, block.rows, [&](const Row& row) {
     scratch.a[at(count)] = row_of(block.of.u, row) + of.gate * pass_.H;
-    scratch.b[at(count)] = of.own ? row_of(block.of.aux, row) : row_before(block.of.aux, row, pass_.dt, block.of.c0);
+    scratch.b[at(count)] =
+        of.own ? row_of(block.of.aux, row) : row_before(block.of.aux, row, pass_.time_step, block.of.c0);
     ++count;
   });
   add_column_dots(count, scratch.a.data(), scratch.b.data(), share(pass_.H, block.member),

@@ -26,8 +26,9 @@ void HiddenGradient<Real>::before_step_back(const Step& step, const DqRows<Real>
   const Range mine = share(panels.count, step.member);
   Index count = 0;
   pass_.parts.for_rows(step.s, step.part, [&](const Row& row) {
-    const Index after = row_after(row, pass_.dt);
-    rows.from[at(count)] = after >= 0 ? row_of(dq.view, after, row.n, row.t + pass_.dt) + dq.first : zeros_.data();
+    const Index after = row_after(row, pass_.time_step);
+    rows.from[at(count)] =
+        after >= 0 ? row_of(dq.view, after, row.n, row.t + pass_.time_step) + dq.first : zeros_.data();
     rows.to[at(count)] = row_of(rows_, row);
     ++count;
   });
@@ -37,7 +38,7 @@ void HiddenGradient<Real>::before_step_back(const Step& step, const DqRows<Real>
     Real* dh = row_of(rows_, row);
     const Real* of_y = row_of(dy, row);
     const Real* mask = mask_.active() ? mask_.data() + row.n * pass_.P : nullptr;
-    const Index after = row_after(row, pass_.dt);
+    const Index after = row_after(row, pass_.time_step);
     const Real* end = after == kEnd ? dh_ + row.n * pass_.P : nullptr;
     Real* past = after >= 0 && !weights.output_outside() ? bypass_.data() + row.n * pass_.H : nullptr;
     for (Index i = columns.begin; i < columns.end; ++i) {
@@ -70,10 +71,10 @@ void HiddenGradient<Real>::finish(Range sequences, const DqRows<Real>& dq) {
   for (Index n = sequences.begin; n < sequences.end; ++n) {
     if (plan.length(n) == 0) continue;
     Row row{};
-    row.index = pass_.dt > 0 ? plan.first_row_of(n) : plan.last_row(n);
+    row.index = pass_.time_step > 0 ? plan.first_row_of(n) : plan.last_row(n);
     row.n = n;
-    row.t = pass_.dt > 0 ? 0 : plan.length(n) - 1;
-    if (pass_.dt > 0 && plan.resets_at_start(n))
+    row.t = pass_.time_step > 0 ? 0 : plan.length(n) - 1;
+    if (pass_.time_step > 0 && plan.resets_at_start(n))
       std::fill_n(dh_ + n * pass_.P, pass_.P, Real(0));
     else
       enter(row, dq);

@@ -24,7 +24,8 @@ void LayerNorm<Real>::before_stage(int stage, const Step& step, const View<const
   const Panels<Real>& panels = pass_.weights.recurrent[at(stage)];
   Index count = 0;
   pass_.parts.for_rows(step.s, step.part, [&](const Row& row) {
-    rows.from[at(count)] = of.operand == Operand::kAux ? row_of(aux, row) : row_before(input, row, pass_.dt, initial);
+    rows.from[at(count)] =
+        of.operand == Operand::kAux ? row_of(aux, row) : row_before(input, row, pass_.time_step, initial);
     rows.to[at(count)] = raw_recurrent(row) + of.first_gate * pass_.H;
     ++count;
   });
@@ -66,7 +67,7 @@ void LayerNorm<Real>::before_step_back(const Step& step, const OutputRows& rows)
     output.d_o = rows.d_o + row.n * H;
     output.d_normed = row_of(d, row) + 2 * width();
     output.dc = rows.dc + row.n * H;
-    output.cut = row_after(row, pass_.dt) == kCut;
+    output.cut = row_after(row, pass_.time_step) == kCut;
     weights.table.normed_output_back(output);
   });
   step.member.wait();

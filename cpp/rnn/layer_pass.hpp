@@ -14,7 +14,7 @@ struct LayerPass {
       : index(of),
         layer(of / directions),
         direction(of % directions),
-        dt(time_step(direction)),
+        time_step(rnnfast::time_step(direction)),
         weights(*stack[at(of)]),
         spec(weights.spec()),
         plan(batch),
@@ -27,7 +27,7 @@ struct LayerPass {
         chunks(plan, shared.chunk) {}
 
   const Index index, layer, direction;  // index: layer * directions + direction
-  const Index dt;
+  const Index time_step;
   const Weights<Real>& weights;
   const CellSpec& spec;
   const Plan& plan;

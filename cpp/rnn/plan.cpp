@@ -47,12 +47,12 @@ Index Plan::row_at(Index s, Index n) const {
   return std::lower_bound(begin, end, n, [](const Row& row, Index value) { return row.n < value; })->index;
 }
 
-std::vector<Index> Plan::entered_at(Index dt) const {
+std::vector<Index> Plan::entered_at(Index time_step) const {
   std::vector<Index> rows;
   rows.reserve(at(N_));
   for (Index n = 0; n < N_; ++n) {
     if (length(n) == 0) continue;
-    rows.push_back(dt > 0 ? first_row_of(n) : last_row(n));
+    rows.push_back(time_step > 0 ? first_row_of(n) : last_row(n));
   }
   return rows;
 }
@@ -66,7 +66,7 @@ Index Plan::step_of(Index row) const {
   return std::upper_bound(first_.begin(), first_.end(), row) - first_.begin() - 1;
 }
 
-RowOrder Plan::order(Index dt) const { return {N_, steps_, dt, listed_.data(), nullptr, 1, 0, 0, N_}; }
+RowOrder Plan::order(Index time_step) const { return {N_, steps_, time_step, listed_.data(), nullptr, 1, 0, 0, N_}; }
 
 RowPartition::RowPartition(const Plan& plan, Index count) : plan_(&plan), count_(count) {
   if (plan.equal_lengths()) return;
@@ -110,8 +110,8 @@ void RowPartition::deal() {
   }
 }
 
-RowOrder RowPartition::order(Index part, Index dt) const {
-  RowOrder order = plan_->order(dt);
+RowOrder RowPartition::order(Index part, Index time_step) const {
+  RowOrder order = plan_->order(time_step);
   const Range sequences = share(plan_->sequences(), count_, part);
   order.parts = count_;
   order.part = part;

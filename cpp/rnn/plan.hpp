@@ -37,11 +37,11 @@ class Plan {
   // Of sequence n, whose length is above zero: at t = 0, and at its last step.
   Index first_row_of(Index n) const { return row_at(0, n); }
   Index last_row(Index n) const { return row_at(length(n) - 1, n); }
-  // By sequence, where it is longer than zero: its row at t = 0 (dt > 0), or at its last step.
-  std::vector<Index> entered_at(Index dt) const;
+  // By sequence, where it is longer than zero: its row at t = 0 (time_step > 0), or at its last step.
+  std::vector<Index> entered_at(Index time_step) const;
   bool resets_at_start(Index n) const;
   // All rows; of unequal sequences only for `finish`.
-  RowOrder order(Index dt) const;
+  RowOrder order(Index time_step) const;
 
   // Step whose rows hold `row`.
   Index step_of(Index row) const;
@@ -63,7 +63,7 @@ class RowPartition {
  public:
   RowPartition(const Plan& plan, Index count);
   Index count() const { return count_; }
-  RowOrder order(Index part, Index dt) const;
+  RowOrder order(Index part, Index time_step) const;
   // Calls f(row) for the part's rows of step s.
   template <class F>
   void for_rows(Index s, Index part, const F& f) const {
@@ -98,9 +98,9 @@ class Chunks {
   Chunks(const Plan& plan, Index rows);
   Index count() const { return static_cast<Index>(bounds_.size()) - 1; }
   Index largest() const { return largest_; }  // rows
-  // Steps of chunk i, counted in the direction of dt.
-  Range steps(Index i, Index dt) const {
-    const std::size_t first = static_cast<std::size_t>(dt > 0 ? i : count() - 1 - i);
+  // Steps of chunk i, counted in the direction of time_step.
+  Range steps(Index i, Index time_step) const {
+    const std::size_t first = static_cast<std::size_t>(time_step > 0 ? i : count() - 1 - i);
     return {bounds_[first], bounds_[first + 1]};
   }
 

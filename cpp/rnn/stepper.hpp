@@ -1,4 +1,4 @@
-// A stack that advances one step a call and keeps its states: what generation and streaming stand on.
+// A stack that advances by one step a call and keeps its states, for generation and streams.
 #pragma once
 #include <vector>
 
@@ -6,17 +6,7 @@
 
 namespace rnnfast {
 
-// The rows of a step: C numbers each, `ld` apart from x on, or where `rows` points if it is not null; if `projected`,
-// `rows` points to G H numbers W x + b_w of the first layer.
-template <class Real>
-struct StepInput {
-  const Real* x;
-  Index ld;
-  const Real* const* rows;
-  bool projected;
-};
-
-// Allocates at construction only. The same bits as forward() over the same steps. The weights must outlive it.
+// Gives the same bits as forward() over the same steps. Allocates at construction only. The weights must outlive it.
 template <class Real>
 class Stepper {
  public:
@@ -47,34 +37,47 @@ class Stepper {
   void reorder(const Index* from, Index count);
 
  private:
+  // One of the stages of all layers, in order.
   struct Stage {
-    void (*kernel)(const StreamStepArgs<Real>&);
-    StreamStepArgs<Real> args;
+    const Weights<Real>* weights;
     Index layer;
-    const Panels<Real>* projection;  // of what the stage has written, or null
-    const Weights<Real>* normed;     // of a normalised layer, whose stages have no kernel of their own here; else null
-    int index;                       // of the layer's stages
+    int index;  // of the layer's stages
+    void (*kernel)(const ForwardArgs<Real>&);
+    ForwardArgs<Real> args;  // of the last step on one thread; the members of a team have copies
   };
+
+  void allocate(const Weights<Real>& weights);
+  ForwardArgs<Real> first_args(const Weights<Real>& weights, int stage);
   Index last_layer() const { return (layers_ - 1) * batch_ * P_; }
-  void project(const Stage& stage, Range rows, Range panels);
-  void compute_rows(const StepInput<Real>& x, Index rows, Split split, const Member& member);
-  void compute_normed(const Stage& stage, const StepInput<Real>& x, Range rows);
-  ForwardArgs<Real> normed_args(const Stage& stage, Range rows);
+  void run(const Stage& stage, const StepInput<Real>& x, const Member& member, ForwardArgs<Real>& args);
+  void normalize(const Stage& stage, const ForwardArgs<Real>& args);
+  void normalize_output(const Stage& stage, const ForwardArgs<Real>& args) const;
+  void project(const Stage& stage, Range rows, const Member& member) const;
   void swap_h();
 
   const Index batch_;
   const Index layers_;
   const Index H_;
   const Index P_;
-  Buffer<Real> h_, h_next_, c_, c_next_, between_;  // between_: rows from one stage to the next, aux and gates
-  Buffer<Real> out_;                                // [batch, H], what is projected
-  Buffer<Real> u_, q_;                              // [batch, G H] of a normalised layer
-  std::vector<const Real*> from_rows_;              // [batch] operands and results of its products
-  std::vector<Real*> to_rows_;
+  // [layers, batch, P] and [layers, batch, H] states, now and after the step
+  Buffer<Real> h_;
+  Buffer<Real> h_next_;
+  Buffer<Real> c_;
+  Buffer<Real> c_next_;
+  // from one stage of a layer to its next
+  Buffer<Real> aux_;    // [batch, H], of cells without c
+  Buffer<Real> gates_;  // [batch, G H]
+  // of a projected layer
+  Buffer<Real> out_;  // [batch, H] what is projected
   std::vector<const Real*> out_rows_;
-  std::vector<Real*> h_rows_, h_next_rows_;  // of all layers
-  std::vector<Stage> stages_;                // of all layers, in order
-  bool descending_ = false;
+  std::vector<Real*> h_rows_;  // of all layers
+  std::vector<Real*> h_next_rows_;
+  // of a normalised layer
+  Buffer<Real> q_;                      // [batch, G H]; u is in gates_
+  std::vector<const Real*> from_rows_;  // [batch] operands and results of its products
+  std::vector<Real*> to_rows_;
+  std::vector<Stage> stages_;
+  Index turn_ = 0;
 };
 
 }  // namespace rnnfast

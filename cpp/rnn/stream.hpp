@@ -1,4 +1,5 @@
-// A stack that is fed from outside, step by step or in blocks of steps; its outputs are h, or a head's reading of it.
+// A stack that is fed from outside, step by step or in blocks of steps. Its outputs are h, or those of a linear head on
+// h.
 #pragma once
 #include "stepper.hpp"
 
@@ -12,7 +13,8 @@ struct StreamHead {
   Index K = 0;
 };
 
-// A step allocates nothing. Keeps its layers; the arrays they were packed from may change or die once it is built.
+// Shares its layers' packed weights; the arrays they were packed from may change or go once it is built. A step
+// allocates nothing.
 template <class Real>
 class Stream {
  public:
@@ -21,7 +23,7 @@ class Stream {
   // out: [batch, width()], which may not overlap x.
   void step(const StepInput<Real>& x, Real* out);
 
-  // T steps: x (batch, T, C), y (batch, T, width()). False: interrupted, nothing has changed but y.
+  // T steps. x: (batch, T, C); y: (batch, T, width()), which may not overlap x. False: interrupted, only y has changed.
   bool process(const View<const Real>& x, const View<Real>& y, Index T, Interrupt& interrupt);
 
   // Whether a step is long enough for other threads to be let in.

@@ -37,8 +37,8 @@ View<Real> columns(View<Real> view, Index first) {
 
 // Calls f(step) for the steps [s0, s1) in the direction of time.
 template <class F>
-void for_steps(Index s0, Index s1, Index dt, const F& f) {
-  for (Index s = dt > 0 ? s0 : s1 - 1; s0 <= s && s < s1; s += dt) f(s);
+void for_steps(Index s0, Index s1, Index time_step, const F& f) {
+  for (Index s = time_step > 0 ? s0 : s1 - 1; s0 <= s && s < s1; s += time_step) f(s);
 }
 
 // Calls f(row) for the rows [begin, end) in order.
@@ -61,8 +61,8 @@ void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width
 }
 
 // The row one step after `row` in the direction of time, or kEnd or kCut.
-inline Index row_after(const Row& row, Index dt) {
-  if (dt > 0) return row.next;
+inline Index row_after(const Row& row, Index time_step) {
+  if (time_step > 0) return row.next;
   return row.t > 0 ? row.prev : kEnd;
 }
 
@@ -75,13 +75,14 @@ InitialState<Real> initial_state(const Real* given, const Real* reset, Index ind
 }
 
 // The row one step before `row` in the direction of time, or kInitial or kReset.
-inline Index row_entering(const Row& row, Index dt) { return dt > 0 ? row.prev : row.next; }
+inline Index row_entering(const Row& row, Index time_step) { return time_step > 0 ? row.prev : row.next; }
 
 // What is there: a row of the view, or of an initial state.
 template <class Real>
-const Real* row_before(const View<const Real>& view, const Row& row, Index dt, const InitialState<Real>& initial) {
-  const Index prev = row_entering(row, dt);
-  if (prev >= 0) return row_of(view, prev, row.n, row.t - dt);
+const Real* row_before(const View<const Real>& view, const Row& row, Index time_step,
+                       const InitialState<Real>& initial) {
+  const Index prev = row_entering(row, time_step);
+  if (prev >= 0) return row_of(view, prev, row.n, row.t - time_step);
   return prev == kInitial ? initial.given + row.n * initial.width : initial.reset + row.n * initial.reset_by_n;
 }
 

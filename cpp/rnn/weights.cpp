@@ -11,8 +11,8 @@ namespace {
 
 constexpr Index kTransposed = 16;  // ids whose unit inputs are written side by side: one cache line of every row of W
 
-// The stage's rows of a matrix [G H, K] in panels of units, the gates of a vector of units side by side:
-// [panel][K][blocks][gates][lanes]; its bias [G H] likewise.
+// Packs the stage's rows of a matrix [G H, K] in panels of units, with the gates of a vector of units side by side:
+// [panels, K, blocks, gates, lanes]; and its bias [G H] likewise.
 template <class Real>
 void pack_stage(const Weights<Real>& weights, int stage, const Real* matrix, Index K, const Real* bias,
                 Buffer<Real>& packed, Buffer<Real>& packed_bias) {
@@ -42,7 +42,7 @@ void pack_stage(const Weights<Real>& weights, int stage, const Real* matrix, Ind
   }
 }
 
-// The stage's rows of R as they are, in panels of units: [panel][gates H][blocks][lanes].
+// Packs the stage's rows of R, not transposed, in panels of units: [panels, gates H, blocks, lanes].
 template <class Real>
 void pack_transposed_stage(const Weights<Real>& weights, int stage, Buffer<Real>& r) {
   const StageSpec& spec = weights.spec().backward[stage];

@@ -1,5 +1,5 @@
-// Activations chosen at run time, their derivatives as functions of the outputs, and the policies by which a cell
-// picks its own.
+// Activations chosen at run time, their derivatives as functions of the outputs, and the policies through which a cell
+// gets its activations.
 #pragma once
 #include "../cpu/kernels.hpp"
 #include "log-inl.hpp"
@@ -201,7 +201,8 @@ RNNFAST_INLINE Vec<Real> d_activate(const ActivationFn<Real>& fn, Vec<Real> y) {
 }
 
 // A cell's activations: f of the gates, g of the candidate, h of the cell state on its way out.
-// The gates and candidates of the papers, known to the compiler.
+
+// Those of the papers, known to the compiler.
 template <class Real>
 struct FixedActivations {
   using V = Vec<Real>;
@@ -215,7 +216,7 @@ struct FixedActivations {
   RNNFAST_INLINE_MEMBER static V dh(const Options&, V y) { return d_tanh<Real>(y); }
 };
 
-// One of three: the Elman layers in common use.
+// tanh, relu or identity: the common Elman layers.
 template <class Real>
 struct ElmanActivations {
   using V = Vec<Real>;
@@ -233,7 +234,7 @@ struct ElmanActivations {
   }
 };
 
-// Any, chosen at run time.
+// Any activation, chosen at run time.
 template <class Real>
 struct RuntimeActivations {
   using V = Vec<Real>;

@@ -2,23 +2,21 @@
 // then the cell.
 #pragma once
 #include "cells-inl.hpp"
-#include "row_order-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
-// The row whose dq the product reads: the row after, or the row itself. With `finish` the gradient of the state before
-// a row is wanted, which the row has `entered` from an initial state: the row after that state is this row. kCut:
-// zeros.
+// The row whose dq the product reads: the row after, or the row itself. `finish` asks for the gradient of an initial
+// state of the kind `entered`: the row after that state is this row. kCut: the product reads zeros.
 RNNFAST_INLINE Index dq_row(const RowRef& ref, bool own_row, bool finish, Index entered) {
   if (finish) return ref.prev == entered ? ref.row : kCut;
   return own_row ? ref.row : ref.next;
 }
 
-// What the step before will read was written long ago: fetched a step ahead, while this one computes.
+// The previous step reads what was written long ago: it is fetched one step ahead, while this one computes.
 template <class Real, class Cell>
 RNNFAST_INLINE void fetch_step_before(const BackwardArgs<Real>& args, const RowRef& ref, Index unit) {
   if (ref.prev < 0) return;
-  const Index t = ref.t - args.order.dt;
+  const Index t = ref.t - args.order.time_step;
   const Real* u = at(args.u, ref.prev, ref.n, t) + unit;
 #pragma GCC unroll 4
   for (int g = 0; g < Cell::kSavedGates; ++g) __builtin_prefetch(u + g * args.H);
@@ -26,7 +24,7 @@ RNNFAST_INLINE void fetch_step_before(const BackwardArgs<Real>& args, const RowR
   __builtin_prefetch(at(args.dy, ref.prev, ref.n, t) + unit);
 }
 
-// A product under the mask of what R has read, of which n units are left.
+// A product with R^T under the mask of recurrent dropout, for the last n units.
 template <class Real>
 RNNFAST_INLINE Vec<Real> masked(const BackwardArgs<Real>& args, const RowRef& ref, Index n, Vec<Real> product) {
   if (args.mask == nullptr) return product;
@@ -55,7 +53,7 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
     m.cut = after == kCut;
     const Real* dy = at(args.dy, ref.row, ref.n, ref.t) + unit;
     Real* dh_step = args.dh_steps.data != nullptr ? at(args.dh_steps, ref.row, ref.n, ref.t) + unit : nullptr;
-    // dh holds a part of the gradient at a sequence's end, and between steps where something bypasses R.
+    // dh is part of the gradient at a sequence's end, and between steps where something bypasses R.
     const bool bypass = Cell::kBypass || (Cell::kRuntime && m.zones != nullptr);
     const bool running = after == kEnd || (bypass && after >= 0);
     for (Index block = 0; block < blocks; ++block) {
@@ -83,7 +81,7 @@ RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRe
   }
 }
 
-// A stage as seen by the code that all cells share; units: the cell on [rows][blocks][lanes] products.
+// A stage as seen by the code that all cells share. units: the cell on [rows, blocks, lanes] products.
 template <class Real>
 struct BackwardStage {
   DqRange dq;
@@ -156,7 +154,7 @@ template <class Real, class Cell, class Stage>
 static void backward_steps(const BackwardArgs<Real>& args) {
   static constexpr BackwardStage<Real> kStage = backward_stage<Real, Cell, Stage>();
   for (Index step = 0; step < args.s1 - args.s0; ++step) {
-    const Index s = step_at(args.s0, args.s1, -args.order.dt, step);
+    const Index s = step_at(args.s0, args.s1, -args.order.time_step, step);
     for (Index i = 0; i < args.panel1 - args.panel0; ++i)
       backward_panel<Real, false>(args, kStage, s, panel_at(args, s, i), panel_after(args, s, i));
   }
@@ -165,7 +163,7 @@ static void backward_steps(const BackwardArgs<Real>& args) {
 template <class Real, class Cell>
 static void finish(const BackwardArgs<Real>& args) {
   static constexpr BackwardStage<Real> kStage = backward_stage<Real, Cell, typename Cell::Backward>();
-  const Index s = args.order.dt > 0 ? 0 : args.order.T - 1;
+  const Index s = args.order.time_step > 0 ? 0 : args.order.T - 1;
   for (Index panel = args.panel0; panel < args.panel1; ++panel)
     backward_panel<Real, true>(args, kStage, s, panel, kNoPanel);
 }

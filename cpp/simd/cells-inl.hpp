@@ -1,18 +1,18 @@
-// The cells. A stage is one product with rows of R and what is done with it for one vector of hidden units; a cell is
-// its stages forward and backward. u = W x + b_ih and q = R h_prev + b_hh arrive separately. Act says which activations
-// it has (activations-inl.hpp). Adding a cell: here, and one entry in base/registry.hpp. A policy says
+// The cells. A stage is one product with rows of R and the arithmetic on it for one vector of units. A cell is its
+// stages, forward and backward. u = W x + b_ih and q = R h_prev + b_hh arrive separately. Act has its activations
+// (activations-inl.hpp). Adding a cell: here, and one entry in base/registry.hpp. A policy has
 //   kSavedGates   gates of a row that the backward pass reads
-//   kBypass       whether a part of dL/dh reaches the state before without a product with R
+//   kBypass       whether a part of dL/dh reaches the previous state without a product with R
 //   kRuntime      whether it reads the options that generic cells have
 //   Forward, Backward; of a cell with two stages also ForwardCandidate and BackwardReset
 // and a stage
 //   kGates, kFirstGate   the rows of R that its product takes
-//   kOperand             what the product reads
-//   kParts               1: apply(); 2: begin() and end(), between which other vectors of units are begun
-//   kDq                  what the backward product reads (cell_io-inl.hpp)
+//   kOperand             the operand of its product
+//   kParts               1: apply(); 2: begin() and end(); other vectors of units may begin in between
+//   kDq                  what the backward product reads (step-inl.hpp)
 #pragma once
 #include "activations-inl.hpp"
-#include "cell_io-inl.hpp"
+#include "step-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -30,7 +30,7 @@ struct Elman {
     static constexpr Operand kOperand = Operand::kHidden;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
-      m.set_h(Act::f(*m.options, m.gate(0) + q[0]));
+      m.set_h(Act::f(*m.options, m.u(0) + q[0]));
     }
   };
   struct Backward {
@@ -54,10 +54,10 @@ struct Leaky {
     static constexpr Operand kOperand = Operand::kHidden;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
-      const V s = Act::f(*m.options, m.gate(0) + q[0]);
+      const V s = Act::f(*m.options, m.u(0) + q[0]);
       const V h_prev = m.load_h_prev();
       m.set_h(zoned<Real, Act>(m, 0, fma(splat(m.options->leak), s - h_prev, h_prev), h_prev));
-      if (m.save) m.set_gate(0, s);
+      if (m.save()) m.set_gate(0, s);
     }
   };
   struct Backward {
@@ -74,7 +74,8 @@ struct Leaky {
 // Hochreiter, Schmidhuber (1997); forget gate: Gers et al. (2000). Gates i, f, g, o:
 //   c = f c_prev + i g   h = o h(c)
 // Coupled (Greff et al. 2017): no f gate, f = 1 - i. With peepholes (Gers, Schmidhuber 2000) i and f see p c_prev,
-// o sees p c. Under zoneout what is kept is mixed with c_prev, h is made of c itself.
+// o sees p c. Under zoneout the kept state is c mixed with
+// c_prev, and h is computed from c itself.
 template <class Real, class Act, bool kCoupled>
 struct Lstm {
   using V = Vec<Real>;
@@ -98,7 +99,7 @@ struct Lstm {
     return false;
   }
 
-  // c before it was mixed; what was saved is mixed.
+  // c before zoneout mixed it; the saved one is mixed.
   RNNFAST_INLINE V new_state(const BackwardUnit<Real>& m, V i, V g, V c_prev) {
     if constexpr (Act::kRuntime) {
       if (m.zoned()) {
@@ -119,23 +120,23 @@ struct Lstm {
     RNNFAST_INLINE void begin(const V (&q)[kGates], const Unit& m, V (&kept)[2]) {
       const auto& options = *m.options;
       const V c_prev = m.load_aux_prev();
-      const V i = Act::f(options, seen(m, kToI, c_prev, m.gate(kI) + q[kI]));
+      const V i = Act::f(options, seen(m, kToI, c_prev, m.u(kI) + q[kI]));
       V f{};
       V g;
       V c;
       if constexpr (kCoupled) {
-        g = Act::g(options, m.gate(kG) + q[kG]);
+        g = Act::g(options, m.u(kG) + q[kG]);
         c = fma(i, g - c_prev, c_prev);
       } else {
-        f = Act::f(options, seen(m, kToF, c_prev, m.gate(kF) + q[kF]));
-        g = Act::g(options, m.gate(kG) + q[kG]);
+        f = Act::f(options, seen(m, kToF, c_prev, m.u(kF) + q[kF]));
+        g = Act::g(options, m.u(kG) + q[kG]);
         c = fma(f, c_prev, i * g);
       }
-      const V o = Act::f(options, seen(m, kToO, c, m.gate(kO) + q[kO]));
+      const V o = Act::f(options, seen(m, kToO, c, m.u(kO) + q[kO]));
       m.set_aux(zoned<Real, Act>(m, 1, c, c_prev));
       kept[0] = o;
       kept[1] = c;
-      if (!m.save) return;
+      if (!m.save()) return;
       m.set_gate(kI, i);
       m.set_gate(kG, g);
       m.set_gate(kO, o);
@@ -202,11 +203,11 @@ struct Gru {
     // Kept: z, n before its activation.
     template <class Unit>
     RNNFAST_INLINE void begin(const V (&q)[kGates], const Unit& m, V (&kept)[2]) {
-      const V r = Act::f(*m.options, m.gate(kR) + q[kR]);
-      const V z = Act::f(*m.options, m.gate(kZ) + q[kZ]);
+      const V r = Act::f(*m.options, m.u(kR) + q[kR]);
+      const V z = Act::f(*m.options, m.u(kZ) + q[kZ]);
       kept[0] = z;
-      kept[1] = fma(r, q[kN], m.gate(kN));
-      if (m.save) {
+      kept[1] = fma(r, q[kN], m.u(kN));
+      if (m.save()) {
         m.set_gate(kR, r);
         m.set_gate(kZ, z);
         m.set_aux(q[kN]);
@@ -217,7 +218,7 @@ struct Gru {
       const V n = Act::g(*m.options, kept[1]);
       const V h_prev = m.load_h_prev();
       m.set_h(zoned<Real, Act>(m, 0, fma(kept[0], h_prev - n, n), h_prev));
-      if (m.save) m.set_gate(kN, n);
+      if (m.save()) m.set_gate(kN, n);
     }
   };
   struct Backward {
@@ -254,8 +255,8 @@ struct GruBefore {
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
       const auto& options = *m.options;
-      const V r = Act::f(options, m.gate(kR) + q[kR]);
-      const V z = Act::f(options, m.gate(kZ) + q[kZ]);
+      const V r = Act::f(options, m.u(kR) + q[kR]);
+      const V z = Act::f(options, m.u(kZ) + q[kZ]);
       m.set_gate(kR, r);
       m.set_gate(kZ, z);
       m.set_aux(r * m.load_h_prev());
@@ -268,10 +269,10 @@ struct GruBefore {
     static constexpr Operand kOperand = Operand::kAux;
     template <class Unit>
     RNNFAST_INLINE void apply(const V (&q)[kGates], const Unit& m) {
-      const V n = Act::g(*m.options, m.gate(kN) + q[0]);
+      const V n = Act::g(*m.options, m.u(kN) + q[0]);
       const V h_prev = m.load_h_prev();
       m.set_h(zoned<Real, Act>(m, 0, fma(m.gate(kZ), h_prev - n, n), h_prev));
-      if (m.save) m.set_gate(kN, n);
+      if (m.save()) m.set_gate(kN, n);
     }
   };
   struct Backward {

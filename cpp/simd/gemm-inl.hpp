@@ -1,7 +1,6 @@
-// The micro-kernel of tiles, and the products built on it; that of one row is in single_row-inl.hpp and
-// stream_step-inl.hpp, that of sums over rows in outer-inl.hpp. Rows of A are given by pointers, so that strided,
-// ragged and reset rows cost no copy; B is packed in panels of NV vectors. Every output is one chain of fma in the
-// order of k, whatever the tile it falls in.
+// The micro-kernel of tiles, and the products built on it. Those of a single row are in forward-inl.hpp, sums over rows
+// in outer-inl.hpp. Rows of A are given by pointers, so that strided, ragged and reset rows cost no copy; B is packed
+// in panels of NV vectors. Every output is one chain of fma in the order of k, whatever the tile it falls in.
 #pragma once
 #include "../cpu/kernels.hpp"
 #include "vec-inl.hpp"
@@ -10,23 +9,24 @@ namespace rnnfast::RNNFAST_ISA {
 
 constexpr int kGemmVectors = kRegisters == 32 ? 4 : 2;
 
-// Rows of a tile whose accumulators, one row of B and one broadcast fit the registers.
+// The most rows of a tile: accumulators, one row of B and one broadcast fit the registers.
 constexpr int kMaxTileRows = kSlowIsFine ? 2 : 8;
 template <int NV>
 constexpr int kTileRows =
     (kRegisters == 32 ? 24 : 12) / NV < kMaxTileRows ? (kRegisters == 32 ? 24 : 12) / NV : kMaxTileRows;
 constexpr int kMaxVectors = 4;
 
-// Inner dimension of one pass of gemm: A's rows of a tile stay in L1, B's panel in L2.
+// Inner dimension of one pass of gemm: a tile's rows of A stay in L1, the panel of B in L2.
 constexpr Index kInnerBlock = 512;
 // Rows of B fetched ahead of their use from L2.
 constexpr Index kPrefetchRows = 8;
 
-// Numbers of a cache line.
+// Numbers in a cache line.
 template <class Real>
 constexpr Index kLine = 64 / static_cast<Index>(sizeof(Real));
 
-// kAhead: a line of `ahead`, which is read later, is fetched into L2 with every row of B.
+// acc[r][v] += sum_k rows[r][k] B[k][v], rows [MR] of [inner], b [inner, NV, lanes]. kAhead: each row of B also fetches
+// one cache line of `ahead`, which a later call reads, into L2.
 template <class Real, int MR, int NV, bool kAhead = false>
 RNNFAST_INLINE void product(const Real* const* rows, Index inner, const Real* b, Vec<Real> (&acc)[MR][NV],
                             [[maybe_unused]] const Real* ahead = nullptr) {
@@ -69,11 +69,11 @@ struct Tile {
   alignas(64) Real q[kMaxTileRows * kMaxVectors * kLanes<Real>];
 };
 
-// Tiles of more than two rows fetch ahead where their panel lacks one of kGemmVectors vectors at most.
+// Which tiles fetch ahead: those of more than two rows whose panel has at least kGemmVectors - 1 vectors.
 template <int MR, int NV>
 constexpr bool kFetches = NV >= kGemmVectors - 1 && MR > 2;
 
-// tile = start + A B, or tile += A B where there is no start. Not inlined: one copy serves every cell.
+// tile = start + A B, or tile += A B without kStart. Not inlined: one copy serves every cell.
 template <class Real, int MR, int NV, bool kStart, bool kAhead = false>
 RNNFAST_NOINLINE void multiply_rows(const Real* const* a, Index inner, const Real* b, const Real* start,
                                     Tile<Real>& tile, const Real* ahead = nullptr) {
@@ -96,7 +96,7 @@ RNNFAST_NOINLINE void multiply_rows(const Real* const* a, Index inner, const Rea
   }
 }
 
-// The products of tiles, [vectors - 1][rows - 1]. ahead: null, or as in product, of those that fetch.
+// The products of tiles, [vectors - 1][rows - 1]. ahead: null, or as in `product` for tiles that fetch.
 template <class Real>
 using Multiply = void (*)(const Real* const* a, Index inner, const Real* b, const Real* start, Tile<Real>& tile,
                           const Real* ahead);
@@ -129,7 +129,7 @@ constexpr Products<Real> make_products() {
 template <class Real>
 static constexpr Products<Real> kProducts = make_products<Real>();
 
-// tile = start + A B, on a panel of so many vectors.
+// tile = start + A B, on a panel of `vectors` vectors.
 template <class Real>
 RNNFAST_INLINE void multiply(Index vectors, Index rows, const Real* const* a, Index inner, const Real* b,
                              const Real* start, Tile<Real>& tile, const Real* ahead = nullptr) {
@@ -144,7 +144,7 @@ RNNFAST_INLINE void multiply_onto(Index vectors, Index rows, const Real* const* 
   kProducts<Real>.onto[vectors - 1][rows - 1](a, inner, b, nullptr, tile, nullptr);
 }
 
-// A panel that is read after this one, and how much of it the tiles of this one fetch.
+// The rest of the next panel, of which each tile of this one fetches a piece.
 template <class Real>
 struct Ahead {
   // null: nothing
@@ -160,7 +160,7 @@ struct Ahead {
   }
 };
 
-// Most rows of a tile, by vectors.
+// The most rows of a tile, [vectors - 1].
 constexpr int kMostRows[kMaxVectors] = {kTileRows<1>, kTileRows<2>, kTileRows<3>, kTileRows<4>};
 
 // Cuts rows into the fewest tiles, which differ by one row at most.
@@ -179,14 +179,14 @@ RNNFAST_INLINE Tiles tiles_of(Index rows, Index vectors) {
   return {rows / tiles, rows % tiles};
 }
 
-// Vectors of a panel that hold columns; the last panel may hold fewer than the others.
+// Vectors in a panel; the last panel may have fewer than the others.
 template <class Real>
 RNNFAST_INLINE Index panel_vectors(Index cols, Index panel) {
   const Index left = (cols + kLanes<Real> - 1) / kLanes<Real> - panel * kGemmVectors;
   return left < kGemmVectors ? left : kGemmVectors;
 }
 
-// Units of a panel in vectors; the last panel may hold fewer than the others.
+// Vectors of units in a panel; the last panel may have fewer than the others.
 template <class Real>
 RNNFAST_INLINE Index panel_blocks(Index H, Index panel, Index full) {
   const Index left = (H + kLanes<Real> - 1) / kLanes<Real> - panel * full;
@@ -200,7 +200,7 @@ struct GemmBlock {
   const Real* b;
   const Real* start;
   bool first;  // begins with start, else with c
-  // Of each vector: where its columns begin, and how many there are from there on.
+  // first column of each vector, and the number of columns from there on
   Index col[kMaxVectors];
   Index left[kMaxVectors];
 };
@@ -226,7 +226,7 @@ RNNFAST_NOINLINE void gemm_tile(const Real* const* a, const GemmBlock<Real>& blo
   }
 }
 
-// ahead: null, or as in product, where kFetches.
+// ahead: null, or as in `product` for tiles that fetch.
 template <class Real, int NV, int MR = kTileRows<NV>>
 RNNFAST_INLINE void gemm_rows(Index rows, const Real* const* a, const GemmBlock<Real>& block, Real* const* c,
                               const Real* ahead) {
@@ -240,7 +240,7 @@ RNNFAST_INLINE void gemm_rows(Index rows, const Real* const* a, const GemmBlock<
   }
 }
 
-// One panel's columns, of `full` vectors in every panel but the last.
+// The columns of one panel; every panel but the last has `full` vectors.
 template <class Real, int NV = kMaxVectors>
 RNNFAST_INLINE void gemm_panel(const GemmArgs<Real>& args, GemmBlock<Real>& block, Index panel, Index vectors,
                                Index full) {

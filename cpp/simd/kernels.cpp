@@ -10,7 +10,6 @@
 #include "norm-inl.hpp"
 #include "outer-inl.hpp"
 #include "probe-inl.hpp"
-#include "stream_step-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
@@ -45,7 +44,6 @@ constexpr void set_stage(Kernels<Real>& table, CellKind kind, int stage) {
   table.forward_blocks[cell][stage] = kMaxVectors / Stage::kGates;
   table.forward[cell][stage] = forward_steps<Real, Cell, Stage>;
   table.backward[cell][stage] = backward_steps<Real, Cell, BackwardStage>;
-  table.stream_step[cell][stage] = stream_step<Real, Cell, Stage>;
 }
 
 template <class Real, CellKind kKind, class Cell>

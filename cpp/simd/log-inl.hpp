@@ -61,7 +61,7 @@ RNNFAST_INLINE Vec<Real> log(Vec<Real> x) {
   return x <= splat(L::kLargest) ? positive : x;
 }
 
-// log(1 + x) for x in [0, 1], at most 2 ulp: what 1 + x rounds off comes back to first order.
+// log(1 + x) for x in [0, 1], at most 2 ulp: the rounding of 1 + x is corrected to first order.
 template <class Real>
 RNNFAST_INLINE Vec<Real> log1p(Vec<Real> x) {
   const Vec<Real> one = splat(Real(1));

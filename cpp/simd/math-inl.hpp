@@ -1,4 +1,4 @@
-// Activations on vectors; their largest errors stand in docs/numerics.md. exp: x = n ln2 + r, |r| <= ln2 / 2, e^x = 2^n
+// Activations on vectors; docs/numerics.md lists their largest errors. exp: x = n ln2 + r, |r| <= ln2 / 2, e^x = 2^n
 // (1 + p(r)), p = r + r^2 Q(r) (Cody, Waite 1980); coefficients: coefficients.py.
 #pragma once
 #include "vec-inl.hpp"

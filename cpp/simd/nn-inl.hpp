@@ -14,7 +14,7 @@ RNNFAST_INLINE Real log_of(Real x) {
   return log<Real>(splat(x))[0];
 }
 
-// The largest of a row; -inf for an empty one. A NaN may be passed over: it reaches the sum.
+// The largest number of a row; -inf for an empty row. It may miss a NaN, which reaches the sum.
 template <class Real>
 RNNFAST_INLINE Real largest(const Real* x, Index n) {
   const Real lowest = -Real(__builtin_inf());

@@ -26,9 +26,9 @@ RNNFAST_INLINE Vec<Real> polynomial(const float (&c)[kTerms], Vec<Real> x) {
   return p;
 }
 
-// sqrt(2) erfinv(x), -1 < x < 1, to 5e-7 of its value: normally distributed where x is uniformly. In the centre a
-// quotient of polynomials in r = 1 - x^2, fitted there; its coefficients have one sign, so that nothing cancels. Few
-// vectors reach the tails (Giles 2010).
+// sqrt(2) erfinv(x) for -1 < x < 1, to a relative error of 5e-7: the normal quantile of a uniform x. The centre is a
+// rational approximation in r = 1 - x^2, whose coefficients have one sign, so that nothing cancels. Few vectors reach
+// the tails (Giles 2010).
 template <class Real>
 RNNFAST_INLINE Vec<Real> normal_quantile(Vec<Real> x) {
   constexpr float kAbove[] = {516547.156F, 6498712.0F, 8303134.5F, 2198506.25F, 138409.953F, 1905.65454F, 3.75042701F};

@@ -1,4 +1,4 @@
-// Layer normalisation of a row (Ba et al. 2016) and its derivative; variances are those of all n numbers.
+// Layer normalisation of a row (Ba et al. 2016) and its derivative. The variance divides by n, not by n - 1.
 #pragma once
 #include "activations-inl.hpp"
 #include "reduce-inl.hpp"
@@ -53,8 +53,8 @@ static void normalize(const Norm<Real>& norm, const Real* x, Real* y) {
   });
 }
 
-// dx = (d - mean d - x^ mean(d x^)) / sqrt(variance + eps), d = gamma dy; of what stands behind the row's end nothing
-// is read. put(i, count, x^, dx) is called for each vector.
+// dx = (d - mean d - x^ mean(d x^)) / sqrt(variance + eps) with d = gamma dy. Nothing after the row's end is read.
+// put(i, count, x^, dx) is called for each vector.
 template <class Real, class Put>
 RNNFAST_INLINE void through_norm(const Norm<Real>& norm, const Moments<Real>& m, const Real* x, const Real* dy,
                                  const Put& put) {

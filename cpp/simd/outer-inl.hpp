@@ -83,7 +83,7 @@ static void outer(const OuterArgs<Real>& args) {
   if (last < kGemmVectors) outer_panels<Real>(args, panels - 1, last);
 }
 
-// Without b its numbers count as ones.
+// acc += a * b element by element, or a alone where kProducts is false.
 template <class Real, int NV, bool kProducts>
 RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* const* a, const Real* const* b,
                                 Real* sums) {
@@ -109,7 +109,7 @@ RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* con
   }
 }
 
-// sums[j] += a chain from zero over the rows of one block.
+// sums[j] += one chain from zero over the rows of one block, added once.
 template <class Real, bool kProducts>
 RNNFAST_INLINE void add_columns(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums) {
   Index j = 0;
@@ -128,7 +128,7 @@ static void column_dots(Index rows, Index cols, const Real* const* a, const Real
   add_columns<Real, true>(rows, cols, a, b, sums);
 }
 
-// dst[k] = the `valid` numbers at rows[k] + offset, then zeros up to whole vectors.
+// dst[k] = `valid` numbers from rows[k] + offset on, then zeros up to whole vectors.
 template <class Real>
 static void pack_rows(Index K, Index valid, const Real* const* rows, Index offset, Real* dst) {
   for (Index k = 0; k < K; ++k)

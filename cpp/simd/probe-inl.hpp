@@ -1,11 +1,11 @@
-// Loops that do one thing as fast as the machine can: the yard-sticks of the benchmark.
+// Loops that run at the machine's limits, for the benchmark and the cost model.
 #pragma once
 #include "../cpu/kernels.hpp"
 #include "vec-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 
-// Chains enough to hide the latency of a multiply-add; with its two factors they fit the registers.
+// Enough chains to hide the latency of a multiply-add; with its two factors they fit the registers.
 constexpr int kFmaChains = kRegisters == 32 ? 24 : 12;
 constexpr int kReadVectors = 8;
 

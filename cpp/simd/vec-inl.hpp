@@ -1,17 +1,66 @@
 // One vector type for every ISA: GNU vector extensions, with intrinsics only where the extensions have no word for it.
 // Every operation here is exact or correctly rounded, so that ISAs with fma agree bit for bit. The header of an ISA,
-// which CMake chooses, has
-//   kRegisters                   vector registers
-//   kSlowIsFine                   without fused multiply-add the kernels need only be right: the cells of the papers
-//   are
-//                                then those of any activations, and tiles are small
+// which CMake chooses (RNNFAST_VEC_HEADER) and only this file includes, defines
+//   kRegisters                   the number of vector registers
+//   kSlowIsFine                  true without fused multiply-add, where the kernels need only be right: the cells of
+//   the
+//                                papers are those with any activations, and tiles are small
 //   splat, fma, square_root
-//   fma_of                       of one number, as one lane of fma
-//   load_partial, store_partial  the first n < kLanes numbers; the rest of the vector is zero, of the memory untouched
+//   fma_of                       fma of single numbers, as one lane of fma
+//   load_partial, store_partial  the first n < kLanes numbers; the rest of the vector is zero, the rest of the memory
+//                                untouched
 //   min, max                     a NaN of the first argument is kept
 //   any                          whether any lane of a comparison's result is set
 #pragma once
-#include "vec_types-inl.hpp"
+#include <stdint.h>
+#include <string.h>
+
+#define RNNFAST_INLINE static inline __attribute__((always_inline))
+#define RNNFAST_INLINE_MEMBER inline __attribute__((always_inline))
+#define RNNFAST_NOINLINE static __attribute__((noinline))
+
+namespace rnnfast::RNNFAST_ISA {
+
+typedef float Vf __attribute__((vector_size(RNNFAST_VECTOR_BYTES)));
+typedef double Vd __attribute__((vector_size(RNNFAST_VECTOR_BYTES)));
+typedef int32_t Vi32 __attribute__((vector_size(RNNFAST_VECTOR_BYTES)));
+typedef int64_t Vi64 __attribute__((vector_size(RNNFAST_VECTOR_BYTES)));
+
+template <class Real>
+struct VecOf;
+template <>
+struct VecOf<float> {
+  using V = Vf;
+  using I = Vi32;
+  using Int = int32_t;
+};
+template <>
+struct VecOf<double> {
+  using V = Vd;
+  using I = Vi64;
+  using Int = int64_t;
+};
+template <class Real>
+using Vec = typename VecOf<Real>::V;
+template <class Real>
+using IntVec = typename VecOf<Real>::I;
+
+template <class Real>
+constexpr int kLanes = RNNFAST_VECTOR_BYTES / static_cast<int>(sizeof(Real));
+
+template <class Real>
+RNNFAST_INLINE Vec<Real> load(const Real* p) {
+  Vec<Real> v;
+  memcpy(&v, p, sizeof(v));
+  return v;
+}
+template <class Real>
+RNNFAST_INLINE void store(Real* p, Vec<Real> v) {
+  memcpy(p, &v, sizeof(v));
+}
+
+}  // namespace rnnfast::RNNFAST_ISA
+
 #include RNNFAST_VEC_HEADER
 
 namespace rnnfast::RNNFAST_ISA {

@@ -3,8 +3,6 @@
 #pragma once
 #include <immintrin.h>
 
-#include "vec_types-inl.hpp"
-
 namespace rnnfast::RNNFAST_ISA {
 
 constexpr int kRegisters = 32;

@@ -1,6 +1,5 @@
 // Operations in the words of the vector extensions alone, for ISAs without an instruction of their own for them.
 #pragma once
-#include "vec_types-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
 

@@ -1,4 +1,4 @@
-#include "packing.hpp"
+#include "products.hpp"
 
 #include <vector>
 
@@ -31,7 +31,7 @@ Index panel_width() {
   return static_cast<Index>(kernels<Real>().gemm_vectors) * kernels<Real>().lanes;
 }
 
-// Columns of a panel in whole vectors: the last one holds no more than it needs.
+// The width of a panel; the last one has only as many whole vectors as it needs.
 template <class Real>
 Index used_width(Index cols, Index panel) {
   const Index lanes = kernels<Real>().lanes;
@@ -119,7 +119,7 @@ Index outer_scratch(Index cols_b) {
 
 namespace {
 
-// With one column, b fills no vectors; but c is as well a row, b^T a, of the same chains.
+// A single column of b fills no vectors. c is then also the row b^T a, made of the same chains.
 template <class Real>
 void add_outer_of_one(Index rows, const Real* const* a, Range columns, const Real* const* b, Real* c, Real* scratch) {
   const Index width = panel_width<Real>();
@@ -166,7 +166,10 @@ template <class Real>
 void add_column_dots(Index rows, const Real* const* a, const Real* const* b, Range columns, Real* sums) {
   const Real* a_shifted[kRowBlock];
   const Real* b_shifted[kRowBlock];
-  for (Index r = 0; r < rows; ++r) a_shifted[r] = a[r] + columns.begin, b_shifted[r] = b[r] + columns.begin;
+  for (Index r = 0; r < rows; ++r) {
+    a_shifted[r] = a[r] + columns.begin;
+    b_shifted[r] = b[r] + columns.begin;
+  }
   kernels<Real>().column_dots(rows, columns.end - columns.begin, a_shifted, b_shifted, sums + columns.begin);
 }
 
