@@ -1,6 +1,6 @@
 #include <pybind11/stl.h>
 
-#include "../rnn/views.hpp"
+#include "../rnn/plan.hpp"
 #include "recurrent.hpp"
 
 namespace rnnfast {

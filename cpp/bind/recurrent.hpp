@@ -10,7 +10,6 @@
 
 #include "../base/fault.hpp"
 #include "../rnn/rnn.hpp"
-#include "../rnn/views.hpp"
 #include "arrays.hpp"
 #include "cell_choice.hpp"
 

@@ -1,11 +1,13 @@
 // What every part of one layer and direction's pass over a batch knows, forward and backward: weights, sizes, and the
 // order of rows.
 #pragma once
-#include "bidirectional.hpp"
+#include "../base/fault.hpp"
 #include "rnn.hpp"
-#include "views.hpp"
 
 namespace rnnfast {
+
+// The direction of time of direction 0 and 1.
+inline Index time_step(Index direction) { return direction == 0 || faulty(Fault::kWrongDirection) ? 1 : -1; }
 
 // weights and plan must outlive it.
 template <class Real>

@@ -37,7 +37,7 @@ using InPlace = std::vector<std::optional<T>>;
 
 // How a layer is computed: by a thread of its own in a wavefront, else by the whole team.
 template <class Real>
-const Bidirectional& plan_layer(std::optional<Bidirectional>& layer, const Wavefront& wave, Index D, const Plan& plan,
+const LayerSchedule& plan_layer(std::optional<LayerSchedule>& layer, const Wavefront& wave, Index D, const Plan& plan,
                                 const Weights<Real>& weights, int threads, bool training) {
   const bool at_once = wave.threads() > 1;
   layer.emplace(D, plan, weights.spec(), weights.arrays.C, weights.arrays.H, sizeof(Real), at_once ? 1 : threads,
@@ -56,7 +56,7 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, training, false);
   // Each buffer keeps a layer's output until the layer above and the layer itself have read it.
   std::vector<Buffer<Real>> between(training ? 0 : at(smaller(L - 1, std::max(2, wave.threads()))));
-  InPlace<Bidirectional> layers(at(L));
+  InPlace<LayerSchedule> layers(at(L));
   InPlace<ForwardScan<Real>> scans(at(L * D));
   View<const Real> x = call.x;
   int threads = wave.threads();
@@ -69,7 +69,7 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
       if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), D * P));
       y = rows_view(buffer.data(), D * P);
     }
-    const Bidirectional& shared = plan_layer(layers[at(layer)], wave, D, call.plan, weights, call.threads, training);
+    const LayerSchedule& shared = plan_layer(layers[at(layer)], wave, D, call.plan, weights, call.threads, training);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
       scans[at(layer * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), x,
@@ -99,7 +99,7 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
   const Index L = static_cast<Index>(call.layers.size()) / D;
   Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, true, true);
   std::vector<Buffer<Real>> between(at(smaller(L - 1, std::max(2, wave.threads()))));
-  InPlace<Bidirectional> layers(at(L));  // and scans: from the last layer on
+  InPlace<LayerSchedule> layers(at(L));  // and scans: from the last layer on
   InPlace<BackwardScan<Real>> scans(at(L * D));
   Surroundings<Real> views{call.x, call.y, call.dy, call.dx};
   int threads = wave.threads();
@@ -118,7 +118,7 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
       views.dx = rows_view(buffer.data(), C);
     }
     const Index i = L - 1 - layer;
-    const Bidirectional& shared = plan_layer(layers[at(i)], wave, D, call.plan, weights, call.threads, true);
+    const LayerSchedule& shared = plan_layer(layers[at(i)], wave, D, call.plan, weights, call.threads, true);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
       scans[at(i * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), views);

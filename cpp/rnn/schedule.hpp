@@ -1,5 +1,6 @@
 // How a layer's steps are shared among threads, decided by what the ways would cost (cpu/cost.hpp).
 #pragma once
+#include <array>
 #include <optional>
 
 #include "plan.hpp"
@@ -19,6 +20,45 @@ struct Schedule {
 };
 Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
                        bool training);
+
+// How the one or two directions of a layer share a team: one after the other, each with all of it, or side by side,
+// each with a part.
+class LayerSchedule {
+ public:
+  LayerSchedule(Index count, const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
+                bool training);
+  const Schedule& schedule(Index direction) const { return schedules_[static_cast<std::size_t>(direction)]; }
+  int threads() const;  // of the team
+  void limit_chunk(Index rows);
+
+  // Calls run(direction, member of its part) where the member has to do with it; all wait for all. A team smaller than
+  // asked for takes one direction after the other.
+  template <class Run>
+  void share(const Member& member, const Run& run) {
+    if (side_by_side_ && member.size >= threads()) {
+      int first = 0;
+      for (Index direction = 0; direction < 2; ++direction) {
+        const int size = schedule(direction).threads;
+        const int rank = member.rank - first;
+        std::optional<Barrier>& barrier = barriers_[static_cast<std::size_t>(direction)];
+        if (rank >= 0 && rank < size) run(direction, Member{rank, size, barrier ? &*barrier : nullptr});
+        first += size;
+      }
+      member.wait();
+      return;
+    }
+    for (Index direction = 0; direction < count_; ++direction) {
+      run(direction, member);
+      member.wait();
+    }
+  }
+
+ private:
+  const Index count_;
+  bool side_by_side_ = false;
+  std::array<Schedule, 2> schedules_;
+  std::array<std::optional<Barrier>, 2> barriers_;  // of the parts, where they have several members
+};
 
 // For tests: how layers of several threads are shared, whatever it costs; none: as the costs say.
 void force_split(std::optional<Split> split);

@@ -1,6 +1,6 @@
 // A few rows of an array that is made from its last row to its first and read a little behind.
 #pragma once
-#include "views.hpp"
+#include "plan.hpp"
 
 namespace rnnfast {
 

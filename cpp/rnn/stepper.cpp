@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "views.hpp"
+#include "plan.hpp"
 
 namespace rnnfast {
 

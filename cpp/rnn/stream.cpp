@@ -6,7 +6,7 @@
 
 #include "../cpu/cost.hpp"
 
-#include "views.hpp"
+#include "plan.hpp"
 
 namespace rnnfast {
 
