@@ -329,3 +329,11 @@ def test_first_values_have_the_parameter_s_shape() -> None:
 
     with pytest.raises(ValueError, match=r"^first_value: shape \(4, 3\) is required for w.*, got \(7,\)"):
         rf.CustomLayer(Wrong(), 3, 4)
+
+
+def test_labels_are_drawn_with_the_seed() -> None:
+    model = rf.OneToMany(2, task="multilabel", cell=Decay, hidden_size=3, seed=0)
+    drawn = model.generate(np.zeros((1, 2)), 5, num_sequences=8, seed=0)
+    assert set(np.unique(drawn)) == {0, 1}
+    np.testing.assert_array_equal(model.generate(np.zeros((1, 2)), 5, num_sequences=8, seed=0), drawn)
+    assert (model.generate(np.zeros((1, 2)), 5, num_sequences=8, seed=1) != drawn).any()
