@@ -12,6 +12,7 @@ import pytest
 import rnnfast as rf
 from tests.support.comparison import Problem, assert_matches, build_layer, bundle, collect, make_problem, unbundle
 from tests.support.custom import TOLD, Told, ToldLstm, layer_of
+from tests.support.examples import Decay
 
 SHAPES: dict[str, dict[str, Any]] = {
     "ragged": {"N": 5, "T": 9, "H": 9, "L": 2},
@@ -274,3 +275,27 @@ def test_refusals() -> None:
         model.stream()
     with pytest.raises(ValueError, match="beams: None is required with a custom cell, got 3"):
         model.generate([0], 4, beams=3)
+
+
+def test_a_tape_says_how_many_bytes_it_holds() -> None:
+    layer = rf.CustomLayer(Decay(), 3, 4, seed=0)
+    sizes = [layer.forward(np.ones((2, steps, 3), np.float32))[2].nbytes for steps in (1, 2, 4)]
+    assert 0 < sizes[0] < sizes[1]
+    assert sizes[2] - sizes[1] == 2 * (sizes[1] - sizes[0])
+
+
+def test_first_values_have_the_parameter_s_shape() -> None:
+    class Wrong(Decay, name="wrong_first_value"):
+        def first_value(self, shape: Any, hidden: int, rng: Any, *, name: str) -> Any:
+            return np.zeros(7)
+
+    with pytest.raises(ValueError, match=r"^first_value: shape \(4, 3\) is required for w.*, got \(7,\)"):
+        rf.CustomLayer(Wrong(), 3, 4)
+
+
+def test_labels_are_drawn_with_the_seed() -> None:
+    model = rf.OneToMany(2, task="multilabel", cell=Decay, hidden_size=3, seed=0)
+    drawn = model.generate(np.zeros((1, 2)), 5, num_sequences=8, seed=0)
+    assert set(np.unique(drawn)) == {0, 1}
+    np.testing.assert_array_equal(model.generate(np.zeros((1, 2)), 5, num_sequences=8, seed=0), drawn)
+    assert (model.generate(np.zeros((1, 2)), 5, num_sequences=8, seed=1) != drawn).any()

@@ -203,6 +203,8 @@ LARGE: dict[str, Callable[[int], bytes]] = {
     "another dtype": with_checksum(lambda parts: parts.configure(set_config(dtype="float64"))),
     "another option": with_checksum(lambda parts: parts.configure(set_config(cell_options={"layer_norm": True}))),
     "a bad option": with_checksum(lambda parts: parts.configure(set_config(cell_options={"clip": -1}))),
+    "no object": lambda size: header(b"[1]"),
+    "a header of 17 MB": lambda size: header(b" " * (17 << 20)),
     "a long header": lambda size: header(b" " * size),
     "nested": lambda size: header(b"[" * (1 << 24)),
     "lists": lambda size: header(b'{"a":[' + b"[]," * (5 << 20) + b"0]}"),
@@ -221,6 +223,8 @@ LARGE: dict[str, Callable[[int], bytes]] = {
 
 # Refused for what they might cost, before that is spent.
 REASONS = {
+    "no object": "a header that is no object",
+    "a header of 17 MB": "a header of 17825792 bytes, more than 16777216",
     "lists": "elements",
     "few lists": "another format",
     "quotes": "elements",

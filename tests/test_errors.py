@@ -269,3 +269,10 @@ def test_threads_are_restored_after_an_error() -> None:
     with pytest.raises(KeyError), rf.threads(before + 1):
         raise KeyError
     assert rf.get_num_threads() == before
+
+
+def test_dy_has_the_shape_of_y() -> None:
+    layer = rf.GRU(2, 3)
+    tape = layer.forward(np.ones((2, 3, 2), np.float32))[2]
+    with pytest.raises(ValueError, match=r"^dy: the shape of y, N = 2 and T = 3, is required, got \(2, 2, 3\)"):
+        layer.backward(tape, np.ones((2, 2, 3), np.float32))

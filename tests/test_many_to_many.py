@@ -175,6 +175,11 @@ def test_empty_data_give_empty_results() -> None:
     assert not np.array_equal(model.state_dict()["head.bias"], before["head.bias"])
 
 
+def test_no_targets_of_several_numbers_are_an_empty_list() -> None:
+    model, x, y = tagger("regression"), np.ones((2, 3)), np.ones((2, 4))
+    assert model.loss([np.zeros((0, 3)), x], [[], y]) == model.loss([x], [y])
+
+
 def test_what_a_step_says_rests_on_the_steps_up_to_it(rng: np.random.Generator) -> None:
     x, model = rng.normal(size=(3, 8, 3)), tagger("regression")
     before = model.predict(x)

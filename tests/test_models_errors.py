@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -180,3 +181,11 @@ def test_parameters_have_the_promised_names_and_shapes() -> None:
     assert "summary" not in shapes
     assert "rnn.bias_hh_l1" in model.summary()
     assert f"{sum(int(np.prod(s)) for s in shapes.values()):,} parameters" in model.summary()
+
+
+def test_only_known_classes_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file names one of them, or a subclass could not be loaded."""
+    own = rf.ManyToOne(2, 2, hidden_size=2)
+    monkeypatch.setattr(type(own), "known", {"EncoderDecoder": rf.EncoderDecoder})
+    with pytest.raises(TypeError, match=r"^model: EncoderDecoder or a subclass of one is required, got ManyToOne"):
+        own.save(tmp_path / "m")

@@ -182,3 +182,12 @@ def test_it_agrees_with_torch(cell: str, bidirectional: bool) -> None:
     actual |= {name: p.grad for name, p in peer.named_parameters()}
     for name, expected in problem.expected.items():
         np.testing.assert_allclose(actual[name].detach().numpy(), expected, rtol=1e-11, atol=1e-13, err_msg=name)
+
+
+def test_no_gradient_of_y_is_a_gradient_of_zero(cell: str) -> None:
+    problem = make_problem(cell, N=2, T=3, H=4)
+    kind, choice = KINDS[cell]
+    _, _, tape = reference.forward(kind, problem.params, problem.x, bundle(problem.state), **choice)
+    dstate = bundle(problem.dstate)
+    dx, _, _ = reference.backward(tape, None, dstate)
+    np.testing.assert_array_equal(dx, reference.backward(tape, np.zeros((2, 3, 4)), dstate)[0])

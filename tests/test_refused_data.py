@@ -309,3 +309,28 @@ UNKNOWN: list[tuple[Callable[[], Any], str]] = [
 def test_unknown_arguments(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(TypeError, match=f"^{message}"):
         call()
+
+
+class NoArray:
+    def __array__(self, *_: Any) -> np.ndarray:
+        raise RuntimeError("there is none")
+
+
+def test_what_numpy_makes_no_array_of_is_named() -> None:
+    layer, x = rf.GRU(2, 3), np.ones((2, 3, 2), np.float32)
+    with pytest.raises(ValueError, match=r"^lengths: an array, or lists of equal lengths, is required, got others"):
+        layer(x, lengths=[[1], [1, 2]])
+    with pytest.raises(TypeError, match=r"^lengths: an array is required, got NoArray: there is none"):
+        layer(x, lengths=NoArray())
+
+
+def test_a_number_beyond_all_floats_is_out_of_range() -> None:
+    with pytest.raises(ValueError, match=r"^dropout: a probability within \[0, 1\) is required, got 1000"):
+        rf.GRU(2, 3, dropout=10**400)
+
+
+def test_validation_data_of_nothing() -> None:
+    with pytest.raises(ValueError, match=r"^validation_data: x and y are required, got an empty dict"):
+        model("ManyToOne").fit(**data("ManyToOne"), epochs=1, progress=False, validation_data={})
+    with pytest.raises(ValueError, match=r"^validation_data: sequences are required, got an empty dict"):
+        rf.OneToMany(4, hidden_size=2).fit(IDS % 4, epochs=1, progress=False, validation_data={})

@@ -299,3 +299,8 @@ def test_a_second_thread_is_refused() -> None:
     worker.join()
     assert refusals == ["stream: one call at a time is required, got two from different threads"]
     assert stream.step(block[0, 0]).shape == (200,)
+
+
+def test_its_text_names_its_sizes() -> None:
+    text = "Stream(num_layers=2, batch_size=3, hidden_size=4, dtype=float32)"
+    assert repr(rf.GRU(2, 4, num_layers=2).stream(3)) == text

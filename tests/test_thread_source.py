@@ -154,7 +154,7 @@ def test_a_thread_that_ends_leaves_its_place() -> None:
 
 @not_sanitized
 def test_a_pool_that_other_code_uses_is_shared() -> None:
-    """By default a runtime that is loaded but unused is left alone."""
+    """By default; a pool that nobody else uses is left alone, although its runtime is loaded."""
     code = """
     load()
     rf.set_num_threads(2)

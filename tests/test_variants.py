@@ -224,6 +224,7 @@ def test_a_leaky_unit_integrates() -> None:
         (rf.GRU, {"activations": ("tanh",)}, ValueError, "activations: 2, as in .* are required"),
         (rf.LSTM, {"activations": "tanh"}, ValueError, "activations: 3, as in"),
         (rf.LSTM, {"activations": ("tanh", "tanh", "no")}, ValueError, r"activations\[2\]: one of tanh"),
+        (rf.LSTM, {"bias": False, "forget_bias": 1.0}, ValueError, "forget_bias: bias=True is required, got"),
         (rf.LSTM, {"coupled": True, "forget_bias": 1.0}, ValueError, "forget_bias: a forget gate"),
     ],
 )
