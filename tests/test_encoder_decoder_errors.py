@@ -72,7 +72,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         ValueError,
         r"lengths: None is required beside a list x",
     ),
-    (lambda: model().loss(X, Y, context=V), ValueError, r"context: None is required, EncoderDecoder has no context"),
+    (lambda: model().loss(X, Y, context=V), TypeError, r"loss: unknown argument 'context'"),
     (lambda: model().loss(X, Y, sample_weight=Y), ValueError, r"sample_weight: shape \(N,\) = \(4,\) is required"),
     (lambda: model().predict(X, max_length=-1), ValueError, r"max_length: at least 0 is required, got -1"),
     (lambda: model().predict(X, max_length=2**70), OverflowError, r"max_length: at most 2\^62 is required"),

@@ -90,7 +90,7 @@ CASES: list[tuple[Any, type[Exception], str]] = [
         ValueError,
         r"y: integer class ids .* of shape \(N,\) is required, got shape",
     ),
-    (lambda: classifier().loss(X, Y[:3]), ValueError, r"y: one target a sequence is required \(N = 4\), got 3"),
+    (lambda: classifier().loss(X, Y[:3]), ValueError, r"y: one target per sequence is required \(N = 4\), got 3"),
     (
         lambda: classifier(task="regression").loss(X, Y),
         ValueError,
@@ -110,7 +110,7 @@ CASES: list[tuple[Any, type[Exception], str]] = [
         r"sample_weight: shape \(N,\) = \(4,\) is required",
     ),
     (lambda: classifier().loss(X, Y, sample_weight=[1, 2, -1, 0]), ValueError, r"sample_weight: finite numbers >= 0"),
-    (lambda: classifier().loss(X, Y, context=[1]), ValueError, r"context: None is required, ManyToOne has no context"),
+    (lambda: classifier().loss(X, Y, context=[1]), TypeError, r"loss: unknown argument 'context'"),
     (lambda: writer().loss(IDS, context=[1]), ValueError, r"context: None is required \(context_size is None\)"),
     (
         lambda: writer(context_size=2).loss(IDS),

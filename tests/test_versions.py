@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
+from rnnfast.params import Module
 from rnnfast.params import Parameter, write
 from tests.support.examples import SMALL_LAYERS, SMALL_MODELS, X
 
@@ -184,14 +185,22 @@ def test_a_stream_and_a_state_are_of_one_moment() -> None:
 
 @pytest.mark.parametrize("make", [*SMALL_LAYERS.values(), *(make for make, _ in SMALL_MODELS.values())])
 def test_a_parameter_is_not_replaced(make: Callable[[], Any]) -> None:
-    module = make()
-    for part in (module, *getattr(module, "_parts", {}).values()):
+    tried = 0
+    for part in modules_of(make()):
         for name, p in part.parameters().items():
             with pytest.raises(AttributeError):
                 p.value = np.zeros(p.shape)
-            if "." not in name:
+            if isinstance(getattr(part, name, None), rf.Parameter) or name in getattr(part, "_parameters", ()):
+                tried += 1
                 with pytest.raises(AttributeError, match=f"{name}: a parameter is written with"):
                     setattr(part, name, 0)
+    assert tried > 1
+
+
+def modules_of(module: Any) -> list[Any]:
+    """The module and all modules in its attributes."""
+    held = [v for value in vars(module).values() for v in (value.values() if isinstance(value, dict) else [value])]
+    return [module, *(each for part in held if isinstance(part, Module) for each in modules_of(part))]
 
 
 def test_a_gradient_is_copied_into() -> None:
