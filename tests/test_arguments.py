@@ -24,6 +24,7 @@ INTERNAL = {
     "batch_loss",
     "set_random_state",
     "set_state",
+    "split_outputs",
     "restored",
     "drop_held_grad",
     "better",

@@ -66,7 +66,7 @@ def test_vectors_do_not_depend_on_the_batch(task: str, attention: str | None, dt
 def test_a_pairs_loss_does_not_depend_on_its_batch(dtype: str, attention: str | None) -> None:
     """The outputs of each pair, from which its loss is made."""
     model = translator(dtype, attention=attention)
-    data = model._data(IDS, Y, batch_size=30)
+    data = model._read_data(IDS, Y, batch_size=30)
     (whole,) = data.batches()
     together = model._outputs(whole, None, keep=True)[0][""]
     parts = [model._outputs(data.batch(np.array([n])), None, keep=True)[0][""] for n in range(30)]
@@ -87,7 +87,7 @@ def test_what_lies_between_sequences_reaches_nothing(dtype: str, attention: str 
     for options in ({}, {"task": "regression"}):
         model = translator(dtype, source_embedding=None, attention=attention, **options)
         y: Any = Y if not options else [np.sin(np.arange(6 * len(s))).reshape(-1, 6) for s in Y]
-        (batch,) = model._data(FRAMES, y, batch_size=30).batches()
+        (batch,) = model._read_data(FRAMES, y, batch_size=30).batches()
         results = []
         for fill in (0, 1):
             sources = spread(batch.sources, np.nan if fill else 0)

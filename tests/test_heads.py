@@ -123,7 +123,16 @@ def test_a_stream_has_the_outputs_side_by_side(rng: np.random.Generator) -> None
     found = model.stream().process(x)
     np.testing.assert_array_equal(found[..., :2].argmax(-1), model.predict(x)["policy"])
     np.testing.assert_array_equal(found[..., 2:], model.predict(x)["value"])
+    np.testing.assert_array_equal(model.split_outputs(found)["value"], found[..., 2:])
     assert list(model.predict(x)) == ["policy", "value"]
+
+
+def test_probabilities_are_those_of_the_heads_that_have_some(rng: np.random.Generator) -> None:
+    model, x = made("many-to-one"), rng.normal(size=(2, T, C))
+    assert list(model.predict_proba(x)) == ["policy"]
+    numbers = rf.ManyToOne(C, outputs={"a": 1, "b": 2}, task="regression", hidden_size=4)
+    with pytest.raises(ValueError, match="predict_proba: a head whose task has probabilities is required, got none"):
+        numbers.predict_proba(x)
 
 
 def test_one_task_stands_for_all_heads() -> None:

@@ -78,7 +78,7 @@ def test_the_metric_says_what_is_better(rng: np.random.Generator) -> None:
         "callbacks": [Watch(), stopping],
     }
     model.fit(x, y, validation_data=(x, y), **fit)
-    assert -stopping.best == max(seen)
+    assert stopping.best == max(seen)
     number = rf.ManyToOne(3, 1, task="regression", hidden_size=4, seed=1)
     stopping = rf.EarlyStopping("val_mae", patience=50)
     history = number.fit(
@@ -118,9 +118,22 @@ def test_what_is_refused(metrics: Any, error: type[Exception], message: str, rng
         model.evaluate(x, y, metrics=metrics)
     before = model.state_dict()
     with pytest.raises(error, match=message):
-        model.fit(x, y, epochs=1, metrics=metrics, progress=False)
+        model.fit(x, y, epochs=1, metrics=metrics, validation_split=0.5, progress=False)
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_metric_says_its_direction_and_needs_validation_data(rng: np.random.Generator) -> None:
+    class Nameless(F1):
+        higher_is_better = None  # type: ignore[assignment]
+
+    model, x, y = problem(rng)
+    with pytest.raises(TypeError, match=r"metrics: Nameless.higher_is_better = True or False is required, got none"):
+        model.evaluate(x, y, metrics=Nameless())
+    with pytest.raises(ValueError, match="metrics: validation data are required"):
+        model.fit(x, y, epochs=1, metrics=F1(), progress=False)
+    with pytest.raises(ValueError, match=r"monitor: one of loss is required \(there are no validation data\)"):
+        model.fit(x, y, epochs=1, callbacks=rf.EarlyStopping(), progress=False)
 
 
 def test_several_heads_need_a_dict(rng: np.random.Generator) -> None:

@@ -113,7 +113,7 @@ def test_pieces_hold_every_target_once(lengths: list[int], steps: int, burn_in: 
     found: list[int] = []
     for batch in batches:
         targets = batch.targets[""]
-        rows = np.arange(batch.inputs.count) if batch.rows is None else batch.rows
+        rows = np.arange(batch.inputs.count) if batch.target_rows is None else batch.target_rows
         np.testing.assert_array_equal(batch.inputs.flat()[rows] + 1, targets)
         np.testing.assert_array_equal(batch.weights, weights[targets // 100])
         assert batch.inputs.steps <= steps

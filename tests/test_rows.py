@@ -234,7 +234,7 @@ def test_columns_of_a_larger_array_are_read_in_place(cell: str) -> None:
     layer = build_layer(rows.problem, "float32")
     y, _ = layer.call_rows(part, rows.offsets, rows.lengths)
     np.testing.assert_array_equal(y, layer.call_rows(np.ascontiguousarray(part), rows.offsets, rows.lengths)[0])
-    assert _ops.rows("values", part, 4, np.dtype("float32")) is part
+    assert _ops.row_array("values", part, 4, np.dtype("float32")) is part
 
 
 def test_offsets_and_lengths_may_change_after_the_call(cell: str) -> None:

@@ -104,10 +104,24 @@ def test_quantiles_cover_what_they_say(rng: np.random.Generator) -> None:
     assert model.predict(x[:1])[0, 0] == pytest.approx([-1.28, 0.0, 1.28], abs=0.15)
 
 
+class Exponential(rf.Task):
+    """Outputs that are not the elements, though there are as many."""
+
+    name = "test_exponential"
+
+    def loss(self, outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
+        raise NotImplementedError
+
+    def decide(self, outputs: Array) -> Array:
+        found: Array = np.exp(outputs)
+        return found
+
+
+@pytest.mark.parametrize("task", ["test_normal", "test_exponential"])
 @pytest.mark.parametrize("make", [rf.OneToMany, lambda *sizes, **given: rf.EncoderDecoder(C, *sizes[1:], **given)])
-def test_a_model_that_writes_reads_what_it_writes(make: Any) -> None:
-    with pytest.raises(ValueError, match="task: one whose outputs are the next element is required, got 'test_normal'"):
-        make(K, K, task="test_normal")
+def test_a_model_that_writes_reads_what_it_writes(make: Any, task: str) -> None:
+    with pytest.raises(ValueError, match=f"task: one whose outputs are the next element is required, got '{task}'"):
+        make(K, K, task=task)
 
 
 def test_another_name_is_refused() -> None:

@@ -198,7 +198,9 @@ def test_checkpoints(tmp_path: Path) -> None:
         "best.safetensors",
     }
     assert same(rf.load(tmp_path / "3.safetensors").state_dict(), model.state_dict())
-    with pytest.raises(ValueError, match=r"monitor: one of loss is required, got 'val_loss'"):
+    with pytest.raises(
+        ValueError, match=r"monitor: one of loss is required \(there are no validation data\), got 'val_loss'"
+    ):
         train(model, callbacks=[rf.EarlyStopping()])
 
 

@@ -69,14 +69,21 @@ def encoder_decoder(rng: np.random.Generator) -> tuple[Any, tuple[Any, ...], dic
 
 
 PROBLEMS = {f.__name__: f for f in (many_to_one, many_to_many, one_to_many, encoder_decoder)}
+FIT: dict[str, Any] = {
+    "epochs": 3,
+    "batch_size": 4,
+    "validation_split": 0.3,
+    "seed": 5,
+    "lr": 0.01,
+    "progress": False,
+}
 OPTIMIZERS = ["sgd", "adam", "adamw", "rmsprop"]
 
 
 def trained(problem: str, **options: Any) -> tuple[Any, dict[str, list[float]]]:
     rng = np.random.default_rng(0)
     model, data, own = PROBLEMS[problem](rng)
-    fit = {"epochs": 3, "batch_size": 4, "validation_split": 0.3, "seed": 5, "lr": 0.01, "progress": False}
-    model.fit(*data, **fit, **own, **options)
+    model.fit(*data, **FIT, **own, **options)
     return model, model.history.history
 
 
@@ -98,6 +105,42 @@ def test_a_training_goes_on_bit_for_bit(problem: str, place: dict[str, int], shu
     again, found = trained(
         problem, callbacks=callbacks(StopAt()), shuffle=shuffle, resume=tmp_path / "state.safetensors"
     )
+    assert found == history
+    for name, value in whole.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name], value)
+
+
+class SaveOnError(rf.Callback):
+    """Keeps the state when training ends by an exception."""
+
+    taken: rf.TrainingState | None = None
+
+    def on_train_error(self, run: rf.Run) -> None:
+        self.taken = run.state()
+
+
+class StopBeforeStep(rf.Callback):
+    def __init__(self, step: int | None) -> None:
+        self.step = step
+
+    def on_gradient(self, run: rf.Run) -> None:
+        if self.step is not None and run.step >= self.step:
+            raise Interrupted
+
+
+@pytest.mark.parametrize("first", ["saver", "stopping"])
+def test_a_state_taken_on_an_error_is_that_of_the_last_batch(first: str) -> None:
+    """Wherever early stopping stands, which gives the model other parameters, and after dropout was drawn again."""
+
+    def callbacks(step: int | None, saver: SaveOnError) -> list[rf.Callback]:
+        pair: list[rf.Callback] = [saver, rf.EarlyStopping(patience=3)]
+        return [*(pair if first == "saver" else pair[::-1]), StopBeforeStep(step)]
+
+    whole, history = trained("many_to_one", callbacks=callbacks(None, SaveOnError()))
+    saver = SaveOnError()
+    with pytest.raises(Interrupted):
+        trained("many_to_one", callbacks=callbacks(7, saver))
+    again, found = trained("many_to_one", callbacks=callbacks(None, SaveOnError()), resume=saver.taken)
     assert found == history
     for name, value in whole.state_dict().items():
         np.testing.assert_array_equal(again.state_dict()[name], value)
@@ -126,7 +169,9 @@ def taken() -> rf.TrainingState:
     ("problem", "options", "message"),
     [
         ("one_to_many", {"callbacks": StopAt()}, "resume: the state of a model with parameters"),
-        ("many_to_one", {}, "resume: 1 callbacks are required, as the state was taken with, got 0"),
+        ("many_to_one", {}, r"resume: the callbacks \['StopAt'\] of the state are required, got \[\]"),
+        ("many_to_one", {"callbacks": rf.EarlyStopping()}, r"required, got \['EarlyStopping'\]"),
+        ("many_to_one", {"callbacks": StopAt(), "batch_size": 3}, "resume: data of .* batches per epoch are required"),
         ("many_to_one", {"callbacks": StopAt(), "shuffle": False}, "resume: shuffle=True is required"),
         ("many_to_one", {"callbacks": StopAt(), "optimizer": "sgd"}, "state: the entries of this optimiser"),
     ],
@@ -136,7 +181,7 @@ def test_another_training_is_refused(problem: str, options: dict[str, Any], mess
     model, data, own = PROBLEMS[problem](rng)
     before = model.state_dict()
     with pytest.raises(ValueError, match=message):
-        model.fit(*data, epochs=2, progress=False, resume=state, **own, **options)
+        model.fit(*data, **{**FIT, **own, **options}, resume=state)
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
 
@@ -147,7 +192,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a file that TrainingState.save wrote is required, got one of ManyToOne"):
         rf.TrainingState.read(tmp_path / "model.safetensors")
     taken().save(tmp_path / "state.safetensors")
-    with pytest.raises(ValueError, match="a file of a known model required"):
+    with pytest.raises(ValueError, match=r"a model file is required, got a state, which TrainingState.read reads"):
         rf.load(tmp_path / "state.safetensors")
 
 

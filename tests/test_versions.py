@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast.params import Module
-from rnnfast.params import Parameter, write
+from rnnfast.params import Module, Parameter, write
 from tests.support.examples import SMALL_LAYERS, SMALL_MODELS, X
 
 every_layer = pytest.mark.parametrize("make", SMALL_LAYERS.values(), ids=SMALL_LAYERS.keys())

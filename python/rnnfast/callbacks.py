@@ -28,15 +28,15 @@ class _Best(Callback):
         self.monitor = checks.as_text("monitor", monitor)
         self.mode = mode
         self.min_delta = checks.at_least_zero("min_delta", min_delta)
-        self.best = math.inf
+        self.best: float | None = None
         self.best_epoch = 0
 
     def on_train_begin(self, run: Run) -> None:
         """Forget an earlier training."""
-        self.best, self.best_epoch = math.inf, 0
+        self.best, self.best_epoch = None, 0
 
     def state(self) -> dict[str, Any]:
-        """Return the best value, with its sign changed where higher is better, and its epoch."""
+        """Return the best value and its epoch."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -46,10 +46,12 @@ class _Best(Callback):
     def better(self, run: Run) -> bool:
         """Compare the quantity with its best value so far, and note an improvement."""
         if self.monitor not in run.logs:
-            raise ValueError(f"monitor: one of {', '.join(run.logs)} is required, got {self.monitor!r}")
+            hint = "" if any(name.startswith("val_") for name in run.logs) else " (there are no validation data)"
+            raise ValueError(f"monitor: one of {', '.join(run.logs)} is required{hint}, got {self.monitor!r}")
         higher = run.higher_is_better.get(self.monitor.removeprefix("val_"), False)
-        value = run.logs[self.monitor] * (-1 if (self.mode == "max" if self.mode else higher) else 1)
-        if not value < self.best - self.min_delta:
+        sign = 1 if (self.mode == "max" if self.mode else higher) else -1
+        value, before = run.logs[self.monitor], -sign * math.inf if self.best is None else self.best
+        if not sign * value > sign * before + self.min_delta:
             return False
         self.best, self.best_epoch = value, run.epoch
         return True
@@ -72,11 +74,20 @@ class EarlyStopping(_Best):
     mode : "min", "max" or None
         Whether lower or higher values are better. None: the metric says it (``higher_is_better``); "min" for a loss.
 
+    Attributes
+    ----------
+    best : float or None
+        The best value so far; None before the first epoch ends.
+    best_epoch : int
+        Its epoch, from 1.
+
     Examples
     --------
     >>> EarlyStopping("val_accuracy", patience=3).patience
     3
     """
+
+    acts_last = True
 
     @names_arguments
     def __init__(
@@ -123,7 +134,7 @@ class EarlyStopping(_Best):
         self._kept = {}
 
     def on_train_error(self, run: Run) -> None:
-        """Give the model the parameters of its best epoch."""
+        """Give the model the parameters of its best epoch, after all other callbacks have acted."""
         self.on_train_end(run)
 
 

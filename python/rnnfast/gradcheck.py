@@ -67,7 +67,8 @@ def check_gradient(
     ----------
     f : function
         Takes nothing, returns the loss and adds its gradient to the parameters' ``grad``. The loss must be the same
-        from call to call: no dropout, or dropout of a fixed mask.
+        from call to call: no dropout, or dropout of a fixed mask (``set_random_state`` at the begin of ``f``, with what
+        ``random_state()`` returned before).
     params : dict or iterable of Parameter
         Parameters of dtype float64. Without a dict their names are "0", "1", ... Their values are changed and put
         back; afterwards each ``grad`` holds the gradient of one call of ``f``.

@@ -160,6 +160,7 @@ class Metrics:
 
     def __init__(self, own: Mapping[str, list[Metric]], given: Any = ()) -> None:
         by_head = _by_head(given, list(own))
+        self.given = any(by_head.values())
         self._items: list[tuple[str, str, Metric]] = []
         for head, metrics in own.items():
             for metric in (*metrics, *by_head.get(head, ())):
@@ -209,4 +210,6 @@ def _listed(given: Any) -> list[Metric]:
         if not isinstance(item, Metric):
             hint = " (an object, not its class)" if isinstance(item, type) else ""
             raise TypeError(f"metrics: a Metric, or several, is required{hint}, got {checks.shown(item)}")
+        if not isinstance(getattr(item, "higher_is_better", None), bool):
+            raise TypeError(f"metrics: {type(item).__name__}.higher_is_better = True or False is required, got none")
     return found

@@ -319,6 +319,11 @@ def named_params(params: Params) -> dict[str, Parameter]:
     """Return ``params`` as a dict; the parameters of an iterable are named "0", "1" and so on."""
     if isinstance(params, Parameter):
         raise TypeError("params: a dict or an iterable of Parameter is required, got a single Parameter")
+    if hasattr(params, "parameters"):
+        name = type(params).__name__
+        raise TypeError(
+            f"params: a dict or an iterable of Parameter is required, such as {name}.parameters(), got {name}"
+        )
     items = params if isinstance(params, Mapping) else as_items("params", params)
     named = dict(items) if isinstance(items, Mapping) else {str(i): p for i, p in enumerate(items)}
     for name, p in named.items():

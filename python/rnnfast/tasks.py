@@ -30,8 +30,11 @@ class Task(CopiedWhole, ABC):
     name : str
         The name by which ``task=`` and a model's file refer to the class. A subclass with a name is known at once.
     element : "id", "labels" or "vector"
-        What one target element is, and what a model that writes feeds back: an integer id, ``size`` labels 0 or 1,
-        or ``size`` real numbers.
+        What one target element is: an integer id, ``size`` labels 0 or 1, or ``size`` real numbers.
+    writes : bool
+        Whether ``OneToMany`` and ``EncoderDecoder`` may have the task. The engine writes ids drawn from the softmax of
+        the outputs, labels drawn from their sigmoid, or the outputs themselves as the next vector; a task for which
+        that is right sets True.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class Task(CopiedWhole, ABC):
     """
 
     name: ClassVar[str]
+    writes: ClassVar[bool] = False
     element: ClassVar[Literal["id", "labels", "vector"]] = "vector"
     known: ClassVar[dict[str, type[Task]]] = {}
 
@@ -70,6 +74,11 @@ class Task(CopiedWhole, ABC):
         super().__init_subclass__(**options)
         if "name" in vars(cls):
             Task.known[cls.name] = cls
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether ``probabilities`` is defined."""
+        return type(self).probabilities is not Task.probabilities
 
     @property
     def ids(self) -> bool:
@@ -121,6 +130,7 @@ class Classification(Task):
 
     name = "classification"
     element = "id"
+    writes = True
 
     def targets(self, y: npt.ArrayLike, size: int, dtype: DType, *, name: str = "y") -> Array:
         """Return class ids int64 (M,)."""
@@ -159,6 +169,7 @@ class Regression(Task):
     """K real numbers: ``loss = mean (outputs - target)^2``."""
 
     name = "regression"
+    writes = True
 
     def loss(self, outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
         """Return the mean squared error and its gradient."""
@@ -178,6 +189,7 @@ class Multilabel(Task):
 
     name = "multilabel"
     element = "labels"
+    writes = True
 
     def targets(self, y: npt.ArrayLike, size: int, dtype: DType, *, name: str = "y") -> Array:
         """Return numbers in [0, 1], (M, K)."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -34,11 +34,14 @@ class History(CopiedWhole):
     --------
     >>> h = History()
     >>> h.append({"loss": 0.5})
-    >>> h.history
-    {'loss': [0.5]}
+    >>> h.history, h["loss"]
+    ({'loss': [0.5]}, [0.5])
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self.history[name]
 
     def append(self, logs: dict[str, float]) -> None:
         """Add the values of an epoch."""
@@ -58,6 +61,9 @@ class Callback(CopiedWhole):
     ...     def on_epoch_end(self, run):
     ...         run.optimizer.lr /= 2
     """
+
+    acts_last: ClassVar[bool] = False
+    """Whether the callback acts on an exception after all others, because it changes the parameters."""
 
     def on_train_begin(self, run: Run) -> None:
         """Act before the first epoch."""
@@ -117,6 +123,8 @@ class Run:
     callbacks : list of Callback
     higher_is_better : dict of str to bool
         The direction of every metric, by its name in ``evaluate``.
+    batches : int
+        Number of batches in an epoch.
 
     Attributes
     ----------
@@ -157,9 +165,11 @@ class Run:
     logs: dict[str, float] = field(default_factory=dict, init=False)
     stop: bool = field(default=False, init=False)
     carried: Any = field(default=None, init=False)
+    batches: int = 0
     _loss: float = field(default=0.0, init=False)
     _weight: float = field(default=0.0, init=False)
     _shuffle: Any = field(default=None, init=False)
+    _random: Any = field(default=None, init=False)
 
     @property
     def place(self) -> str:
@@ -168,6 +178,7 @@ class Run:
 
     def begin_epoch(self) -> int:
         """Begin the next epoch, or go on with the one that a state was taken in; return its completed batches."""
+        self._random = self.model.random_state()
         if self.batch == 0:
             self.epoch += 1
             self._loss = self._weight = 0.0
@@ -182,6 +193,7 @@ class Run:
         self._loss += loss * weight
         self._weight += weight
         self.logs["loss"] = self._loss / self._weight if self._weight else 0.0
+        self._random = self.model.random_state()
 
     def end_epoch(self) -> None:
         """Keep the values of the epoch in the history."""
@@ -197,7 +209,7 @@ class Run:
         return TrainingState(
             parameters={name: np.array(p.value) for name, p in self.model.parameters().items()},
             optimizer=self.optimizer.state_dict(),
-            random={"shuffle": self._shuffle, "model": self.model.random_state()},
+            random={"shuffle": self._shuffle, "model": self._random},
             epoch=self.epoch,
             batch=self.batch,
             step=self.step,
@@ -205,7 +217,8 @@ class Run:
             weight=self._weight,
             carried=[np.array(part) for part in parts],
             history={name: list(values) for name, values in self.history.history.items()},
-            callbacks=[callback.state() for callback in self.callbacks],
+            callbacks=[{"class": type(callback).__name__, **callback.state()} for callback in self.callbacks],
+            batches=self.batches,
         )
 
     def resume(self, state: TrainingState) -> None:
@@ -221,10 +234,16 @@ class Run:
         given = {name: array.shape for name, array in state.parameters.items()}
         if wanted != given:
             raise ValueError(f"resume: the state of a model with parameters {wanted} is required, got {given}")
-        if len(state.callbacks) != len(self.callbacks):
-            count = len(state.callbacks)
+        if state.batches != self.batches:
             raise ValueError(
-                f"resume: {count} callbacks are required, as the state was taken with, got {len(self.callbacks)}"
+                f"resume: data of {state.batches} batches per epoch are required, as the state was taken with, "
+                f"got {self.batches}"
+            )
+        wanted_callbacks = [remembered["class"] for remembered in state.callbacks]
+        given_callbacks = [type(callback).__name__ for callback in self.callbacks]
+        if wanted_callbacks != given_callbacks:
+            raise ValueError(
+                f"resume: the callbacks {wanted_callbacks} of the state are required, got {given_callbacks}"
             )
         if (state.random["shuffle"] is None) != (self.rng is None):
             raise ValueError(f"resume: shuffle={self.rng is None} is required, as the state was taken with")
@@ -267,7 +286,7 @@ class BatchLoss:
     state: Any
 
 
-class Batch(Protocol):
+class TrainingBatch(Protocol):
     """A part of the data. ``continues``: it begins with the states in which the batch before ended."""
 
     @property
@@ -343,6 +362,8 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
     clip_norm = None if options.clip_norm is None else checks.above_zero("clip_norm", options.clip_norm)
     callbacks = as_callbacks(options.callbacks)
     metrics = Metrics(model.metrics(), options.metrics)
+    if validation is None and metrics.given:
+        raise ValueError("metrics: validation data are required, which metrics are computed of, got none")
     state = _state(options.resume)
     run = Run(
         model=model,
@@ -352,6 +373,7 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
         rng=np.random.default_rng(seed) if shuffle else None,
         callbacks=callbacks,
         higher_is_better=metrics.directions,
+        batches=len(data),
     )
     model.history = run.history
     with _Progress(total=epochs * len(data), shown=progress) as bar, _telling(run):
@@ -405,7 +427,8 @@ def _telling(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _each(run, "on_train_error")
+        for callback in sorted(run.callbacks, key=lambda callback: callback.acts_last):
+            callback.on_train_error(run)
         raise
 
 

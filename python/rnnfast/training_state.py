@@ -13,7 +13,7 @@ from rnnfast.atomic import StrPath
 from rnnfast.copies import CopiedWhole
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class TrainingState(CopiedWhole):
     """Everything that a training needs to go on where it stood, bit for bit.
 
@@ -37,6 +37,8 @@ class TrainingState(CopiedWhole):
         The completed epochs.
     callbacks : list of dict
         What each callback must remember, such as the best epoch of ``EarlyStopping``.
+    batches : int
+        Number of batches in an epoch.
 
     Examples
     --------
@@ -71,6 +73,10 @@ class TrainingState(CopiedWhole):
     carried: list[Array]
     history: dict[str, list[float]]
     callbacks: list[dict[str, Any]]
+    batches: int
+
+    def __repr__(self) -> str:
+        return f"TrainingState(epoch={self.epoch}, batch={self.batch} of {self.batches}, step={self.step})"
 
     def save(self, path: StrPath) -> None:
         """Write the state to a safetensors file, completely or not at all.
@@ -126,4 +132,4 @@ class TrainingState(CopiedWhole):
         )
 
 
-_NUMBERS = ("random", "epoch", "batch", "step", "loss", "weight", "history")
+_NUMBERS = ("random", "batches", "epoch", "batch", "step", "loss", "weight", "history")

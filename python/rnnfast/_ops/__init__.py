@@ -38,9 +38,9 @@ from rnnfast._ops.recurrent import pad as pad
 from rnnfast._ops.recurrent import resets_array as resets_array
 from rnnfast._ops.recurrent import rnn_backward as rnn_backward
 from rnnfast._ops.recurrent import rnn_forward as rnn_forward
+from rnnfast._ops.recurrent import row_array as row_array
 from rnnfast._ops.recurrent import row_ranges as row_ranges
 from rnnfast._ops.recurrent import row_resets as row_resets
-from rnnfast._ops.recurrent import rows as rows
 from rnnfast._ops.recurrent import sequences as sequences
 from rnnfast._ops.recurrent import state_array as state_array
 from rnnfast._ops.recurrent import step_array as step_array

@@ -138,7 +138,7 @@ def _rows_contiguous(array: Array) -> bool:
     return (by_last == size or array.shape[-1] == 1) and all(by % size == 0 for by in others)
 
 
-def rows(name: str, array: npt.ArrayLike, width: int, dtype: DType) -> Array:
+def row_array(name: str, array: npt.ArrayLike, width: int, dtype: DType) -> Array:
     """Check rows (M, width); return them, copied only where their numbers do not lie side by side."""
     a = checks.as_array(name, array)
     if a.ndim != 2:

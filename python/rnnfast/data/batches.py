@@ -30,7 +30,7 @@ class Batch:
         M.
     weights : ndarray (M,) or None
         Weight of each target element.
-    rows : int64 (M,) or None
+    target_rows : int64 (M,) or None
         Which outputs have a target: of R steps, sequence after sequence, or of N sequences. None means all of them.
     context : ndarray (N, K) or None
     resets : bool (R,) or None
@@ -43,7 +43,7 @@ class Batch:
     targets: Mapping[str, Array]
     count: int
     weights: Array | None = None
-    rows: Int64 | None = None
+    target_rows: Int64 | None = None
     context: Array | None = None
     resets: Array | None = None
     continues: bool = False
@@ -87,7 +87,7 @@ class VectorData:
             for start in self._starts(lead):
                 piece = begin.piece(start, start + (self.tbptt or 0))
                 nothing = {name: values[:0] for name, values in self.targets.items()}
-                yield Batch(inputs=piece, targets=nothing, count=0, rows=index[:0], continues=start > 0)
+                yield Batch(inputs=piece, targets=nothing, count=0, target_rows=index[:0], continues=start > 0)
             yield self.batch(index, lead)
 
     def batch(self, index: Int64, lead: Int64 | None = None) -> Batch:
@@ -220,7 +220,7 @@ class AlignedData:
             targets={name: each.flat() for name, each in targets.items()},
             count=int(counts.sum()) if targets else 0,
             weights=weights,
-            rows=rows,
+            target_rows=rows,
             context=None if self.context is None else self.context[index],
             resets=None if self.resets is None else self.resets.select(index).piece(start, stop).flat(),
             continues=start > 0,

@@ -16,7 +16,7 @@ from rnnfast.arrays import Array, DType
 from rnnfast.copies import NotCopied
 from rnnfast.params import Parameter, newest_version, no_writes
 
-Sequences: TypeAlias = npt.ArrayLike | list[Any] | tuple[Any, ...]  # Any: ArrayLike, but list is invariant
+SequencesLike: TypeAlias = npt.ArrayLike | list[Any] | tuple[Any, ...]  # Any: ArrayLike, but list is invariant
 """x as users give it: an array (N, T, C), or a list of arrays (T_i, C)."""
 
 Inputs: TypeAlias = tuple[Array, Array | None, Array | None]
@@ -49,7 +49,7 @@ LAYER_PARTS = (
 
 
 def read_inputs(
-    x: Sequences,
+    x: SequencesLike,
     lengths: npt.ArrayLike | None,
     resets: npt.ArrayLike | None,
     *,
@@ -101,7 +101,7 @@ def read_rows(
     TypeError
         On another dtype of the values, offsets or lengths that are no integers, resets that are not bool.
     """
-    x = _ops.rows("values", values, width, dtype)
+    x = _ops.row_array("values", values, width, dtype)
     first, own = _ops.row_ranges(offsets, lengths, len(x))
     return (x, own, None if resets is None else _ops.row_resets(resets, int(own.sum()))), first
 
@@ -269,7 +269,7 @@ class Tape(SingleUseTape):
         N and T of the call.
     learned : tuple of str
         Names of the learned initial states that the call started from.
-    rows : int or None
+    row_count : int or None
         R of a call by rows, whose ``steps`` are the longest length; else None.
     gradient_norms : float64 array (L*D, N, T) or None
         Set by ``backward(..., gradient_norms=True)``: the Euclidean norm of dL/dh(t), the whole gradient with respect
@@ -285,7 +285,7 @@ class Tape(SingleUseTape):
     steps: int
     learned: tuple[str, ...] = ()
     gradient_norms: Array | None = None
-    rows: int | None = None
+    row_count: int | None = None
 
     @property
     def used(self) -> bool:
@@ -300,16 +300,16 @@ class Tape(SingleUseTape):
     @property
     def shape(self) -> tuple[int, ...]:
         """Axes of y before its last one: (N, T), or (R,) of a call by rows."""
-        return (self.sequences, self.steps) if self.rows is None else (self.rows,)
+        return (self.sequences, self.steps) if self.row_count is None else (self.row_count,)
 
     def read_gradient(self, dy: npt.ArrayLike | None, width: int, dtype: DType, *, time_major: bool) -> Array | None:
         """Return dL/dy batch-first; ``None`` stays ``None``. ValueError on another shape than that of y."""
         if dy is None:
             return None
-        if self.rows is not None:
-            given = _ops.rows("dy", dy, width, dtype)
-            if len(given) != self.rows:
-                raise ValueError(f"dy: the shape of y, R = {self.rows} rows, is required, got {np.shape(dy)}")
+        if self.row_count is not None:
+            given = _ops.row_array("dy", dy, width, dtype)
+            if len(given) != self.row_count:
+                raise ValueError(f"dy: the shape of y, R = {self.row_count} rows, is required, got {np.shape(dy)}")
             return given
         given = _ops.sequences("dy", dy, width, dtype, time_major=time_major)
         if given.shape[:2] != (self.sequences, self.steps):

@@ -12,7 +12,7 @@ from rnnfast import _ops, checks
 from rnnfast.arrays import Array
 from rnnfast.checks import names_arguments
 from rnnfast.init import stack_suffix
-from rnnfast.layers.call import Inputs, Sequences, State, StateLike, Tape, pad_rows, read_inputs, read_rows
+from rnnfast.layers.call import Inputs, SequencesLike, State, StateLike, Tape, pad_rows, read_inputs, read_rows
 from rnnfast.layers.custom_cell import CustomCell
 from rnnfast.layers.custom_scan import SavedScans, Scan, steps_of
 from rnnfast.layers.options import Randomness
@@ -151,7 +151,7 @@ class CustomLayer(Module):
 
     def __call__(
         self,
-        x: Sequences,
+        x: SequencesLike,
         state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
@@ -189,7 +189,7 @@ class CustomLayer(Module):
 
     def forward(
         self,
-        x: Sequences,
+        x: SequencesLike,
         state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
@@ -245,12 +245,12 @@ class CustomLayer(Module):
         given, valid = self._read_rows(values, offsets, lengths, resets)
         h, final, tape = self._run(given, state, keep=True, dropping=dropping)
         y = h[-1][valid]
-        tape.core.valid, tape.rows = valid, len(y)
+        tape.core.valid, tape.row_count = valid, len(y)
         return y, self._one(final), tape
 
     def trace(
         self,
-        x: Sequences,
+        x: SequencesLike,
         state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
@@ -337,7 +337,7 @@ class CustomLayer(Module):
         dx = dx if need_dx else dx[:, :, :0]
         return self._user_axes(dx) if valid is None else dx[valid], self._one(dstates)
 
-    def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
+    def _read(self, x: SequencesLike, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
         return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
 
     def _read_rows(

@@ -27,7 +27,7 @@ class BlockTape(SingleUseTape):
 
     Attributes
     ----------
-    rows : array (M, F), int64 array (M,) or None
+    x : array (M, F), int64 array (M,) or None
         The x of a ``Linear``, the ids of an ``Embedding``, with all leading axes in one; None for a ``Dropout``.
     shape : tuple of int
         Shape of y.
@@ -39,7 +39,7 @@ class BlockTape(SingleUseTape):
 
     layer: object
     versions: tuple[int, ...]
-    rows: Array | None
+    x: Array | None
     shape: tuple[int, ...]
     dtype: DType
     call: int = 0
@@ -232,9 +232,9 @@ class Linear(Block):
         """
         with self._adding:
             rows = self._use(tape, dy)
-            assert tape.rows is not None
+            assert tape.x is not None
             db = None if self.bias is None else self.bias.grad
-            dx = _ops.linear_backward(rows, tape.rows, self.weight.value, self.weight.grad, db)
+            dx = _ops.linear_backward(rows, tape.x, self.weight.value, self.weight.grad, db)
         assert dx is not None
         return dx.reshape(*tape.shape[:-1], self.input_size)
 
@@ -374,8 +374,8 @@ class Embedding(Block):
         """
         with self._adding:
             rows = self._use(tape, dy)
-            assert tape.rows is not None
-            _ops.embedding_backward(tape.rows, rows, self.weight.grad)
+            assert tape.x is not None
+            _ops.embedding_backward(tape.x, rows, self.weight.grad)
 
     def _read(self, x: npt.ArrayLike) -> Array:
         ids = checks.as_array("x", x)

@@ -18,7 +18,7 @@ from rnnfast.layers.call import (
     STATE_NAMES,
     Inputs,
     PackCache,
-    Sequences,
+    SequencesLike,
     State,
     StateLike,
     Tape,
@@ -120,7 +120,7 @@ class Recurrent(Traceable):
         """Return the shape (L*D, N, H) of each state of N sequences; (L*D, N, P) for a projected h."""
         return tuple([(self.num_layers * self.directions, sequences, size) for size in self.state_sizes])
 
-    def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
+    def _read(self, x: SequencesLike, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
         return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
 
     def _run(
@@ -157,13 +157,13 @@ class Recurrent(Traceable):
         if offsets is not None:
             assert lengths is not None
             T = int(lengths.max(initial=0))
-            return y, final, None if core is None else Tape(self, core, versions, N, T, learned, rows=len(y))
+            return y, final, None if core is None else Tape(self, core, versions, N, T, learned, row_count=len(y))
         tape = None if core is None else Tape(self, core, versions, N, y.shape[1], learned)
         return (y.transpose(1, 0, 2) if self.time_major else y), final, tape
 
     def __call__(
         self,
-        x: Sequences,
+        x: SequencesLike,
         state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
@@ -204,7 +204,7 @@ class Recurrent(Traceable):
 
     def forward(
         self,
-        x: Sequences,
+        x: SequencesLike,
         state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,
@@ -364,7 +364,7 @@ class Recurrent(Traceable):
                 add_to_learned(self.learned_state, tape.learned, (dh0, dc0))
                 add_to_learned(self.learned_state, STATE_NAMES, danew)
         dx = np.empty((*tape.shape, 0), self.dtype) if dx is None else dx
-        transposed = self.time_major and tape.rows is None
+        transposed = self.time_major and tape.row_count is None
         return (dx.transpose(1, 0, 2) if transposed else dx), dh0 if dc0 is None else (dh0, dc0)
 
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rnnfast import _ops
 from rnnfast.arrays import Array
 from rnnfast.copies import CopiedWhole
-from rnnfast.layers.call import Inputs, Sequences, State, StateLike, Tape
+from rnnfast.layers.call import Inputs, SequencesLike, State, StateLike, Tape
 from rnnfast.params import Module
 
 
@@ -59,7 +59,7 @@ class Traceable(Module):
     time_major: bool
 
     @abstractmethod
-    def _read(self, x: Sequences, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs: ...
+    def _read(self, x: SequencesLike, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs: ...
 
     @abstractmethod
     def _run(
@@ -68,7 +68,7 @@ class Traceable(Module):
 
     def trace(
         self,
-        x: Sequences,
+        x: SequencesLike,
         state: StateLike = None,
         *,
         lengths: npt.ArrayLike | None = None,

@@ -41,7 +41,7 @@ class Input(Protocol):
 
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences: ...  # noqa: D102
 
-    def rows(self, s: Sequences) -> Sequences: ...  # noqa: D102
+    def vectors(self, s: Sequences) -> Sequences: ...  # noqa: D102
 
     def forward(self, s: Sequences) -> tuple[Sequences, Any]: ...  # noqa: D102
 
@@ -65,7 +65,7 @@ class Vectors(Module):
         """Convert the user's sequences to the model's dtype."""
         return as_real_sequences(x, self.size, self.dtype, lengths=lengths, name=name, size=self.named)
 
-    def rows(self, s: Sequences) -> Sequences:
+    def vectors(self, s: Sequences) -> Sequences:
         """Return the sequences themselves."""
         return s
 
@@ -98,7 +98,7 @@ class EmbeddedIds(Module):
         """Check the user's ids."""
         return as_id_sequences(x, len(self.table), lengths=lengths, name=name, size=self.named)
 
-    def rows(self, s: Sequences) -> Sequences:
+    def vectors(self, s: Sequences) -> Sequences:
         """Return the vectors of all ids."""
         return s.like(self.embedding(s.flat()))
 
@@ -133,13 +133,13 @@ class UnitVectors(Module):
         """Check the user's ids."""
         return as_id_sequences(x, self.size, lengths=lengths, name=name, size=self.named)
 
-    def rows(self, s: Sequences) -> Sequences:
+    def vectors(self, s: Sequences) -> Sequences:
         """Return the unit vectors of all ids."""
         return s.like(unit_vectors(s.flat(), self.size, self.dtype))
 
     def forward(self, s: Sequences) -> tuple[Sequences, None]:
         """Return the unit vectors of all ids, and no tape."""
-        return self.rows(s), None
+        return self.vectors(s), None
 
     def backward(self, tape: None, drows: Array) -> None:
         """Do nothing: the vectors are fixed."""
@@ -251,7 +251,7 @@ class Backbone(Module):
 
     def infer(self, x: Sequences, state: StateLike, resets: Array | None = None) -> tuple[Array, State]:
         """Return y (R, D*H) and the final state; nothing is kept."""
-        s = self.input.rows(x)
+        s = self.input.vectors(x)
         y, last = self.rnn.call_rows(s.values, s.offsets, s.lengths, state, resets=resets)
         return y, last
 
@@ -272,7 +272,7 @@ class Backbone(Module):
 
     def trace(self, x: Sequences, state: StateLike, resets: Array | None = None) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H)."""
-        inputs = self.input.rows(x)
+        inputs = self.input.vectors(x)
         cuts = None if resets is None else x.like(resets).padded()
         found: Trace = self.rnn.trace(inputs.padded(), state, lengths=x.lengths, resets=cuts)
         return found

@@ -39,7 +39,7 @@ class HeadsTape:
 
     dropout: BlockTape | None
     heads: dict[str, BlockTape]
-    rows: Array | None
+    target_rows: Array | None
     count: int
 
 
@@ -118,10 +118,10 @@ class Heads(Module):
         dread: Array = sum(each[1:], each[0])
         if tape.dropout is not None:
             dread = self.dropout.backward(tape.dropout, dread)
-        if tape.rows is None:
+        if tape.target_rows is None:
             return dread
         dh = np.zeros((tape.count, dread.shape[1]), dread.dtype)
-        dh[tape.rows] = dread
+        dh[tape.target_rows] = dread
         return dh
 
     def loss(
@@ -141,8 +141,13 @@ class Heads(Module):
         return {name: head.task.decide(outputs[name]) for name, head in self.configs.items()}
 
     def probabilities(self, outputs: Outputs) -> dict[str, Array]:
-        """Return the probabilities of all heads; ValueError where a task has none."""
-        return {name: head.task.probabilities(outputs[name]) for name, head in self.configs.items()}
+        """Return the probabilities of all heads that have some; ValueError where none has."""
+        found = {
+            n: head for n, head in self.configs.items() if head.task.has_probabilities or list(self.configs) == [""]
+        }
+        if not found:
+            raise ValueError("predict_proba: a head whose task has probabilities is required, got none")
+        return {name: head.task.probabilities(outputs[name]) for name, head in found.items()}
 
     def side_by_side(self) -> tuple[Array, Array]:
         """Return weight (K, F) and bias (K,) of all heads in one, as a stream reads them."""
@@ -279,6 +284,30 @@ class Model(Module):
             return {name: np.zeros((0, size), self.dtype) for name, size in sizes.items()}
         return {name: np.concatenate([outputs[name] for outputs in found]) for name in self.heads.parts}
 
+    def __repr__(self) -> str:
+        return f"<{self._title()}>"
+
+    def _title(self) -> str:
+        tasks = {name: head.task.name for name, head in self.heads.configs.items()}
+        task = ", ".join(f"{name}: {of}" if name else of for name, of in tasks.items())
+        return f"{type(self).__name__}: cell={self.config['cell']}, task={task}, dtype={self.dtype}"
+
+    def split_outputs(self, outputs: Array) -> dict[str, Array]:
+        """Return the outputs (..., K) of each head by its name, of all heads side by side, as a stream returns them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> model = rf.ManyToMany(3, outputs={"policy": 2, "value": 1}, hidden_size=4, seed=0)
+        >>> outputs = model.stream().step(np.zeros(3))
+        >>> {name: values.shape for name, values in model.split_outputs(outputs).items()}
+        {'policy': (2,), 'value': (1,)}
+        """
+        sizes = [part.output_size for part in self.heads.parts.values()]
+        parts = np.split(outputs, np.cumsum(sizes)[:-1], axis=-1)
+        return dict(zip(self.heads.parts, parts, strict=True))
+
     def summary(self) -> str:
         """Return a table of the parameters.
 
@@ -299,12 +328,9 @@ class Model(Module):
         rows = [(name, str(p.shape), f"{p.value.size:,}") for name, p in params.items()]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         total = sum(p.value.size for p in params.values())
-        tasks = {name: head.task.name for name, head in self.heads.configs.items()}
-        task = ", ".join(f"{name}: {of}" if name else of for name, of in tasks.items())
-        first = f"{type(self).__name__}: cell={self.config['cell']}, task={task}, dtype={self.dtype}"
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
         last = f"{total:,} parameters, {total * self.dtype.itemsize:,} bytes"
-        return "\n".join([first, *lines, last])
+        return "\n".join([self._title(), *lines, last])
 
     def save(self, path: StrPath) -> None:
         """Write parameters, configuration and metadata to a safetensors file, completely or not at all.
@@ -389,6 +415,8 @@ def load(path: StrPath) -> Any:
     np.True_
     """
     tensors, saved = checkpoint.read(path)
+    if saved.get("class") == "TrainingState":
+        raise ValueError(f"{os.fsdecode(path)}: a model file is required, got a state, which TrainingState.read reads")
     try:
         cls = Model.known[saved["class"]]
         return cls.restored(saved["config"], saved["metadata"], tensors)

@@ -226,7 +226,8 @@ class ManyToMany(Model):
         seed : int or None
             Seed of the shuffling. None draws another one every time.
         resume : TrainingState, path or None
-            Where an earlier training stood; this one goes on from there, with the same data and arguments.
+            Where an earlier training stood. This one goes on from there, with the same data, batch size and callbacks;
+            the learning rate and the random numbers are those of the state, and ``epochs`` may be larger.
 
         Returns
         -------
@@ -241,7 +242,7 @@ class ManyToMany(Model):
             The loss is not finite; the parameters are those before that step.
         """
         data, validation = training_and_validation(
-            self._data,
+            self._read_data,
             x,
             y,
             batch_size=batch_size,
@@ -289,7 +290,7 @@ class ManyToMany(Model):
             Data that do not fit the model, that are not finite, or without any target.
         """
         accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
-        data = self._data(x, y, batch_size=1, **accompanying)
+        data = self._read_data(x, y, batch_size=1, **accompanying)
         return self.batch_loss(data.whole()).loss
 
     @names_arguments
@@ -308,7 +309,7 @@ class ManyToMany(Model):
         Arguments and errors are those of ``loss``.
         """
         accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
-        data = self._data(x, y, batch_size=1, **accompanying)
+        data = self._read_data(x, y, batch_size=1, **accompanying)
         return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
@@ -345,7 +346,7 @@ class ManyToMany(Model):
             Data that do not fit the model, that are not finite, or without any target.
         """
         accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
-        data = self._data(x, y, batch_size=batch_size, tbptt=tbptt, **accompanying)
+        data = self._read_data(x, y, batch_size=batch_size, tbptt=tbptt, **accompanying)
         return train.evaluate(self, data, metrics)
 
     @names_arguments
@@ -381,7 +382,9 @@ class ManyToMany(Model):
     def predict_proba(
         self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, resets: Any = None
     ) -> Any:
-        """Return the probabilities (N, T, K) of the classes or labels at every step; of several heads a dict of them.
+        """Return the probabilities (N, T, K) of the classes or labels at every step.
+
+        Of several heads it returns a dict of those whose task has probabilities.
 
         Parameters
         ----------
@@ -415,7 +418,8 @@ class ManyToMany(Model):
         """Return a copy of the model that is fed step by step.
 
         ``step(x)`` returns ``W_head h(t) + b_head`` after the sequence up to x(t): logits or numbers, from which the
-        caller decides (softmax, the largest). Those of several heads stand side by side, in alphabetical order.
+        caller decides (softmax, the largest). Those of several heads stand side by side, in alphabetical order;
+        ``split_outputs`` tells them apart.
 
         Parameters
         ----------
@@ -449,7 +453,7 @@ class ManyToMany(Model):
         """
         return stream_of(self.backbone, self.heads, batch_size, state)
 
-    def _data(
+    def _read_data(
         self,
         x: Any,
         y: Any,
@@ -497,9 +501,9 @@ class ManyToMany(Model):
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         if not keep:
             y, last = self.backbone.infer(batch.inputs, state, batch.resets)
-            return self.heads.infer(y, batch.rows), last, None
+            return self.heads.infer(y, batch.target_rows), last, None
         y, last, backbone = self.backbone.forward(batch.inputs, state, batch.resets)
-        outputs, heads = self.heads.forward(y, batch.rows)
+        outputs, heads = self.heads.forward(y, batch.target_rows)
         return outputs, last, _Tape(backbone, heads)
 
     def _backward(self, tape: _Tape, doutputs: dict[str, Array]) -> None:

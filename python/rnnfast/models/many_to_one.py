@@ -204,7 +204,8 @@ class ManyToOne(Model):
         seed : int or None
             Seed of the shuffling. None draws another one every time.
         resume : TrainingState, path or None
-            Where an earlier training stood; this one goes on from there, with the same data and arguments.
+            Where an earlier training stood. This one goes on from there, with the same data, batch size and callbacks;
+            the learning rate and the random numbers are those of the state, and ``epochs`` may be larger.
 
         Returns
         -------
@@ -219,7 +220,7 @@ class ManyToOne(Model):
             The loss is not finite; the parameters are those before that step.
         """
         data, validation = training_and_validation(
-            self._data,
+            self._read_data,
             x,
             y,
             batch_size=batch_size,
@@ -265,7 +266,7 @@ class ManyToOne(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
         return self.batch_loss(data.whole()).loss
 
     @names_arguments
@@ -281,7 +282,7 @@ class ManyToOne(Model):
 
         Arguments and errors are those of ``loss``.
         """
-        data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
         return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
@@ -315,7 +316,7 @@ class ManyToOne(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight, tbptt=tbptt)
+        data = self._read_data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight, tbptt=tbptt)
         return train.evaluate(self, data, metrics)
 
     @names_arguments
@@ -344,7 +345,7 @@ class ManyToOne(Model):
 
     @names_arguments
     def predict_proba(self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None) -> Any:
-        """Return the probabilities (N, K) of the classes or labels; of several heads a dict of them.
+        """Return the probabilities (N, K) of the classes or labels; of several heads a dict of those that have some.
 
         Parameters
         ----------
@@ -376,7 +377,8 @@ class ManyToOne(Model):
         """Return a copy of the model that is fed step by step.
 
         ``step(x)`` returns ``W_head h(t) + b_head`` after the sequence up to x(t): logits or numbers, from which the
-        caller decides (softmax, the largest). Those of several heads stand side by side, in alphabetical order.
+        caller decides (softmax, the largest). Those of several heads stand side by side, in alphabetical order;
+        ``split_outputs`` tells them apart.
 
         Parameters
         ----------
@@ -409,7 +411,7 @@ class ManyToOne(Model):
         """
         return stream_of(self.backbone, self.heads, batch_size, state)
 
-    def _data(
+    def _read_data(
         self,
         x: Any,
         y: Any,
@@ -446,9 +448,9 @@ class ManyToOne(Model):
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         if not keep:
             last = self.backbone.infer(batch.inputs, state)[1]
-            return self.heads.infer(self.backbone.last_h(last), batch.rows), last, None
+            return self.heads.infer(self.backbone.last_h(last), batch.target_rows), last, None
         _, last, backbone = self.backbone.forward(batch.inputs, state)
-        outputs, heads = self.heads.forward(self.backbone.last_h(last), batch.rows)
+        outputs, heads = self.heads.forward(self.backbone.last_h(last), batch.target_rows)
         return outputs, last, _Tape(backbone, heads)
 
     def _backward(self, tape: _Tape, doutputs: dict[str, Array]) -> None:

@@ -211,7 +211,8 @@ class OneToMany(Model):
         seed : int or None
             Seed of the shuffling. None draws another one every time.
         resume : TrainingState, path or None
-            Where an earlier training stood; this one goes on from there, with the same data and arguments.
+            Where an earlier training stood. This one goes on from there, with the same data, batch size and callbacks;
+            the learning rate and the random numbers are those of the state, and ``epochs`` may be larger.
 
         Returns
         -------
@@ -558,9 +559,9 @@ class OneToMany(Model):
                 state, context = self.context.forward(batch.context)
         if not keep:
             y, last = self.backbone.infer(batch.inputs, state)
-            return self.heads.infer(y, batch.rows), last, None
+            return self.heads.infer(y, batch.target_rows), last, None
         y, last, backbone = self.backbone.forward(batch.inputs, state)
-        outputs, heads = self.heads.forward(y, batch.rows)
+        outputs, heads = self.heads.forward(y, batch.target_rows)
         return outputs, last, _Tape(backbone, heads, context)
 
     def _backward(self, tape: _Tape, doutputs: dict[str, Array]) -> None:
@@ -574,7 +575,7 @@ def _check_elements(config: Config, task: Task) -> None:
     if config["bidirectional"]:
         raise ValueError("bidirectional: False is required, a model that writes cannot see the future; got True")
     given, written = config["input_size"], config["output_size"]
-    if task.outputs(written) != written:
+    if not task.writes or task.outputs(written) != written:
         raise ValueError(f"task: one whose outputs are the next element is required, got {task.name!r}")
     if task.ids:
         if written > given:

@@ -210,7 +210,8 @@ class EncoderDecoder(Model):
         seed : int or None
             Seed of the shuffling. None draws another one every time.
         resume : TrainingState, path or None
-            Where an earlier training stood; this one goes on from there, with the same data and arguments.
+            Where an earlier training stood. This one goes on from there, with the same data, batch size and callbacks;
+            the learning rate and the random numbers are those of the state, and ``epochs`` may be larger.
 
         Returns
         -------
@@ -225,7 +226,7 @@ class EncoderDecoder(Model):
             The loss is not finite; the parameters are those before that step.
         """
         data, validation = training_and_validation(
-            self._data,
+            self._read_data,
             x,
             y,
             batch_size=batch_size,
@@ -270,7 +271,7 @@ class EncoderDecoder(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
         return self.batch_loss(data.whole()).loss
 
     @names_arguments
@@ -286,7 +287,7 @@ class EncoderDecoder(Model):
 
         Arguments and errors are those of ``loss``.
         """
-        data = self._data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
         return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
@@ -318,7 +319,7 @@ class EncoderDecoder(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight)
         return train.evaluate(self, data, metrics)
 
     @names_arguments
@@ -411,7 +412,7 @@ class EncoderDecoder(Model):
             longest; past a length there are zeros.
         """
         read = self.predict(x, lengths=lengths) if y is None else y
-        return self.network.trace(self._data(x, read, batch_size=1, lengths=lengths).whole())
+        return self.network.trace(self._read_data(x, read, batch_size=1, lengths=lengths).whole())
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: StateLike = None, *, source: Any = None) -> Stream:
@@ -466,7 +467,7 @@ class EncoderDecoder(Model):
             start = self.network.read(sources)[1]
         return stream_of(self.network.decoder, self.heads, batch_size, state, start)
 
-    def _data(
+    def _read_data(
         self,
         x: Any,
         y: Any,

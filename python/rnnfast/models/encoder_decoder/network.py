@@ -64,7 +64,7 @@ class EncoderDecoderNetwork:
         embedding = config["target_embedding"]
         if embedding is not None and not self.framing.ids:
             raise ValueError(f"target_embedding: None is required for task={task.name!r}, got {embedding}")
-        if task.outputs(self.framing.outputs) != self.framing.outputs:
+        if not task.writes or task.outputs(self.framing.outputs) != self.framing.outputs:
             raise ValueError(f"task: one whose outputs are the next element is required, got {task.name!r}")
         self.encoder = Backbone(
             config,
@@ -121,7 +121,7 @@ class EncoderDecoderNetwork:
                 batch.sources.lengths,
             )
             h = batch.inputs.unpadded(combined)
-        return self.heads.infer(h, batch.rows), weights
+        return self.heads.infer(h, batch.target_rows), weights
 
     def forward(self, batch: PairBatch) -> tuple[dict[str, Array], NetworkTape]:
         """Return the outputs (M, K), with dropout, and the tape."""
@@ -136,7 +136,7 @@ class EncoderDecoderNetwork:
                 batch.sources.lengths,
             )
             h = batch.inputs.unpadded(combined)
-        outputs, heads = self.heads.forward(h, batch.rows)
+        outputs, heads = self.heads.forward(h, batch.target_rows)
         return outputs, NetworkTape(batch, encoder, last, decoder, attention, heads)
 
     def backward(self, tape: NetworkTape, doutputs: dict[str, Array]) -> None:
