@@ -17,9 +17,18 @@ REFUSALS = (ValueError, TypeError, OverflowError)
 
 # Public names that take nothing of the user's, or what only the package itself makes.
 WITHOUT_ARGUMENTS = {
-    "metrics", "parameters", "random_state", "state", "zero_grad", "state_dict", "summary", "step", "packed",
-    "get_num_threads", "show_config",
-}  # fmt: skip
+    "metrics",
+    "parameters",
+    "random_state",
+    "state",
+    "zero_grad",
+    "state_dict",
+    "summary",
+    "step",
+    "packed",
+    "get_num_threads",
+    "show_config",
+}
 INTERNAL = {
     "batch_loss",
     "set_random_state",

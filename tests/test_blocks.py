@@ -254,8 +254,10 @@ def test_blocks_and_a_layer_learn_together() -> None:
     ids = rng.integers(0, 8, (200, 6))
     target = (ids == 0).any(axis=1)[:, None].astype(np.float32)
     parts: dict[str, Any] = {
-        "embedding": rf.Embedding(8, 4, seed=0), "rnn": rf.GRU(4, 12, seed=1), "head": rf.Linear(12, 1, seed=2)
-    }  # fmt: skip
+        "embedding": rf.Embedding(8, 4, seed=0),
+        "rnn": rf.GRU(4, 12, seed=1),
+        "head": rf.Linear(12, 1, seed=2),
+    }
     dropout = rf.Dropout(0.1, seed=3)
     named = {f"{part}.{name}": p for part, module in parts.items() for name, p in module.parameters().items()}
     optimizer = rf.Adam(named, lr=0.02)

@@ -148,7 +148,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "another form of a number": (set_config(dropout=0), "config"),
     "text for a number": (set_config(dropout="0.0"), "dropout"),
     "metadata of no form": (lambda saved: saved.update(metadata=["a"]), "AttributeError"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -215,10 +215,15 @@ LARGE: dict[str, Callable[[int], bytes]] = {
     "large characters of the configuration": lambda size: configured("x" * (15 << 20) + "\U0001f600"),
     "objects of the configuration": lambda size: configured('{"a":[' + '{"":0},' * (1 << 16) + "0]}"),
     "many objects of the configuration": lambda size: configured('{"a":[' + '{"":0},' * (1 << 20) + "0]}"),
-    "many tensors": lambda size: header(
-        json.dumps({str(i): {"dtype": "U8", "shape": [1], "data_offsets": [i, i + 1]} for i in range(100_000)}).encode()
-    ) + bytes(100_000),
-}  # fmt: skip
+    "many tensors": lambda size: (
+        header(
+            json.dumps(
+                {str(i): {"dtype": "U8", "shape": [1], "data_offsets": [i, i + 1]} for i in range(100_000)}
+            ).encode()
+        )
+        + bytes(100_000)
+    ),
+}
 
 
 # Refused for what they might cost, before that is spent.

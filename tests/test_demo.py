@@ -21,19 +21,35 @@ from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss, hid
 from rnnfast.models import EncoderDecoder, ManyToOne, OneToMany
 
 KEYS = [
-    "mode", "task", "metric", "higher_is_better", "value", "yardsticks", "beats_all", "seconds", "speedup_vs_numpy",
-]  # fmt: skip
+    "mode",
+    "task",
+    "metric",
+    "higher_is_better",
+    "value",
+    "yardsticks",
+    "beats_all",
+    "seconds",
+    "speedup_vs_numpy",
+]
 QUICK = Settings(seed=3, quick=True, progress=False)
 
 
 def a_result(**changes: Any) -> Result:
     values: dict[str, Any] = {
-        "mode": "one-to-many", "task": "write <text>", "metric": "nats", "higher_is_better": False, "value": 1.25,
-        "yardsticks": {"1-gram": 3.0, "2-gram": 2.0}, "seconds": 12.0, "sequences_per_second": 1234.5,
-        "speedup_vs_numpy": 4.0, "about": "a & b", "samples": [Sample(title="s", text="<b>bold</b>")],
+        "mode": "one-to-many",
+        "task": "write <text>",
+        "metric": "nats",
+        "higher_is_better": False,
+        "value": 1.25,
+        "yardsticks": {"1-gram": 3.0, "2-gram": 2.0},
+        "seconds": 12.0,
+        "sequences_per_second": 1234.5,
+        "speedup_vs_numpy": 4.0,
+        "about": "a & b",
+        "samples": [Sample(title="s", text="<b>bold</b>")],
         "charts": [Chart(title="c", x_label="x", y_label="y", curves=[Curve(name="m", x=[1, 2], y=[2.0, 1.0])])],
         "heat_maps": [HeatMap(title="h", values=np.zeros((2, 3)), columns="abc", rows=["u", "v"])],
-    }  # fmt: skip
+    }
     return Result(**{**values, **changes})
 
 

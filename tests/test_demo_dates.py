@@ -12,9 +12,19 @@ from rnnfast.demo.dates_data import DAYS, FIRST, ISO, STYLES, Calendar, ordinal,
 
 DAY = date(2019, 4, 2)
 WRITTEN = [
-    "April 2, 2019", "2 Apr 2019", "2 April 2019", "Tuesday, 4/2/2019", "4/2/19", "02.04.2019", "Tue, 02 Apr 2019",
-    "Tuesday, April 2nd, 2019", "the 2nd of April 2019", "02-APR-19", "apr 2 '19", "2019 April 2, Tuesday",
-]  # fmt: skip
+    "April 2, 2019",
+    "2 Apr 2019",
+    "2 April 2019",
+    "Tuesday, 4/2/2019",
+    "4/2/19",
+    "02.04.2019",
+    "Tue, 02 Apr 2019",
+    "Tuesday, April 2nd, 2019",
+    "the 2nd of April 2019",
+    "02-APR-19",
+    "apr 2 '19",
+    "2019 April 2, Tuesday",
+]
 
 
 @pytest.fixture(scope="module")

@@ -128,9 +128,17 @@ def test_the_page_colours_source(tmp_path: Path) -> None:
     text = "if <x>\n"
     c = Colours(title="c & d", text=text, classes=CLASSES, found=[1, 1, 8, 5, 0, 5, 6], true=[1, 1, 8, 5, 3, 5, 6])
     result = Result(
-        mode="m", task="t", metric="a", higher_is_better=True, value=1.0, yardsticks={"y": 0.5}, seconds=1.0,
-        sequences_per_second=1.0, speedup_vs_numpy=1.0, colours=[c],
-    )  # fmt: skip
+        mode="m",
+        task="t",
+        metric="a",
+        higher_is_better=True,
+        value=1.0,
+        yardsticks={"y": 0.5},
+        seconds=1.0,
+        sequences_per_second=1.0,
+        speedup_vs_numpy=1.0,
+        colours=[c],
+    )
     report.write(tmp_path, [result], seed=0, seconds=1.0)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "c &amp; d" in page

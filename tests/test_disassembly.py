@@ -153,9 +153,15 @@ void use(const float* const* a, Index inner, const float* b, const float* start,
 
 
 @needs_objdump
-@pytest.mark.parametrize(("isa", "fits", "rows", "vectors"), [
-    ("avx2", True, 6, 2), ("avx2", False, 8, 2), ("avx512", True, 6, 4), ("avx512", False, 8, 4),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("isa", "fits", "rows", "vectors"),
+    [
+        ("avx2", True, 6, 2),
+        ("avx2", False, 8, 2),
+        ("avx512", True, 6, 4),
+        ("avx512", False, 8, 4),
+    ],
+)
 def test_a_tile_too_large_for_the_registers_is_seen(
     isa: str, fits: bool, rows: int, vectors: int, tmp_path: Path
 ) -> None:

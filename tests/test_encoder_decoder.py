@@ -47,9 +47,13 @@ def test_names_and_shapes_of_parameters() -> None:
     shapes = {name: p.shape for name, p in model.parameters().items()}
     layers = [f"{kind}_l{k}" for k in (0, 1) for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     assert list(shapes) == [
-        "source_embedding.weight", *[f"encoder.{n}" for n in layers],
-        "target_embedding.weight", *[f"decoder.{n}" for n in layers], "head.weight", "head.bias",
-    ]  # fmt: skip
+        "source_embedding.weight",
+        *[f"encoder.{n}" for n in layers],
+        "target_embedding.weight",
+        *[f"decoder.{n}" for n in layers],
+        "head.weight",
+        "head.bias",
+    ]
     assert shapes["source_embedding.weight"] == (5, 2)
     assert shapes["target_embedding.weight"] == (6, 6), "four ids, stop and start"
     assert shapes["head.weight"] == (5, 3), "four ids and stop"
@@ -60,9 +64,13 @@ def test_names_and_shapes_of_parameters() -> None:
     assert (given["head.bias"], given["decoder.weight_ih_l0"]) == ((4,), (24, 5))
     given = {name: p.shape for name, p in model_of(attention="additive").parameters().items()}
     assert {name.removeprefix("attention."): s for name, s in given.items() if name.startswith("attention.")} == {
-        "key.weight": (6, 6), "query.weight": (6, 6), "query.bias": (6,), "score.weight": (6,),
-        "combine.weight": (6, 12), "combine.bias": (6,),
-    }  # fmt: skip
+        "key.weight": (6, 6),
+        "query.weight": (6, 6),
+        "query.bias": (6,),
+        "score.weight": (6,),
+        "combine.weight": (6, 12),
+        "combine.bias": (6,),
+    }
     given = {name: p.shape for name, p in model_of("regression").parameters().items()}
     assert (given["head.bias"], given["decoder.weight_ih_l0"]) == ((4,), (24, 4))
 

@@ -105,8 +105,9 @@ def test_a_trained_model_has_the_same_bits_everywhere(dtype: str, attention: str
 
     def outcome() -> list[bytes]:
         model = translator(dtype, "gru", dropout=0.2, target_embedding=4, attention=attention)
-        model.fit(IDS, Y, epochs=2, batch_size=8, sample_weight=np.linspace(0, 1, 30), clip_norm=0.1, progress=False,
-                  seed=0)  # fmt: skip
+        model.fit(
+            IDS, Y, epochs=2, batch_size=8, sample_weight=np.linspace(0, 1, 30), clip_norm=0.1, progress=False, seed=0
+        )
         found = [*model.predict(IDS), *model.predict(IDS, beams=4, length_penalty=0.5), *model.predict_proba(IDS)]
         return [v.tobytes() for v in (*model.state_dict().values(), *found)] + [repr(model.evaluate(IDS, Y)).encode()]
 

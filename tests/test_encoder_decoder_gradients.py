@@ -43,9 +43,16 @@ class ModelProblem:
         kind, self.cell_options = CELLS[cell]
         self.options = {"task": "classification", "start": None, "stop": None, **PROBLEMS[name]}
         self.model = rf.EncoderDecoder(
-            5, 4, cell=kind, cell_options=self.cell_options, hidden_size=7, num_layers=2, dtype="float64", seed=2,
+            5,
+            4,
+            cell=kind,
+            cell_options=self.cell_options,
+            hidden_size=7,
+            num_layers=2,
+            dtype="float64",
+            seed=2,
             **self.options,
-        )  # fmt: skip
+        )
         self.x = rng.integers(0, 5, (4, 7)) if "source_embedding" in self.options else rng.normal(size=(4, 7, 5))
         self.x[np.arange(7) >= SOURCE_LENGTHS[:, None]] = -1 if "source_embedding" in self.options else np.nan
         self.w = rng.uniform(0.5, 2, 4)
@@ -77,9 +84,14 @@ class ModelProblem:
         """The loss by the equations, in the dtype of the parameters."""
         inputs, targets, lengths = self.framed()
         outputs = reference.encoder_decoder(
-            self.model.config["cell"], params, self.x if x is None else x, inputs,
-            source_lengths=SOURCE_LENGTHS, lengths=lengths, **self.cell_options,
-        )  # fmt: skip
+            self.model.config["cell"],
+            params,
+            self.x if x is None else x,
+            inputs,
+            source_lengths=SOURCE_LENGTHS,
+            lengths=lengths,
+            **self.cell_options,
+        )
         exists = np.arange(inputs.shape[1]) < lengths[:, None]
         w = np.broadcast_to(self.w[:, None], exists.shape)[exists]
         return LOSSES[self.options["task"]](outputs[exists], targets[exists], w)[0]

@@ -109,9 +109,19 @@ def problem(
     rng = np.random.default_rng(0)
     source, target = embeddings
     model = rf.EncoderDecoder(
-        7, 6, cell=cell, hidden_size=9, num_layers=2, source_embedding=source, target_embedding=target, task=task,
-        attention=attention, bidirectional=bidirectional, dtype="float64", seed=1,
-    )  # fmt: skip
+        7,
+        6,
+        cell=cell,
+        hidden_size=9,
+        num_layers=2,
+        source_embedding=source,
+        target_embedding=target,
+        task=task,
+        attention=attention,
+        bidirectional=bidirectional,
+        dtype="float64",
+        seed=1,
+    )
     x = [rng.integers(0, 7, n) if source else rng.normal(size=(n, 7)) for n in SOURCE_LENGTHS]
     if task == "classification":
         y = [rng.integers(0, 6, n) for n in LENGTHS]

@@ -138,9 +138,17 @@ def test_threads_vector_width_and_recomputation_change_no_bit(cell: str, sizes: 
 def test_beside_dropout_and_recurrent_dropout(dtype: str) -> None:
     """An identity network without memory shows both masks of its second layer at once."""
     layer = rf.RNN(
-        50, 50, activation="identity", bias=False, num_layers=2, dropout=0.3, input_dropout=P, recurrent_dropout=0.2,
-        dtype=dtype, seed=0,
-    )  # fmt: skip
+        50,
+        50,
+        activation="identity",
+        bias=False,
+        num_layers=2,
+        dropout=0.3,
+        input_dropout=P,
+        recurrent_dropout=0.2,
+        dtype=dtype,
+        seed=0,
+    )
     for name, p in layer.parameters().items():
         p[...] = np.eye(50) * float("ih" in name)
     x = np.ones((20, 30, 50), dtype)

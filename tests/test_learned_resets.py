@@ -207,8 +207,12 @@ LONG: dict[str, dict[str, Any]] = {
     "ragged": {"N": 4, "T": 400, "H": 65},
     "both ways": {"N": 3, "T": 300, "H": 65, "bidirectional": True},
 }
-CHANCES = {"rnn-tanh": {"recurrent_dropout": 0.4, "zoneout": 0.2}, "gru": {"recurrent_dropout": 0.4, "zoneout": 0.2},
-           "lstm": {"recurrent_dropout": 0.4, "zoneout": (0.2, 0.1)}, "gru-before": {"zoneout": 0.3}}  # fmt: skip
+CHANCES = {
+    "rnn-tanh": {"recurrent_dropout": 0.4, "zoneout": 0.2},
+    "gru": {"recurrent_dropout": 0.4, "zoneout": 0.2},
+    "lstm": {"recurrent_dropout": 0.4, "zoneout": (0.2, 0.1)},
+    "gru-before": {"zoneout": 0.3},
+}
 
 
 @pytest.mark.parametrize("shape", LONG)

@@ -11,8 +11,17 @@ import rnnfast as rf
 
 
 def tagger(**options: Any) -> rf.ManyToMany:
-    model = rf.ManyToMany(3, 4, cell="lstm", hidden_size=6, num_layers=2, dtype="float64", seed=1,
-                          cell_options={"learn_initial_state": True}, **options)  # fmt: skip
+    model = rf.ManyToMany(
+        3,
+        4,
+        cell="lstm",
+        hidden_size=6,
+        num_layers=2,
+        dtype="float64",
+        seed=1,
+        cell_options={"learn_initial_state": True},
+        **options,
+    )
     for name in ("rnn.h0", "rnn.c0"):
         p = model.parameters()[name]
         p[...] = np.random.default_rng(2).normal(size=p.shape)

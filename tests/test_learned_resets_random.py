@@ -58,8 +58,13 @@ def test_zoneout(kind: str, dtype: str, shape: str) -> None:
     own, expected = run_random(problem, layer, dtype, zones=zones)
     assert_matches(problem, own, dtype, expected)
     calm = reference.forward(
-        KINDS[kind][0], problem.params, problem.x, lengths=problem.lengths, resets=problem.resets,
-        zones=expected_zones(problem, ZONED[kind]), **KINDS[kind][1],
-    )[0]  # fmt: skip
+        KINDS[kind][0],
+        problem.params,
+        problem.x,
+        lengths=problem.lengths,
+        resets=problem.resets,
+        zones=expected_zones(problem, ZONED[kind]),
+        **KINDS[kind][1],
+    )[0]
     y, _ = layer(problem.x.astype(dtype), lengths=problem.lengths, resets=problem.resets)
     np.testing.assert_allclose(y, calm, rtol=0, atol=tolerance(problem, dtype) * float(np.linalg.norm(calm)))

@@ -34,9 +34,17 @@ class ModelProblem:
         rng = np.random.default_rng(1)
         kind, self.options = CELLS[cell]
         self.model = rf.ManyToMany(
-            5, 3, cell=kind, cell_options=self.options, hidden_size=4, num_layers=2, task=task, embedding=embedding,
-            dtype="float64", seed=2,
-        )  # fmt: skip
+            5,
+            3,
+            cell=kind,
+            cell_options=self.options,
+            hidden_size=4,
+            num_layers=2,
+            task=task,
+            embedding=embedding,
+            dtype="float64",
+            seed=2,
+        )
         self.x = rng.integers(0, 5, (4, 7)) if embedding else rng.normal(size=(4, 7, 5))
         self.x[~EXISTS] = -1 if embedding else np.nan
         self.y: Any = rng.integers(0, 3, (4, 7))

@@ -37,9 +37,16 @@ class ModelProblem:
         name, own = CELLS[cell]
         sizes = (5,) if kind is rf.OneToMany else (5, 3)
         self.model = kind(
-            *sizes, cell=name, cell_options=own, hidden_size=7, num_layers=2, task=task, dtype="float64", seed=2,
+            *sizes,
+            cell=name,
+            cell_options=own,
+            hidden_size=7,
+            num_layers=2,
+            task=task,
+            dtype="float64",
+            seed=2,
             **options,
-        )  # fmt: skip
+        )
         self.options = {"lengths": LENGTHS, "sample_weight": WEIGHTS}
 
     def arguments(self) -> tuple[Any, ...]:

@@ -293,8 +293,10 @@ UNKNOWN: list[tuple[Callable[[], Any], str]] = [
         for method in ("predict", "predict_proba")
     ),
     *(
-        (lambda kind=kind, method=method: getattr(model(kind), method)(**data(kind), sampleweight=1),
-         f"{method}: unknown argument 'sampleweight'; did you mean 'sample_weight'")
+        (
+            lambda kind=kind, method=method: getattr(model(kind), method)(**data(kind), sampleweight=1),
+            f"{method}: unknown argument 'sampleweight'; did you mean 'sample_weight'",
+        )
         for kind in KINDS
         for method in ("loss", "loss_and_grad", "evaluate")
     ),
@@ -302,7 +304,7 @@ UNKNOWN: list[tuple[Callable[[], Any], str]] = [
         lambda: model("ManyToOne").fit(X, X[:, 0], epochs=1, validation_data={"x": X, "z": X}),
         "validation_data: unknown argument 'z'",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("call", "message"), UNKNOWN, ids=range(len(UNKNOWN)))

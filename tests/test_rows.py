@@ -323,6 +323,14 @@ def test_the_core_stays_within_the_arrays(wrong: dict[str, Any], error: type[Exc
     call |= wrong
     with pytest.raises(error, match=message):
         _ops.rnn_forward(
-            layer.packed(), call["x"], None, None, call["lengths"], directions=1, time_major=False, save="all",
-            resets=call["resets"], offsets=call["offsets"],
-        )  # fmt: skip
+            layer.packed(),
+            call["x"],
+            None,
+            None,
+            call["lengths"],
+            directions=1,
+            time_major=False,
+            save="all",
+            resets=call["resets"],
+            offsets=call["offsets"],
+        )

@@ -148,13 +148,26 @@ def test_contradictions_are_refused_before_memory_is_claimed(saved: Path, change
 @pytest.mark.parametrize(
     "changes",
     [
-        {"source_size": 10**12}, {"target_size": 10**12}, {"hidden_size": 10**9}, {"num_layers": 10**9},
-        {"source_embedding": 10**12}, {"target_embedding": 10**12}, {"source_embedding": None},
-        {"target_embedding": None}, {"attention": None}, {"attention": "dot"}, {"start": 2}, {"start": 7},
-        {"stop": None}, {"stop": 10**12}, {"task": "regression"}, {"bidirectional": True}, {"cell": "gru"},
+        {"source_size": 10**12},
+        {"target_size": 10**12},
+        {"hidden_size": 10**9},
+        {"num_layers": 10**9},
+        {"source_embedding": 10**12},
+        {"target_embedding": 10**12},
+        {"source_embedding": None},
+        {"target_embedding": None},
+        {"attention": None},
+        {"attention": "dot"},
+        {"start": 2},
+        {"start": 7},
+        {"stop": None},
+        {"stop": 10**12},
+        {"task": "regression"},
+        {"bidirectional": True},
+        {"cell": "gru"},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_contradictions_of_two_stacks_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     MODELS["translator"]().save(tmp_path / "good")
     rewritten(tmp_path / "good", lambda saved, tensors: saved["config"].update(changes))

@@ -20,33 +20,56 @@ from rnnfast.models.config import CELLS
 DATA = Path(__file__).parent / "data"
 # What a model says to its layers itself.
 OWNED = {
-    "self", "input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "time_major", "dtype", "seed",
-}  # fmt: skip
+    "self",
+    "input_size",
+    "hidden_size",
+    "num_layers",
+    "bidirectional",
+    "dropout",
+    "time_major",
+    "dtype",
+    "seed",
+}
 ACTIVATION = ["relu", ("elu", 0.5), ["hard_sigmoid", np.float32(0.25), np.int64(1)], np.str_("softsign")]
 PAIRS = [(0.1, 0.05), [0.1, 0.05], (np.float32(0.1), np.float64(0.05))]
 VALUES: dict[str, dict[str, list[Any]]] = {
     "rnn": {
-        "activation": ACTIVATION, "bias": [False, np.bool_(False)], "clip": [2, np.float32(0.7), np.float16(1.5)],
-        "leak": [0.5, np.float32(0.3)], "noise": [0.1, np.float64(0.2)], "input_dropout": [0.3, np.float32(0.1)],
+        "activation": ACTIVATION,
+        "bias": [False, np.bool_(False)],
+        "clip": [2, np.float32(0.7), np.float16(1.5)],
+        "leak": [0.5, np.float32(0.3)],
+        "noise": [0.1, np.float64(0.2)],
+        "input_dropout": [0.3, np.float32(0.1)],
         "recurrent_dropout": [0.2, np.float32(0.1)],
-        "zoneout": [0.1, np.float32(0.1)], "learn_initial_state": [True, np.bool_(True)],
+        "zoneout": [0.1, np.float32(0.1)],
+        "learn_initial_state": [True, np.bool_(True)],
     },
     "gru": {
-        "bias": [False, np.bool_(False)], "reset_after": [False, np.bool_(False)],
+        "bias": [False, np.bool_(False)],
+        "reset_after": [False, np.bool_(False)],
         "activations": [("hard_sigmoid", "relu"), [("scaled_tanh", np.float32(1.5), 0.5), np.str_("identity")]],
-        "clip": [2, np.float32(0.7)], "input_dropout": [0.3, np.float32(0.1)],
-        "recurrent_dropout": [0.2, np.float32(0.1)], "zoneout": [0.1, np.float32(0.1)],
-        "layer_norm": [True, np.bool_(True)], "learn_initial_state": [True, np.bool_(True)],
+        "clip": [2, np.float32(0.7)],
+        "input_dropout": [0.3, np.float32(0.1)],
+        "recurrent_dropout": [0.2, np.float32(0.1)],
+        "zoneout": [0.1, np.float32(0.1)],
+        "layer_norm": [True, np.bool_(True)],
+        "learn_initial_state": [True, np.bool_(True)],
     },
     "lstm": {
-        "bias": [False, np.bool_(False)], "proj_size": [2, np.int64(1)], "peephole": [True, np.bool_(True)],
-        "forget_bias": [1, 0.5, np.float32(0.1), np.int8(2)], "coupled": [True, np.bool_(True)],
-        "activations": [("hard_sigmoid", ("elu", np.float32(0.5)), "tanh")], "clip": [3, np.float32(0.7)],
-        "input_dropout": [0.3, np.float32(0.1)], "recurrent_dropout": [0.2, np.float32(0.1)],
+        "bias": [False, np.bool_(False)],
+        "proj_size": [2, np.int64(1)],
+        "peephole": [True, np.bool_(True)],
+        "forget_bias": [1, 0.5, np.float32(0.1), np.int8(2)],
+        "coupled": [True, np.bool_(True)],
+        "activations": [("hard_sigmoid", ("elu", np.float32(0.5)), "tanh")],
+        "clip": [3, np.float32(0.7)],
+        "input_dropout": [0.3, np.float32(0.1)],
+        "recurrent_dropout": [0.2, np.float32(0.1)],
         "zoneout": [0.1, np.float32(0.1), *PAIRS],
-        "layer_norm": [True, np.bool_(True)], "learn_initial_state": [True, np.bool_(True)],
+        "layer_norm": [True, np.bool_(True)],
+        "learn_initial_state": [True, np.bool_(True)],
     },
-}  # fmt: skip
+}
 CHOICES = [
     pytest.param(cell, name, value, id=f"{cell}-{name}-{i}")
     for cell, options in VALUES.items()
@@ -85,21 +108,38 @@ def test_an_option_saves_and_loads(kind: str, cell: str, name: str, value: Any, 
 
 SCALARS: dict[str, dict[str, Any]] = {
     "ManyToOne": {
-        "input_size": np.int64(3), "output_size": np.int8(2), "cell": np.str_("gru"), "hidden_size": np.uint16(4),
-        "num_layers": np.int32(2), "bidirectional": np.bool_(True), "dropout": np.float32(0.1),
-        "task": np.str_("multilabel"), "embedding": np.int64(2), "cell_options": {np.str_("clip"): np.float32(2)},
-        "dtype": np.dtype("float64"), "seed": np.int64(5),
+        "input_size": np.int64(3),
+        "output_size": np.int8(2),
+        "cell": np.str_("gru"),
+        "hidden_size": np.uint16(4),
+        "num_layers": np.int32(2),
+        "bidirectional": np.bool_(True),
+        "dropout": np.float32(0.1),
+        "task": np.str_("multilabel"),
+        "embedding": np.int64(2),
+        "cell_options": {np.str_("clip"): np.float32(2)},
+        "dtype": np.dtype("float64"),
+        "seed": np.int64(5),
     },
     "OneToMany": {
-        "input_size": np.int64(3), "output_size": np.int64(2), "embedding": np.int64(2), "context_size": np.int64(2),
+        "input_size": np.int64(3),
+        "output_size": np.int64(2),
+        "embedding": np.int64(2),
+        "context_size": np.int64(2),
         "dtype": np.float32,
     },
     "EncoderDecoder": {
-        "source_size": np.int64(3), "target_size": np.int64(4), "hidden_size": np.int64(2),
-        "source_embedding": np.int64(2), "target_embedding": np.int64(2), "attention": np.str_("dot"),
-        "start": np.int64(0), "stop": np.int64(1), "bidirectional": np.bool_(False),
+        "source_size": np.int64(3),
+        "target_size": np.int64(4),
+        "hidden_size": np.int64(2),
+        "source_embedding": np.int64(2),
+        "target_embedding": np.int64(2),
+        "attention": np.str_("dot"),
+        "start": np.int64(0),
+        "stop": np.int64(1),
+        "bidirectional": np.bool_(False),
     },
-}  # fmt: skip
+}
 SCALARS["ManyToMany"] = SCALARS["ManyToOne"]
 
 

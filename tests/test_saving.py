@@ -199,9 +199,15 @@ def test_a_folder_that_cannot_be_synced_is_no_failure(
 
 
 STAGES = [
-    (checkpoint, "_header"), (checkpoint, "_checksum"), (checkpoint, "_bytes"), (atomic, "_new_draft"),
-    (atomic, "_copy_permissions"), (os, "fsync"), (os, "replace"), (os, "listdir"),
-]  # fmt: skip
+    (checkpoint, "_header"),
+    (checkpoint, "_checksum"),
+    (checkpoint, "_bytes"),
+    (atomic, "_new_draft"),
+    (atomic, "_copy_permissions"),
+    (os, "fsync"),
+    (os, "replace"),
+    (os, "listdir"),
+]
 
 
 @pytest.mark.parametrize("error", [MemoryError, OSError, KeyboardInterrupt], ids=lambda error: error.__name__)

@@ -21,8 +21,17 @@ LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def build(make: Any, cell: str, layout: str, dtype: str, **options: Any) -> Any:
     kind, choice = CELLS[cell]
     sizes, more = LAYOUTS[layout]
-    return make(*sizes.values(), cell=kind, cell_options=choice, hidden_size=17, num_layers=2, dtype=dtype, seed=0,
-                **more, **options)  # fmt: skip
+    return make(
+        *sizes.values(),
+        cell=kind,
+        cell_options=choice,
+        hidden_size=17,
+        num_layers=2,
+        dtype=dtype,
+        seed=0,
+        **more,
+        **options,
+    )
 
 
 def data_of(layout: str, dtype: str, rng: np.random.Generator, N: int, T: int = 6) -> np.ndarray:

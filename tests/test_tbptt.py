@@ -120,9 +120,16 @@ def test_pieces_of_a_model_at_rest_are_whole_sequences(rng: np.random.Generator)
         for tbptt in (1, 4, 50):
             still = rf.SGD(lr=0.0)
             history = model.fit(
-                x, targets, epochs=1, batch_size=3, optimizer=still, tbptt=tbptt, progress=False, seed=1,
+                x,
+                targets,
+                epochs=1,
+                batch_size=3,
+                optimizer=still,
+                tbptt=tbptt,
+                progress=False,
+                seed=1,
                 validation_data=(x, targets),
-            ).history  # fmt: skip
+            ).history
             assert history["loss"][0] == pytest.approx(whole["loss"], rel=1e-12)
             assert history["val_mae"][0] == pytest.approx(whole["mae"], rel=1e-12)
             assert model.evaluate(x, targets, tbptt=tbptt)["loss"] == pytest.approx(whole["loss"], rel=1e-12)

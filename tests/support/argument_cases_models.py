@@ -12,26 +12,55 @@ from tests.support.argument_cases import IDS, LENGTHS, Case, X
 
 WEIGHTS, RESETS = np.ones(4), np.zeros((4, 3), bool)
 MODEL: dict[str, Any] = {
-    "input_size": 3, "output_size": 2, "cell": "gru", "hidden_size": 4, "num_layers": 2, "bidirectional": False,
-    "dropout": 0.1, "output_dropout": 0.1,
-    "task": "classification", "embedding": 2, "cell_options": {"bias": True}, "dtype": "float32",
+    "input_size": 3,
+    "output_size": 2,
+    "cell": "gru",
+    "hidden_size": 4,
+    "num_layers": 2,
+    "bidirectional": False,
+    "dropout": 0.1,
+    "output_dropout": 0.1,
+    "task": "classification",
+    "embedding": 2,
+    "cell_options": {"bias": True},
+    "dtype": "float32",
     "seed": 0,
-}  # fmt: skip
+}
 HEADED: dict[str, Any] = {**MODEL, "outputs": None, "loss_weights": None}
 HEADS: dict[str, Any] = {
-    **HEADED, "output_size": None, "outputs": {"a": 2, "b": 1}, "task": {"a": "classification", "b": "regression"},
+    **HEADED,
+    "output_size": None,
+    "outputs": {"a": 2, "b": 1},
+    "task": {"a": "classification", "b": "regression"},
     "loss_weights": {"a": 0.5},
-}  # fmt: skip
+}
 PAIR: dict[str, Any] = {
     **{k: v for k, v in MODEL.items() if k not in ("input_size", "output_size", "embedding")},
-    "source_size": 3, "target_size": 4, "source_embedding": 2, "target_embedding": 2, "attention": "dot", "start": 1,
+    "source_size": 3,
+    "target_size": 4,
+    "source_embedding": 2,
+    "target_embedding": 2,
+    "attention": "dot",
+    "start": 1,
     "stop": 2,
-}  # fmt: skip
+}
 TRAIN: dict[str, Any] = {
-    "epochs": 1, "batch_size": 2, "optimizer": "sgd", "lr": 1e-3, "clip_norm": 1.0, "validation_data": None,
-    "validation_split": 0.25, "lengths": None, "sample_weight": WEIGHTS, "metrics": [], "callbacks": [],
-    "progress": False, "shuffle": True, "seed": 0, "resume": None,
-}  # fmt: skip
+    "epochs": 1,
+    "batch_size": 2,
+    "optimizer": "sgd",
+    "lr": 1e-3,
+    "clip_norm": 1.0,
+    "validation_data": None,
+    "validation_split": 0.25,
+    "lengths": None,
+    "sample_weight": WEIGHTS,
+    "metrics": [],
+    "callbacks": [],
+    "progress": False,
+    "shuffle": True,
+    "seed": 0,
+    "resume": None,
+}
 
 
 def many_to_one() -> Any:

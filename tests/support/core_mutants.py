@@ -38,8 +38,11 @@ def main(names: list[str]) -> int:
         caught = first_failure(fault)
         ok = bool(caught) == bool(fault)
         wrong += not ok
-        print(f"{fault or 'no fault':16} {'' if ok else 'WRONG: '}{caught or 'nothing fails'} "
-              f"({time.perf_counter() - start:.0f} s)", flush=True)  # fmt: skip
+        print(
+            f"{fault or 'no fault':16} {'' if ok else 'WRONG: '}{caught or 'nothing fails'} "
+            f"({time.perf_counter() - start:.0f} s)",
+            flush=True,
+        )
     return int(wrong > 0)
 
 

@@ -42,8 +42,12 @@ TOLD = {"gru": Told, "lstm": ToldLstm}
 def layer_of(problem: Problem, dtype: str, **options: Any) -> rf.CustomLayer:
     sizes = (problem.x.shape[2], problem.hidden)
     layer = rf.CustomLayer(
-        TOLD[problem.cell](), *sizes, num_layers=problem.layers, bidirectional=problem.bidirectional, dtype=dtype,
+        TOLD[problem.cell](),
+        *sizes,
+        num_layers=problem.layers,
+        bidirectional=problem.bidirectional,
+        dtype=dtype,
         **options,
-    )  # fmt: skip
+    )
     layer.load_state_dict({name: value.astype(dtype) for name, value in problem.params.items()})
     return layer
