@@ -34,6 +34,7 @@
 //   family    what a layer asks for; the list goes from its fastest cell to its most general one
 //   spec      what the drivers know of it (base/cells.hpp)
 //   policy    its arithmetic (simd/cells-inl.hpp), with activations that are Fixed, OfElman or chosen at Runtime
+//             (aliases in simd/kernels.cpp)
 #define RNNFAST_CELLS(CELL)                                                                                          \
   CELL(kRnn,              rnn,                rnn,          rnn_spec(kOfElman),          Elman<Real, OfElman>)       \
   CELL(kGenericRnn,       generic_rnn,        rnn,          rnn_spec(kGenericRnnReads),  Elman<Real, Runtime>)       \

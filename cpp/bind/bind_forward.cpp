@@ -96,7 +96,7 @@ void read_states(Tape<Real>& tape, const StateArrays& states) {
   tape.c_reset = optional_contiguous<Real>("c_reset", c_reset, "(L*D, 1, H)", {c[0], 1, c[2]});
 }
 
-// What a backward call needs of the layers and the batch, beside what the forward call saves.
+// The layers and the batch of a call, and what its backward call needs of them; dropped where there will be none.
 template <class Real>
 Tape<Real> make_tape(Stack<Real> layers, Index directions, const py::array& x, const StateArrays& states,
                      const BatchArrays& arrays, const Randomness& random) {

@@ -286,6 +286,7 @@ void ForwardScan<Real>::copy_states(Range sequences) const {
     else if (length > 0)
       from = pass_.time_step > 0 ? row_of(view, plan.last_row(n), n, length - 1)
                                  : row_of(view, plan.first_row_of(n), n, 0);
+    // c of a call that keeps nothing is already there.
     if (from != out + n * width) std::copy_n(from, width, out + n * width);
   };
   Real* hn = call_.hn + pass_.index * pass_.N * pass_.P;

@@ -22,13 +22,13 @@ void add_both_dx(const Plan& plan, BackwardScan<Real>& ahead, BackwardScan<Real>
 
 // Of a stack's layers from the first one up or, going back, from the last one down; two directions take turns instead.
 template <class Real>
-Wavefront wavefront_of(const Stack<Real>& stack, Index D, const Plan& plan, int threads, bool training, bool back) {
+Wavefront wavefront_of(const Stack<Real>& stack, Index D, const Plan& plan, int threads, bool saves, bool back) {
   std::vector<LayerSize> sizes;
   for (std::size_t i = 0; D == 1 && stack.size() > 1 && i < stack.size(); ++i) {
     const Weights<Real>& weights = *stack[back ? stack.size() - 1 - i : i];
     sizes.push_back({&weights.spec(), weights.arrays.C, weights.arrays.H});
   }
-  return {sizes, plan, sizeof(Real), threads, training};
+  return {sizes, plan, sizeof(Real), threads, saves};
 }
 
 // Elements are constructed in place, one after another; they cannot be moved.
@@ -37,11 +37,11 @@ using InPlace = std::vector<std::optional<T>>;
 
 // How a layer is computed: by a thread of its own in a wavefront, else by the whole team.
 template <class Real>
-const LayerSchedule& plan_layer(std::optional<LayerSchedule>& layer, const Wavefront& wave, Index D, const Plan& plan,
-                                const Weights<Real>& weights, int threads, bool training) {
+const LayerSchedule& schedule_layer(std::optional<LayerSchedule>& layer, const Wavefront& wave, Index D,
+                                    const Plan& plan, const Weights<Real>& weights, int threads, bool saves) {
   const bool at_once = wave.threads() > 1;
   layer.emplace(D, plan, weights.spec(), weights.arrays.C, weights.arrays.H, sizeof(Real), at_once ? 1 : threads,
-                training);
+                saves);
   if (at_once) layer->limit_chunk(wave.chunk());
   return *layer;
 }
@@ -52,10 +52,10 @@ template <class Real>
 bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   const Index D = call.directions;
   const Index L = static_cast<Index>(call.layers.size()) / D;
-  const bool training = call.saved != nullptr;
-  Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, training, false);
+  const bool saves = call.saved != nullptr;
+  Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, saves, false);
   // Each buffer keeps a layer's output until the layer above and the layer itself have read it.
-  std::vector<Buffer<Real>> between(training ? 0 : at(smaller(L - 1, std::max(2, wave.threads()))));
+  std::vector<Buffer<Real>> between(saves ? 0 : at(smaller(L - 1, std::max(2, wave.threads()))));
   InPlace<LayerSchedule> layers(at(L));
   InPlace<ForwardScan<Real>> scans(at(L * D));
   View<const Real> x = call.x;
@@ -65,11 +65,11 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
     const Index P = weights.arrays.P;
     View<Real> y = call.y;
     if (layer + 1 < L) {
-      Buffer<Real>& buffer = training ? (*call.saved)[at(layer * D)].y : between[at(layer) % between.size()];
+      Buffer<Real>& buffer = saves ? (*call.saved)[at(layer * D)].y : between[at(layer) % between.size()];
       if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), D * P));
       y = rows_view(buffer.data(), D * P);
     }
-    const LayerSchedule& shared = plan_layer(layers[at(layer)], wave, D, call.plan, weights, call.threads, training);
+    const LayerSchedule& shared = schedule_layer(layers[at(layer)], wave, D, call.plan, weights, call.threads, saves);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
       scans[at(layer * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), x,
@@ -118,7 +118,7 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
       views.dx = rows_view(buffer.data(), C);
     }
     const Index i = L - 1 - layer;
-    const LayerSchedule& shared = plan_layer(layers[at(i)], wave, D, call.plan, weights, call.threads, true);
+    const LayerSchedule& shared = schedule_layer(layers[at(i)], wave, D, call.plan, weights, call.threads, true);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
       scans[at(i * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), views);

@@ -43,8 +43,7 @@ double largest_share(double units, double threads, double bytes) {
 
 }  // namespace
 
-Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
-                       bool training) {
+Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads, bool saves) {
   const double steps = static_cast<double>(std::max<Index>(plan.steps(), 1));
   const double rows = static_cast<double>(plan.rows()) / steps;
   const double h = static_cast<double>(H);
@@ -72,8 +71,8 @@ Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H,
   const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * bytes);
   // Chunks of one size: a short one at the end would read all of W for a few rows. Training keeps below the limit,
   // since it may hold more of a chunk than its input products.
-  const Index most = std::max(training ? kRowBlock : kChunkRows, by_bytes);
-  const Index chunks = std::max<Index>(1, (plan.rows() + (training ? most - 1 : most / 2)) / most);
+  const Index most = std::max(saves ? kRowBlock : kChunkRows, by_bytes);
+  const Index chunks = std::max<Index>(1, (plan.rows() + (saves ? most - 1 : most / 2)) / most);
   schedule.chunk = std::max<Index>(1, ceil_div(plan.rows(), chunks));
   return schedule;
 }
@@ -112,9 +111,9 @@ Schedule StepCost::schedule(bool awake) const {
 }
 
 LayerSchedule::LayerSchedule(Index count, const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes,
-                             int threads, bool training)
+                             int threads, bool saves)
     : count_(count) {
-  const auto planned = [&](int own) { return make_schedule(plan, cell, C, H, bytes, own, training); };
+  const auto planned = [&](int own) { return make_schedule(plan, cell, C, H, bytes, own, saves); };
   schedules_.fill(planned(threads));
   if (count == 1 || threads == 1) return;
   const std::array<Schedule, 2> parts = {planned(threads - threads / 2), planned(threads / 2)};

@@ -18,15 +18,14 @@ struct Schedule {
   bool fetch_ahead = false;  // nor L2, and rows are enough to fetch it meanwhile
   bool fetch_input = false;  // nor do its parts of W and R together
 };
-Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
-                       bool training);
+Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads, bool saves);
 
 // How the one or two directions of a layer share a team: one after the other, each with all of it, or side by side,
 // each with a part.
 class LayerSchedule {
  public:
   LayerSchedule(Index count, const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
-                bool training);
+                bool saves);
   const Schedule& schedule(Index direction) const { return schedules_[static_cast<std::size_t>(direction)]; }
   int threads() const;  // of the team
   void limit_chunk(Index rows);

@@ -28,7 +28,7 @@ struct LayerSize {
 class Wavefront {
  public:
   // Of layers in the order in which they are computed.
-  Wavefront(const std::vector<LayerSize>& layers, const Plan& plan, Index bytes, int threads, bool training);
+  Wavefront(const std::vector<LayerSize>& layers, const Plan& plan, Index bytes, int threads, bool saves);
   int threads() const { return threads_; }  // 1: it does not pay
   Index chunk() const { return chunk_; }    // rows, of all layers
 

@@ -194,12 +194,12 @@ void Weights<Real>::normalize_recurrent(int stage, const Real* raw, Real* q) con
 }
 
 template <class Real>
-const typename Weights<Real>::StreamPanels& Weights<Real>::input_unit_panels() const {
-  std::call_once(stream_once_, [this] {
+const typename Weights<Real>::InputUnitPanels& Weights<Real>::input_unit_panels() const {
+  std::call_once(input_units_once_, [this] {
     for (int stage = 0; stage < spec().stages; ++stage)
-      pack_stage(*this, stage, arrays.w, arrays.C, arrays.b_w, stream_.w[at(stage)], stream_.b_w[at(stage)]);
+      pack_stage(*this, stage, arrays.w, arrays.C, arrays.b_w, input_units_.w[at(stage)], input_units_.b_w[at(stage)]);
   });
-  return stream_;
+  return input_units_;
 }
 
 template <class Real>

@@ -46,14 +46,14 @@ class Weights {
     std::array<Panels<Real>, kMaxStages> recurrent;  // instead of r, where dL/dh is made outside the cell
     Panels<Real> projection;                         // for dh W_hr
   };
-  struct StreamPanels {
+  struct InputUnitPanels {
     // W and b_ih in the panels of r and bias
     std::array<Buffer<Real>, kMaxStages> w;
     std::array<Buffer<Real>, kMaxStages> b_w;
   };
-  // Several threads may call these at once.
+  // Built on first use, from the user's arrays as they are then. Several threads may call these at once.
   const Backward& backward() const;
-  const StreamPanels& input_unit_panels() const;
+  const InputUnitPanels& input_unit_panels() const;
 
   const CellSpec& spec() const { return spec_of(arrays.cell); }
   bool projected() const { return arrays.projection != nullptr; }
@@ -105,10 +105,10 @@ class Weights {
   Buffer<Real> gammas_;          // [H + 2 G H] of c, W x and R h
   Buffer<Real> beta_c_;          // [H]
   mutable std::once_flag backward_once_;
-  mutable std::once_flag stream_once_;
+  mutable std::once_flag input_units_once_;
   mutable std::once_flag units_once_;
   mutable Backward backward_;
-  mutable StreamPanels stream_;
+  mutable InputUnitPanels input_units_;
   mutable Buffer<Real> unit_inputs_;
 };
 

@@ -86,6 +86,7 @@ struct Lstm {
   static constexpr bool kBypass = false;
   static constexpr bool kRuntime = Act::kRuntime;
 
+  // a with its peephole at c, where the layer has peepholes.
   template <class Unit>
   RNNFAST_INLINE V seen(const Unit& m, int peephole, V c, V a) {
     if constexpr (Act::kRuntime) {
@@ -94,6 +95,7 @@ struct Lstm {
     return a;
   }
 
+  // Whether the layer makes h of the output gate itself, because c is normalised on its way.
   RNNFAST_INLINE bool made_outside(const CellOptions<Real>& options) {
     if constexpr (Act::kRuntime) return options.normed_output;
     return false;

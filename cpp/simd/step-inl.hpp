@@ -5,6 +5,7 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
+// A Row with prev and next in the direction of time.
 struct RowRef {
   Index row;
   Index n;
@@ -101,7 +102,7 @@ struct ForwardUnit {
     if constexpr (kInput) return products[g - Stage::kFirstGate];
     return gate(g);
   }
-  // a gate of the previous stage
+  // Row g of the u array: u before the cell has made the gate, then the gate.
   RNNFAST_INLINE_MEMBER Vec<Real> gate(int g) const { return load_first(row.u + g * row.H + unit, left()); }
   RNNFAST_INLINE_MEMBER void set_gate(int g, Vec<Real> v) const { store_first(row.u + g * row.H + unit, v, left()); }
   RNNFAST_INLINE_MEMBER void set_h(Vec<Real> v) const { store_first(row.h + unit, v, left()); }

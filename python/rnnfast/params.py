@@ -25,7 +25,7 @@ from rnnfast.outline import Outline
 Call = partial[Any]  # a call for its effect; partial is invariant in what it returns
 
 newest_version = [0]
-"""Number of the newest write to any parameter; while it stays the same, no parameter changes."""
+"""Number of the newest write to any parameter, in a list, so that one call of C can set it; see ``write``."""
 
 _version_numbers = count(1)
 _writing: AbstractContextManager[bool] = threading.RLock()
