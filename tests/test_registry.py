@@ -15,7 +15,8 @@ from rnnfast.layers import Recurrent
 from rnnfast.reference import activations
 from rnnfast.reference.cells import DEFAULTS, make_cell
 from tests.support.comparison import KINDS, build_layer, make_problem
-from tests.support.matrix import LAYERS
+from tests.support.matrix import EXACT, LAYERS
+from tests.support.state import using_isa
 
 # How the reference makes the cells of each family.
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -69,13 +70,27 @@ def test_both_formulas_of_an_activation(name: str, scale: float, isa: str, dtype
     """A layer of one step whose units see one number each: values and derivatives."""
     numbers = tuple(scale * n for n in _ops.ACTIVATIONS[name].numbers)
     alpha, beta, *_ = (*numbers, 0.0, 0.0)
-    x = np.concatenate([np.linspace(-4, 4, 50), [-1e9, -1e3, -80, 80, 1e3, 1e9]]).astype(dtype)
+    x = np.concatenate([np.linspace(-4, 4, 50), [-1e30, -1e9, -1e3, -80, 80, 1e3, 1e9, 1e30]]).astype(dtype)
     cell = _ops.Cell(name="generic_rnn", activations=((name, alpha, beta),))
     w, r = x[:, None], np.zeros((len(x), len(x)), dtype)
     y, _, _, tape = _ops.rnn_forward(
         [_ops.pack(cell, w, r)], np.ones((1, 1, 1), dtype), None, None, None, directions=1, time_major=False, save="all"
     )
     assert tape is not None
+    for other in EXACT:
+        with using_isa(other):
+            again, *_ = _ops.rnn_forward(
+                [_ops.pack(cell, w, r)],
+                np.ones((1, 1, 1), dtype),
+                None,
+                None,
+                None,
+                directions=1,
+                time_major=False,
+                save="nothing",
+            )
+        if isa in EXACT:
+            np.testing.assert_array_equal(again, y)
     dw = np.zeros_like(w)
     _ops.rnn_backward(tape, np.ones_like(y), None, None, [[dw, np.zeros_like(r), *[None] * 8]])
     expected = activations.make_activation((name, *numbers))
@@ -93,9 +108,10 @@ def test_derivatives_of_the_reference_are_those_of_a_complex_step(name: str, sca
     np.testing.assert_allclose(fn.derivative(x), fn(x + 1e-30j).imag / 1e-30, rtol=1e-14, atol=1e-15)
 
 
-def test_layers_name_every_activation() -> None:
-    """The docstring of ``RNN`` is the only list that users read."""
-    assert [name for name in _ops.ACTIVATIONS if f'"{name}"' not in (rf.RNN.__doc__ or "")] == []
+@pytest.mark.parametrize("layer", [rf.RNN, rf.LSTM, rf.GRU])
+def test_layers_name_every_activation(layer: type) -> None:
+    """Each docstring is complete by itself."""
+    assert [name for name in _ops.ACTIVATIONS if f'"{name}"' not in (layer.__doc__ or "")] == []
 
 
 def test_losses_are_those_of_the_reference() -> None:
