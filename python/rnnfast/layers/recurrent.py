@@ -59,6 +59,7 @@ class Recurrent(Traceable):
         layer_norm: bool = False,
         peephole: bool = False,
     ) -> None:
+        self.cell = cell
         facts = cell.facts
         self.gate_names, self.has_cell_state = facts.gate_names, facts.states > 1
         self.input_size = checks.as_size("input_size", input_size)
