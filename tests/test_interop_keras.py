@@ -309,7 +309,7 @@ def test_targets_that_differ(target: Any, message: str) -> None:
         ),
         ([], {"cell": "gru"}, ValueError, "source: "),
         (3, {}, TypeError, "source: a path, a layer or model of Keras, or a list of arrays is required, got 3"),
-        (DATA / "make_interop.py", {}, ValueError, "a file of Keras"),
+        (DATA / "make_interop.py", {}, ValueError, "an undamaged file of Keras is required"),
         (DATA / "keras_functional.weights.h5", {}, ValueError, r"layer: names are required .*\(dense, lstm\)"),
         (DATA / "keras_functional.weights.h5", {"layer": "dense"}, ValueError, "dense: a recurrent layer is required"),
         (DATA / "keras_functional.keras", {"layer": "lstm"}, ValueError, "layer: one of .*reader.* is required"),

@@ -64,18 +64,23 @@ def read(path: StrPath) -> list[KerasLayer]:
 
     shown = os.fsdecode(path)
     with open(path, "rb") as file:
-        if zipfile.is_zipfile(file):
-            return _from_zip(h5py, file, shown)
-        file.seek(0)
         try:
-            opened = h5py.File(file, "r")
-        except OSError as error:
-            raise ValueError(f"{shown}: a file of Keras (.keras, .weights.h5, .h5) is required, got {error}") from None
-        with opened as h5:
-            if "model_config" in h5.attrs:
-                return _from_whole_h5(h5)
-            if "layers" in h5:
-                return [_weights_alone(name, h5["layers"][name]) for name in sorted(h5["layers"], key=_by_number)]
+            return _read(h5py, file, shown)
+        except (ValueError, MemoryError):
+            raise
+        except Exception as error:
+            raise ValueError(f"{shown}: an undamaged file of Keras is required, got {error!r:.200}") from error
+
+
+def _read(h5py: Any, file: Any, shown: str) -> list[KerasLayer]:
+    if zipfile.is_zipfile(file):
+        return _from_zip(h5py, file, shown)
+    file.seek(0)
+    with h5py.File(file, "r") as h5:
+        if "model_config" in h5.attrs:
+            return _from_whole_h5(h5)
+        if "layers" in h5:
+            return [_weights_alone(name, h5["layers"][name]) for name in sorted(h5["layers"], key=_by_number)]
     raise ValueError(f"{shown}: a file of Keras with layers is required, got one without")
 
 
