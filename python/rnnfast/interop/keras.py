@@ -219,7 +219,7 @@ def _described(module: Any) -> list[KerasLayer]:
         return [_input(module.input_size, module.dtype.name), *described(module, sequences=True)]
     if not isinstance(module, ManyToOne | ManyToMany):
         wanted = "an RNN, LSTM, GRU, ManyToOne or ManyToMany"
-        raise TypeError(f"module: {wanted} is required, got {checks.shown(module)}")
+        raise TypeError(f"module: {wanted} is required, got {type(module).__name__}")
     if list(module.heads.parts) != [""]:
         raise ValueError(f"outputs: one head is required for Keras, got {', '.join(module.heads.parts)}")
     activations = {task: activation for activation, task in TASKS.items()}

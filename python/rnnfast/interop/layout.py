@@ -147,7 +147,7 @@ def cell_of(layer: Any) -> str:
     for name, cls in LAYERS.items():
         if isinstance(layer, cls):
             return name
-    raise TypeError(f"layer: an RNN, LSTM or GRU is required, got {checks.shown(layer)}")
+    raise TypeError(f"layer: an RNN, LSTM or GRU is required, got {type(layer).__name__}")
 
 
 def require_plain(layer: Any, library: str, *, allowed: Collection[str] = ()) -> str:

@@ -160,7 +160,7 @@ def to_rtneural(module: Any) -> dict[str, Any]:
     if isinstance(module, Recurrent):
         return _described(module, [])
     if not isinstance(module, ManyToMany):
-        raise TypeError(f"module: an LSTM, GRU or ManyToMany is required, got {checks.shown(module)}")
+        raise TypeError(f"module: an LSTM, GRU or ManyToMany is required, got {type(module).__name__}")
     if list(module.heads.parts) != [""]:
         raise ValueError(f"outputs: one head is required for RTNeural, got {', '.join(module.heads.parts)}")
     if module.config["embedding"] is not None:
