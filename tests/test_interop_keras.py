@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 import zipfile
@@ -347,6 +348,20 @@ def test_a_model_that_branches_is_refused(tmp_path: Path) -> None:
         archive.writestr("config.json", "{}")
     with pytest.raises(ValueError, match=r"model\.weights\.h5 in a \.keras file is required"):
         from_keras(tmp_path / "other.keras")
+
+
+def test_damaged_files_raise_value_errors(tmp_path: Path) -> None:
+    """Whatever the bytes; a copy with every kind of damage at random places."""
+    rng = np.random.default_rng(0)
+    for name in ("keras_functional.keras", "keras_functional.h5", "keras_functional.weights.h5"):
+        whole = np.frombuffer((DATA / name).read_bytes(), np.uint8)
+        for _ in range(60):
+            bytes_ = whole.copy()
+            bytes_[rng.integers(len(whole), size=rng.integers(1, 30))] = rng.integers(256)
+            path = tmp_path / name
+            path.write_bytes(bytes_[: rng.integers(1, len(whole))] if rng.random() < 0.2 else bytes_)
+            with contextlib.suppress(ValueError):
+                from_keras(path, layer="lstm" if "weights" in name else None)
 
 
 def test_files_need_a_known_ending(tmp_path: Path) -> None:

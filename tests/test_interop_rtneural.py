@@ -117,7 +117,9 @@ def changed(number: int, **entry: Any) -> dict[str, Any]:
         (lambda: changed(1, shape=[None, None, 2]), r"layers\[1\]: weights of shapes"),
         (lambda: changed(0, weights=[]), r"layers\[0\]: kernel, recurrent kernel and perhaps a bias are required"),
         (lambda: changed(0, type="lstm"), "recurrent kernel: shape"),
-        (lambda: {"layers": []}, "source: a file of RTNeural is required, got one without 'in_shape'"),
+        (lambda: {"layers": []}, "source: an undamaged file of RTNeural is required, got KeyError"),
+        (lambda: changed(0, weights=[["x"]]), "source: an undamaged file of RTNeural is required, got TypeError"),
+        (lambda: {"in_shape": [None, None, 2], "layers": 3}, "source: an undamaged file of RTNeural is required"),
         (lambda: {"in_shape": [None, None, 2], "layers": []}, "layers: an lstm or gru layer is required, got none"),
     ],
 )

@@ -91,7 +91,19 @@ def from_keras(
     """
     if isinstance(source, list | tuple):
         return _from_arrays(source, cell, bidirectional=bidirectional, options=cell_options)
-    given = keras_files.read(source) if isinstance(source, str | bytes | os.PathLike) else list(layers_in(source))
+    if not isinstance(source, str | bytes | os.PathLike):
+        return _from_layers(list(layers_in(source)), layer, cell_options)
+    given = keras_files.read(source)
+    try:
+        return _from_layers(given, layer, cell_options)
+    except (KeyError, IndexError, AttributeError) as error:
+        name = os.fsdecode(source)
+        raise ValueError(f"{name}: an undamaged file of Keras is required, got {error!r:.200}") from error
+
+
+def _from_layers(
+    given: Sequence[KerasLayer], layer: str | Sequence[str] | None, cell_options: Mapping[str, Any] | None
+) -> Any:
     if cell_options is not None and any(each.kind for each in given):
         raise ValueError("cell_options: None is required beside a configuration of Keras, which has them, got some")
     if layer is not None:

@@ -52,13 +52,14 @@ def from_rtneural(source: StrPath | Mapping[str, Any], *, dtype: npt.DTypeLike =
     >>> from_rtneural(to_rtneural(model)).rnn
     LSTM(1, 4, num_layers=1, dtype=float32)
     """
+    dtype = checks.as_dtype(dtype)
     name = "source" if isinstance(source, Mapping) else os.fsdecode(source)
     given = source if isinstance(source, Mapping) else _read(source)
     try:
-        features, layers = int(given["in_shape"][-1]), [_Layer(i, each) for i, each in enumerate(given["layers"])]
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{name}: a file of RTNeural is required, got one without {error}") from None
-    return _module(features, layers, checks.as_dtype(dtype))
+        layers = [_Layer(i, each) for i, each in enumerate(given["layers"])]
+        return _module(int(given["in_shape"][-1]), layers, dtype)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"{name}: an undamaged file of RTNeural is required, got {error!r:.200}") from None
 
 
 def _read(path: StrPath) -> Mapping[str, Any]:
