@@ -359,7 +359,7 @@ def test_damaged_files_raise_value_errors(tmp_path: Path) -> None:
             bytes_ = whole.copy()
             bytes_[rng.integers(len(whole), size=rng.integers(1, 30))] = rng.integers(256)
             path = tmp_path / name
-            path.write_bytes(bytes_[: rng.integers(1, len(whole))] if rng.random() < 0.2 else bytes_)
+            path.write_bytes((bytes_[: rng.integers(1, len(whole))] if rng.random() < 0.2 else bytes_).tobytes())
             with contextlib.suppress(ValueError):
                 from_keras(path, layer="lstm" if "weights" in name else None)
 

@@ -33,7 +33,7 @@ def outputs(module: Any) -> np.ndarray:
     return np.asarray(module(X.astype(module.dtype))[0])
 
 
-@pytest.mark.parametrize("module", MODULES, ids=repr)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: type(module).__name__)
 def test_round_trips(module: Any, tmp_path: Path) -> None:
     """Exact from the first file on: before, an LSTM may have two biases."""
     save_rtneural(module, tmp_path / "model.json")
