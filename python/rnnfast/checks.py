@@ -297,6 +297,11 @@ def as_array(name: str, value: Any) -> Array:
     if hasattr(value, "dtype") and (hasattr(value, "isna") or hasattr(value, "null_count")):
         return _of_column(name, value)
     _refuse(name, value)
+    if getattr(value, "requires_grad", False):
+        wanted = f"an array, or a tensor without gradient, is required ({name}.detach() is one"
+        raise TypeError(
+            f"{name}: {wanted}; autograd goes through the modules of rnnfast.interop.torch), got requires_grad"
+        )
     try:
         by_dlpack = hasattr(value, "__dlpack__") and not any(hasattr(value, p) for p in ARRAY_PROTOCOLS[:2])
         return np.from_dlpack(value) if by_dlpack else np.asarray(value)
@@ -307,15 +312,12 @@ def as_array(name: str, value: Any) -> Array:
 
 
 def _refuse(name: str, value: Any) -> None:
-    """Raise TypeError for masked arrays and matrices, also inside lists, and for tensors that require a gradient."""
+    """Raise TypeError for masked arrays and matrices, also inside lists."""
     if isinstance(value, np.ma.MaskedArray):
         wanted = "an array without a mask is required (lengths or sample_weight say what does not count)"
         raise TypeError(f"{name}: {wanted}, got a masked array")
     if isinstance(value, np.matrix):
         raise TypeError(f"{name}: an ndarray is required (np.asarray makes one), got a numpy.matrix")
-    if getattr(value, "requires_grad", False) is True:
-        wanted = "a tensor that requires no gradient is required (tensor.detach() returns one)"
-        raise TypeError(f"{name}: {wanted}, got one with requires_grad=True")
     if isinstance(value, list | tuple):
         kinds = tuple(k for k in set(map(type, value)) if issubclass(k, list | tuple | np.ma.MaskedArray | np.matrix))
         for i, item in enumerate(value if kinds else ()):
