@@ -157,7 +157,7 @@ def write_torch() -> None:
     import torch
     from safetensors.torch import save_file
 
-    class Classifier(torch.nn.Module):
+    class Classifier(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.table = torch.nn.Embedding(5, 2)
