@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -373,6 +374,14 @@ def test_damaged_configurations_raise_value_errors(tmp_path: Path) -> None:
                 archive.writestr(part, content)
         with contextlib.suppress(ValueError):
             from_keras(tmp_path / "damaged.keras")
+
+
+def test_the_library_for_files_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(
+        ImportError, match=r"^h5py: required for files of Keras \(pip install 'rnnfast\[keras\]'\), got "
+    ):
+        from_keras(path_of("gru"))
 
 
 def test_files_need_a_known_ending(tmp_path: Path) -> None:

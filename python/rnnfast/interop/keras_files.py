@@ -60,8 +60,7 @@ def read(path: StrPath) -> list[KerasLayer]:
     ValueError
         If it is no file of Keras, or the model is no chain of layers.
     """
-    import h5py
-
+    h5py = _library()
     shown = os.fsdecode(path)
     with open(path, "rb") as file:
         try:
@@ -70,6 +69,14 @@ def read(path: StrPath) -> list[KerasLayer]:
             raise
         except Exception as error:
             raise ValueError(f"{shown}: an undamaged file of Keras is required, got {error!r:.200}") from error
+
+
+def _library() -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f"h5py: required for files of Keras (pip install 'rnnfast[keras]'), got {error}") from None
+    return h5py
 
 
 def _read(h5py: Any, file: Any, shown: str) -> list[KerasLayer]:
@@ -191,8 +198,7 @@ def write(path: StrPath, layers: Sequence[KerasLayer]) -> None:
     ValueError
         If the path ends otherwise.
     """
-    import h5py
-
+    h5py = _library()
     name = os.fsdecode(path)
     if not name.endswith((".keras", ".weights.h5")):
         raise ValueError(f"path: a name that ends with .keras or .weights.h5 is required, got {name!r}")
