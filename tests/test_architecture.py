@@ -31,14 +31,14 @@ LEVELS = [
     {"callbacks"},
     {"models"},
     {"interop", "plot", "sklearn"},
-    {"demo"},
+    {"convert", "demo"},
     {"cli"},
     {"__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NAMED_FOR_TYPES = {("rnnfast.callbacks", "rnnfast.train")}  # a callback is given the run that calls it
 ALONE = {"reference"}
-LEAVES = {"demo", "cli", "plot", "interop", "sklearn", "__main__"}
+LEAVES = {"convert", "demo", "cli", "plot", "interop", "sklearn", "__main__"}
 
 INCLUDES = {
     "base": {"base"},

@@ -147,6 +147,26 @@ def test_load_state_dict_names_everything_wrong_and_changes_nothing(make: Any) -
 
 
 @every_kind
+def test_load_state_dict_by_name(make: Any) -> None:
+    """Without strict, what is missing stays and what is unexpected is reported; shapes must fit all the same."""
+    layer = make(3, 5, seed=0)
+    before = layer.state_dict()
+    some = {"weight_hh_l0": before["weight_hh_l0"] + 1, "fc.weight": np.zeros((1, 5), np.float32)}
+    found = layer.load_state_dict(some, strict=False)
+    assert found == (["weight_ih_l0", "bias_ih_l0", "bias_hh_l0"], ["fc.weight"])
+    assert (found.missing_keys, found.unexpected_keys) == found
+    expected = before | {"weight_hh_l0": some["weight_hh_l0"]}
+    for name, value in layer.state_dict().items():
+        np.testing.assert_array_equal(value, expected[name])
+    with pytest.raises(
+        ValueError, match=r"^state: the shapes of state_dict\(\) are required, got misshaped: bias_hh_l0"
+    ):
+        layer.load_state_dict({"weight_hh_l0": before["weight_hh_l0"], "bias_hh_l0": np.zeros(1)}, strict=False)
+    np.testing.assert_array_equal(layer.state_dict()["weight_hh_l0"], expected["weight_hh_l0"])
+    assert layer.load_state_dict(before) == ([], [])
+
+
+@every_kind
 def test_values_are_rounded_to_the_parameters_dtype(make: Any) -> None:
     """NumPy computes the values in float64; the parameter has the module's dtype."""
     layer = make(3, 5, seed=0)

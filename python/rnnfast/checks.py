@@ -264,8 +264,20 @@ def warn(message: str) -> None:
     warnings.warn(message, UserWarning, stacklevel=level)
 
 
+ARRAY_PROTOCOLS = ("__array__", "__array_interface__", "__dlpack__")
+
+
+def is_array(value: Any) -> bool:
+    """Return whether a value has one of NumPy's protocols for arrays, or DLPack: a tensor of PyTorch, a JAX array."""
+    return any(hasattr(value, protocol) for protocol in ARRAY_PROTOCOLS)
+
+
 def as_array(name: str, value: Any) -> Array:
     """Return an array of what the user gives; ``name`` is the argument.
+
+    Arrays of other libraries in this process's memory are not copied: CPU tensors of PyTorch, JAX arrays, which are
+    read-only, and whatever has ``__array__``, ``__array_interface__`` or ``__dlpack__``. The columns of a frame of
+    pandas or polars stand side by side, in their order.
 
     Raises
     ------
@@ -273,20 +285,29 @@ def as_array(name: str, value: Any) -> Array:
         On lists of unequal lengths.
     TypeError
         On what an ndarray cannot say: masked arrays, also inside lists, missing values and columns without numbers of
-        pandas, and on numpy.matrix, whose products and axes are others.
+        pandas and polars, tensors that require a gradient or lie on another device, and on numpy.matrix, whose products
+        and axes are others.
     """
     if type(value) is np.ndarray:
         return value
     if hasattr(value, "columns") and hasattr(value, "iloc"):
-        return _of_frame(name, value)
-    if hasattr(value, "isna") and hasattr(value, "dtype"):
+        return _of_frame(name, value, [value.iloc[:, i] for i in range(value.shape[1])])
+    if hasattr(value, "columns") and hasattr(value, "get_columns"):
+        return _of_frame(name, value, value.get_columns())
+    if hasattr(value, "dtype") and (hasattr(value, "isna") or hasattr(value, "null_count")):
         return _of_column(name, value)
     _refuse(name, value)
+    if getattr(value, "requires_grad", False):
+        wanted = f"an array, or a tensor without gradient, is required ({name}.detach() is one"
+        raise TypeError(
+            f"{name}: {wanted}; autograd goes through the modules of rnnfast.interop.torch), got requires_grad"
+        )
     try:
-        return np.asarray(value)
+        by_dlpack = hasattr(value, "__dlpack__") and not any(hasattr(value, p) for p in ARRAY_PROTOCOLS[:2])
+        return np.from_dlpack(value) if by_dlpack else np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name}: an array, or lists of equal lengths, is required, got others: {error}") from None
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, RuntimeError, BufferError) as error:
         raise TypeError(f"{name}: an array is required, got {type(value).__name__}: {error}") from None
 
 
@@ -305,24 +326,27 @@ def _refuse(name: str, value: Any) -> None:
 
 
 def _of_column(name: str, column: Any) -> Array:
-    """Return the values of a column of pandas, whose nullable dtypes know numbers that are missing."""
+    """Return the values of a column of pandas or polars, whose dtypes know numbers that are missing."""
     if isinstance(column.dtype, np.dtype):
         return np.asarray(column)
-    if np.any(column.isna()):
+    of_polars = hasattr(column, "null_count")
+    if column.null_count() if of_polars else np.any(column.isna()):
         wanted = "values without gaps are required (lengths or sample_weight say what does not count)"
         raise TypeError(f"{name}: {wanted}, got missing ones in dtype {column.dtype}")
+    if of_polars:
+        return np.asarray(column.to_numpy())
     return np.asarray(column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", object)))
 
 
-def _of_frame(name: str, frame: Any) -> Array:
-    """Return the columns (T,) of a frame of pandas side by side, (T, C)."""
-    columns = []
-    for i, label in enumerate(frame.columns):
-        column = _of_column(f"{name}[{label!r}]", frame.iloc[:, i])
-        if column.dtype.kind not in "fiub":
+def _of_frame(name: str, frame: Any, columns: list[Any]) -> Array:
+    """Return the columns (T,) of a frame of pandas or polars side by side, (T, C)."""
+    arrays = []
+    for label, column in zip(frame.columns, columns, strict=True):
+        array = _of_column(f"{name}[{label!r}]", column)
+        if array.dtype.kind not in "fiub" or array.ndim != 1:
             raise TypeError(f"{name}[{label!r}]: real numbers are required, got a column of dtype {column.dtype}")
-        columns.append(column)
-    return np.stack(columns, axis=1) if columns else np.zeros(frame.shape)
+        arrays.append(array)
+    return np.stack(arrays, axis=1) if arrays else np.zeros(frame.shape)
 
 
 def as_reals(name: str, value: Any, dtype: DType, *, counts: Array | None = None) -> Array:

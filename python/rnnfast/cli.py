@@ -78,7 +78,31 @@ def _info(options: argparse.Namespace) -> int:
     return 0
 
 
+def _convert_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC", help=".safetensors, .pt, .onnx, .keras, .h5 or RTNeural's .json")
+    parser.add_argument("destination", metavar="DST", help="the file to write, in the format of its ending")
+    parser.add_argument("--layer", action="append", default=[], metavar="NAME", help="read this recurrent layer alone")
+    parser.add_argument("--model", choices=["many-to-one", "many-to-many"], help="of a state dictionary with a head")
+    parser.add_argument("--task", default="classification", help="of a state dictionary with a head (%(default)s)")
+    parser.add_argument("--activation", default="tanh", help="of an RNN in a state dictionary (%(default)s)")
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from rnnfast.convert import convert
+
+    chosen = {name: getattr(options, name) for name in ("layer", "model", "task", "activation")}
+    try:
+        module = convert(options.source, options.destination, **chosen)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"rnnfast convert: {error}", file=sys.stderr)
+        return 1
+    described = module.summary() if hasattr(module, "summary") else repr(module)
+    print(f"{options.destination}: {described}")
+    return 0
+
+
 COMMANDS = {
     "demo": Command("train and judge models on data that every Python carries", _demo_arguments, _demo),
+    "convert": Command("write a layer or model in the format of another library", _convert_arguments, _convert),
     "info": Command("show version, instruction set and threads", _no_arguments, _info),
 }

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain, count, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -285,6 +285,13 @@ def _counting(parameters: Collection[Parameter]) -> Iterator[object]:
     return chain(versions, map(operator.setitem, (newest_version,), (0,), _version_numbers))
 
 
+class LoadedKeys(NamedTuple):
+    """Names that ``load_state_dict`` found missing or unexpected; the fields have PyTorch's names."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
 class Module(CopiedWhole, ABC):
     """Base of everything that has named parameters: layers and models.
 
@@ -341,14 +348,22 @@ class Module(CopiedWhole, ABC):
         with no_writes():
             return {name: p.value.copy() for name, p in self.parameters().items()}
 
-    def load_state_dict(self, state: Mapping[str, npt.ArrayLike]) -> None:
+    def load_state_dict(self, state: Mapping[str, npt.ArrayLike], *, strict: bool = True) -> LoadedKeys:
         """Replace every parameter's value: all of them or, after an error or Ctrl-C, none.
 
         Parameters
         ----------
         state : mapping of str to array_like
-            Real numbers under exactly the names and in the shapes of ``state_dict()``; they are rounded to the
-            parameters' dtypes.
+            Real numbers under the names and in the shapes of ``state_dict()``; they are rounded to the parameters'
+            dtypes.
+        strict : bool
+            Whether exactly the names of ``state_dict()`` are required. Without it parameters that ``state`` lacks keep
+            their values, and other names are ignored; shapes must still fit.
+
+        Returns
+        -------
+        LoadedKeys
+            The parameters that were missing, and the names that were unexpected; empty lists with ``strict``.
 
         Raises
         ------
@@ -356,23 +371,34 @@ class Module(CopiedWhole, ABC):
             If a name is missing or unexpected, a shape differs, or a finite number is out of the dtype's range.
         TypeError
             If an array does not hold real numbers.
+
+        Examples
+        --------
+        >>> import rnnfast as rf
+        >>> layer = rf.RNN(2, 3, seed=0)
+        >>> layer.load_state_dict({"weight_hh_l0": np.eye(3), "fc.weight": np.ones((1, 3))}, strict=False)
+        LoadedKeys(missing_keys=['weight_ih_l0', 'bias_ih_l0', 'bias_hh_l0'], unexpected_keys=['fc.weight'])
         """
         parameters, state = self.parameters(), checks.as_mapping("state", state)
+        strict = checks.as_flag("strict", strict)
         missing = [name for name in parameters if name not in state]
         unexpected = [name for name in state if name not in parameters]
+        found = {name: p for name, p in parameters.items() if name in state}
+        values = {name: p._rounded(name, state[name]) for name, p in found.items()}
         misshaped = [
-            f"{name} {np.shape(state[name])} instead of {p.shape}"
-            for name, p in parameters.items()
-            if name in state and np.shape(state[name]) != p.shape
+            f"{name} {values[name].shape} instead of {p.shape}"
+            for name, p in found.items()
+            if values[name].shape != p.shape
         ]
+        listed = {"missing": missing, "unexpected": unexpected} if strict else {}
         problems = [
-            f"{kind}: {', '.join(names)}"
-            for kind, names in (("missing", missing), ("unexpected", unexpected), ("misshaped", misshaped))
-            if names
+            f"{kind}: {', '.join(names)}" for kind, names in (listed | {"misshaped": misshaped}).items() if names
         ]
         if problems:
-            raise ValueError(f"state: the names and shapes of state_dict() are required, got {'; '.join(problems)}")
-        write_all(parameters.values(), [p._rounded(name, state[name]) for name, p in parameters.items()])
+            wanted = "the names and shapes" if strict else "the shapes"
+            raise ValueError(f"state: {wanted} of state_dict() are required, got {'; '.join(problems)}")
+        write_all(found.values(), values.values())
+        return LoadedKeys(missing, unexpected)
 
 
 _modules: weakref.WeakSet[Module] = weakref.WeakSet()

@@ -136,7 +136,9 @@ def layer_cases(name: str, make: Callable[[], Any], *, saves: bool) -> dict[str,
             signature=("tape", "dy", "dstate", "need_dx", "gradient_norms"),
         ),
         f"{name}.load_state_dict": Case(
-            make=lambda: make().load_state_dict, valid=lambda: {"state": make().state_dict()}, accepted={"state": ""}
+            make=lambda: make().load_state_dict,
+            valid=lambda: {"state": make().state_dict(), "strict": True},
+            accepted={"state": ""},
         ),
     }
     return found
@@ -212,7 +214,9 @@ def block_cases(make: Callable[[], Any], x: Any, y: Any, *, accepted: str = "") 
         ),
         f"{name}.backward": Case(make=backward, valid=lambda: {"dy": y}, accepted={"dy": ""}, signature=("tape", "dy")),
         f"{name}.load_state_dict": Case(
-            make=lambda: make().load_state_dict, valid=lambda: {"state": make().state_dict()}, accepted={"state": ""}
+            make=lambda: make().load_state_dict,
+            valid=lambda: {"state": make().state_dict(), "strict": True},
+            accepted={"state": ""},
         ),
     }
 

@@ -91,7 +91,9 @@ def supervised(name: str, make: Callable[[], Any], y: Any, *, tbptt: bool = True
             make=lambda: make().evaluate, valid=lambda: {**data, **pieces, "batch_size": 2, "metrics": []}
         ),
         f"{name}.load_state_dict": Case(
-            make=lambda: make().load_state_dict, valid=lambda: {"state": make().state_dict()}, accepted={"state": ""}
+            make=lambda: make().load_state_dict,
+            valid=lambda: {"state": make().state_dict(), "strict": True},
+            accepted={"state": ""},
         ),
     }
 
@@ -151,7 +153,9 @@ MODELS: dict[str, Case] = {
     ),
     "OneToMany.trace": Case(make=lambda: writer(context_size=2).trace, valid=lambda: READ, accepted=READING),
     "OneToMany.load_state_dict": Case(
-        make=lambda: writer().load_state_dict, valid=lambda: {"state": writer().state_dict()}, accepted={"state": ""}
+        make=lambda: writer().load_state_dict,
+        valid=lambda: {"state": writer().state_dict(), "strict": True},
+        accepted={"state": ""},
     ),
     "OneToMany.generate": Case(
         make=lambda: writer(context_size=2).generate,

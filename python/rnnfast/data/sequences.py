@@ -257,7 +257,7 @@ def check_steps(name: str, s: Sequences) -> None:
 
 def array_or_items(name: str, x: Any) -> Array | list[Any]:
     """Return an array where ``x`` is one (NumPy, PyTorch, pandas, ...), else the list of its items."""
-    if hasattr(x, "__array__"):
+    if checks.is_array(x):
         array = checks.as_array(name, x)
         return list(array) if array.dtype == object and array.ndim else array
     if isinstance(x, str | bytes) or not np.iterable(x):
@@ -396,7 +396,7 @@ def as_one(x: Any, features: int | None, name: str = "x") -> Array | None:
     >>> as_one([[3, 1, 4], [1, 5]], None) is None
     True
     """
-    if not hasattr(x, "__array__"):
+    if not checks.is_array(x):
         x = list(x) if np.iterable(x) else [x]
         if not x or np.ndim(x[0]) > 0:
             return None

@@ -88,7 +88,7 @@ class Recurrent(Traceable):
         first = first_values(shapes, 1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype, normed=layer_norm)
         self._parameters = {name: Parameter(value) for name, value in first.items()} | self.learned_state
         self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
-        self._packs = PackCache(cell)
+        self.cell, self._packs = cell, PackCache(cell)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H) and so on.
