@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops, checks
 from rnnfast._ops import Parts
+from rnnfast.atomic import StrPath
 from rnnfast.init import first_values, stack_shapes, stack_suffix
 from rnnfast.layers.call import (
     LAYER_PARTS,
@@ -88,7 +90,7 @@ class Recurrent(Traceable):
         first = first_values(shapes, 1 / math.sqrt(hidden_size), rng=rng, dtype=self.dtype, normed=layer_norm)
         self._parameters = {name: Parameter(value) for name, value in first.items()} | self.learned_state
         self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
-        self._packs = PackCache(cell)
+        self.cell, self._packs = cell, PackCache(cell)
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters under PyTorch's names: ``weight_ih_l0`` (G*H, C), ``weight_hh_l0`` (G*H, H) and so on.
@@ -389,6 +391,40 @@ class Recurrent(Traceable):
             If the dtype is not the layer's.
         """
         return Stream(self, batch_size, state)
+
+    def to_onnx(self, path: StrPath, *, lengths: bool = False, state: bool = False) -> list[str]:
+        """Write the layer to an ONNX file; it computes what ``layer(x, state, lengths=lengths)`` does.
+
+        The graph's input is ``x`` (N, T, C), or (T, N, C) with ``time_major``; its outputs are ``y`` and the final
+        state ``h`` (L*D, N, H), for an LSTM also ``c``. N and T are free.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; an older one is replaced as a whole.
+        lengths : bool
+            Whether the graph has an input ``lengths``, int32 (N,).
+        state : bool
+            Whether it has inputs ``initial_h`` (L*D, N, H) and, for an LSTM, ``initial_c``. Else sequences start from
+            the learned state or zeros.
+
+        Returns
+        -------
+        list of str
+            The file's path.
+
+        Raises
+        ------
+        ImportError
+            The package onnx is not installed.
+        ValueError
+            ONNX cannot express an option: ``proj_size``, ``layer_norm``, ``leak``, ``zoneout``, or the activation
+            "hard_tanh".
+        OSError
+            The file cannot be written.
+        """
+        saved: list[str] = import_module("rnnfast.interop.onnx").to_onnx(self, path, lengths=lengths, state=state)
+        return saved
 
     def __repr__(self) -> str:
         both = ", bidirectional=True" if self.bidirectional else ""
