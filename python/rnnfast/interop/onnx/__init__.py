@@ -12,6 +12,7 @@ from rnnfast.interop.onnx.backend import run_model as run_model
 from rnnfast.interop.onnx.backend import run_node as run_node
 from rnnfast.interop.onnx.backend import supports_device as supports_device
 from rnnfast.interop.onnx.exporting import to_onnx as to_onnx
+from rnnfast.interop.onnx.importing import from_onnx as from_onnx
 
 
 def __getattr__(name: str) -> Any:

@@ -106,22 +106,29 @@ def layer_of(
     time_major: bool = False,
 ) -> Any:
     """Return a layer with the parameters ``weights``, named as in its state dict."""
-    choice = dict(options)
-    if "weight_ph_l0" in weights:
-        choice["peephole"] = True
     layer = LAYERS[cell](
         weights["weight_ih_l0"].shape[1],
         weights["weight_hh_l0"].shape[1],
         num_layers=num_layers,
         bidirectional=bidirectional,
-        bias="bias_ih_l0" in weights,
         time_major=time_major,
         dtype=np.dtype(dtype).name,
         seed=0,
-        **choice,
+        **shown_options(weights),
+        **options,
     )
     layer.load_state_dict(weights)
     return layer
+
+
+def shown_options(weights: Mapping[str, Array]) -> dict[str, bool]:
+    """Return the options that the names of a layer's parameters show."""
+    found = {"bias": "bias_ih_l0" in weights}
+    if "weight_ph_l0" in weights:
+        found["peephole"] = True
+    if "h0" in weights:
+        found["learn_initial_state"] = True
+    return found
 
 
 def _same(layer: Any, weights: Mapping[str, Array], dtype: Any) -> bool:
