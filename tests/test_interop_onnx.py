@@ -307,3 +307,39 @@ def test_nodes_inside_functions_and_branches_run_on_layers() -> None:
     model = helper.make_model(graph, opset_imports=opsets[:1], ir_version=8)
     found = backend.run_model(model, {**case.feeds, "yes": np.array(True)})
     assert error(found, wanted) <= BOUND["float32"]
+
+
+def test_scan_outputs_of_loops_have_an_axis_of_steps() -> None:
+    """A loop that counts its steps and doubles a matrix; exporters write cells that ONNX lacks as loops."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    value, real = helper.make_tensor_value_info, TensorProto.FLOAT
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["yes"], ["yes_out"]),
+            helper.make_node("Add", ["m", "m"], ["m_out"]),
+            helper.make_node("Identity", ["m_out"], ["seen"]),
+            helper.make_node("Identity", ["step"], ["count"]),
+        ],
+        "body",
+        [value("step", TensorProto.INT64, []), value("yes", TensorProto.BOOL, []), value("m", real, [2, 3])],
+        [
+            value("yes_out", TensorProto.BOOL, []),
+            value("m_out", real, [2, 3]),
+            value("seen", real, [2, 3]),
+            value("count", TensorProto.INT64, []),
+        ],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["steps", "", "m"], ["last", "all", "counts"], body=body)],
+        "graph",
+        [value("m", real, [2, 3])],
+        [value("last", real, [2, 3]), value("all", real, [None, 2, 3]), value("counts", TensorProto.INT64, [None])],
+        initializer=[numpy_helper.from_array(np.array(4, np.int64), "steps")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    m = np.arange(6, dtype=np.float32).reshape(2, 3)
+    last, every, counts = backend.run_model(model, m)
+    np.testing.assert_array_equal(last, 16 * m)
+    np.testing.assert_array_equal(every, np.stack([2 * m, 4 * m, 8 * m, 16 * m]))
+    np.testing.assert_array_equal(counts, [0, 1, 2, 3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -36,7 +37,7 @@ def evaluator_class() -> Any:
     """Return onnx's ReferenceEvaluator with our recurrent nodes in the place of its own, in functions too."""
     from onnx.reference import ReferenceEvaluator
 
-    ops = [_operator(op_type) for op_type in CELLS]
+    ops = [*(_operator(op_type) for op_type in CELLS), _loop()]
 
     class Evaluator(ReferenceEvaluator):  # type: ignore[misc]  # Any where types of onnx are not read
         def __init__(self, proto: Any, **options: Any) -> None:
@@ -67,6 +68,37 @@ def _operator(op_type: str) -> Any:
 
     Operator.__name__ = op_type  # what the evaluator looks for
     return Operator
+
+
+def _loop() -> Any:
+    """Return onnx's Loop with what its evaluator, up to 1.23 at least, lacks of the specification.
+
+    Scan outputs have a new first axis, one step behind another: the evaluator puts the rows of all steps in one axis.
+    A loop without a condition runs all its steps: the evaluator runs none.
+    """
+    from onnx.reference.ops.op_loop import Loop as Base
+
+    class Loop(Base):  # type: ignore[misc]
+        op_domain = ""
+
+        def _run(self, M: Any, cond: Any, *inputs: Any, **attributes: Any) -> tuple[Array, ...]:
+            shapes: list[list[tuple[int, ...]]] = []
+            own, run_body = copy(self), self._run_body
+
+            def recorded(*given: Any, **options: Any) -> Any:
+                outputs = run_body(*given, **options)
+                shapes.append([np.shape(each) for each in outputs[len(outputs) - self.K :]])
+                return outputs
+
+            own._run_body = recorded
+            cond = np.array(True) if cond is None else cond
+            outputs = list(Base._run(own, M, cond, *inputs, **attributes))
+            for k, shape in enumerate(shapes[0] if shapes else ()):
+                place = self.N + k
+                outputs[place] = np.reshape(outputs[place], (len(shapes), *shape))
+            return tuple(outputs)
+
+    return Loop
 
 
 def _with_named_outputs(proto: Any) -> Any:

@@ -237,11 +237,20 @@ def _affine(nodes: Sequence[Any], trials: Sequence[Trial]) -> tuple[Array, Array
     b: Array = np.zeros(len(W), W.dtype)
     name = node.input[2] if len(node.input) > 2 else ""
     if node.op_type == "MatMul":
-        adds = [n for n in nodes if n.op_type == "Add" and node.output[0] in n.input]
-        name = next((each for n in adds for each in n.input if each != node.output[0]), "")
+        name = _added_to(node.output[0], nodes)
     if name:
         b = np.broadcast_to(_same_in_all(name, f"the bias of {node.op_type}", trials), b.shape).astype(W.dtype)
     return W, b
+
+
+def _added_to(value: str, nodes: Sequence[Any]) -> str:
+    """Return what an Add behind a value adds to it, behind nodes that only change its shape too; "" for nothing."""
+    for node in nodes:
+        if value in node.input and node.op_type == "Add":
+            return next((each for each in node.input if each != value), "")
+        if value in node.input[:1] and node.op_type in ("Reshape", "Squeeze", "Unsqueeze", "Identity"):
+            value = node.output[0]
+    return ""
 
 
 def _as_layer(stack: _Stack, names: Sequence[str], trials: Sequence[Trial]) -> Any:
@@ -269,11 +278,11 @@ def _as_model(stack: _Stack, names: Sequence[str], trials: Sequence[Trial]) -> A
         if W.shape[1] != y.shape[2]:
             raise ValueError(f"affine map: D*H = {y.shape[2]} columns are required, got {W.shape[1]}")
         by_kind = {rf.ManyToMany: _results(y @ W.T + b, stack.task), rf.ManyToOne: _results(top @ W.T + b, stack.task)}
+        by_kind[rf.ManyToMany] += [each.swapaxes(0, 1) for each in by_kind[rf.ManyToMany]]
         if kind is None:
             first = trial.values[names[0]]
             kind = next((k for k, all_of in by_kind.items() if any(_close(first, each) for each in all_of)), None)
         every = [] if kind is None else by_kind[kind]
-        every += [each.swapaxes(0, 1) for each in every if each.ndim == 3]
         _require_found(names, trial, every, "an affine map of h, at all steps or the last one, and its task's results")
     return _model(kind, stack)
 
