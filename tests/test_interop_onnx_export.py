@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast.interop import onnx as interop
+from rnnfast.interop.onnx import arrays
 from rnnfast.tasks import Regression
 from tests.support.custom import Told
 from tests.support.onnx_cases import error
@@ -249,6 +253,32 @@ def test_attention_ignores_sources_of_length_zero(tmp_path: Path, rng: np.random
     assert np.isfinite(one).all()
 
 
+def reversed_blocks(order: Any) -> Any:
+    """The order of an adapter's blocks from the last one to the first."""
+    return {cell: own[::-1] for cell, own in order.items()} if isinstance(order, dict) else order[::-1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("_ORDER", "lstm"),
+        ("_ORDER", "gru"),
+        ("_PEEPHOLES", "lstm-peephole-clip"),
+        ("_COUPLED", "lstm-coupled-peephole"),
+    ],
+)
+def test_faults_are_seen(
+    fault: str, name: str, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, fault, reversed_blocks(getattr(arrays, fault)))
+    cls, options = LAYERS[name]
+    layer = spread(cls(C, 5, seed=0, **options), rng)
+    path = tmp_path / "layer.onnx"
+    layer.to_onnx(path)
+    x = rng.normal(size=(N, T, C)).astype(np.float32)
+    assert error([runtime(path, {"x": x})["y"]], [layer(x)[0]]) > 100 * BOUND
+
+
 class Halved(Regression):
     """A task of one's own."""
 
@@ -278,8 +308,10 @@ def test_custom_cells_and_other_objects_raise(tmp_path: Path) -> None:
         rf.ManyToOne(2, 3, cell=Told).to_onnx(tmp_path / "custom.onnx")
     with pytest.raises(TypeError, match="model: a layer or a model of rnnfast is required, got Linear"):
         interop.to_onnx(rf.Linear(2, 3), tmp_path / "linear.onnx")
-    with pytest.raises(TypeError, match="lengths"):
-        rf.RNN(2, 3).to_onnx(tmp_path / "layer.onnx", lengths=1)  # type: ignore[arg-type]
+    wrong: Any = 2
+    for option in ("lengths", "state"):
+        with pytest.raises(TypeError, match=f"{option}: "):
+            rf.RNN(2, 3).to_onnx(tmp_path / "layer.onnx", **{option: wrong})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -289,3 +321,18 @@ def test_noise_of_training_is_no_part_of_the_graph(tmp_path: Path, rng: np.rando
     layer.to_onnx(path)
     x = rng.normal(size=(N, T, C)).astype(np.float32)
     assert error(list(runtime(path, {"x": x}).values()), layer(x)) <= BOUND
+
+
+def test_examples_of_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run one after another, and print what stands behind them."""
+    page = Path(__file__).parents[1] / "docs" / "interop-onnx.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    assert len(blocks) >= 4
+    namespace: dict[str, object] = {}
+    for block in blocks:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(block, page.name, "exec"), namespace)
+        promised = re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
+        assert printed.getvalue().splitlines() == promised

@@ -190,6 +190,24 @@ def test_heads_behind_time_major_outputs() -> None:
     assert many.task.name == "regression"
 
 
+def with_state(model: Any, *names: str) -> Any:
+    """The same graph with initial states as inputs."""
+    for name in names:
+        model.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, "N", 4]))
+    lstm = next(node for node in model.graph.node if node.op_type == "LSTM")
+    lstm.input.extend(["", "", *names])
+    return model
+
+
+def test_initial_states_as_inputs() -> None:
+    """A layer takes h and c, or neither; a model takes none."""
+    assert isinstance(from_onnx(with_state(lstm_and(outputs=("Y_h",)), "h", "c")), rf.LSTM)
+    with pytest.raises(ValueError, match="inputs: initial states h and c, or none, are required, got 1"):
+        from_onnx(with_state(lstm_and(outputs=("Y_h",)), "h"))
+    with pytest.raises(ValueError, match="inputs: x and lengths are required of a model, got initial states"):
+        from_onnx(with_state(lstm_and(node("MatMul", ["y", "A"], ["out"])), "h", "c"))
+
+
 def test_graphs_without_recurrence_or_of_one_step_raise(tmp_path: Path) -> None:
     model = rf.OneToMany(3, hidden_size=4, seed=0)
     model.to_onnx(tmp_path / "step.onnx")

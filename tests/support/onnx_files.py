@@ -41,8 +41,8 @@ def flat(values: Any) -> list[Any]:
     return [one for each in values for one in flat(each)] if isinstance(values, (tuple, list)) else [values]
 
 
-def make_torch() -> dict[str, np.ndarray]:
-    torch: Any = import_module("torch")
+def torch_modules(torch: Any) -> dict[str, Any]:
+    """Modules by the names of their files."""
     nn = torch.nn
     Module: Any = nn.Module
 
@@ -59,6 +59,8 @@ def make_torch() -> dict[str, np.ndarray]:
             return self.head(y[:, -1] if self.last else y)
 
     class Packed(Module):
+        """Sequences of several lengths."""
+
         def __init__(self, rnn: Any) -> None:
             super().__init__()
             self.rnn = rnn
@@ -69,16 +71,20 @@ def make_torch() -> dict[str, np.ndarray]:
             return nn.utils.rnn.pad_packed_sequence(y, batch_first=True)[0], state
 
     torch.manual_seed(0)
-    modules = {
+    return {
         "lstm": nn.LSTM(C, H, 2, bidirectional=True, batch_first=True),
         "gru_tagger": Tagger(nn.GRU(C, H, 2, batch_first=True), last=False),
         "rnn_relu": nn.RNN(C, H, 1, nonlinearity="relu", batch_first=True),
         "lstm_last": Tagger(nn.LSTM(C, H, 1, batch_first=True), last=True),
         "gru_packed": Packed(nn.GRU(C, H, 2, bidirectional=True, batch_first=True)),
     }
+
+
+def make_torch() -> dict[str, np.ndarray]:
+    torch: Any = import_module("torch")
     rng = np.random.default_rng(0)
     found: dict[str, np.ndarray] = {}
-    for name, module in modules.items():
+    for name, module in torch_modules(torch).items():
         arguments = {"x": rng.normal(size=(N, T, C)).astype(np.float32)}
         if name.endswith("packed"):
             arguments["lengths"] = np.array([3, 6, 1, 4], np.int64)

@@ -134,6 +134,8 @@ def _stack(nodes: Sequence[Any], trials: Sequence[Trial], table: Array | None) -
         num_layers=len(recurrent),
         time_major=time_major and not _affine_nodes(nodes),
     )
+    if len(trials[0].state) not in (0, len(layer.state_sizes)):
+        raise ValueError(f"inputs: initial states h and c, or none, are required, got {len(trials[0].state)}")
     task = next((_DECISIONS[n.op_type] for n in nodes if n.op_type in _DECISIONS), "regression")
     affine = _affine(nodes, trials)
     options = options | shown_options(weights)
@@ -271,6 +273,8 @@ def _as_model(stack: _Stack, names: Sequence[str], trials: Sequence[Trial]) -> A
     """Return the model, after every output was found among what it computes."""
     assert stack.affine is not None
     W, b = stack.affine
+    if trials[0].state:
+        raise ValueError("inputs: x and lengths are required of a model, got initial states, which it lacks")
     kind: Any = None
     for trial in trials[2:]:
         y, states = _answer(stack, trial)

@@ -112,7 +112,8 @@ def _vectors(graph: Graph, part: Backbone, x: str, name: str) -> str:
         return x
     if isinstance(table, int):
         off_and_on = graph.array("off and on", np.array([0.0, 1.0]))
-        return graph.node("OneHot", x, graph.integers(table), off_and_on, axis=-1)
+        depth = graph.array("number of ids", np.array(table, np.int64))
+        return graph.node("OneHot", x, depth, off_and_on, axis=-1)
     return graph.node("Gather", graph.array(f"{name}.weight", table), x)
 
 
