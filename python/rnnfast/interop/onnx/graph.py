@@ -56,7 +56,7 @@ class Graph:
         array = np.asarray(values)
         array = array.astype(self.dtype) if array.dtype.kind == "f" else array
         if name not in self._arrays:
-            self._arrays[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+            self._arrays[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
     def integers(self, *values: int) -> str:
