@@ -273,11 +273,12 @@ def reversed_blocks(order: Any) -> Any:
 def test_faults_are_seen(
     fault: str, name: str, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrays, fault, reversed_blocks(getattr(arrays, fault)))
     cls, options = LAYERS[name]
     layer = spread(cls(C, 5, seed=0, **options), rng)
     path = tmp_path / "layer.onnx"
-    layer.to_onnx(path)
+    with monkeypatch.context() as faulty:
+        faulty.setattr(arrays, fault, reversed_blocks(getattr(arrays, fault)))
+        layer.to_onnx(path)
     x = rng.normal(size=(N, T, C)).astype(np.float32)
     assert error([runtime(path, {"x": x})["y"]], [layer(x)[0]]) > 100 * BOUND
 
