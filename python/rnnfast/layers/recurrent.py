@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from rnnfast import _ops, checks
 from rnnfast._ops import Parts
 from rnnfast.arrays import Array
+from rnnfast.atomic import StrPath
 from rnnfast.init import first_values, stack_shapes, stack_suffix
 from rnnfast.layers.call import (
     LAYER_PARTS,
@@ -389,6 +391,40 @@ class Recurrent(Traceable):
             If the dtype is not the layer's.
         """
         return Stream(self, batch_size, state)
+
+    def to_onnx(self, path: StrPath, *, lengths: bool = False, state: bool = False) -> list[str]:
+        """Write the layer to an ONNX file; it computes what ``layer(x, state, lengths=lengths)`` does.
+
+        The graph's input is ``x`` (N, T, C), or (T, N, C) with ``time_major``; its outputs are ``y`` and the final
+        state ``h`` (L*D, N, H), for an LSTM also ``c``. N and T are free.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; an older one is replaced as a whole.
+        lengths : bool
+            Whether the graph has an input ``lengths``, int32 (N,).
+        state : bool
+            Whether it has inputs ``initial_h`` (L*D, N, H) and, for an LSTM, ``initial_c``. Else sequences start from
+            the learned state or zeros.
+
+        Returns
+        -------
+        list of str
+            The file's path.
+
+        Raises
+        ------
+        ImportError
+            The package onnx is not installed.
+        ValueError
+            ONNX cannot express an option: ``proj_size``, ``layer_norm``, ``leak``, ``zoneout``, or the activation
+            "hard_tanh".
+        OSError
+            The file cannot be written.
+        """
+        saved: list[str] = import_module("rnnfast.interop.onnx").to_onnx(self, path, lengths=lengths, state=state)
+        return saved
 
     def __repr__(self) -> str:
         both = ", bidirectional=True" if self.bidirectional else ""

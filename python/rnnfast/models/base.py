@@ -9,6 +9,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -354,6 +355,45 @@ class Model(Module):
         cls.require_described(self.config, tensors)
         saved = {"class": cls.__name__, "config": self.config, "metadata": self.metadata}
         checkpoint.write(path, tensors, saved)
+
+    def to_onnx(self, path: StrPath, *, lengths: bool = False) -> list[str]:
+        """Write the model to an ONNX file, or to two.
+
+        ``ManyToOne`` and ``ManyToMany`` are a graph from ``x``, (N, T, C) or int64 ids (N, T), to ``outputs``, the
+        numbers before the decision, to ``prediction``, what ``predict`` returns and, where the task has them, to
+        ``probabilities``. With several heads each name begins with its head's, as ``policy_outputs``.
+
+        A model that writes becomes one step: ``x`` (N, C) or ids (N,) and ``initial_h`` (L, N, H), for an LSTM also
+        ``initial_c``, lead to the same outputs and to ``h`` and ``c``, from which the next step starts. A
+        ``OneToMany`` with a context has a second file, ``<name>.context.onnx``, from ``context`` (N, K) to the first
+        ``h`` and ``c``. An ``EncoderDecoder`` is ``<name>.encoder.onnx``, from ``x`` to ``h``, ``c`` and, with
+        attention, ``memory`` and ``keys``, which the step in ``<name>.decoder.onnx`` takes as inputs.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; an older one is replaced as a whole.
+        lengths : bool
+            Whether graphs that read sequences have an input ``lengths``, int32 (N,); past a length outputs have no
+            meaning. With attention the step then has the same input, the lengths of the sources.
+
+        Returns
+        -------
+        list of str
+            The paths of the files.
+
+        Raises
+        ------
+        ImportError
+            The package onnx is not installed.
+        ValueError
+            ONNX cannot express an option of the layers, see ``rf.RNN.to_onnx``, a custom cell or a task of your own;
+            or a model that writes has a learned initial state.
+        OSError
+            A file cannot be written.
+        """
+        saved: list[str] = import_module("rnnfast.interop.onnx").to_onnx(self, path, lengths=lengths)
+        return saved
 
     @classmethod
     def restored(cls: type[M], config: dict[str, Any], metadata: dict[str, Any], tensors: Mapping[str, Array]) -> M:
