@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnfast import _ops
 from rnnfast.interop.torch import engine
 from rnnfast.interop.torch.engine import Call, Stack, stack_of
+from rnnfast.interop.torch.packs import packed
 
 TorchPath = Callable[[Tensor, Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor]]
 """PyTorch's own computation of y and the states from x, states and weights."""
@@ -28,26 +28,16 @@ torch.library.define(
 )
 
 
-def run(
-    stack: Stack, call: Call, *, torch_path: TorchPath | None = None, packed: list[_ops.Weights] | None = None
-) -> Outputs:
-    """Return y, h and, of an LSTM, c, differentiable if need be.
-
-    Parameters
-    ----------
-    torch_path : function or None
-        What a second derivative goes through.
-    packed : list of Weights or None
-        The call's weights, packed before.
-    """
+def run(stack: Stack, call: Call, *, torch_path: TorchPath | None = None) -> Outputs:
+    """Return y, h and, of an LSTM, c, differentiable if need be; a second derivative goes through ``torch_path``."""
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
         y, h, c = torch.ops.rnnfast.recurrent(stack.text, *call)
         return (y, h, c) if stack.has_cell_state else (y, h)
     given = (call.x, *call.states, *call.weights, *call.learned)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
-        outputs: Outputs = _Recurrent.apply(stack, call, torch_path, packed, *given)
+        outputs: Outputs = _Recurrent.apply(stack, call, torch_path, *given)
         return outputs
-    y, h, c, _ = engine.forward(stack, call, save=False, packed=packed)
+    y, h, c, _ = engine.forward(stack, call, packed(stack, call.weights), save=False)
     return (y, h) if c is None else (y, h, c)
 
 
@@ -59,10 +49,8 @@ class _Recurrent(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, stack: Stack, call: Call, torch_path: TorchPath | None, packed: Any, *given: Tensor
-    ) -> Outputs:
-        y, h, c, tape = engine.forward(stack, call, save=True, packed=packed)
+    def forward(ctx: Any, stack: Stack, call: Call, torch_path: TorchPath | None, *given: Tensor) -> Outputs:
+        y, h, c, tape = engine.forward(stack, call, packed(stack, call.weights), save=True)
         ctx.set_materialize_grads(False)
         ctx.stack, ctx.torch_path, ctx.tape = stack, torch_path, tape
         ctx.sizes = (len(call.states), len(call.weights), len(call.learned))
@@ -76,13 +64,13 @@ class _Recurrent(torch.autograd.Function):
         states, weights, _ = ctx.sizes
         call = Call(x, rest[:states], rest[states : states + weights], rest[states + weights :], *ctx.others)
         if torch.is_grad_enabled():
-            return (None,) * 4 + _through_torch(ctx, call, gradients)
+            return (None,) * 3 + _through_torch(ctx, call, gradients)
         tape, ctx.tape = ctx.tape, None
         if tape is None:
-            tape = engine.forward(ctx.stack, call, save=True)[3]
-        needs = ctx.needs_input_grad[4]
+            tape = engine.forward(ctx.stack, call, packed(ctx.stack, call.weights), save=True)[3]
+        needs = ctx.needs_input_grad[3]
         dx, *others = engine.backward(ctx.stack, call, tape, gradients, need_dx=needs)
-        return (None,) * 4 + (dx, *(d for each in others for d in each))
+        return (None,) * 3 + (dx, *(d for each in others for d in each))
 
 
 def _through_torch(ctx: Any, call: Call, gradients: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
@@ -111,14 +99,14 @@ def _call(arguments: Sequence[Any]) -> tuple[Stack, Call]:
 @torch.library.impl("rnnfast::recurrent", "CPU")
 def _recurrent(*arguments: Any) -> Outputs:
     stack, call = _call(arguments)
-    y, h, c, _ = engine.forward(stack, call, save=False)
+    y, h, c, _ = engine.forward(stack, call, packed(stack, call.weights), save=False)
     return y, h, call.x.new_empty(0) if c is None else c
 
 
 @torch.library.impl("rnnfast::recurrent_backward", "CPU")
 def _recurrent_backward(*arguments: Any) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
     stack, call = _call(arguments)
-    tape = engine.forward(stack, call, save=True)[3]
+    tape = engine.forward(stack, call, engine.pack(stack, call.weights), save=True)[3]
     assert tape is not None
     gradients = arguments[9:] if stack.has_cell_state else arguments[9:11]
     dx, *others = engine.backward(stack, call, tape, gradients, need_dx=True)
@@ -144,7 +132,7 @@ def _recurrent_backward_shapes(*arguments: Any) -> tuple[Tensor, list[Tensor], l
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    stack, call = _call(inputs)
+    _, call = _call(inputs)
     ctx.text = inputs[0]
     ctx.sizes = (len(call.states), len(call.weights))
     ctx.set_materialize_grads(False)

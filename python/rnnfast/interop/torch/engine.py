@@ -135,7 +135,7 @@ class Tape(NamedTuple):
 
 def array_of(tensor: Tensor) -> Array:
     """Return the memory of a CPU tensor as an array."""
-    array: Array = tensor.detach().numpy()
+    array: Array = (tensor.detach() if tensor.requires_grad else tensor).numpy()
     return array
 
 
@@ -165,19 +165,11 @@ def rows_of(batch_sizes: Tensor) -> Rows:
 
 
 def forward(
-    stack: Stack, call: Call, *, save: bool, packed: list[_ops.Weights] | None = None
+    stack: Stack, call: Call, packed: list[_ops.Weights], *, save: bool
 ) -> tuple[Tensor, Tensor, Tensor | None, Tape | None]:
-    """Run the stack; return y, h, c or None, and the tape or None.
-
-    Parameters
-    ----------
-    save : bool
-        Whether to keep a tape.
-    packed : list of Weights or None
-        Weights packed before; None packs them now.
-    """
+    """Run the stack with its packed weights; return y, h, c or None, and a tape or None, if it is to ``save`` one."""
     x, dtype = array_of(call.x), _numpy_dtype(call.x)
-    states = [np.require(array_of(state), dtype, ("C", "A")) for state in call.states]
+    states = [_contiguous(array_of(state)) for state in call.states]
     h0, c0 = (states[0], states[1] if stack.has_cell_state else None)
     learned = [array_of(state) for state in call.learned]
     rows = None if call.batch_sizes is None else rows_of(call.batch_sizes)
@@ -190,7 +182,7 @@ def forward(
         lengths = _ops.lengths_array(lengths, *x.shape[:2])
     resets = None if call.resets is None else array_of(call.resets)
     y, h, c, core = _ops.rnn_forward(
-        pack(stack, call.weights) if packed is None else packed,
+        packed,
         x,
         h0,
         c0,
@@ -222,7 +214,8 @@ def backward(
         Whether dx is wanted, else None is returned.
     """
     rows, time_major = tape.rows, tape.rows is None and not stack.batch_first
-    dy, dh, dc = [None if d is None else array_of(d) for d in (*gradients, None)[:3]]
+    dy = None if gradients[0] is None else array_of(gradients[0])
+    dh, dc, *_ = [None if d is None else _contiguous(array_of(d)) for d in (*gradients[1:], None)]
     if dy is not None:
         dy = dy.take(rows.order, axis=0) if rows is not None else _steps(dy, time_major)
     count = len(stack.parts)
@@ -231,9 +224,7 @@ def backward(
     for first in range(0, len(dweights), count):
         given = dict(zip(stack.places, dweights[first : first + count], strict=True))
         by_layer.append([given.get(place) for place in range(len(LAYER_PARTS))])
-    dx, dh0, dc0, *dreset = _ops.rnn_backward(
-        tape.core, dy, _contiguous(dh), _contiguous(dc), by_layer, need_dx=need_dx
-    )
+    dx, dh0, dc0, *dreset = _ops.rnn_backward(tape.core, dy, dh, dc, by_layer, need_dx=need_dx)
     dstates = [from_numpy(d) for d in (dh0, dc0) if d is not None]
     learned = [
         torch.zeros_like(state) if d is None else from_numpy(d.sum(axis=1, keepdims=True))
@@ -265,5 +256,6 @@ def _steps(dy: Array, time_major: bool) -> Array:
     return _ops.sequences("dy", dy, dy.shape[-1], dy.dtype, time_major=time_major)
 
 
-def _contiguous(array: Array | None) -> Array | None:
-    return None if array is None else np.require(array, requirements=("C", "A"))
+def _contiguous(array: Array) -> Array:
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else np.require(array, requirements=("C", "A"))

@@ -19,8 +19,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from rnnfast import _ops
-from rnnfast.interop.torch import freezing
-from rnnfast.interop.torch.autograd import TorchPath, run
+from rnnfast.interop.torch.autograd import run
 from rnnfast.interop.torch.engine import NOTHING_RANDOM, Call, Stack
 
 _VF = torch._VF
@@ -49,19 +48,19 @@ def stack_named(
 def runs_on_engine(tensors: Sequence[Tensor]) -> bool:
     """Whether the engine computes with these tensors here: plain ones, of one float dtype, outside transforms."""
     dtype = tensors[0].dtype
-    if dtype not in _DTYPES or not all(tensor.dtype == dtype for tensor in tensors):
+    if dtype not in _DTYPES:
         return False
-    if torch.compiler.is_compiling():
-        return not torch.onnx.is_in_onnx_export()
-    if torch._C._len_torch_dispatch_stack() == 0 and not all(
-        type(tensor) in _TENSORS and tensor.is_cpu and tensor.layout is torch.strided for tensor in tensors
-    ):
-        return False
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
+        return all([tensor.dtype == dtype for tensor in tensors]) and not torch.onnx.is_in_onnx_export()
+    for tensor in tensors:
+        plain = type(tensor) in _TENSORS and tensor.is_cpu and tensor.layout is torch.strided
+        if not plain or tensor.dtype != dtype:
+            return False
     return not (
         torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
         or torch.is_autocast_enabled("cpu")
-        or torch.jit.is_tracing()
+        or torch._C._get_tracing_state() is not None
         or torch.onnx.is_in_onnx_export()
     )
 
@@ -98,7 +97,7 @@ def _layer(name: str, *arguments: Any) -> Sequence[Tensor]:
         own: Sequence[Tensor] = getattr(_VF, name)(x, *sizes, h, list(weights), *arguments[3 + len(sizes) :])
         return own
 
-    return run(stack, call, torch_path=torch_path, packed=freezing.packed(stack, weights))
+    return run(stack, call, torch_path=torch_path)
 
 
 def _cell(
@@ -123,7 +122,7 @@ def _cell(
         new = last if isinstance(last, tuple) else (last,)
         return (new[0][None], *[state[None] for state in new])
 
-    _, *last = run(stack, call, torch_path=torch_path, packed=freezing.packed(stack, weights))
+    _, *last = run(stack, call, torch_path=torch_path)
     return (last[0][0], last[1][0]) if len(last) > 1 else last[0][0]
 
 
