@@ -282,6 +282,11 @@ def as_array(name: str, value: Any) -> Array:
     if hasattr(value, "isna") and hasattr(value, "dtype"):
         return _of_column(name, value)
     _refuse(name, value)
+    if getattr(value, "requires_grad", False):
+        wanted = f"an array, or a tensor without gradient, is required ({name}.detach() is one"
+        raise TypeError(
+            f"{name}: {wanted}; autograd goes through the modules of rnnfast.interop.torch), got requires_grad"
+        )
     try:
         return np.asarray(value)
     except ValueError as error:

@@ -125,6 +125,7 @@ def frozen(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
 
     Examples
     --------
+    >>> from rnnfast.interop.torch import accelerate
     >>> cell = accelerate(torch.nn.LSTMCell(3, 5))
     >>> with torch.no_grad(), frozen(cell):
     ...     state = None
