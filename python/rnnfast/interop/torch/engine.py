@@ -127,9 +127,10 @@ class Rows(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What ``forward`` keeps for one ``backward``."""
+    """What ``forward`` keeps for one ``backward``; the engine's tape points into the weights that were packed."""
 
     core: _ops.CoreTape
+    packed: list[_ops.Weights]
     rows: Rows | None
 
 
@@ -195,7 +196,7 @@ def forward(
         random=None if call.seed is None else (stack.random, int(call.seed), 0),
         offsets=None if rows is None else rows.offsets,
     )
-    tape = None if core is None else Tape(core, rows)
+    tape = None if core is None else Tape(core, packed, rows)
     return _from_engine(y, rows, time_major), from_numpy(h), None if c is None else from_numpy(c), tape
 
 

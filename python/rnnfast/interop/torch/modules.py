@@ -169,7 +169,14 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the options that are not the defaults of ``torch.nn``."""
-        plain = {"num_layers": 1, "bias": True, "dropout": 0.0, "bidirectional": False, "time_major": True}
+        plain = {
+            "num_layers": 1,
+            "bias": True,
+            "dropout": 0.0,
+            "bidirectional": False,
+            "time_major": True,
+            "proj_size": 0,
+        }
         sizes = f"{self.input_size}, {self.hidden_size}"
         others = {k: v for k, v in self.options.items() if k not in ("input_size", "hidden_size") and plain.get(k) != v}
         if others.pop("time_major", True) is False:
