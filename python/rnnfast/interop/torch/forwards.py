@@ -104,13 +104,10 @@ def _cell(
     name: str, x: Tensor, hx: Tensor | Sequence[Tensor], w: Tensor, r: Tensor, b_w: Tensor | None, b_r: Tensor | None
 ) -> Any:
     """Compute one step; arguments are those of the function ``<name>_cell`` of ``torch._VF``."""
-    own = getattr(_VF, f"{name}_cell")
     states = (hx,) if isinstance(hx, Tensor) else tuple(hx)
     weights = (w, r) if b_w is None or b_r is None else (w, r, b_w, b_r)
-    shape = (len(x), r.shape[1])
-    fits = x.shape[-1] == w.shape[1] and all(state.shape == shape for state in states) and 0 not in x.shape
-    if not fits or not runs_on_engine((x, *states, *weights)):
-        return own(x, hx, w, r, b_w, b_r)
+    if not runs_on_engine((x, *states, *weights)) or not _fits(x, states, w, r):
+        return getattr(_VF, f"{name}_cell")(x, hx, w, r, b_w, b_r)
     stack = stack_named(
         name, bias=len(weights) > 2, projected=False, bidirectional=False, batch_first=False, dropout=0.0
     )
@@ -118,12 +115,18 @@ def _cell(
 
     def torch_path(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]) -> Sequence[Tensor]:
         h = tuple([state[0] for state in states])
-        last = own(x[0], h if len(h) > 1 else h[0], *weights)
+        last = getattr(_VF, f"{name}_cell")(x[0], h if len(h) > 1 else h[0], *weights)
         new = last if isinstance(last, tuple) else (last,)
         return (new[0][None], *[state[None] for state in new])
 
     _, *last = run(stack, call, torch_path=torch_path)
     return (last[0][0], last[1][0]) if len(last) > 1 else last[0][0]
+
+
+def _fits(x: Tensor, states: Sequence[Tensor], w: Tensor, r: Tensor) -> bool:
+    """Whether shapes fit; PyTorch says what is wrong where they do not."""
+    shape = (x.shape[0], r.shape[1])
+    return 0 not in x.shape and x.shape[-1] == w.shape[1] and all(state.shape == shape for state in states)
 
 
 _LAYERS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
