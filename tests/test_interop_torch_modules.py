@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,12 @@ def test_plain_modules_are_torch_s(cls: Any, peer: Any, options: Any, both: bool
     assert list(ours.state_dict()) == list(theirs.state_dict())
     x = X.clone().requires_grad_()
     pack = nn.utils.rnn.pack_padded_sequence
-    for make in (lambda: x, lambda: pack(x, LENGTHS[[2, 0, 1]], enforce_sorted=False), lambda: x[:, 0]):
+    makes: list[Callable[[], Any]] = [
+        lambda: x,
+        lambda: pack(x, LENGTHS[[2, 0, 1]], enforce_sorted=False),
+        lambda: x[:, 0],
+    ]
+    for make in makes:
         results = [
             flat([part.data if isinstance(part, nn.utils.rnn.PackedSequence) else part for part in each(make())])
             for each in (ours, theirs)

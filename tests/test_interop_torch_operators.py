@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from torch import nn  # noqa: E402
 
 from rnnfast.interop import torch as rft  # noqa: E402
-from rnnfast.interop.torch import autograd, forwards  # noqa: E402
+from rnnfast.interop.torch import forwards  # noqa: E402
+from rnnfast.interop.torch.engine import stack_of  # noqa: E402
 from rnnfast.interop.torch.forwards import stack_named  # noqa: E402
 
 pytestmark = [
@@ -194,7 +195,7 @@ def test_trace_of_operators() -> None:
 def test_an_exported_graph_needs_no_names(calls: list[str]) -> None:
     """The text of a stack says everything."""
     stack = stack_named("rnn_relu", bias=False, projected=False, bidirectional=True, batch_first=True, dropout=0.5)
-    assert autograd.stack_of(stack.text) == stack
+    assert stack_of(stack.text) == stack
     assert calls == []
 
 
