@@ -154,5 +154,5 @@ $(VENV)/.tools: $(VENV)/.made pyproject.toml
 	@touch $@
 
 $(VENV)/.torch: $(VENV)/.made
-	@$(install) torch==$(TORCH_VERSION) && touch $@ || \
+	@$(install) torch==$(TORCH_VERSION) expecttest && touch $@ || \
 	    echo "torch $(TORCH_VERSION) cannot be installed here: the comparisons with it are skipped"
