@@ -1,5 +1,6 @@
 # `make demo` and `make test` are all a fresh machine needs: they make .venv, build the package, then run.
 # Variables: PYTHON (interpreter for the environment), ARGS (passed on), TORCH=1 (also compare with PyTorch),
+# ONNX=1 (also run what needs onnx and ONNX Runtime),
 # NUMPY (its version, 1.26.* or another), WERROR=1 (compiler warnings are errors).
 
 PYTHON ?= python3
@@ -10,6 +11,7 @@ PRESET ?= $(SANITIZE)
 BUILD ?= $(if $(PRESET),$(VENV)/build,build/$(patsubst .%,%,$(notdir $(VENV))))
 ARGS ?=
 TORCH ?=
+ONNX ?=
 NUMPY ?=
 TORCH_VERSION := 2.13.0
 
@@ -62,7 +64,7 @@ help:
 demo: $(VENV)/.installed
 	$(bin)/python -m rnnfast demo $(ARGS)
 
-test: $(VENV)/.installed $(if $(TORCH),$(VENV)/.torch)
+test: $(VENV)/.installed $(if $(TORCH),$(VENV)/.torch) $(if $(ONNX),$(VENV)/.onnx)
 	$(runner) $(bin)/python $(measured) -m pytest $(ARGS)
 
 # Counts the lines of Python and C++ that the tests run, and lists the others below build/coverage. A test that fails,
@@ -152,6 +154,9 @@ $(VENV)/.coverage: $(VENV)/.installed
 $(VENV)/.tools: $(VENV)/.made pyproject.toml
 	@$(install) $(tools)
 	@touch $@
+
+$(VENV)/.onnx: $(VENV)/.installed
+	@$(install) "rnnfast[onnx]" onnxscript && touch $@ || echo "onnx cannot be installed here: its tests are skipped"
 
 $(VENV)/.torch: $(VENV)/.made
 	@$(install) torch==$(TORCH_VERSION) expecttest && touch $@ || \
