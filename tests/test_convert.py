@@ -16,7 +16,7 @@ from rnnfast import cli
 from rnnfast.convert import convert
 from rnnfast.interop.state_dicts import from_state_dict
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data" / "interop"
 TORCH = np.load(DATA / "torch_outputs.npz")
 X, IDS = TORCH["x"], TORCH["ids"]
 
@@ -178,9 +178,9 @@ def test_what_has_no_counterpart_is_named(model: Any, ending: str, error: Any, m
 
 
 def test_wrong_files(tmp_path: Path) -> None:
-    own = DATA / "many_to_many_gru.safetensors"
+    own = DATA.parent / "many_to_many_gru.safetensors"
     with pytest.raises(ValueError, match=r"^source: a name that ends with \.safetensors, \.pt"):
-        convert(DATA / "make_interop.py", tmp_path / "a.json")
+        convert(DATA.parent / "make_interop.py", tmp_path / "a.json")
     with pytest.raises(ValueError, match=r"^destination: a name that ends with \.safetensors"):
         convert(own, tmp_path / "a.txt")
     with pytest.raises(FileNotFoundError):

@@ -11,7 +11,7 @@ import pytest
 import rnnfast as rf
 from rnnfast.interop.jax import from_equinox, from_flax, to_equinox, to_flax
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data" / "interop"
 FLAX, EQUINOX = np.load(DATA / "flax.npz"), np.load(DATA / "equinox.npz")
 FLAX_CELLS = sorted({name.partition("/")[0] for name in FLAX} - {"x"})
 EQUINOX_CELLS = sorted({name.rpartition("/")[0] for name in EQUINOX} - {""})

@@ -18,7 +18,7 @@ import rnnfast as rf
 pytest.importorskip("h5py", reason="h5py is not installed")
 from rnnfast.interop.keras import from_keras, save_keras, to_keras_weights
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data" / "interop"
 OUTPUTS = np.load(DATA / "keras_outputs.npz")
 X, IDS = OUTPUTS["x"], OUTPUTS["ids"]
 FILES = ["rnn", "lstm", "gru", "gru_before", "no_bias", "both", "classifier", "tagger", "functional"]
@@ -311,7 +311,7 @@ def test_targets_that_differ(target: Any, message: str) -> None:
         ),
         ([], {"cell": "gru"}, ValueError, "source: "),
         (3, {}, TypeError, "source: a path, a layer or model of Keras, or a list of arrays is required, got 3"),
-        (DATA / "make_interop.py", {}, ValueError, "an undamaged file of Keras is required"),
+        (DATA.parent / "make_interop.py", {}, ValueError, "an undamaged file of Keras is required"),
         (DATA / "keras_functional.weights.h5", {}, ValueError, r"layer: names are required .*\(dense, lstm\)"),
         (DATA / "keras_functional.weights.h5", {"layer": "dense"}, ValueError, "dense: a recurrent layer is required"),
         (DATA / "keras_functional.keras", {"layer": "lstm"}, ValueError, "layer: one of .*reader.* is required"),

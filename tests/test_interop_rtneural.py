@@ -13,7 +13,7 @@ import rnnfast as rf
 from rnnfast.interop.keras import from_keras, to_keras_weights
 from rnnfast.interop.rtneural import from_rtneural, save_rtneural, to_rtneural
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data" / "interop"
 OUTPUTS = np.load(DATA / "keras_outputs.npz")
 X = OUTPUTS["x"]
 

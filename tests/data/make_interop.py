@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "interop"
 X = np.random.default_rng(0).normal(size=(2, 4, 2)).astype(np.float32)
 IDS = np.random.default_rng(0).integers(0, 5, (2, 4))
 
