@@ -61,6 +61,8 @@ def node_tests() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", NODE_TESTS)
 def test_node_tests_of_onnx(name: str, node_tests: dict[str, Any]) -> None:
+    if name not in node_tests:
+        pytest.skip("this version of onnx does not have it")
     case = node_tests[name]
     prepared = backend.prepare(case.model)
     assert case.data_sets
@@ -69,7 +71,7 @@ def test_node_tests_of_onnx(name: str, node_tests: dict[str, Any]) -> None:
 
 
 def test_every_node_test_is_listed(node_tests: dict[str, Any]) -> None:
-    assert {n for n in node_tests if any(op in n for op in ("rnn", "gru", "lstm"))} == set(NODE_TESTS)
+    assert {n for n in node_tests if any(op in n for op in ("rnn", "gru", "lstm"))} <= set(NODE_TESTS)
 
 
 def answer(case: Case) -> tuple[np.ndarray, ...]:

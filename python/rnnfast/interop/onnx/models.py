@@ -92,8 +92,8 @@ def _add_encoder(graph: Graph, part: Backbone, lengths: bool, prefix: str, table
     steps = "S" if prefix == "encoder" else "T"
     x = graph.input("x", ("N", steps), "int64") if ids else graph.input("x", ("N", steps, part.input.size))
     counts = graph.input("lengths", ("N",), "int32") if lengths else ""
-    x = graph.node("Transpose", x, perm=[1, 0] if ids else [1, 0, 2])
-    return add_layer(graph, part.rnn, _vectors(graph, part, x, table), lengths=counts, prefix=prefix)
+    vectors = graph.node("Transpose", _vectors(graph, part, x, table), perm=[1, 0, 2])
+    return add_layer(graph, part.rnn, vectors, lengths=counts, prefix=prefix)
 
 
 def _add_step(graph: Graph, part: Backbone, prefix: str, table: str) -> tuple[str, list[str]]:

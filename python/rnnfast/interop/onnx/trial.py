@@ -54,6 +54,8 @@ class TrialGraph:
 
         self._evaluator = evaluator_class()(model)
         stored = {each.name for each in model.graph.initializer}
+        made = [name for node in model.graph.node for name in node.output if name]
+        self._names = [*(each.name for each in model.graph.input), *stored, *made]
         self._x: Any = None
         self._lengths: Any = None
         self._state: list[Any] = []
@@ -108,7 +110,7 @@ class TrialGraph:
             rows, _, size = (d.dim_value for d in each.type.tensor_type.shape.dim)
             feeds[each.name] = rng.normal(size=(rows, N, size)).astype(self._kind)
         try:
-            values = self._evaluator.run(None, feeds, intermediate=True)
+            values = dict(zip(self._names, self._evaluator.run(self._names, feeds), strict=True))
         except Exception as error:
             raise ValueError(f"graph: one that runs on x of shape {shape} is required, got {error!r}") from error
         state = tuple(feeds[each.name] for each in self._state)
