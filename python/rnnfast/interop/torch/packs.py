@@ -41,7 +41,7 @@ class Kept:
 
     def is_of(self, weights: Sequence[Tensor]) -> bool:
         """Whether the weights hold the bytes that were packed."""
-        if len(weights) != len(self.sizes):
+        if len(weights) != len(self.sizes) or weights[0].dtype != self.copies[0].dtype:
             return False
         for weight, (shape, address, size) in zip(weights, self.sizes, strict=True):
             if weight.shape != shape or not weight.is_contiguous() or _compare(weight.data_ptr(), address, size):
