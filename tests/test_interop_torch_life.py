@@ -52,6 +52,17 @@ def test_a_module_stays_what_it_is() -> None:
     assert is_accelerated(net[1])
 
 
+def test_a_block_for_all_modules() -> None:
+    net, own = nn.GRU(4, 5), nn.GRU.forward
+    expected = net(X)[0]
+    with accelerated():
+        torch.testing.assert_close(net(X)[0], expected)
+        assert id(net.weight_ih_l0) in packs._kept
+        with accelerated():
+            net(X)
+    assert nn.GRU.forward is own
+
+
 def test_a_block_ends_after_an_error() -> None:
     net = nn.GRU(4, 5)
     with pytest.raises(KeyError), accelerated(net):
@@ -185,6 +196,16 @@ def test_weights_are_never_stale(name: str, write: str) -> None:
         after = net(X)[0]
         assert not torch.equal(before, after)
         torch.testing.assert_close(after, restore(net)(X)[0])
+
+
+def test_a_new_dtype_is_seen() -> None:
+    """Zeros are the same bytes in both precisions."""
+    net = accelerate(nn.GRU(4, 5))
+    with torch.no_grad():
+        for p in net.parameters():
+            p.zero_()
+        net(X)
+        assert net.double()(X.double())[0].dtype == torch.float64
 
 
 @pytest.mark.parametrize("fused", [True, False])

@@ -76,16 +76,18 @@ def restore(model: torch.nn.Module) -> torch.nn.Module:
 
 
 @contextmanager
-def accelerated(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """Accelerate a model inside a ``with`` block; modules that were accelerated before stay so after it.
+def accelerated(model: torch.nn.Module | None = None) -> Iterator[torch.nn.Module | None]:
+    """Accelerate a model, or every recurrent module of the process, inside a ``with`` block.
 
     Parameters
     ----------
-    model : torch.nn.Module
+    model : torch.nn.Module or None
+        Modules that were accelerated before stay so after the block. None changes the ``forward`` of the classes of
+        ``torch.nn`` for the length of the block, for all threads.
 
     Yields
     ------
-    torch.nn.Module
+    torch.nn.Module or None
         The model itself.
 
     Examples
@@ -95,7 +97,19 @@ def accelerated(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
     ...     y, h = gru(torch.zeros(7, 2, 3))
     >>> type(gru) is torch.nn.GRU
     True
+    >>> with accelerated():
+    ...     y, h = gru(torch.zeros(7, 2, 3))
     """
+    if model is None:
+        own = {cls: cls.forward for cls in _LAYERS}
+        try:
+            for cls, forward in own.items():
+                cls.forward = bound_to_engine(forward)
+            yield None
+        finally:
+            for cls, forward in own.items():
+                cls.forward = forward
+        return
     changed = [module for module in _recurrent("accelerated", model) if not is_accelerated(module)]
     try:
         yield accelerate(model)

@@ -61,7 +61,6 @@ def runs_on_engine(tensors: Sequence[Tensor]) -> bool:
         or forward_ad._current_level >= 0
         or torch.is_autocast_enabled("cpu")
         or torch._C._get_tracing_state() is not None
-        or torch.onnx.is_in_onnx_export()
     )
 
 

@@ -34,9 +34,14 @@ class Kept:
     sizes: tuple[tuple[torch.Size, int, int], ...]
     packed: list[_ops.Weights]
 
+    def fits(self, stack: Stack, first: Tensor) -> bool:
+        """Whether they are packed for this stack and instruction set, of weights that begin with this one."""
+        same = self.stack is stack or self.stack == stack
+        return same and self.first() is first and self.isa == _ops.isa()
+
     def is_of(self, weights: Sequence[Tensor]) -> bool:
         """Whether the weights hold the bytes that were packed."""
-        if len(weights) != len(self.sizes):
+        if len(weights) != len(self.sizes) or weights[0].dtype != self.copies[0].dtype:
             return False
         for weight, (shape, address, size) in zip(weights, self.sizes, strict=True):
             if weight.shape != shape or not weight.is_contiguous() or _compare(weight.data_ptr(), address, size):
@@ -65,17 +70,15 @@ def packed(stack: Stack, weights: Sequence[Tensor]) -> list[_ops.Weights]:
     """
     key = id(weights[0])
     kept = _kept.get(key)
-    usable = kept is not None and kept.first() is weights[0] and kept.stack == stack and kept.isa == _ops.isa()
+    if kept is not None and not kept.fits(stack, weights[0]):
+        kept = None
     if key in _frozen:
         if _marks(weights) != _frozen[key]:
             raise RuntimeError("frozen: weights that stay as they are are required inside, got a write to them")
-        if usable:
-            assert kept is not None
+        if kept is not None:
             return kept.packed
-    elif usable:
-        assert kept is not None
-        if kept.is_of(weights):
-            return kept.packed
+    elif kept is not None and kept.is_of(weights):
+        return kept.packed
     if not isinstance(weights[0], torch.nn.Parameter):
         return engine.pack(stack, weights)
     copies = tuple([weight.detach().clone(memory_format=torch.contiguous_format) for weight in weights])
