@@ -157,9 +157,12 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index dir
   }
   if (!finished) throw py::error_already_set();
   py::object kept = py::none();
-  if (save)
-    kept = py::cast(std::make_unique<BoundTape>(
-        std::move(tape), std::vector<py::object>{x, y, states.h0, states.c0, states.reset_state}));
+  if (save) {
+    std::vector<py::object> held{x, y, states.h0, states.c0, states.reset_state};
+    // Their arrays are read when panels for the backward pass are packed.
+    for (const BoundWeights* weights : bound) held.push_back(py::cast(weights));
+    kept = py::cast(std::make_unique<BoundTape>(std::move(tape), std::move(held)));
+  }
   return py::make_tuple(y, hn, cn ? py::object(*cn) : py::none(), kept);
 }
 
