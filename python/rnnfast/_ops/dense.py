@@ -200,6 +200,8 @@ def embedding_backward(ids: Ids, dy: Array, dE: Array) -> None:
 
 
 def _rows(array: Array) -> Array:
+    if type(array) is np.ndarray and array.flags.c_contiguous and array.flags.aligned:
+        return array
     return np.require(array, requirements=("C", "A"))
 
 

@@ -176,8 +176,14 @@ def lengths_array(lengths: npt.ArrayLike | None, sequences: int, steps: int) -> 
     return None if lengths is None else checks.as_lengths("lengths", lengths, sequences, steps)
 
 
+def _int64_rows(array: npt.ArrayLike) -> bool:
+    return type(array) is np.ndarray and array.dtype == np.int64 and array.ndim == 1 and array.flags.carray
+
+
 def row_ranges(offsets: npt.ArrayLike, lengths: npt.ArrayLike, rows: int) -> tuple[Array, Array]:
     """Check that offsets (N,) and lengths (N,) are integers within M = ``rows`` rows; return both as int64."""
+    if _int64_rows(offsets) and _int64_rows(lengths):
+        return np.asarray(offsets), np.asarray(lengths)  # the engine checks their bounds
     first = checks.as_array("offsets", offsets)
     if first.dtype.kind not in "iu":
         raise TypeError(f"offsets: integers (N,) are required, got dtype {first.dtype}")

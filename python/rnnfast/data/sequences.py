@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,15 +46,29 @@ class Sequences:
         """Return the number of sequences."""
         return len(self.offsets)
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Number R of all elements: the sum of the lengths."""
         return int(self.lengths.sum())
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """The longest length T; 0 without sequences."""
         return int(self.lengths.max(initial=0))
+
+    @cached_property
+    def starts(self) -> Int64:
+        """Where each sequence begins among the elements (R,), sequence after sequence."""
+        starts: Int64 = np.cumsum(self.lengths) - self.lengths
+        return starts
+
+    @cached_property
+    def _places(self) -> Int64 | None:
+        """Where the elements lie among the N*T steps of an array (N, T); None where they are all of them."""
+        if self.count == len(self) * self.steps:
+            return None
+        shifts = np.arange(len(self), dtype=np.int64) * self.steps - self.starts
+        return np.repeat(shifts, self.lengths) + np.arange(self.count, dtype=np.int64)
 
     def select(self, index: Int64) -> Sequences:
         """Return the sequences numbered by ``index``."""
@@ -79,11 +94,11 @@ class Sequences:
 
     def like(self, values: Array) -> Sequences:
         """Return sequences of the same lengths with the given elements (R, ...), sequence after sequence."""
-        return Sequences(values, np.cumsum(self.lengths) - self.lengths, self.lengths, ragged=self.ragged)
+        return Sequences(values, self.starts, self.lengths, ragged=self.ragged)
 
     def positions(self) -> Int64:
         """Return where the elements lie in ``values`` (R,), sequence after sequence."""
-        shifts = self.offsets - (np.cumsum(self.lengths) - self.lengths)
+        shifts = self.offsets - self.starts
         return np.repeat(shifts, self.lengths) + np.arange(self.count, dtype=np.int64)
 
     def flat(self) -> Array:
@@ -100,19 +115,20 @@ class Sequences:
 
     def padded(self) -> Array:
         """Return the sequences as one array (N, T, ...) with zeros past the lengths."""
-        exists = np.arange(self.steps) < self.lengths[:, None]
-        if exists.all():
-            return self.flat().reshape(len(self), self.steps, *self.values.shape[1:])
-        array = np.zeros((*exists.shape, *self.values.shape[1:]), self.values.dtype)
-        array[exists] = self.flat()
-        return array
+        return self.pad(self.flat())
+
+    def pad(self, rows: Array) -> Array:
+        """Return rows (R, ...) that belong to the elements as one array (N, T, ...) with zeros past the lengths."""
+        if self._places is None:
+            return rows.reshape(len(self), self.steps, *rows.shape[1:])
+        array = np.zeros((len(self) * self.steps, *rows.shape[1:]), rows.dtype)
+        array[self._places] = rows
+        return array.reshape(len(self), self.steps, *rows.shape[1:])
 
     def unpadded(self, array: Array) -> Array:
-        """Return the elements (R, ...) of an array (N, T, ...) laid out as ``padded`` does."""
-        exists = np.arange(self.steps) < self.lengths[:, None]
-        if exists.all():
-            return array.reshape(self.count, *array.shape[2:])
-        return array[exists]
+        """Return the rows (R, ...) of an array (N, T, ...) that ``pad`` would make the array of."""
+        rows = array.reshape(len(self) * self.steps, *array.shape[2:])
+        return rows if self._places is None else rows[self._places]
 
     def split(self, values: Array) -> Array | list[Array]:
         """Give rows that belong to the elements, sequence after sequence, the shape the user's data had.

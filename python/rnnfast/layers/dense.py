@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class Block(Module):
 
 def as_rows(array: Array) -> Array:
     """Return an array (..., F) as (M, F)."""
-    return array.reshape(int(np.prod(array.shape[:-1])), array.shape[-1])
+    return array if array.ndim == 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 
 def generator_of(seed: Seed) -> np.random.Generator:

@@ -273,7 +273,7 @@ class Backbone(Module):
     def trace(self, x: Sequences, state: StateLike, resets: Array | None = None) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H)."""
         inputs = self.input.vectors(x)
-        cuts = None if resets is None else x.like(resets).padded()
+        cuts = None if resets is None else x.pad(resets)
         found: Trace = self.rnn.trace(inputs.padded(), state, lengths=x.lengths, resets=cuts)
         return found
 

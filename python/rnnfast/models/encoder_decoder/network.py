@@ -115,8 +115,8 @@ class EncoderDecoderNetwork:
         weights = None
         if self.attention is not None:
             combined, weights = self.attention.infer(
-                batch.inputs.like(h).padded(),
-                batch.sources.like(memory).padded(),
+                batch.inputs.pad(h),
+                batch.sources.pad(memory),
                 batch.inputs.lengths,
                 batch.sources.lengths,
             )
@@ -130,8 +130,8 @@ class EncoderDecoderNetwork:
         attention = None
         if self.attention is not None:
             combined, attention = self.attention.forward(
-                batch.inputs.like(h).padded(),
-                batch.sources.like(memory).padded(),
+                batch.inputs.pad(h),
+                batch.sources.pad(memory),
                 batch.inputs.lengths,
                 batch.sources.lengths,
             )
@@ -143,7 +143,7 @@ class EncoderDecoderNetwork:
         """Add the gradients of all parameters."""
         dh, dmemory, batch = self.heads.backward(tape.heads, doutputs), None, tape.batch
         if self.attention is not None and tape.attention is not None:
-            dcombined = batch.inputs.like(dh).padded()
+            dcombined = batch.inputs.pad(dh)
             dh_padded, dmemory_padded = self.attention.backward(tape.attention, dcombined)
             dh, dmemory = batch.inputs.unpadded(dh_padded), batch.sources.unpadded(dmemory_padded)
         dlast = self.decoder.backward(tape.decoder, dh)
