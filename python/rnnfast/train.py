@@ -286,19 +286,6 @@ class BatchLoss:
     state: Any
 
 
-class TrainingBatch(Protocol):
-    """A part of the data. ``continues``: it begins with the states in which the batch before ended."""
-
-    @property
-    def continues(self) -> bool: ...  # noqa: D102
-
-    @property
-    def targets(self) -> Mapping[str, Array]: ...  # noqa: D102
-
-    @property
-    def weights(self) -> Array | None: ...  # noqa: D102
-
-
 class Data(Protocol):
     """Batches, in an order that ``rng`` decides."""
 

@@ -5,9 +5,8 @@ Legend: N sequences, T queries, S steps of a source, A features of a query and a
 
 from __future__ import annotations
 
-import numpy as np
-
 from rnnfast import _core
+from rnnfast._ops.layout import plain
 from rnnfast.arrays import Array, Int64
 
 
@@ -58,7 +57,7 @@ def attend(
     >>> context, weights
     (array([[[2.]]]), array([[[0.5, 0.5]]]))
     """
-    return _core.attend(_plain(query), _plain(keys), _plain(memory), v, lengths, source_lengths)
+    return _core.attend(plain(query), plain(keys), plain(memory), v, lengths, source_lengths)
 
 
 def attend_backward(
@@ -106,7 +105,7 @@ def attend_backward(
             [0.5]]])
     """
     return _core.attend_backward(
-        _plain(dcontext), weights, _plain(query), _plain(keys), _plain(memory), v, lengths, source_lengths, dv
+        plain(dcontext), weights, plain(query), plain(keys), plain(memory), v, lengths, source_lengths, dv
     )
 
 
@@ -119,8 +118,4 @@ def tanh(x: Array) -> Array:
     >>> tanh(np.array([0.0, 100.0]))
     array([0., 1.])
     """
-    return _core.tanh(_plain(x))
-
-
-def _plain(array: Array) -> Array:
-    return np.require(array, requirements=("C", "A"))
+    return _core.tanh(plain(x))

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from rnnfast import _core
+from rnnfast._ops.layout import plain
 from rnnfast.arrays import Array, Int64
 
 Ids = Int64
@@ -54,7 +53,7 @@ def linear(x: Array, W: Array, b: Array | None = None) -> Array:
     >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([5.0]))
     array([[16.]])
     """
-    return _core.linear(_rows(x), _rows(W), None if b is None else _rows(b))
+    return _core.linear(plain(x), plain(W), None if b is None else plain(b))
 
 
 def linear_backward(
@@ -97,7 +96,7 @@ def linear_backward(
     >>> dW, db
     (array([[1., 1.]]), array([2.]))
     """
-    return _core.linear_backward(_rows(dy), _rows(x), _rows(W), dW, db, need_dx)
+    return _core.linear_backward(plain(dy), plain(x), plain(W), dW, db, need_dx)
 
 
 def dropout(x: Array, p: float, seed: int, call: int) -> Array:
@@ -134,7 +133,7 @@ def dropout(x: Array, p: float, seed: int, call: int) -> Array:
     >>> np.unique(y.round(3)).tolist(), bool(0.2 < (y == 0).mean() < 0.3)
     ([0.0, 1.333], True)
     """
-    return _core.dropout(_rows(x), p, seed, call)
+    return _core.dropout(plain(x), p, seed, call)
 
 
 def embedding(ids: Ids, E: Array) -> Array:
@@ -164,7 +163,7 @@ def embedding(ids: Ids, E: Array) -> Array:
     array([[7.],
            [7.]])
     """
-    return _core.embedding(_rows(ids), _rows(E))
+    return _core.embedding(plain(ids), plain(E))
 
 
 def embedding_backward(ids: Ids, dy: Array, dE: Array) -> None:
@@ -196,13 +195,7 @@ def embedding_backward(ids: Ids, dy: Array, dE: Array) -> None:
     array([[0.],
            [2.]])
     """
-    _core.embedding_backward(_rows(ids), _rows(dy), dE)
-
-
-def _rows(array: Array) -> Array:
-    if type(array) is np.ndarray and array.flags.c_contiguous and array.flags.aligned:
-        return array
-    return np.require(array, requirements=("C", "A"))
+    _core.embedding_backward(plain(ids), plain(dy), dE)
 
 
 def softmax(x: Array) -> Array:
@@ -229,7 +222,7 @@ def softmax(x: Array) -> Array:
     >>> softmax(np.zeros((1, 4)))
     array([[0.25, 0.25, 0.25, 0.25]])
     """
-    return _core.softmax(_rows(x), False)
+    return _core.softmax(plain(x), False)
 
 
 def log_softmax(x: Array) -> Array:
@@ -241,7 +234,7 @@ def log_softmax(x: Array) -> Array:
     >>> log_softmax(np.array([[1000.0, 0.0]]))
     array([[    0., -1000.]])
     """
-    return _core.softmax(_rows(x), True)
+    return _core.softmax(plain(x), True)
 
 
 def mean_loss(loss: str, outputs: Array, targets: Array | Ids, weight: Array | None = None) -> tuple[float, Array]:
@@ -282,11 +275,11 @@ def mean_loss(loss: str, outputs: Array, targets: Array | Ids, weight: Array | N
     >>> mean_loss("mean_squared_error", np.array([[3.0]]), np.array([[1.0]]))
     (4.0, array([[4.]]))
     """
-    return _core.mean_loss(loss, _rows(outputs), _rows(targets), _optional(weight))
+    return _core.mean_loss(loss, plain(outputs), plain(targets), _optional(weight))
 
 
 def _optional(array: Array | None) -> Array | None:
-    return None if array is None else _rows(array)
+    return None if array is None else plain(array)
 
 
 def update(

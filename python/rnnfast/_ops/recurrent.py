@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import _core, checks
+from rnnfast._ops.layout import plain
 from rnnfast._ops.registry import CELLS, FAMILIES, CellFacts
 from rnnfast.arrays import Array, DType
 
@@ -110,12 +111,6 @@ def _require_dtype(name: str, array: Array, dtype: DType) -> None:
         raise TypeError(f"{name}: dtype {dtype} is required, got {array.dtype}")
 
 
-def _plain(array: Array) -> Array:
-    """Return a C-contiguous, aligned array: itself where it is one."""
-    flags = array.flags
-    return array if flags.c_contiguous and flags.aligned else np.require(array, requirements=("C", "A"))
-
-
 def sequences(name: str, array: npt.ArrayLike, width: int, dtype: DType, *, time_major: bool) -> Array:
     """Check an array (N, T, width), or (T, N, width) if ``time_major``; return it batch-first, copied if need be."""
     a = array if type(array) is np.ndarray else checks.as_array(name, array)
@@ -157,7 +152,7 @@ def step_array(array: npt.ArrayLike, *, sequences: int, width: int, dtype: DType
     if a.shape != (sequences, width) and (sequences != 1 or a.shape != (width,)):
         single = f" or (C,) = ({width},)" if sequences == 1 else ""
         raise ValueError(f"x: shape (N, C) = ({sequences}, {width}){single} is required, got {a.shape}")
-    return _plain(a)
+    return plain(a)
 
 
 def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], dtype: DType) -> Array | None:
@@ -168,7 +163,7 @@ def state_array(name: str, array: npt.ArrayLike | None, shape: tuple[int, ...], 
     _require_dtype(name, a, dtype)
     if a.shape != shape:
         raise ValueError(f"{name}: shape (L*D, N, H) = {shape} is required, got {a.shape}")
-    return _plain(a)
+    return plain(a)
 
 
 def lengths_array(lengths: npt.ArrayLike | None, sequences: int, steps: int) -> Array | None:
@@ -206,7 +201,7 @@ def row_resets(resets: npt.ArrayLike | None, rows: int) -> Array | None:
     _require_bool("resets", a)
     if a.shape != (rows,):
         raise ValueError(f"resets: shape (R,) = (sum of lengths,) = ({rows},) is required, got {a.shape}")
-    return _plain(a.view(np.uint8)) if a.any() else None
+    return plain(a.view(np.uint8)) if a.any() else None
 
 
 def resets_array(
@@ -225,7 +220,7 @@ def resets_array(
     axes, shape = ("(T, N)", (steps, sequences)) if time_major else ("(N, T)", (sequences, steps))
     if a.shape != shape:
         raise ValueError(f"resets: shape {axes} = {shape} is required, got {a.shape}")
-    return _plain((a.T if time_major else a).view(np.uint8)) if a.any() else None
+    return plain((a.T if time_major else a).view(np.uint8)) if a.any() else None
 
 
 def _pad_resets(resets: Sequence[npt.ArrayLike], sequences: int, steps: int, lengths: Array) -> Array:

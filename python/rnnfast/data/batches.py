@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Sequence as List
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -306,7 +305,7 @@ def check_fraction(fraction: float) -> None:
     checks.as_number("validation_split", fraction, "a number in [0, 1)", lambda f: 0 < f < 1)
 
 
-def validation_arguments(given: Any, known: List[str]) -> dict[str, Any]:
+def validation_arguments(given: Any, known: Sequence[str]) -> dict[str, Any]:
     """Return ``validation_data``, a pair or a dict, as arguments of a model's data."""
     if isinstance(given, Mapping):
         checks.known_arguments("validation_data", given, known)
@@ -328,7 +327,7 @@ def training_and_validation(
     batch_size: int,
     validation_data: Any,
     validation_split: float,
-    known: List[str],
+    known: Sequence[str],
     tbptt: int | None = None,
     **accompanying: Any,
 ) -> tuple[D, D | None]:
