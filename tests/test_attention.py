@@ -37,11 +37,11 @@ def solve(
     """The results of arrays (N, T or S, ...), of which the engine is given what lies within the lengths."""
     queries = Rows(query.shape, lengths)
     steps = Rows(memory.shape, source_lengths)
-    arrays: list[Any] = [queries.of(query), steps.of(keys), steps.of(memory), v]
-    sizes = {"lengths": queries.lengths, "source_lengths": steps.lengths}
-    context, weights = _ops.attend(*arrays, **sizes)
+    rows = queries.of(query), steps.of(keys), steps.of(memory), v
+    sizes: dict[str, Any] = {"lengths": queries.lengths, "source_lengths": steps.lengths}
+    context, weights = _ops.attend(*rows, **sizes)
     dv = None if v is None else np.zeros_like(v)
-    dquery, dkeys, dmemory = _ops.attend_backward(queries.of(dcontext), weights, *arrays, dv, **sizes)
+    dquery, dkeys, dmemory = _ops.attend_backward(queries.of(dcontext), weights, *rows, dv, **sizes)
     found = [queries.padded(context), queries.padded(weights), queries.padded(dquery)]
     return [*found, steps.padded(dkeys), steps.padded(dmemory), *([] if dv is None else [dv])]
 

@@ -60,8 +60,8 @@ class SequenceGradients {
     const auto dp = pointers_to(scores_.data(), T_, S_);
     multiply<Real>(memory, T_, dcontext.data(), dp.data(), nullptr);
     for (Index t = 0; t < T_; ++t)
-      kernels<Real>().nn.softmax_backward(1, S_, gradients.weights + (queries_.begin + t) * args_.S, scores_.data() + t * S_,
-                                          scores_.data() + t * S_);
+      kernels<Real>().nn.softmax_backward(1, S_, gradients.weights + (queries_.begin + t) * args_.S,
+                                          scores_.data() + t * S_, scores_.data() + t * S_);
   }
 
   void add_memory(const AttentionGradients<Real>& gradients) const {

@@ -1,7 +1,7 @@
 """Attention of a decoder's steps to a source's steps, and its gradient.
 
-Sequences have their queries, and the steps of their sources, one after another, without padding. Legend: N sequences with
-Q queries and R steps in all, of which none has more than S steps; A features of a query and a key, M of a memory.
+Sequences have their queries, and the steps of their sources, one after another, without padding. Legend: N sequences
+with Q queries and R steps in all, of which none has more than S steps; A features of a query and a key, M of a memory.
 """
 
 from __future__ import annotations
