@@ -21,11 +21,20 @@ MODULES = [
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
+def needed_by(module: str) -> str | None:
+    """The library that a bridge leads to, or that examples use."""
+    parts = module.split(".")
+    if parts[1] == "interop":
+        return parts[2] if len(parts) > 2 else None
+    return {"sklearn": "sklearn", "data": "pandas" if parts[-1] == "panels" else None}.get(parts[1])
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    if name.startswith("rnnfast.interop."):
-        pytest.importorskip(name.split(".")[2], reason="the library is not installed")
+    library = needed_by(name)
+    if library is not None:
+        pytest.importorskip(library, reason="the library is not installed")
     module = importlib.import_module(name)
     finder = doctest.DocTestFinder(recurse=True)
     runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
