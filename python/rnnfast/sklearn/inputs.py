@@ -41,7 +41,7 @@ def read(estimator: Any, X: Any, *, reset: bool) -> Panel:
     """
     frame = frame_sequences(X)
     items = frame if frame is not None else items_of(X)
-    if (items is None and rank(X) != 3) or (reset and _is_table(X)):
+    if (items is None and rank(X) != 3) or (reset and is_table(X)):
         return _columns(estimator, X, reset=reset)
     if frame is not None:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
@@ -89,7 +89,7 @@ def rank(X: Any) -> int:
     return len(X.shape) if hasattr(X, "shape") else np.asarray(X).ndim
 
 
-def _is_table(X: Any) -> bool:
+def is_table(X: Any) -> bool:
     """Return whether X is a nested list of numbers, all of one length: to NumPy, an array (N, T)."""
     if not isinstance(X, list | tuple) or not all(isinstance(row, list | tuple) for row in X):
         return False

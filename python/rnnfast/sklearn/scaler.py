@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from rnnfast.arrays import Array
-from rnnfast.sklearn.inputs import items_of, like, rank, read
+from rnnfast.sklearn.inputs import is_table, items_of, like, rank, read
 
 
 class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -105,10 +105,8 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         rows = getattr(self.scaler_, method)(np.concatenate([*x]))
         if isinstance(x, np.ndarray):
             return rows.reshape(x.shape[: rank(X)])
-        items = items_of(X)
-        parts = np.split(rows, np.cumsum([len(each) for each in x])[:-1])
-        return (
-            parts
-            if items is None
-            else like(X, [part.reshape(np.shape(item)) for part, item in zip(parts, items, strict=True)])
-        )
+        items, parts = items_of(X), np.split(rows, np.cumsum([len(each) for each in x])[:-1])
+        if items is None:
+            return parts
+        shaped = [part.reshape(np.shape(item)) for part, item in zip(parts, items, strict=True)]
+        return np.stack(shaped) if is_table(X) else like(X, shaped)

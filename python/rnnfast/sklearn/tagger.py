@@ -12,7 +12,7 @@ from rnnfast import checks
 from rnnfast.arrays import Array, Int64
 from rnnfast.models import ManyToMany
 from rnnfast.sklearn.base import checked_weights, require_no_early_stopping
-from rnnfast.sklearn.inputs import Panel, items_of, like, read
+from rnnfast.sklearn.inputs import Panel, items_of, like, rank, read
 from rnnfast.sklearn.labels import LabelEstimator
 
 
@@ -208,10 +208,11 @@ class SequenceTagger(LabelEstimator):
 
     def _checked(self, X: Any, y: Any, *, reset: bool) -> tuple[Panel, Array]:
         if y is None:
-            raise ValueError("y: a label for every step is required (the estimator requires y to be passed), got None")
+            name = type(self).__name__
+            raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
+        x = read(self, X, reset=reset)
         labels, lengths = flat_labels(y)
         check_classification_targets(labels)
-        x = read(self, X, reset=reset)
         _check_lengths(x, lengths)
         return x, labels
 
@@ -245,7 +246,8 @@ def flat_weights(sample_weight: Any, lengths: Int64) -> Array | None:
     if sample_weight is None:
         return None
     items = items_of(sample_weight)
-    if np.ndim(sample_weight if items is None else items[0]) == (1 if items is None else 0):
+    axes = rank(sample_weight) if items is None else 1 + max(map(rank, items), default=0)
+    if axes == 1:
         weights = checked_weights(sample_weight, len(lengths))
         return None if weights is None else np.repeat(weights, lengths)
     values, found = flat_labels(sample_weight)
