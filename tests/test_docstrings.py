@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -57,7 +57,17 @@ def described(cls: type) -> dict[str, str]:
     return found
 
 
-PUBLIC = {name: getattr(rf, name) for name in dir(rf) if not name.startswith("_") and callable(getattr(rf, name))}
+def public(module: Any) -> dict[str, Any]:
+    return {name: item for name, item in vars(module).items() if not name.startswith("_") and callable(item)}
+
+
+PUBLIC = public(rf)
+ESTIMATORS: tuple[str, ...] = ()
+if importlib.util.find_spec("sklearn"):
+    ESTIMATORS = ("SequenceClassifier", "SequenceRegressor", "SequenceTagger")
+    PUBLIC |= {
+        name: item for name, item in public(importlib.import_module("rnnfast.sklearn")).items() if "Sequence" in name
+    }
 
 
 CLASSES = [
@@ -88,6 +98,7 @@ ALIKE = {
             *(("EncoderDecoder", name) for name in ("bidirectional", "task")),
         },
     ),
+    "estimators": (ESTIMATORS, {("SequenceClassifier", "validation_fraction")} if ESTIMATORS else set()),
     "optimisers": (("SGD", "RMSprop", "Adam", "AdamW"), {("AdamW", "weight_decay")}),
 }
 

@@ -23,14 +23,18 @@ from sklearn.model_selection import cross_val_score  # noqa: E402
 from rnnfast.sklearn import SequenceClassifier, SequenceRegressor, SequenceTagger  # noqa: E402
 
 Make = Callable[..., Any]
-SMALL = {"cell": "gru", "hidden_size": 5, "epochs": 3, "random_state": 0}
+SMALL: dict[str, Any] = {"cell": "gru", "hidden_size": 5, "epochs": 3, "random_state": 0}
 X = ragged(60)
-Y: dict[str, Any] = {
-    "classifier": directions(X),
-    "regressor": np.array([walk.mean() for walk in X]),
-    "tagger": peaks(X),
-}
-CLASSES = {"classifier": SequenceClassifier, "regressor": SequenceRegressor, "tagger": SequenceTagger}
+CLASSES: dict[str, Make] = {"classifier": SequenceClassifier, "regressor": SequenceRegressor, "tagger": SequenceTagger}
+
+
+def targets(kind: str, x: Any) -> Any:
+    if kind == "regressor":
+        return np.array([walk.mean() for walk in x])
+    return directions(x) if kind == "classifier" else peaks(x)
+
+
+Y: dict[str, Any] = {kind: targets(kind, X) for kind in CLASSES}
 every_kind = pytest.mark.parametrize("kind", CLASSES)
 
 
@@ -43,17 +47,22 @@ def fitted(kind: str, **options: Any) -> Any:
 
 
 def by_hand(kind: str, x: Any, y: Any, *, cell: str = "gru", **options: Any) -> Any:
-    """The model itself; labels are numbered in alphabetical order."""
-    own = {"cell": cell, "hidden_size": 5, "seed": 0}
-    training = {"epochs": 3, "lr": 0.01, "clip_norm": 1.0, "progress": False, "seed": 0, **options}
+    """The model itself."""
+    own: dict[str, Any] = {"cell": cell, "hidden_size": 5, "seed": 0}
+    training: dict[str, Any] = {"epochs": 3, "lr": 0.01, "clip_norm": 1.0, "progress": False, "seed": 0, **options}
     if kind == "regressor":
         model: Any = rf.ManyToOne(1, 1, task="regression", **own)
-    elif kind == "classifier":
-        model, y = rf.ManyToOne(1, 2, **own), (y == "up").astype(int)
     else:
-        model, y = rf.ManyToMany(1, 2, **own), [(each == "peak").astype(int) for each in y]
-    model.fit(x, y, **training)
+        model = {"classifier": rf.ManyToOne, "tagger": rf.ManyToMany}[kind](1, 2, **own)
+    model.fit(x, numbered(kind, y), **training)
     return model
+
+
+def numbered(kind: str, y: Any) -> Any:
+    """The places of labels in alphabetical order."""
+    if kind == "tagger":
+        return [(each == "peak").astype(int) for each in y]
+    return (y == "up").astype(int) if kind == "classifier" else y
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -77,10 +86,10 @@ def test_an_estimator_is_its_model(kind: str, cell: str) -> None:
     assert_same(estimator.predict_proba(X), model.predict_proba(X))
 
 
-@pytest.mark.parametrize("kind", ["classifier", "regressor", "tagger"])
+@every_kind
 def test_problems_are_solved(kind: str) -> None:
     x = ragged(240, seed=1)
-    y = {"classifier": directions, "tagger": peaks, "regressor": lambda x: np.array([w.mean() for w in x])}[kind](x)
+    y = targets(kind, x)
     estimator = CLASSES[kind](cell="gru", hidden_size=16, epochs=30, random_state=0).fit(x[:200], y[:200])
     assert estimator.score(x[200:], y[200:]) > 0.9
 
@@ -107,7 +116,7 @@ def test_scores_are_those_of_scikit_learn() -> None:
 @every_kind
 def test_the_same_sequences_in_every_form(kind: str, features: int) -> None:
     x = dense(20, features)
-    y = {"classifier": directions(x), "regressor": x.mean(axis=(1, 2)), "tagger": peaks(x)}[kind]
+    y = targets(kind, x)
     forms: dict[str, Any] = {"array": x, "list": list(x), "tuple": tuple(x), "objects": as_objects(x)}
     forms |= {"nested list": x.tolist(), "float32": x.astype("f"), "reversed memory": np.asfortranarray(x)}
     if features == 1:
@@ -264,15 +273,11 @@ def test_several_outputs() -> None:
 @every_kind
 def test_partial_fit_goes_on(kind: str) -> None:
     """Each call is an epoch of the same model and optimiser."""
-    classes = {} if kind == "regressor" else {"classes": np.unique(np.concatenate([*Y["tagger"]]))}
-    classes |= {"classes": ["up", "down"]} if kind == "classifier" else {}
+    classes: dict[str, Any] = {"classifier": {"classes": ["up", "down"]}, "tagger": {"classes": ["peak", "below"]}}
+    classes = classes.get(kind, {})
     estimator = make(kind)
     model, optimizer = by_hand(kind, X, Y[kind], epochs=0), rf.Adam(lr=0.01)
-    ids = {
-        "classifier": lambda y: (y == "up").astype(int),
-        "regressor": lambda y: y,
-        "tagger": lambda y: [(each == "peak").astype(int) for each in y],
-    }[kind](Y[kind])
+    ids = numbered(kind, Y[kind])
     for start in (0, 30, 0):
         part = slice(start, start + 30)
         estimator.partial_fit(X[part], Y[kind][part], **classes)

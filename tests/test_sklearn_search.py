@@ -141,7 +141,7 @@ def test_options_and_frames_of_a_scaler() -> None:
         scaler.transform(ragged(4))
 
 
-def engine() -> dict[str, Any]:
+def engine() -> Any:
     (found,) = [each for each in threadpool_info() if each["user_api"] == "rnnfast"]
     return found
 

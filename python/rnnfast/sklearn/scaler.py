@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from rnnfast.arrays import Array
 from rnnfast.sklearn.inputs import is_table, items_of, like, rank, read
 
 
@@ -65,16 +64,14 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return tags
 
     @property
-    def mean_(self) -> Array | None:
+    def mean_(self) -> Any:
         """The means (C,); None without ``with_mean`` and ``with_std``."""
-        mean: Array | None = self.scaler_.mean_
-        return mean
+        return self.scaler_.mean_
 
     @property
-    def scale_(self) -> Array | None:
+    def scale_(self) -> Any:
         """What features are divided by (C,)."""
-        scale: Array | None = self.scaler_.scale_
-        return scale
+        return self.scaler_.scale_
 
     def fit(self, X: Any, y: Any = None) -> SequenceScaler:
         """Compute mean and standard deviation."""
