@@ -18,7 +18,7 @@ from tests.support.state import numpy_random, set_numpy_random
 sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 from scipy.special import expit, softmax  # noqa: E402
 from sklearn.metrics import accuracy_score, r2_score  # noqa: E402
-from sklearn.model_selection import cross_val_score  # noqa: E402
+from sklearn.model_selection import cross_val_score, train_test_split  # noqa: E402
 
 from rnnfast.sklearn import SequenceClassifier, SequenceRegressor, SequenceTagger  # noqa: E402
 
@@ -130,6 +130,14 @@ def test_the_same_sequences_in_every_form(kind: str, features: int) -> None:
         assert type(estimator.predict(as_objects(x))) is np.ndarray
 
 
+@every_kind
+def test_ragged_sequences_in_every_form(kind: str) -> None:
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    expected = fitted(kind).predict(X)
+    for form in (tuple(X), as_objects(X), pd.Series(X), [walk.tolist() for walk in X], [w[:, None] for w in X]):
+        assert_same(make(kind).fit(form, Y[kind]).predict(form), expected)
+
+
 def test_frames() -> None:
     pd = pytest.importorskip("pandas", reason="pandas is not installed")
     x = ragged(30, 2)
@@ -192,7 +200,7 @@ def test_data_that_are_refused(kind: str) -> None:
         ("epochs", -1, ValueError),
         ("batch_size", 0, ValueError),
         ("learning_rate", -1.0, ValueError),
-        ("learning_rate", None, TypeError),
+        ("learning_rate", "fast", TypeError),
         ("optimizer", "newton", ValueError),
         ("dropout", 1.5, ValueError),
         ("dtype", "float16", TypeError),
@@ -301,11 +309,29 @@ def test_classes_of_partial_fit() -> None:
         estimator.partial_fit(X[:2], ["up", "yonder"])
 
 
-def test_early_stopping_keeps_the_best_epoch() -> None:
-    estimator = make("classifier", epochs=200, early_stopping=True, validation_fraction=0.25, patience=2)
-    estimator.fit(X, Y["classifier"])
+@every_kind
+def test_early_stopping_holds_out_and_keeps_the_best_epoch(kind: str) -> None:
+    """Of a classifier each label alike, although one is rare."""
+    y = np.where(np.arange(60) < 56, "down", "up") if kind == "classifier" else Y[kind]
+    estimator = make(kind, epochs=100, early_stopping=True, validation_fraction=0.25, patience=2).fit(X, y)
+    stratify = y if kind == "classifier" else None
+    learned, held = train_test_split(np.arange(60), test_size=0.25, random_state=0, stratify=stratify)
+    ids = numbered(kind, y)
+    parts = [([X[i] for i in part], [ids[i] for i in part]) for part in (learned, held)]
+    model = by_hand(kind, X, y, epochs=0)
+    model.fit(
+        *parts[0],
+        epochs=100,
+        optimizer=rf.Adam(lr=0.01),
+        clip_norm=1.0,
+        validation_data=parts[1],
+        callbacks=rf.EarlyStopping("val_loss", patience=2),
+        progress=False,
+        seed=0,
+    )
+    np.testing.assert_equal(estimator.model_.state_dict(), model.state_dict())
     losses = estimator.model_.history["val_loss"]
-    assert len(losses) == estimator.n_iter_ == int(np.argmin(losses)) + 3 < 200
+    assert len(losses) == estimator.n_iter_ == min(int(np.argmin(losses)) + 3, 100)
 
 
 @every_kind

@@ -102,10 +102,10 @@ class SequenceEstimator(BaseEstimator):
             dtype=self.dtype,
             seed=self._seed(),
         )
-        named = isinstance(self.optimizer, str)
-        lr = checks.at_least_zero("learning_rate", self.learning_rate) if named else None
-        own = self.optimizer if named else copy.deepcopy(self.optimizer)
-        self.optimizer_ = optimizer_for(own, self.model_.parameters(), lr)
+        lr = self.learning_rate if isinstance(self.optimizer, str) else None
+        if lr is not None and not callable(lr):
+            lr = checks.at_least_zero("learning_rate", lr)
+        self.optimizer_ = optimizer_for(copy.deepcopy(self.optimizer), self.model_.parameters(), lr)
         self.loss_curve_: list[float] = []
         self.n_iter_ = 0
 

@@ -11,11 +11,27 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from rnnfast.arrays import Array
+from rnnfast.metrics import Metric
 from rnnfast.models import ManyToOne
 from rnnfast.sklearn.base import checked_weights, require_no_early_stopping
 from rnnfast.sklearn.inputs import Panel, read
 from rnnfast.sklearn.labels import LabelEstimator
 from rnnfast.sklearn.threads import limited
+
+
+class _Outputs(Metric):
+    """The outputs before the decision, batch by batch, in the order of the sequences; the value is none."""
+
+    higher_is_better = True
+
+    def reset(self) -> None:
+        self.batches: list[Array] = []
+
+    def update(self, outputs: Array, targets: Array, weights: Array | None) -> None:
+        self.batches.append(outputs)
+
+    def result(self) -> float:
+        return 0.0
 
 
 class SequenceClassifier(ClassifierMixin, LabelEstimator):
@@ -188,11 +204,10 @@ class SequenceClassifier(ClassifierMixin, LabelEstimator):
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def _logits(self, X: Any) -> Array:
-        x = self._read(X)
+        x, kept = self._read(X), _Outputs()
         with limited(self.threads):
-            data = self.model_._unlabelled(x, None, 256)
-            logits: Array = self.model_._all_outputs(data)[""]
-            return logits
+            self.model_.evaluate(x, np.zeros(len(x), np.int64), metrics=kept)
+        return np.concatenate(kept.batches)
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Array, Panel, Array | None]:
         labels = validate_data(self, y=y)

@@ -62,14 +62,14 @@ def read(estimator: Any, X: Any, *, reset: bool) -> Panel:
 
 
 def items_of(X: Any) -> list[Any] | None:
-    """Return the items of a list or of an object array of arrays; None for another array.
+    """Return the items of a list, or of an object array or Series of arrays; None for another array.
 
     A list of arrays is always a list of sequences, also where they are equally long: what it means must not depend on
     which of them a fold of a cross-validation holds.
     """
     if isinstance(X, list | tuple):
         return list(X)
-    return list(X) if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1 else None
+    return list(X) if getattr(X, "ndim", 0) == 1 and X.dtype == object else None
 
 
 def like(X: Any, values: list[Array]) -> Any:
