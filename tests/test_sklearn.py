@@ -220,12 +220,12 @@ def test_parameters_are_checked_when_they_are_used(kind: str, option: str, value
 
 
 def test_probabilities_and_decisions() -> None:
-    x = ragged(60)
-    three = np.where(directions(x) == "up", "up", np.where(np.arange(60) % 2, "down", "aside"))
+    x = ragged(300)
+    three = np.where(directions(x) == "up", "up", np.where(np.arange(300) % 2, "down", "aside"))
     for y, K in ((directions(x), 2), (three, 3)):
         estimator = make("classifier", dtype="float64").fit(x, y)
         p, decided = estimator.predict_proba(x), estimator.decision_function(x)
-        assert p.shape == (60, K)
+        assert p.shape == (300, K)
         np.testing.assert_allclose(np.exp(estimator.predict_log_proba(x)), p, rtol=1e-12)
         np.testing.assert_allclose(expit(decided) if K == 2 else softmax(decided, axis=1), p[:, 1] if K == 2 else p)
         np.testing.assert_array_equal(estimator.classes_[p.argmax(axis=1)], estimator.predict(x))

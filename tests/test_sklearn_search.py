@@ -131,6 +131,7 @@ def test_options_and_frames_of_a_scaler() -> None:
     nested = pd.DataFrame({name: [walk[:, c] for walk in X] for c, name in enumerate("uv")})
     scaler = SequenceScaler().fit(nested)
     assert scaler.get_feature_names_out().tolist() == ["u", "v"]
+    assert SequenceScaler().fit(nested).fit(X).get_feature_names_out().tolist() == ["x0", "x1"]
     for one, other in zip(scaler.transform(nested), SequenceScaler().fit_transform(X), strict=True):
         np.testing.assert_array_equal(one, other)
     centred = SequenceScaler(with_std=False).fit(X)
@@ -196,7 +197,8 @@ def test_limits_that_overlap_leave_nothing_behind() -> None:
         thread.start()
         begun.wait(60)
         with limited(1):
-            seen.append(rf.get_num_threads())
+            with limited(3):
+                seen.append(rf.get_num_threads())
             go_on.set()
             thread.join()
             seen.append(rf.get_num_threads())
