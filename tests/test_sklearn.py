@@ -208,6 +208,7 @@ def test_data_that_are_refused(kind: str) -> None:
         ("threads", 0, ValueError),
         ("threads", 1.5, TypeError),
         ("patience", -1, ValueError),
+        ("validation_fraction", 1.0, ValueError),
     ],
 )
 @every_kind

@@ -133,8 +133,9 @@ class SequenceEstimator(BaseEstimator):
         self.n_iter_ = len(self.loss_curve_)
 
     def _held_out(self, data: dict[str, Any], strata: Int64 | None, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        numbers = np.arange(len(data["x"]))
-        parts = train_test_split(numbers, test_size=self.validation_fraction, random_state=seed, stratify=strata)
+        wanted = "a number within (0, 1)"
+        share = checks.as_number("validation_fraction", self.validation_fraction, wanted, lambda f: 0 < f < 1)
+        parts = train_test_split(np.arange(len(data["x"])), test_size=share, random_state=seed, stratify=strata)
         learned, held = ({name: _selected(values, part) for name, values in data.items()} for part in parts)
         return learned, held
 
