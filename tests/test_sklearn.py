@@ -302,6 +302,8 @@ def test_classes_of_partial_fit() -> None:
     estimator = make("classifier")
     with pytest.raises(ValueError, match=r"^classes: all labels are required at the first call"):
         estimator.partial_fit(X, Y["classifier"])
+    with pytest.raises(ValueError, match="inconsistent"):
+        estimator.partial_fit(X[:5], ["up"] * 4, classes=["up", "down"])
     estimator.partial_fit(X[:5], ["up"] * 5, classes=["up", "down", "aside"])
     assert estimator.predict_proba(X).shape == (60, 3)
     with pytest.raises(ValueError, match=r"^classes: those of the first call"):

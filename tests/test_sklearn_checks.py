@@ -43,7 +43,7 @@ class Stepwise(SequenceTagger):
         return super().fit(X, repeated(X, y), sample_weight)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
-        if classes is None and not hasattr(self, "classes_"):
+        if classes is None and not hasattr(self, "model_"):
             classes = np.unique(y)
         return super().partial_fit(X, repeated(X, y), classes, sample_weight)
 

@@ -90,7 +90,7 @@ class LabelEstimator(SequenceEstimator):
 
     def _note_classes(self, classes: Any) -> bool:
         """Set ``classes_`` at the first ``partial_fit``, and return whether this is the first."""
-        if hasattr(self, "classes_"):
+        if hasattr(self, "model_"):
             if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
                 raise ValueError(f"classes: those of the first call {list(self.classes_)} are required, got others")
             return False
