@@ -12,6 +12,10 @@ from rnnfast.data.padding import from_left_padded as from_left_padded
 from rnnfast.data.pairs import PairBatch as PairBatch
 from rnnfast.data.pairs import PairData as PairData
 from rnnfast.data.pairs import framed as framed
+from rnnfast.data.panels import frame_sequences as frame_sequences
+from rnnfast.data.panels import from_multiindex as from_multiindex
+from rnnfast.data.panels import from_nested as from_nested
+from rnnfast.data.panels import from_numpy3d as from_numpy3d
 from rnnfast.data.sequences import Sequences as Sequences
 from rnnfast.data.sequences import as_context as as_context
 from rnnfast.data.sequences import as_id_sequences as as_id_sequences
