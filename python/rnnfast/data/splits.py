@@ -145,7 +145,7 @@ def _count(name: str, share: Any, count: int) -> int:
     wanted = "a share within (0, 1), or a number of at least 1,"
     if isinstance(share, float | np.floating):
         share = checks.as_number(name, share, wanted, lambda f: 0 < f < 1)
-        return min(max(round(count * share), 1), max(count - 1, 1))
+        return min(max(round(count * float(share)), 1), max(count - 1, 1))
     try:
         return checks.as_size(name, share)
     except TypeError:
