@@ -56,14 +56,16 @@ class Dataset(CopiedWhole):
         """Return the number of sequences."""
         return len(self.x)
 
-    def __repr__(self) -> str:
+    def summary(self) -> str:
+        """Return how many sequences, steps, features and classes there are."""
         lengths = [len(one) for one in self.x]
         low, high = min(lengths, default=0), max(lengths, default=0)
         steps = counted(high, "step") if low == high else f"{low} to {high} steps"
         targets = "" if self.y is None else ", numbers" if self.classes is None else f", {len(self.classes)} classes"
-        return (
-            f"Dataset({counted(len(self), 'sequence')} of {steps}, {counted(len(self.features), 'feature')}{targets})"
-        )
+        return f"{counted(len(self), 'sequence')} of {steps}, {counted(len(self.features), 'feature')}{targets}"
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.summary()})"
 
 
 def counted(count: int, noun: str) -> str:

@@ -74,7 +74,7 @@ def is_number(cell: str) -> bool:
 
 
 def as_table(source: Any, delimiter: str | None = None) -> Table:
-    """Return the table in a CSV file, given by its path, or in a frame of pandas or polars.
+    """Return the table in a CSV file, given by its path, or in a frame of pandas or polars; a table as it is.
 
     Raises
     ------
@@ -85,6 +85,8 @@ def as_table(source: Any, delimiter: str | None = None) -> Table:
     TypeError
         Neither a path nor a frame.
     """
+    if isinstance(source, Table):
+        return source
     if hasattr(source, "columns") and hasattr(source, "iloc"):
         return _of_frame([(str(name), source.iloc[:, i]) for i, name in enumerate(source.columns)], len(source))
     if hasattr(source, "columns") and hasattr(source, "get_columns"):

@@ -1,0 +1,205 @@
+"""Files that users name: what they hold is inferred, said, and read."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnfast.arrays import Array, Int64
+from rnnfast.cli.recipes import FORMATS, Recipe
+from rnnfast.data import Dataset, read_long, read_ts, read_wide, windows
+from rnnfast.data.dataset import class_names, counted
+from rnnfast.data.lines import opened
+from rnnfast.data.tables import Table, as_table
+from rnnfast.text import Vocabulary
+
+ENDINGS = {"csv": "table", "tsv": "table", "ts": "ts", "npz": "npz", "txt": "text", "text": "text", "md": "text"}
+IDS = ("id", "series", "sequence", "case", "sample", "subject", "unique_id")
+TIMES = ("time", "t", "step", "date", "datetime", "timestamp", "ds", "year", "month", "week", "day", "hour")
+TARGETS = ("label", "target", "class", "category", "y")
+
+Say = Callable[[str], None]
+
+
+def kind_of(path: str) -> str:
+    """Return "table", "ts", "npz" or "text" by the ending of a file; ValueError for another one."""
+    ending = Path(path.removesuffix(".gz")).suffix.removeprefix(".").lower()
+    if ending not in ENDINGS:
+        known = ", ".join(f".{each}" for each in ENDINGS)
+        raise ValueError(f"{path}: a file that ends in one of {known} is required (--format says it otherwise)")
+    return ENDINGS[ending]
+
+
+def inferred(path: str, given: Any, say: Say) -> tuple[Recipe, Dataset | None]:
+    """Return how a file is read, and what it holds; None for a text.
+
+    ``given`` has the user's options, which go before what is inferred.
+    """
+    kind = given.format or kind_of(path)
+    if kind == "text":
+        return Recipe(format="text"), None
+    if kind in ("ts", "npz"):
+        recipe = Recipe(format=kind, task=given.task)
+        data = read(path, recipe, labelled=True)
+    else:
+        table = as_table(path, given.delimiter)
+        recipe = _roles(table, given, say)
+        data = _of_table(table, recipe, labelled=True)
+    say(f"{path}: {data.summary()}")
+    recipe.classes, recipe.aligned, recipe.task = data.classes, data.aligned, data.task
+    if recipe.format == "long":
+        recipe.features = data.features
+    say(_described(recipe))
+    return recipe, data
+
+
+def read(path: str, recipe: Recipe, *, labelled: bool) -> Dataset:
+    """Read a file as a recipe says, with its targets where it is ``labelled``."""
+    if recipe.format == "ts":
+        data = read_ts(path, classes=recipe.classes)
+    elif recipe.format == "npz":
+        data = read_npz(path, recipe, labelled=labelled)
+    else:
+        data = _of_table(as_table(path, recipe.delimiter), recipe, labelled=labelled)
+    if labelled and data.y is None and not recipe.window:
+        raise ValueError(f"{path}: a class label or a number to predict for each sequence is required, got none")
+    if recipe.task not in (None, data.task) and data.y is not None:
+        raise ValueError(f"{path}: targets of a {recipe.task} are required, got those of a {data.task}")
+    return data
+
+
+def read_text(path: str) -> str:
+    """Return the text in a file, which is not empty."""
+    with opened(path) as file:
+        text = file.read()
+    if not text:
+        raise ValueError(f"{path}: at least one character is required, got an empty file")
+    return text
+
+
+def encoded(name: str, text: str, vocabulary: Vocabulary) -> Int64:
+    """Return the ids of a text; ValueError with line and column for a character that the model does not know."""
+    wrong = next((i for i, character in enumerate(text) if character not in vocabulary), None)
+    if wrong is None:
+        return vocabulary.encode(text)
+    line, column = text.count("\n", 0, wrong) + 1, wrong - text.rfind("\n", 0, wrong)
+    wanted = "a character that the model knows is required"
+    raise ValueError(f"{name}, line {line}, column {column}: {wanted}, got {text[wrong]!r}")
+
+
+def forecasts(x: list[Array], recipe: Recipe) -> tuple[Array, Array]:
+    """Return windows of series (T, C), and the steps of the target behind each."""
+    assert recipe.window is not None
+    column = (recipe.features or []).index(str(recipe.target))
+    return windows(x, recipe.window, horizon=recipe.horizon or 1, target=column)
+
+
+def read_npz(path: str, recipe: Recipe, *, labelled: bool) -> Dataset:
+    """Read arrays: x (N, T, C) or (N, T), y (N,), (N, K), (N, T) or (N, T, K), and lengths (N,) of the sequences."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name in ("x", "y", "lengths")}
+    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise ValueError(f"{path}: an .npz file of plain arrays is required, got {error}") from None
+    if "x" not in arrays or arrays["x"].ndim not in (2, 3) or arrays["x"].dtype.kind not in "fiub":
+        got = f"shape {arrays['x'].shape} of {arrays['x'].dtype}" if "x" in arrays else "none"
+        raise ValueError(f"{path}: an array x (N, T, C) of numbers, or of ids (N, T), is required, got {got}")
+    x = arrays["x"]
+    N, T = x.shape[:2]
+    lengths = arrays.get("lengths", np.full(N, T))
+    if lengths.shape != (N,) or lengths.dtype.kind not in "iu" or (N and not 0 <= lengths.min() <= lengths.max() <= T):
+        raise ValueError(f"{path}: lengths (N,) = ({N},) within 0..T = {T} are required, got {lengths.tolist()[:10]}")
+    if x.ndim == 2 and x.dtype.kind == "f":
+        x = x[..., None]
+    items = [one[:end].astype(np.float64 if one.ndim == 2 else np.int64) for one, end in zip(x, lengths, strict=True)]
+    features = [str(i) for i in range(x.shape[2])] if x.ndim == 3 else ["id"]
+    y, names = None, None
+    if labelled and "y" in arrays:
+        y, names = _npz_targets(path, arrays["y"], lengths, T, recipe)
+    return Dataset(x=items, y=y, ids=[str(n) for n in range(N)], features=features, classes=names)
+
+
+def _npz_targets(path: str, y: Array, lengths: Array, steps: int, recipe: Recipe) -> tuple[Any, list[str] | None]:
+    """Return targets of sequences or steps, and the labels of their classes."""
+    N, aligned = len(lengths), y.ndim > 1 and y.shape[1] == steps > 1
+    if y.ndim not in (1, 2, 3) or len(y) != N or (y.ndim == 3 and not aligned):
+        raise ValueError(f"{path}: y of shape (N,), (N, K), (N, T) or (N, T, K), N = {N}, is required, got {y.shape}")
+    single = y.ndim == (2 if aligned else 1)
+    if recipe.task == "regression" or (recipe.task is None and not (single and y.dtype.kind in "iubU")):
+        values = (y[..., None] if single else y).astype(np.float64)
+        return [one[:end] for one, end in zip(values, lengths, strict=True)] if aligned else values, None
+    if not single:
+        raise ValueError(f"{path}: y of shape (N,) or (N, T) is required for a classification, got {y.shape}")
+    known = recipe.classes or class_names([str(label) for label in np.unique(y)])
+    ids = {label: i for i, label in enumerate(known)}
+    unknown = [str(label) for label in np.unique(y) if str(label) not in ids]
+    if unknown:
+        raise ValueError(f"{path}: y: labels {', '.join(known)} are required, got {unknown[0]}")
+    each = np.array([ids[str(label)] for label in y.ravel()], np.int64).reshape(y.shape)
+    return [one[:end] for one, end in zip(each, lengths, strict=True)] if aligned else each, known
+
+
+def _roles(table: Table, given: Any, say: Say) -> Recipe:
+    """Return what each column of a table is for."""
+    names = {name.lower(): name for name in reversed(list(table.columns))}
+    found = {role: next((names[n] for n in known if n in names), None) for role, known in _ROLES.items()}
+    chosen = {role: table.column(f"--{role}", own) if (own := getattr(given, role)) else found[role] for role in _ROLES}
+    id, time = chosen["id"], chosen["time"]
+    repeats = id is not None and len(set(table.columns[id])) < len(table)
+    form = given.format if given.format in FORMATS else "long" if repeats or time or given.window else "wide"
+    if form == "wide":
+        time = given.time
+    target = chosen["target"] or next(name for name in reversed(table.columns) if name not in (id, time))
+    if target in (id, time):
+        raise ValueError(f"{table.name}: --target: a column beside {id or time!r} is required, got it")
+    if form == "long":
+        rows = f"sequences by column {id!r}" if id else "all rows are one sequence"
+        say(f"{table.name}: a row is a step; {rows}, {f'sorted by column {time!r}' if time else 'in their order'}")
+    else:
+        say(f"{table.name}: a row is a sequence" + (f", named by column {id!r}" if id else ""))
+    recipe = Recipe(format=form, id=id, time=time, target=target, delimiter=given.delimiter, features=given.features)
+    recipe.task = given.task
+    if given.window:
+        if form != "long":
+            wanted = "--format long, a row a step, is required for --window"
+            raise ValueError(f"{table.name}: {wanted}, got a row a sequence")
+        recipe.window, recipe.horizon = given.window, given.horizon
+    return recipe
+
+
+_ROLES = {"id": IDS, "time": TIMES, "target": TARGETS}
+
+
+def _of_table(table: Table, recipe: Recipe, *, labelled: bool) -> Dataset:
+    """Return the sequences in a table, with their targets where it is ``labelled``."""
+    target = recipe.target if labelled and not recipe.window else None
+    others = (recipe.id, recipe.time, None if recipe.window else recipe.target)
+    features = recipe.features or [name for name in table.columns if name not in others]
+    if recipe.window and recipe.target not in features:
+        features = [*features, str(recipe.target)]
+    common: dict[str, Any] = {"id": recipe.id, "features": features, "target": target}
+    common |= {"task": recipe.task, "classes": recipe.classes}
+    try:
+        if recipe.format == "wide":
+            return read_wide(table, **common)
+        return read_long(table, time=recipe.time, aligned=recipe.aligned, **common)
+    except (ValueError, TypeError) as error:
+        said = str(error)
+        raise type(error)(said if said.startswith(table.name) else f"{table.name}: {said}") from None
+
+
+def _described(recipe: Recipe) -> str:
+    """Say what is learned."""
+    named = "" if recipe.target is None else f"column {recipe.target!r}"
+    if recipe.window:
+        steps = counted(int(recipe.horizon or 1), "step")
+        return f"{named}: its next {steps} from {counted(recipe.window, 'step')} of all features: forecast"
+    where = ", at every step" if recipe.aligned else ""
+    if recipe.classes is None:
+        return f"{named or 'targets'}: numbers: regression{where}"
+    shown = ", ".join(recipe.classes[:10]) + (", ..." if len(recipe.classes) > 10 else "")
+    return f"{named or 'targets'}: {len(recipe.classes)} classes ({shown}): classification{where}"
