@@ -14,7 +14,7 @@ import numpy as np
 from rnnfast.atomic import replacing
 from rnnfast.cli.command import Command
 from rnnfast.cli.recipes import Recipe
-from rnnfast.cli.sources import encoded, forecasts, read, read_text
+from rnnfast.cli.sources import encoded, forecasts, naming, read, read_text
 from rnnfast.data import Dataset
 from rnnfast.models import load
 
@@ -44,11 +44,12 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 def _evaluate(options: argparse.Namespace) -> int:
     model = load(options.model)
     recipe = Recipe.of(model, options.model)
-    if recipe.vocabulary is not None:
-        found = scores(model, recipe, encoded(options.data, read_text(options.data), recipe.vocabulary), None)
-    else:
-        data = read(options.data, recipe, labelled=True)
-        found = scores(model, recipe, *(forecasts(data.x, recipe) if recipe.window else (data.x, data.y)))
+    with naming(options.data):
+        if recipe.vocabulary is not None:
+            found = scores(model, recipe, encoded(options.data, read_text(options.data), recipe.vocabulary), None)
+        else:
+            data = read(options.data, recipe, labelled=True)
+            found = scores(model, recipe, *(forecasts(data.x, recipe) if recipe.window else (data.x, data.y)))
     for name, value in found.items():
         print(f"{name}: {value:.6g}")
     return 0
@@ -68,9 +69,10 @@ def _predict(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.model}: a model that predicts is required, got one that writes: rnnfast generate")
     if options.probabilities and recipe.classes is None:
         raise ValueError(f"{options.model}: a classification is required for --probabilities, got a {recipe.task}")
-    data = read(options.data, recipe, labelled=False)
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(_rows(model, recipe, data, options))
+    with naming(options.data):
+        data = read(options.data, recipe, labelled=False)
+        csv.writer(text, lineterminator="\n").writerows(_rows(model, recipe, data, options))
     if options.output is None:
         sys.stdout.write(text.getvalue())
     else:

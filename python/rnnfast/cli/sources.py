@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rnnfast.cli.recipes import FORMATS, Recipe
 from rnnfast.data import Dataset, read_long, read_ts, read_wide, windows
 from rnnfast.data.dataset import class_names, counted
 from rnnfast.data.lines import opened
-from rnnfast.data.tables import Table, as_table
+from rnnfast.data.tables import Table, as_table, is_number
 from rnnfast.text import Vocabulary
 
 ENDINGS = {"csv": "table", "tsv": "table", "ts": "ts", "npz": "npz", "txt": "text", "text": "text", "md": "text"}
@@ -46,14 +47,18 @@ def inferred(path: str, given: Any, say: Say) -> tuple[Recipe, Dataset | None]:
         recipe = Recipe(format=kind, task=given.task)
         data = read(path, recipe, labelled=True)
     else:
-        table = as_table(path, given.delimiter)
-        recipe = _roles(table, given, say)
+        with naming(path):
+            table = as_table(path, given.delimiter)
+            recipe = _roles(table, given, say)
         data = _of_table(table, recipe, labelled=True)
     say(f"{path}: {data.summary()}")
     recipe.classes, recipe.aligned, recipe.task = data.classes, data.aligned, data.task
     if recipe.format == "long":
         recipe.features = data.features
     say(_described(recipe))
+    missing = sum(int(np.isnan(one).sum()) for one in data.x if one.dtype.kind == "f")
+    if missing:
+        say(f"{path}: {counted(missing, 'missing number')}, each read as the mean of its column")
     return recipe, data
 
 
@@ -70,6 +75,16 @@ def read(path: str, recipe: Recipe, *, labelled: bool) -> Dataset:
     if recipe.task not in (None, data.task) and data.y is not None:
         raise ValueError(f"{path}: targets of a {recipe.task} are required, got those of a {data.task}")
     return data
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Put the name of a file before the error of what was read from it, where it is not there yet."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        said = str(error)
+        raise type(error)(said if said.startswith(path) else f"{path}: {said}") from error
 
 
 def read_text(path: str) -> str:
@@ -163,12 +178,23 @@ def _roles(table: Table, given: Any, say: Say) -> Recipe:
         say(f"{table.name}: a row is a sequence" + (f", named by column {id!r}" if id else ""))
     recipe = Recipe(format=form, id=id, time=time, target=target, delimiter=given.delimiter, features=given.features)
     recipe.task = given.task
+    if given.features is None:
+        recipe.features = _without_texts(table, [name for name in table.columns if name not in (id, time, target)], say)
     if given.window:
         if form != "long":
             wanted = "--format long, a row a step, is required for --window"
             raise ValueError(f"{table.name}: {wanted}, got a row a sequence")
         recipe.window, recipe.horizon = given.window, given.horizon
     return recipe
+
+
+def _without_texts(table: Table, names: list[str], say: Say) -> list[str] | None:
+    """Return the columns that hold numbers, after saying which do not; None where all of them do."""
+    texts = [n for n in names if any(table.columns[n]) and not any(c and is_number(c) for c in table.columns[n])]
+    if not texts:
+        return None
+    say(f"{table.name}: left out, for they hold no numbers: {', '.join(texts)}")
+    return [name for name in names if name not in texts]
 
 
 _ROLES = {"id": IDS, "time": TIMES, "target": TARGETS}
@@ -183,23 +209,20 @@ def _of_table(table: Table, recipe: Recipe, *, labelled: bool) -> Dataset:
         features = [*features, str(recipe.target)]
     common: dict[str, Any] = {"id": recipe.id, "features": features, "target": target}
     common |= {"task": recipe.task, "classes": recipe.classes}
-    try:
+    with naming(table.name):
         if recipe.format == "wide":
             return read_wide(table, **common)
         return read_long(table, time=recipe.time, aligned=recipe.aligned, **common)
-    except (ValueError, TypeError) as error:
-        said = str(error)
-        raise type(error)(said if said.startswith(table.name) else f"{table.name}: {said}") from None
 
 
 def _described(recipe: Recipe) -> str:
     """Say what is learned."""
-    named = "" if recipe.target is None else f"column {recipe.target!r}"
+    named = "the targets have" if recipe.target is None else f"column {recipe.target!r} has"
     if recipe.window:
-        steps = counted(int(recipe.horizon or 1), "step")
-        return f"{named}: its next {steps} from {counted(recipe.window, 'step')} of all features: forecast"
+        ahead, read = counted(recipe.horizon or 1, "step"), counted(recipe.window, "step")
+        return f"column {recipe.target!r}: the next {ahead} from {read} of all columns: forecast"
     where = ", at every step" if recipe.aligned else ""
     if recipe.classes is None:
-        return f"{named or 'targets'}: numbers: regression{where}"
+        return f"{named} numbers: regression{where}"
     shown = ", ".join(recipe.classes[:10]) + (", ..." if len(recipe.classes) > 10 else "")
-    return f"{named or 'targets'}: {len(recipe.classes)} classes ({shown}): classification{where}"
+    return f"{named} {counted(len(recipe.classes), 'class')} ({shown}): classification{where}"

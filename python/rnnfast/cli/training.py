@@ -10,7 +10,7 @@ from typing import Any
 from rnnfast.cli.command import Command, above_0, at_least_0, at_least_1, names, share
 from rnnfast.cli.judging import scores
 from rnnfast.cli.recipes import FORMATS, Recipe
-from rnnfast.cli.sources import encoded, forecasts, inferred, read, read_text
+from rnnfast.cli.sources import encoded, forecasts, inferred, naming, read, read_text
 from rnnfast.data import Dataset, split_by_time, split_sequences
 from rnnfast.models import ManyToMany, ManyToOne, OneToMany, load
 from rnnfast.models.config import CELLS
@@ -57,6 +57,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     state = _state_path(options.output)
+    if not os.path.isdir(os.path.dirname(options.output) or "."):
+        raise ValueError(f"--output: a file in a folder that exists is required, got {options.output}")
     if options.resume:
         model = load(options.output)
         recipe, data = Recipe.of(model, options.output), None
@@ -66,12 +68,14 @@ def _run(options: argparse.Namespace) -> int:
         recipe, data = inferred(options.data, options, print)
         recipe.training = {name: getattr(options, name) for name in TRAINING}
         model = None
-    parts = _of_text(options.data, recipe) if data is None else _of_sequences(data, recipe, learns=model is None)
-    if model is None:
-        model = _model(recipe, parts, options)
-        recipe.keep_in(model)
-    print(model.summary().splitlines()[0] + ",", model.summary().splitlines()[-1])
-    _fit(model, recipe, parts, options, state)
+    with naming(options.data):
+        parts = _of_text(options.data, recipe) if data is None else _of_sequences(data, recipe, learns=model is None)
+        if model is None:
+            model = _model(recipe, parts, options)
+            recipe.keep_in(model)
+        title, *_, size = model.summary().splitlines()
+        print(f"{title}, {size}")
+        _fit(model, recipe, parts, options, state)
     print(f"model: {options.output}; training state: {state}")
     return 0
 
@@ -180,9 +184,9 @@ def _fit(model: Any, recipe: Recipe, parts: Parts, options: argparse.Namespace, 
         history = model.fit(recipe.inputs(x), recipe.targets(y), validation_data=judged, **more)
     if not options.epochs:
         model.save(options.output)
-    for name, values in history.history.items():
-        if name == "loss":
-            print(f"training loss: {values[0]:.4g} in the first epoch, {values[-1]:.4g} in the last")
+    losses = history.history.get("loss")
+    if losses:
+        print(f"training loss: {losses[0]:.4g} in the first epoch, {losses[-1]:.4g} in the last")
     if x_test is not None:
         for name, value in scores(model, recipe, x_test, y_test).items():
             print(f"held-out {name}: {value:.4g}")

@@ -61,16 +61,19 @@ class Dataset(CopiedWhole):
         lengths = [len(one) for one in self.x]
         low, high = min(lengths, default=0), max(lengths, default=0)
         steps = counted(high, "step") if low == high else f"{low} to {high} steps"
-        targets = "" if self.y is None else ", numbers" if self.classes is None else f", {len(self.classes)} classes"
-        return f"{counted(len(self), 'sequence')} of {steps}, {counted(len(self.features), 'feature')}{targets}"
+        found = [f"{counted(len(self), 'sequence')} of {steps}", counted(len(self.features), "feature")]
+        if self.y is not None:
+            found.append("numbers to predict" if self.classes is None else counted(len(self.classes), "class"))
+        return ", ".join(found)
 
     def __repr__(self) -> str:
         return f"Dataset({self.summary()})"
 
 
 def counted(count: int, noun: str) -> str:
-    """Return "1 step" or "2 steps"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """Return "1 step", "2 steps" or "2 classes"."""
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
 
 
 def class_names(labels: Sequence[str]) -> list[str]:
