@@ -179,7 +179,8 @@ def _roles(table: Table, given: Any, say: Say) -> Recipe:
     recipe = Recipe(format=form, id=id, time=time, target=target, delimiter=given.delimiter, features=given.features)
     recipe.task = given.task
     if given.features is None:
-        recipe.features = _without_texts(table, [name for name in table.columns if name not in (id, time, target)], say)
+        others = (id, time, None if given.window else target)
+        recipe.features = _without_texts(table, [name for name in table.columns if name not in others], say)
     if given.window:
         if form != "long":
             wanted = "--format long, a row a step, is required for --window"
@@ -204,7 +205,9 @@ def _of_table(table: Table, recipe: Recipe, *, labelled: bool) -> Dataset:
     """Return the sequences in a table, with their targets where it is ``labelled``."""
     target = recipe.target if labelled and not recipe.window else None
     others = (recipe.id, recipe.time, None if recipe.window else recipe.target)
-    features = recipe.features or [name for name in table.columns if name not in others]
+    features = recipe.features
+    if features is None:
+        features = [name for name in table.columns if name not in others]
     if recipe.window and recipe.target not in features:
         features = [*features, str(recipe.target)]
     common: dict[str, Any] = {"id": recipe.id, "features": features, "target": target}
