@@ -50,12 +50,14 @@ def inferred(path: str, given: Any, say: Say) -> tuple[Recipe, Dataset | None]:
         with naming(path):
             table = as_table(path, given.delimiter)
             recipe = _roles(table, given, say)
-        data = _of_table(table, recipe, labelled=True)
+            data = _of_table(table, recipe, labelled=True)
     say(f"{path}: {data.summary()}")
     recipe.classes, recipe.aligned, recipe.task = data.classes, data.aligned, data.task
     if recipe.format == "long":
         recipe.features = data.features
     say(_described(recipe))
+    if data.x[0].dtype.kind == "i":
+        say(f"{path}: x holds ids, each with a learned vector")
     missing = sum(int(np.isnan(one).sum()) for one in data.x if one.dtype.kind == "f")
     if missing:
         say(f"{path}: {counted(missing, 'missing number')}, each read as the mean of its column")
@@ -64,12 +66,13 @@ def inferred(path: str, given: Any, say: Say) -> tuple[Recipe, Dataset | None]:
 
 def read(path: str, recipe: Recipe, *, labelled: bool) -> Dataset:
     """Read a file as a recipe says, with its targets where it is ``labelled``."""
-    if recipe.format == "ts":
-        data = read_ts(path, classes=recipe.classes)
-    elif recipe.format == "npz":
-        data = read_npz(path, recipe, labelled=labelled)
-    else:
-        data = _of_table(as_table(path, recipe.delimiter), recipe, labelled=labelled)
+    with naming(path):
+        if recipe.format == "ts":
+            data = read_ts(path, classes=recipe.classes)
+        elif recipe.format == "npz":
+            data = read_npz(path, recipe, labelled=labelled)
+        else:
+            data = _of_table(as_table(path, recipe.delimiter), recipe, labelled=labelled)
     if labelled and data.y is None and not recipe.window:
         raise ValueError(f"{path}: a class label or a number to predict for each sequence is required, got none")
     if recipe.task not in (None, data.task) and data.y is not None:
@@ -125,6 +128,8 @@ def read_npz(path: str, recipe: Recipe, *, labelled: bool) -> Dataset:
         raise ValueError(f"{path}: an array x (N, T, C) of numbers, or of ids (N, T), is required, got {got}")
     x = arrays["x"]
     N, T = x.shape[:2]
+    if N == 0:
+        raise ValueError(f"{path}: at least one sequence is required, got x of shape {x.shape}")
     lengths = arrays.get("lengths", np.full(N, T))
     if lengths.shape != (N,) or lengths.dtype.kind not in "iu" or (N and not 0 <= lengths.min() <= lengths.max() <= T):
         raise ValueError(f"{path}: lengths (N,) = ({N},) within 0..T = {T} are required, got {lengths.tolist()[:10]}")
@@ -212,10 +217,9 @@ def _of_table(table: Table, recipe: Recipe, *, labelled: bool) -> Dataset:
         features = [*features, str(recipe.target)]
     common: dict[str, Any] = {"id": recipe.id, "features": features, "target": target}
     common |= {"task": recipe.task, "classes": recipe.classes}
-    with naming(table.name):
-        if recipe.format == "wide":
-            return read_wide(table, **common)
-        return read_long(table, time=recipe.time, aligned=recipe.aligned, **common)
+    if recipe.format == "wide":
+        return read_wide(table, **common)
+    return read_long(table, time=recipe.time, aligned=recipe.aligned, **common)
 
 
 def _described(recipe: Recipe) -> str:

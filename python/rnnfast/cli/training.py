@@ -23,9 +23,9 @@ TRAINING = ("batch_size", "lr", "clip_norm", "validation", "seed")
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("data", metavar="DATA", help="a .csv, .tsv, .ts, .npz or text file; the first and last three also as .gz")
+    add("data", metavar="DATA", help="a .csv, .tsv, .ts or text file, also as .gz, or an .npz file")
     add("--output", default="model.safetensors", metavar="FILE", help="the model's file (%(default)s)")
-    add("--resume", action="store_true", help="go on with the training that wrote the model's file, to more epochs")
+    add("--resume", action="store_true", help="go on with the training of the model's file, with its options")
     columns = parser.add_argument_group("what the data are; by default it is inferred, and said")
     add = columns.add_argument
     add("--format", choices=FORMATS, help="long: a row a step; wide: a row a sequence")
@@ -122,9 +122,7 @@ def _of_sequences(data: Dataset, recipe: Recipe, *, learns: bool) -> Parts:
         return _of_series(data, recipe, held, learns=learns)
     x, y, x_test, y_test = data.x, data.y, None, None
     if held and len(x) == 1 and recipe.aligned:
-        (x, x_test), (y, y_test) = ([list(side) for side in split_by_time(each, test=held)] for each in (x, y))
-        if recipe.classes is not None:
-            y, y_test = [y[0][:, 0]], [y_test[0][:, 0]]
+        (x, x_test), (y, y_test) = (split_by_time(each, test=held) for each in (x, y))
     elif held and len(x) > 1:
         x, x_test, y, y_test = split_sequences(x, y, test=held, seed=recipe.training["seed"])
     if learns:

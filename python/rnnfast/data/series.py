@@ -11,35 +11,34 @@ from rnnfast.arrays import Array
 from rnnfast.data.sequences import array_or_items
 
 
-def as_series(name: str, given: Any) -> tuple[list[Array], str]:
-    """Return the sequences (T_i, C) that a user gives, and in which form.
+def as_parts(name: str, given: Any) -> tuple[dict[str, Array], str]:
+    """Return the sequences that a user gives, under the names that messages call them, and in which form they came.
 
     Parameters
     ----------
     name : str
-        Of the argument, for messages.
+        Of the argument.
     given : array (T,), (T, C) or (N, T, C), a frame of T rows, or a list of (T_i,) or (T_i, C)
         A list of numbers is one series.
 
     Returns
     -------
-    sequences : list of ndarray (T_i, C)
-        At least one, all of the same features C.
+    parts : dict of str to ndarray (T_i,) or (T_i, C)
+        At least one, all of real numbers.
     form : "series", "array" or "list"
         One series, an array of sequences of equal length, or a list.
 
     Raises
     ------
     ValueError
-        Another shape, nothing, or sequences of different features.
+        Another shape, or nothing.
     TypeError
         Values that are no real numbers.
 
     Examples
     --------
-    >>> found, form = as_series("x", [[1.0, 2.0], [3.0]])
-    >>> [one.shape for one in found], form
-    ([(2, 1), (1, 1)], 'list')
+    >>> as_parts("x", [[1.0, 2.0], [3.0]])
+    ({'x[0]': array([1., 2.]), 'x[1]': array([3.])}, 'list')
     """
     whole = array_or_items(name, given)
     if not isinstance(whole, np.ndarray) and len(whole) and not any(np.ndim(item) for item in whole):
@@ -52,29 +51,34 @@ def as_series(name: str, given: Any) -> tuple[list[Array], str]:
         parts = {f"{name}[{n}]": checks.as_array(f"{name}[{n}]", item) for n, item in enumerate(whole)}
     if not parts:
         raise ValueError(f"{name}: at least one sequence is required, got none")
-    found = [_as_sequence(place, one) for place, one in parts.items()]
-    features = found[0].shape[1]
-    for place, one in zip(parts, found, strict=True):
-        if one.shape[1] != features:
-            raise ValueError(
-                f"{place}: the C = {features} features of the first sequence are required, got {one.shape[1]}"
-            )
-    return found, form
+    for place, values in parts.items():
+        if values.dtype.kind not in "fiub":
+            raise TypeError(f"{place}: real numbers are required, got dtype {values.dtype}")
+        if values.ndim not in (1, 2):
+            raise ValueError(f"{place}: shape (T,) or (T, C) is required, got {values.shape}")
+    return parts, form
+
+
+def as_series(name: str, given: Any) -> dict[str, Array]:
+    """Return what ``as_parts`` does as sequences (T_i, C), all of the same C features, of which there is one at least.
+
+    Examples
+    --------
+    >>> {place: one.shape for place, one in as_series("x", [[1.0, 2.0], [3.0]]).items()}
+    {'x[0]': (2, 1), 'x[1]': (1, 1)}
+    """
+    parts, _ = as_parts(name, given)
+    found = {place: one[:, None] if one.ndim == 1 else one for place, one in parts.items()}
+    features = next(iter(found.values())).shape[1]
+    for place, one in found.items():
+        if one.shape[1] != features or features == 0:
+            wanted = f"the C = {features} features of the first sequence are" if features else "at least one feature is"
+            raise ValueError(f"{place}: {wanted} required, got shape {parts[place].shape}")
+    return found
 
 
 def in_form(parts: list[Array], form: str) -> Any:
-    """Return sequences in the form in which ``as_series`` found them."""
+    """Return sequences in the form in which ``as_parts`` found them."""
     if form == "list":
         return parts
     return parts[0] if form == "series" else np.stack(parts)
-
-
-def _as_sequence(name: str, values: Array) -> Array:
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: real numbers are required, got dtype {values.dtype}")
-    if values.ndim not in (1, 2):
-        raise ValueError(f"{name}: shape (T,) or (T, C) is required, got {values.shape}")
-    sequence = values[:, None] if values.ndim == 1 else values
-    if sequence.shape[1] == 0:
-        raise ValueError(f"{name}: at least one feature is required (C >= 1), got shape {values.shape}")
-    return sequence

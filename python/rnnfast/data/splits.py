@@ -11,7 +11,7 @@ from rnnfast import checks
 from rnnfast.arrays import Array, Int64
 from rnnfast.checks import names_arguments
 from rnnfast.data.sequences import array_or_items
-from rnnfast.data.series import as_series, in_form
+from rnnfast.data.series import as_parts, in_form
 
 
 @names_arguments
@@ -33,7 +33,7 @@ def split_by_time(series: Any, *, test: float = 0.2, gap: int = 0) -> tuple[Any,
     Returns
     -------
     past, future : as ``series``
-        Views; of a series (T,) they are (T', 1).
+        Views, but for an array (N, T, C).
 
     Raises
     ------
@@ -44,21 +44,19 @@ def split_by_time(series: Any, *, test: float = 0.2, gap: int = 0) -> tuple[Any,
     --------
     >>> import numpy as np
     >>> past, future = split_by_time(np.arange(10), test=0.3, gap=2)
-    >>> past.ravel().tolist(), future.ravel().tolist()
+    >>> past.tolist(), future.tolist()
     ([0, 1, 2, 3, 4], [7, 8, 9])
     """
-    found, form = as_series("series", series)
+    parts, form = as_parts("series", series)
     gap = checks.as_integer("gap", gap, least=0)
-    cuts = []
-    for n, one in enumerate(found):
+    past, future = [], []
+    for name, one in parts.items():
         count = _count("test", test, len(one))
         if len(one) - count - gap < 1:
-            name = "series" if form == "series" else f"series[{n}]"
             wanted = f"at least 1 + gap + test = {1 + gap + count} steps are required"
             raise ValueError(f"{name}: {wanted}, got {len(one)}")
-        cuts.append(len(one) - count)
-    past = [one[: cut - gap] for one, cut in zip(found, cuts, strict=True)]
-    future = [one[cut:] for one, cut in zip(found, cuts, strict=True)]
+        past.append(one[: len(one) - count - gap])
+        future.append(one[len(one) - count :])
     return in_form(past, form), in_form(future, form)
 
 

@@ -59,15 +59,14 @@ def windows(
     """
     length, horizon = checks.as_size("length", length), checks.as_size("horizon", horizon)
     stride = checks.as_size("stride", stride)
-    found, _ = as_series("series", series)
-    features = found[0].shape[1]
+    found = as_series("series", series)
+    features = next(iter(found.values())).shape[1]
     chosen = None if target is None else checks.as_integer("target", target, least=0, most=features - 1)
-    for n, one in enumerate(found):
-        name = "series" if len(found) == 1 else f"series[{n}]"
+    for name, one in found.items():
         if len(one) < length + horizon:
             wanted = f"at least length + horizon = {length + horizon} steps are required"
             raise ValueError(f"{name}: {wanted}, got {len(one)}")
-    pairs = [_windows(one, length, horizon, stride) for one in found]
+    pairs = [_windows(one, length, horizon, stride) for one in found.values()]
     x, y = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in zip(*pairs, strict=True))
     if chosen is None and features > 1:
         return x, y
