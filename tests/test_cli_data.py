@@ -302,7 +302,7 @@ def test_roles_can_be_given(run: Run) -> None:
             ["train", "d.csv", "--target", "lable"],
             "d.csv: --target: one of id, .* is required, got 'lable'; did you mean",
         ),
-        (["train", "d.csv", "--target", "id", "--id", "id"], "d.csv: --target: a column beside 'id' is required"),
+        (["train", "d.csv", "--target", "id", "--id", "id"], "d.csv: --target: a column beside 'id' and 'time' is"),
         (["train", "d.csv", "--output", "no/m.safetensors"], "--output: a file in a folder that exists is required"),
         (["train", "d.csv", "--task", "regression"], "d.csv, line 2, column 'label': a number is required"),
         (["train", "d.csv", "--window", "99", "--target", "height"], "at least length . horizon = 100 steps"),
@@ -315,6 +315,13 @@ def test_roles_can_be_given(run: Run) -> None:
         (["predict", "m.safetensors", "other.csv"], "other.csv: id: one of a, b is required, got 'id'"),
         (["evaluate", "m.safetensors", "bare.csv"], "bare.csv: target: one of .* is required, got 'label'"),
         (["predict", "plain.safetensors", "d.csv"], "plain.safetensors: a model that rnnfast train wrote is required"),
+        (["train", "empty.txt", "--window", "3"], "empty.txt: a table is required for --window, got .* format text"),
+        (
+            ["train", "broken.npz", "--id", "a"],
+            "broken.npz: a table is required for --id, got a file of the format npz",
+        ),
+        (["train", "keys.csv"], "keys.csv: --target: a column beside 'id' and 'time' is required, got none"),
+        (["train", "d.csv", "--delimiter", "tab"], "d.csv: features: at least one column is required beside"),
         (["generate", "m.safetensors"], "m.safetensors: a model of a text is required"),
         (["info", "none.safetensors"], "none.safetensors: No such file or directory"),
     ],
@@ -324,6 +331,7 @@ def test_a_failure_is_one_line_that_names_the_place(arguments: list[str], messag
     Path("broken.csv").write_text("id,time,height,label\na,1,2.0,up\na,2,tall,up\nb,1,0,down\n")
     Path("broken.npz").write_text("no zip")
     Path("empty.txt").write_text("")
+    Path("keys.csv").write_text("id,time\na,1\n")
     Path("other.csv").write_text("a,b\n1,2\n")
     Path("bare.csv").write_text("id,time,height\na,1,2\n")
     if "m.safetensors" in arguments:
@@ -342,6 +350,7 @@ def test_a_failure_is_one_line_that_names_the_place(arguments: list[str], messag
         (["train", "d.csv", "--cell", "mlp"], "invalid choice: 'mlp'"),
         (["train", "d.csv", "--epochs", "-1"], "a number >= 0 required, got '-1'"),
         (["train", "d.csv", "--hidden-size", "0"], "a number >= 1 required, got '0'"),
+        (["train", "d.csv", "--delimiter", ",,"], "one character, or tab, required, got ',,'"),
         (["train", "d.csv", "--lr", "nan"], "a number above 0 required, got 'nan'"),
         (["train", "d.csv", "--validation", "1"], r"a share within [0, 1) required, got '1'"),
         (["predict", "m.safetensors"], "required: DATA"),

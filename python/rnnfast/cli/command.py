@@ -40,6 +40,14 @@ def share(text: str) -> float:
     return 0.0 if text == "0" else _within(text, "a share within [0, 1)", 0, 1)
 
 
+def character(text: str) -> str:
+    """Return one character, which may be called "tab"."""
+    found = {"tab": "\t"}.get(text, text)
+    if len(found) != 1:
+        raise argparse.ArgumentTypeError(f"one character, or tab, required, got {text!r}")
+    return found
+
+
 def names(text: str) -> list[str]:
     """Return names that commas separate."""
     return [name.strip() for name in text.split(",")]

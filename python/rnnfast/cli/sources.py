@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,17 +10,21 @@ from typing import Any
 import numpy as np
 
 from rnnfast.arrays import Array, Int64
+from rnnfast.cli.npz_files import read_npz
 from rnnfast.cli.recipes import FORMATS, Recipe
 from rnnfast.data import Dataset, read_long, read_ts, read_wide, windows
-from rnnfast.data.dataset import class_names, counted
+from rnnfast.data.dataset import counted
 from rnnfast.data.lines import opened
 from rnnfast.data.tables import Table, as_table, is_number
 from rnnfast.text import Vocabulary
 
 ENDINGS = {"csv": "table", "tsv": "table", "ts": "ts", "npz": "npz", "txt": "text", "text": "text", "md": "text"}
-IDS = ("id", "series", "sequence", "case", "sample", "subject", "unique_id")
-TIMES = ("time", "t", "step", "date", "datetime", "timestamp", "ds", "year", "month", "week", "day", "hour")
-TARGETS = ("label", "target", "class", "category", "y")
+# What a column is for, by its name; of several that fit the first in this order.
+ROLES = {
+    "id": ("id", "series", "sequence", "case", "sample", "subject", "unique_id"),
+    "time": ("time", "t", "step", "date", "datetime", "timestamp", "ds", "year", "month", "week", "day", "hour"),
+    "target": ("label", "target", "class", "category", "y"),
+}
 
 Say = Callable[[str], None]
 
@@ -41,6 +44,8 @@ def inferred(path: str, given: Any, say: Say) -> tuple[Recipe, Dataset | None]:
     ``given`` has the user's options, which go before what is inferred.
     """
     kind = given.format or kind_of(path)
+    if kind in ("text", "ts", "npz"):
+        _refuse_columns(path, kind, given)
     if kind == "text":
         return Recipe(format="text"), None
     if kind in ("ts", "npz"):
@@ -87,13 +92,14 @@ def naming(path: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         said = str(error)
-        raise type(error)(said if said.startswith(path) else f"{path}: {said}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(said if said.startswith(path) else f"{path}: {said}") from error
 
 
 def read_text(path: str) -> str:
     """Return the text in a file, which is not empty."""
     with opened(path) as file:
-        text = file.read()
+        text = file.read().replace("\r\n", "\n")
     if not text:
         raise ValueError(f"{path}: at least one character is required, got an empty file")
     return text
@@ -116,66 +122,20 @@ def forecasts(x: list[Array], recipe: Recipe) -> tuple[Array, Array]:
     return windows(x, recipe.window, horizon=recipe.horizon or 1, target=column)
 
 
-def read_npz(path: str, recipe: Recipe, *, labelled: bool) -> Dataset:
-    """Read arrays: x (N, T, C) or (N, T), y (N,), (N, K), (N, T) or (N, T, K), and lengths (N,) of the sequences."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name in ("x", "y", "lengths")}
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: an .npz file of plain arrays is required, got {error}") from None
-    if "x" not in arrays or arrays["x"].ndim not in (2, 3) or arrays["x"].dtype.kind not in "fiub":
-        got = f"shape {arrays['x'].shape} of {arrays['x'].dtype}" if "x" in arrays else "none"
-        raise ValueError(f"{path}: an array x (N, T, C) of numbers, or of ids (N, T), is required, got {got}")
-    x = arrays["x"]
-    N, T = x.shape[:2]
-    if N == 0:
-        raise ValueError(f"{path}: at least one sequence is required, got x of shape {x.shape}")
-    lengths = arrays.get("lengths", np.full(N, T))
-    if lengths.shape != (N,) or lengths.dtype.kind not in "iu" or (N and not 0 <= lengths.min() <= lengths.max() <= T):
-        raise ValueError(f"{path}: lengths (N,) = ({N},) within 0..T = {T} are required, got {lengths.tolist()[:10]}")
-    if x.ndim == 2 and x.dtype.kind == "f":
-        x = x[..., None]
-    items = [one[:end].astype(np.float64 if one.ndim == 2 else np.int64) for one, end in zip(x, lengths, strict=True)]
-    features = [str(i) for i in range(x.shape[2])] if x.ndim == 3 else ["id"]
-    y, names = None, None
-    if labelled and "y" in arrays:
-        y, names = _npz_targets(path, arrays["y"], lengths, T, recipe)
-    return Dataset(x=items, y=y, ids=[str(n) for n in range(N)], features=features, classes=names)
-
-
-def _npz_targets(path: str, y: Array, lengths: Array, steps: int, recipe: Recipe) -> tuple[Any, list[str] | None]:
-    """Return targets of sequences or steps, and the labels of their classes."""
-    N, aligned = len(lengths), y.ndim > 1 and y.shape[1] == steps > 1
-    if y.ndim not in (1, 2, 3) or len(y) != N or (y.ndim == 3 and not aligned):
-        raise ValueError(f"{path}: y of shape (N,), (N, K), (N, T) or (N, T, K), N = {N}, is required, got {y.shape}")
-    single = y.ndim == (2 if aligned else 1)
-    if recipe.task == "regression" or (recipe.task is None and not (single and y.dtype.kind in "iubU")):
-        values = (y[..., None] if single else y).astype(np.float64)
-        return [one[:end] for one, end in zip(values, lengths, strict=True)] if aligned else values, None
-    if not single:
-        raise ValueError(f"{path}: y of shape (N,) or (N, T) is required for a classification, got {y.shape}")
-    known = recipe.classes or class_names([str(label) for label in np.unique(y)])
-    ids = {label: i for i, label in enumerate(known)}
-    unknown = [str(label) for label in np.unique(y) if str(label) not in ids]
-    if unknown:
-        raise ValueError(f"{path}: y: labels {', '.join(known)} are required, got {unknown[0]}")
-    each = np.array([ids[str(label)] for label in y.ravel()], np.int64).reshape(y.shape)
-    return [one[:end] for one, end in zip(each, lengths, strict=True)] if aligned else each, known
-
-
 def _roles(table: Table, given: Any, say: Say) -> Recipe:
     """Return what each column of a table is for."""
     names = {name.lower(): name for name in reversed(list(table.columns))}
-    found = {role: next((names[n] for n in known if n in names), None) for role, known in _ROLES.items()}
-    chosen = {role: table.column(f"--{role}", own) if (own := getattr(given, role)) else found[role] for role in _ROLES}
+    found = {role: next((names[n] for n in known if n in names), None) for role, known in ROLES.items()}
+    chosen = {role: table.column(f"--{role}", own) if (own := getattr(given, role)) else found[role] for role in ROLES}
     id, time = chosen["id"], chosen["time"]
     repeats = id is not None and len(set(table.columns[id])) < len(table)
     form = given.format if given.format in FORMATS else "long" if repeats or time or given.window else "wide"
     if form == "wide":
         time = given.time
-    target = chosen["target"] or next(name for name in reversed(table.columns) if name not in (id, time))
-    if target in (id, time):
-        raise ValueError(f"{table.name}: --target: a column beside {id or time!r} is required, got it")
+    target = chosen["target"] or next((name for name in reversed(table.columns) if name not in (id, time)), None)
+    if target in (None, id, time):
+        taken = " and ".join(repr(name) for name in (id, time) if name)
+        raise ValueError(f"{table.name}: --target: a column beside {taken} is required, got {target or 'none'}")
     if form == "long":
         rows = f"sequences by column {id!r}" if id else "all rows are one sequence"
         say(f"{table.name}: a row is a step; {rows}, {f'sorted by column {time!r}' if time else 'in their order'}")
@@ -194,6 +154,13 @@ def _roles(table: Table, given: Any, say: Say) -> Recipe:
     return recipe
 
 
+def _refuse_columns(path: str, kind: str, given: Any) -> None:
+    """Raise ValueError where an option of tables is given for another file."""
+    for name in ("target", "id", "time", "features", "delimiter", "window"):
+        if getattr(given, name) is not None:
+            raise ValueError(f"{path}: a table is required for --{name}, got a file of the format {kind}")
+
+
 def _without_texts(table: Table, names: list[str], say: Say) -> list[str] | None:
     """Return the columns that hold numbers, after saying which do not; None where all of them do."""
     texts = [n for n in names if any(table.columns[n]) and not any(c and is_number(c) for c in table.columns[n])]
@@ -201,9 +168,6 @@ def _without_texts(table: Table, names: list[str], say: Say) -> list[str] | None
         return None
     say(f"{table.name}: left out, for they hold no numbers: {', '.join(texts)}")
     return [name for name in names if name not in texts]
-
-
-_ROLES = {"id": IDS, "time": TIMES, "target": TARGETS}
 
 
 def _of_table(table: Table, recipe: Recipe, *, labelled: bool) -> Dataset:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rnnfast.cli.command import Command, above_0, at_least_0, at_least_1, names, share
+from rnnfast.cli.command import Command, above_0, at_least_0, at_least_1, character, names, share
 from rnnfast.cli.judging import scores
 from rnnfast.cli.recipes import FORMATS, Recipe
 from rnnfast.cli.sources import encoded, forecasts, inferred, naming, read, read_text
@@ -34,7 +34,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--id", metavar="COLUMN", help="names the sequence of a row")
     add("--time", metavar="COLUMN", help="sorts the steps of a sequence")
     add("--features", type=names, metavar="A,B,...", help="the columns that the model reads")
-    add("--delimiter", metavar="C", help="between the cells of a table")
+    add("--delimiter", type=character, metavar="C", help="between the cells of a table")
     add("--window", type=at_least_1, metavar="STEPS", help="forecast the target from so many steps")
     add("--horizon", type=at_least_1, default=1, metavar="STEPS", help="so many steps ahead (%(default)s)")
     model = parser.add_argument_group("the model")
@@ -157,9 +157,9 @@ def _model(recipe: Recipe, parts: Parts, options: argparse.Namespace) -> Any:
         if options.bidirectional:
             raise ValueError(f"{options.data}: a model that writes cannot read from the end: no --bidirectional")
         return OneToMany(len(recipe.vocabulary), **common)
-    x, y = parts[0], parts[1]
+    x, y, x_test, _ = parts
     ids = x[0].dtype.kind == "i"
-    inputs = 1 + max(int(one.max(initial=0)) for one in x) if ids else x[0].shape[1]
+    inputs = 1 + max(int(one.max(initial=0)) for one in (*x, *(x_test or ()))) if ids else x[0].shape[1]
     outputs = len(recipe.classes) if recipe.classes is not None else y[0].shape[-1]
     kind = ManyToMany if recipe.aligned else ManyToOne
     embedding = min(options.hidden_size, 32) if ids else None
