@@ -213,6 +213,46 @@ def test_ids_of_an_npz_file_are_embedded(aligned: bool, run: Run) -> None:
     assert isinstance(rf.load("model.safetensors"), rf.ManyToMany if aligned else rf.ManyToOne)
 
 
+def test_targets_at_the_steps_of_an_npz_file_end_with_their_sequences(run: Run) -> None:
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(2, 7, 60)
+    x = rng.normal(size=(60, 6))
+    np.savez("steps.npz", x=x, y=(x > 0).astype(int), lengths=lengths)
+    run("train", "steps.npz", *FAST, "--epochs", "15")
+    rows = read(run("predict", "model.safetensors", "steps.npz"))
+    assert [row["sequence"] for row in rows] == np.repeat(np.arange(60), lengths).astype(str).tolist()
+    right = [row["prediction"] == str(int(x[int(row["sequence"]), int(row["step"]) - 1] > 0)) for row in rows]
+    assert np.mean(right) > 0.9
+
+
+def test_numbers_are_no_ids(run: Run) -> None:
+    bits, y = rf.data.synthetic.parity(20, 5, seed=0)
+    np.savez("ids.npz", x=bits, y=y)
+    np.savez("numbers.npz", x=bits[..., None] / 2, y=y)
+    run("train", "ids.npz", *FAST, "--epochs", "0")
+    message = run("predict", "model.safetensors", "numbers.npz", code=1)
+    assert re.match(r"rnnfast predict: numbers.npz: x\[0\]: integer ids are required, got dtype float64", message)
+
+
+def test_the_command_is_what_one_would_write_in_python(run: Run) -> None:
+    """Split, scales, missing numbers, model and training: the same parameters, bit for bit."""
+    long_form("d.csv", 40, 0)
+    lines = Path("d.csv").read_text().splitlines()
+    lines[7] = ",".join([*lines[7].split(",")[:2], "", lines[7].split(",")[3]])
+    Path("d.csv").write_text("\n".join(lines))
+    run("train", "d.csv", *FAST, "--epochs", "3", "--seed", "5", "--validation", "0.25", "--batch-size", "8")
+    data = rf.data.read_long("d.csv", id="id", time="time", target="label")
+    x, x_test, y, y_test = rf.data.split_sequences(data.x, data.y, test=0.25, seed=5)
+    scaler = rf.data.Scaler.fit(x)
+    x, x_test = ([np.nan_to_num(one) for one in scaler.transform(part)] for part in (x, x_test))
+    model = rf.ManyToOne(1, 2, cell="gru", hidden_size=16, seed=5)
+    history = model.fit(
+        x, y, epochs=3, batch_size=8, lr=0.02, clip_norm=1.0, validation_data=(x_test, y_test), progress=False, seed=5
+    )
+    np.testing.assert_equal(rf.load("model.safetensors").state_dict(), model.state_dict())
+    assert rf.TrainingState.read("model.state.safetensors").history == history.history
+
+
 def test_a_text_is_learned_and_continued(run: Run) -> None:
     Path("rain.txt").write_text("the rain in spain stays mainly in the plain.\n" * 40)
     out = run("train", "rain.txt", *FAST, "--epochs", "25", "--batch-size", "8")

@@ -243,6 +243,7 @@ TABLE_ERRORS: dict[str, tuple[Any, str, dict[str, Any], str]] = {
     "no name": (read_wide, "a,,c\n1,2,3\n", {}, "line 1, column 2: a name of its own is required, got none"),
     "an open quote": (read_wide, 'a,b\n1,"2\n', {}, "line 2: a row of CSV is required"),
     "bytes": (read_wide, "a,b\n1,\udcff", {}, "text in UTF-8 is required"),
+    "in a row of two lines": (read_wide, 'a,b\n"x\ny",2\n', {}, "line 2, column 'a': a number is required"),
     "behind a quoted line": (read_wide, 'a,b\n"1\n",2\nx,2\n', {}, "line 4, column 'a': a number is required, got 'x'"),
 }
 
