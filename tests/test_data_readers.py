@@ -304,6 +304,28 @@ def test_numbers_of_frames_lose_no_bit(library: str, dtype: str, rng: np.random.
     np.testing.assert_array_equal(data.y[0], values > 0)
 
 
+def test_what_is_missing_in_frames() -> None:
+    pd, pl = (pytest.importorskip(name, reason=f"{name} is not installed") for name in ("pandas", "polars"))
+    frames = [
+        pd.DataFrame({"v": pd.array([1, None, 3], "Int64"), "w": pd.array([1, None, 0], "Float64")}),
+        pd.DataFrame({"v": [1.0, np.nan, 3], "w": [1.0, None, 0.0]}),
+        pl.DataFrame({"v": [1, None, 3], "w": [1.0, float("nan"), 0.0]}),
+    ]
+    for frame in frames:
+        np.testing.assert_equal(numbers(read_long(frame).x), [[[1, 1], [np.nan, np.nan], [3, 0]]])
+    times = pd.to_datetime(["2024-01-02", "2023-05-01"])
+    days = pd.DataFrame({"day": times, "v": [1, 2], "y": pd.Categorical(["a", "b"])})
+    data = read_long(days, time="day", features=["v"], target="y")
+    assert (numbers(data.x), numbers(data.y), data.classes) == ([[[2], [1]]], [[1, 0]], ["a", "b"])
+    days.loc[0, "day"] = pd.NaT
+    with pytest.raises(ValueError, match="source, row 0, column 'day': a time is required"):
+        read_long(days, time="day", features=["v"])
+    with pytest.raises(ValueError, match="columns of different names are required, got v, v"):
+        read_wide(pd.DataFrame([[1, 2]], columns=["v", "v"]))
+    with pytest.raises(ValueError, match="a frame with columns and rows is required, got 1 and 0"):
+        read_wide(pl.DataFrame({"v": []}))
+
+
 def test_a_dataset_trains_a_model(write: Write) -> None:
     data = read_long(write(LONG.replace(",,", ",0.5,"), "levels.csv"), **LONG_ROLES)
     scaler = rf.data.Scaler.fit(data.x)

@@ -26,7 +26,7 @@ SERIES = np.ones((9, 2))
 TABLE = Table(
     name="table",
     columns={"who": ["a", "a", "b"], "day": ["1", "2", "3"], "v": ["1", "2", "3"], "y": ["0", "0", "1"]},
-    places=["line 2", "line 3", "line 4"],
+    rows=[2, 3, 4],
 )
 ROLES = {"id": "None", "time": "None", "features": "None", "target": "None", "task": "None", "aligned": "None"}
 ROLES |= {"classes": "None", "delimiter": "None"}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from rnnfast import checks
-from rnnfast.arrays import Float64, Int64
+from rnnfast.arrays import Array, Float64, Int64
 from rnnfast.checks import names_arguments
 from rnnfast.data.dataset import Dataset, class_names, is_integer, known_classes
 from rnnfast.data.lines import misplaced
@@ -87,7 +86,8 @@ def read_long(
     chosen = _features(table, features, used)
     rows = _by_id(table, id)
     if time is not None:
-        rows = {name: _sorted(table, time, index) for name, index in rows.items()}
+        times = _times(table, time)
+        rows = {name: _sorted(table, time, times, index) for name, index in rows.items()}
     read = np.stack([table.numbers(name) for name in chosen], axis=1)
     x = [read[index] for index in rows.values()]
     if target is None:
@@ -223,19 +223,24 @@ def _by_id(table: Table, id: str | None) -> dict[str, Int64]:
     return {name: np.array(rows, np.int64) for name, rows in found.items()}
 
 
-def _sorted(table: Table, time: str, index: Int64) -> Int64:
+def _times(table: Table, time: str) -> Array:
+    """Return the times of all rows: numbers where all of them are, else texts."""
+    cells = table.columns[time]
+    if "" in cells:
+        raise misplaced(table.place(cells.index(""), time), "a time", "a missing one")
+    return np.array(cells, np.float64) if table.numeric(time) else np.array(cells)
+
+
+def _sorted(table: Table, time: str, times: Array, index: Int64) -> Int64:
     """Return rows of one sequence in the order of their times."""
-    cells = [table.columns[time][row] for row in index]
-    for row, cell in zip(index, cells, strict=True):
-        if not cell:
-            raise misplaced(table.place(int(row), time), "a time", "a missing one")
-    times = np.array(cells, np.float64) if table.numeric(time) else np.array(cells)
-    order = np.argsort(times, kind="stable")
-    for first, second in pairwise(order):
-        if times[first] == times[second]:
-            place = table.place(int(index[second]), time)
-            raise misplaced(place, "a time of its own in the sequence", f"{cells[second]} again")
-    return index[order]
+    index = index[np.argsort(times[index], kind="stable")]
+    again = np.flatnonzero(times[index][1:] == times[index][:-1])
+    if len(again):
+        row = int(index[again[0] + 1])
+        raise misplaced(
+            table.place(row, time), "a time of its own in the sequence", f"{table.columns[time][row]} again"
+        )
+    return index
 
 
 def _changes(cells: list[str], rows: dict[str, Int64]) -> bool:

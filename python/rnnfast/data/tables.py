@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from rnnfast import checks
 from rnnfast.arrays import Float64
 from rnnfast.data.lines import misplaced, opened
 
-MISSING = ("", "NA", "NaN", "nan", "null", "None", "?")
+# Of files, and of frames the texts of None, NaN, pandas.NA and pandas.NaT.
+MISSING = frozenset(("", "NA", "NaN", "nan", "null", "None", "?", "<NA>", "NaT"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +28,19 @@ class Table:
         The file, or "source" for a frame.
     columns : dict of str to list of str
         Every cell as text; a missing one is "".
-    places : list of str
-        Where each row stands, as "data.csv, line 3".
+    rows : list of int
+        The number of each row in the source: its first line in a file, or its place in a frame.
+    unit : "line" or "row"
+        What the numbers count.
     """
 
     name: str
     columns: dict[str, list[str]]
-    places: list[str]
+    rows: Sequence[int]
+    unit: str = "line"
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.rows)
 
     def column(self, argument: str, name: Any) -> str:
         """Return the name of a column that a user gives as ``argument``, checked."""
@@ -46,7 +50,7 @@ class Table:
 
     def place(self, row: int, column: str) -> str:
         """Return where a cell stands."""
-        return f"{self.places[row]}, column {column!r}"
+        return f"{self.name}, {self.unit} {self.rows[row]}, column {column!r}"
 
     def numbers(self, name: str) -> Float64:
         """Return a column of numbers, NaN where one is missing; ValueError for another cell, with its place."""
@@ -88,33 +92,28 @@ def as_table(source: Any, delimiter: str | None = None) -> Table:
     if isinstance(source, Table):
         return source
     if hasattr(source, "columns") and hasattr(source, "iloc"):
-        return _of_frame([(str(name), source.iloc[:, i]) for i, name in enumerate(source.columns)], len(source))
+        named = [(str(name), source.iloc[:, i].tolist()) for i, name in enumerate(source.columns)]
+        return _of_frame(named, len(source))
     if hasattr(source, "columns") and hasattr(source, "get_columns"):
-        return _of_frame(list(zip(source.columns, source.get_columns(), strict=True)), source.height)
+        return _of_frame([(column.name, column.to_list()) for column in source.get_columns()], source.height)
     if not isinstance(source, str | bytes | os.PathLike):
         raise TypeError(f"source: a path, or a frame of pandas or polars, is required, got {checks.shown(source)}")
     return _of_file(os.fsdecode(source), delimiter)
 
 
-def _of_frame(named: list[tuple[str, Any]], count: int) -> Table:
-    columns = {name: [_text(cell) for cell in column] for name, column in named}
+def _of_frame(named: list[tuple[str, list[Any]]], count: int) -> Table:
+    columns = {name: _stripped(map(_text, cells)) for name, cells in named}
     if not columns or count == 0:
         raise ValueError(f"source: a frame with columns and rows is required, got {len(columns)} and {count}")
     if len(columns) < len(named):
         raise ValueError(f"source: columns of different names are required, got {', '.join(name for name, _ in named)}")
-    return Table(name="source", columns=columns, places=[f"source, row {i}" for i in range(count)])
+    return Table(name="source", columns=columns, rows=range(count), unit="row")
 
 
 def _text(cell: Any) -> str:
     """Return what a CSV file would have for a cell of a frame; numbers lose no bit."""
-    if cell is None or bool(cell != cell) or str(cell) in ("<NA>", "NaT"):
-        return ""
-    if isinstance(cell, np.generic):
-        cell = cell.item()
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53:
-        return str(int(cell))
-    text = str(cell).strip()
-    return "" if text in MISSING else text
+    whole = isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53
+    return str(int(cell)) if whole else str(cell)
 
 
 def _of_file(name: str, delimiter: str | None) -> Table:
@@ -124,27 +123,27 @@ def _of_file(name: str, delimiter: str | None) -> Table:
         try:
             header = [cell.strip() for cell in next(reader, [])]
             _check_header(header, name)
-            rows, places = [], []
+            rows, lines = [], []
             line = reader.line_num + 1
             for row in reader:
                 if row:
                     rows.append(row)
-                    places.append(f"{name}, line {line}")
+                    lines.append(line)
                     if len(row) != len(header):
-                        raise _uneven(row, header, places[-1])
+                        raise _uneven(row, header, f"{name}, line {line}")
                 line = reader.line_num + 1
         except csv.Error as error:
             raise ValueError(f"{name}, line {reader.line_num}: a row of CSV is required, got {error}") from None
     if not rows:
         raise misplaced(f"{name}, line 2", "at least one row behind the header", "none")
     cells = zip(*rows, strict=True)
-    columns = {title: [_cell(cell) for cell in each] for title, each in zip(header, cells, strict=True)}
-    return Table(name=name, columns=columns, places=places)
+    columns = {title: _stripped(each) for title, each in zip(header, cells, strict=True)}
+    return Table(name=name, columns=columns, rows=lines)
 
 
-def _cell(text: str) -> str:
-    text = text.strip()
-    return "" if text in MISSING else text
+def _stripped(cells: Iterable[str]) -> list[str]:
+    """Return cells without space around them, the missing ones empty."""
+    return ["" if (text := cell.strip()) in MISSING else text for cell in cells]
 
 
 def _check_header(header: Sequence[str], name: str) -> None:

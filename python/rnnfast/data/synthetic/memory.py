@@ -123,7 +123,7 @@ def parity(count: int, length: int, *, seed: int | np.random.Generator | None = 
 
     Notes
     -----
-    Minsky and Papert 1969; for recurrent networks Hochreiter and Schmidhuber 1997 and Graves 2016.
+    Minsky and Papert 1969; for recurrent networks Bengio, Simard and Frasconi 1994 and Graves 2016.
 
     Examples
     --------
