@@ -361,7 +361,11 @@ def test_roles_can_be_given(run: Run) -> None:
             "broken.npz: a table is required for --id, got a file of the format npz",
         ),
         (["train", "keys.csv"], "keys.csv: --target: a column beside 'id' and 'time' is required, got none"),
-        (["train", "d.csv", "--delimiter", "tab"], "d.csv: features: at least one column is required beside"),
+        (
+            ["train", "series.csv"],
+            "a column to read beside 'level' is required, got none; --window STEPS forecasts 'level'",
+        ),
+        (["train", "d.csv", "--delimiter", "tab"], "d.csv: a column to read beside 'id,time,height,label' is required"),
         (["generate", "m.safetensors"], "m.safetensors: a model of a text is required"),
         (["info", "none.safetensors"], "none.safetensors: No such file or directory"),
     ],
@@ -372,6 +376,7 @@ def test_a_failure_is_one_line_that_names_the_place(arguments: list[str], messag
     Path("broken.npz").write_text("no zip")
     Path("empty.txt").write_text("")
     Path("keys.csv").write_text("id,time\na,1\n")
+    Path("series.csv").write_text("date,level\n2024-01-01,1\n2024-01-02,2\n")
     Path("other.csv").write_text("a,b\n1,2\n")
     Path("bare.csv").write_text("id,time,height\na,1,2\n")
     if "m.safetensors" in arguments:

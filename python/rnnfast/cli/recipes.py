@@ -102,7 +102,7 @@ class Recipe:
 
     def inputs(self, x: list[Any]) -> list[Any]:
         """Return sequences as the model reads them: standardised, a missing number as its feature's mean."""
-        return x if self.scaler is None else [np.nan_to_num(one, nan=0.0) for one in self.scaler.transform(x)]
+        return x if self.scaler is None else [np.where(np.isnan(one), 0, one) for one in self.scaler.transform(x)]
 
     def targets(self, y: Any) -> Any:
         """Return targets as the model learns them."""

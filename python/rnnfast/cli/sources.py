@@ -124,8 +124,8 @@ def forecasts(x: list[Array], recipe: Recipe) -> tuple[Array, Array]:
 
 def _roles(table: Table, given: Any, say: Say) -> Recipe:
     """Return what each column of a table is for."""
-    names = {name.lower(): name for name in reversed(list(table.columns))}
-    found = {role: next((names[n] for n in known if n in names), None) for role, known in ROLES.items()}
+    spelled = {name.lower(): name for name in reversed(list(table.columns))}
+    found = {role: next((spelled[n] for n in known if n in spelled), None) for role, known in ROLES.items()}
     chosen = {role: table.column(f"--{role}", own) if (own := getattr(given, role)) else found[role] for role in ROLES}
     id, time = chosen["id"], chosen["time"]
     repeats = id is not None and len(set(table.columns[id])) < len(table)
@@ -145,7 +145,13 @@ def _roles(table: Table, given: Any, say: Say) -> Recipe:
     recipe.task = given.task
     if given.features is None:
         others = (id, time, None if given.window else target)
-        recipe.features = _without_texts(table, [name for name in table.columns if name not in others], say)
+        names = [name for name in table.columns if name not in others]
+        if not names:
+            raise ValueError(
+                f"{table.name}: a column to read beside {target!r} is required, got none; --window STEPS forecasts "
+                f"{target!r} from its own past"
+            )
+        recipe.features = _without_texts(table, names, say)
     if given.window:
         if form != "long":
             wanted = "--format long, a row a step, is required for --window"
