@@ -80,6 +80,10 @@ def test_a_failure_is_one_line_that_names_the_place(arguments: list[str], messag
         (["train", "d.csv", "--lr", "nan"], "a number above 0 required, got 'nan'"),
         (["train", "d.csv", "--validation", "1"], r"a share within [0, 1) required, got '1'"),
         (["predict", "m.safetensors"], "required: DATA"),
+        (["train", "d.csv", "--resume", "--lr", "0.1"], "--resume: no --lr is required"),
+        (["train", "d.csv", "--resume", "--hidden-size", "4"], "--resume: no --hidden-size is required"),
+        (["train", "d.csv", "--resume", "--target", "label"], "--resume: no --target is required beside it"),
+        (["train", "d.csv", "--horizon", "4"], "--horizon: --window, the steps that are read, is required beside it"),
         (["generate", "m.safetensors", "--temperature", "cold"], "a number above 0 required, got 'cold'"),
     ],
 )

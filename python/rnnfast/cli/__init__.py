@@ -53,5 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        command.add_arguments(commands.add_parser(name, help=command.help, description=command.help))
+        added = commands.add_parser(name, help=command.help, description=command.help)
+        added.set_defaults(refuse=added.error)
+        command.add_arguments(added)
     return parser

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Command:
-    """A sub-command: its line of help, its arguments, and what it does; ``run`` returns the exit code."""
+    """A sub-command: its line of help, its arguments, and what it does.
+
+    ``run`` returns the exit code. The options that it gets have a function ``refuse``, which ends the command as wrong
+    arguments do: with a message, the usage, and the exit code 2.
+    """
 
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]

@@ -18,7 +18,9 @@ from rnnfast.text import Vocabulary
 from rnnfast.train import Callback, Run
 from rnnfast.training_state import TrainingState
 
-TRAINING = ("batch_size", "lr", "clip_norm", "validation", "seed")
+DATA = ("format", "task", "target", "id", "time", "features", "delimiter", "window", "horizon")
+MODEL = {"cell": "gru", "hidden_size": 64, "num_layers": 1, "bidirectional": False, "dropout": 0.0}
+TRAINING = {"batch_size": 32, "lr": 3e-3, "clip_norm": 1.0, "validation": 0.1, "seed": 0}
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,26 +38,44 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--features", type=names, metavar="A,B,...", help="the columns that the model reads")
     add("--delimiter", type=character, metavar="C", help="between the cells of a table")
     add("--window", type=at_least_1, metavar="STEPS", help="forecast the target from so many steps")
-    add("--horizon", type=at_least_1, default=1, metavar="STEPS", help="so many steps ahead (%(default)s)")
+    add("--horizon", type=at_least_1, metavar="STEPS", help="so many steps ahead (1)")
     model = parser.add_argument_group("the model")
     add = model.add_argument
-    add("--cell", choices=list(CELLS), default="gru", help="(%(default)s)")
-    add("--hidden-size", type=at_least_1, default=64, metavar="H", help="units of a layer (%(default)s)")
-    add("--num-layers", type=at_least_1, default=1, metavar="L", help="layers (%(default)s)")
-    add("--bidirectional", action="store_true", help="read each sequence from its end, too")
-    add("--dropout", type=share, default=0.0, metavar="P", help="between layers, and of what the head reads")
+    add("--cell", choices=list(CELLS), help=_default("", "cell"))
+    add("--hidden-size", type=at_least_1, metavar="H", help=_default("units of a layer", "hidden_size"))
+    add("--num-layers", type=at_least_1, metavar="L", help=_default("layers", "num_layers"))
+    add("--bidirectional", action="store_true", default=None, help="read each sequence from its end, too")
+    add("--dropout", type=share, metavar="P", help=_default("between layers, and of what the head reads", "dropout"))
     training = parser.add_argument_group("the training")
     add = training.add_argument
     add("--epochs", type=at_least_0, default=20, help="passes over the data (%(default)s)")
-    add("--batch-size", type=at_least_1, default=32, metavar="N", help="sequences in a step (%(default)s)")
-    add("--lr", type=above_0, default=3e-3, help="learning rate of Adam (%(default)s)")
-    add("--clip-norm", type=above_0, default=1.0, metavar="NORM", help="largest norm of the gradient (%(default)s)")
-    add("--validation", type=share, default=0.1, metavar="SHARE", help="held out to judge with (%(default)s)")
-    add("--seed", type=at_least_0, default=0, help="of initial values, split and shuffling (%(default)s)")
+    add("--batch-size", type=at_least_1, metavar="N", help=_default("sequences in a step", "batch_size"))
+    add("--lr", type=above_0, help=_default("learning rate of Adam", "lr"))
+    add("--clip-norm", type=above_0, metavar="NORM", help=_default("largest norm of the gradient", "clip_norm"))
+    add("--validation", type=share, metavar="SHARE", help=_default("held out to judge with", "validation"))
+    add("--seed", type=at_least_0, help=_default("of initial values, split and shuffling", "seed"))
     add("--no-progress", action="store_true", help="without a progress bar")
 
 
+def _default(text: str, name: str) -> str:
+    return f"{text} ({(MODEL | TRAINING)[name]})".strip()
+
+
+def _complete(options: argparse.Namespace) -> None:
+    """Give options that a new training has their defaults; refuse them where a training goes on."""
+    for name in (*DATA, *MODEL, *TRAINING) if options.resume else ():
+        if getattr(options, name) is not None:
+            options.refuse(f"--resume: no --{name.replace('_', '-')} is required beside it: the model's file has it")
+    for name, default in (MODEL | TRAINING).items():
+        if getattr(options, name) is None:
+            setattr(options, name, default)
+    if options.horizon and not options.window:
+        options.refuse("--horizon: --window, the steps that are read, is required beside it")
+    options.horizon = options.horizon or 1
+
+
 def _run(options: argparse.Namespace) -> int:
+    _complete(options)
     state = _state_path(options.output)
     if not os.path.isdir(os.path.dirname(options.output) or "."):
         raise ValueError(f"--output: a file in a folder that exists is required, got {options.output}")
