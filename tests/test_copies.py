@@ -172,6 +172,8 @@ THINGS: dict[str, Callable[[], Any]] = {
     "history": lambda: rf.ManyToOne(3, 2, hidden_size=2).fit(X, LABELS, epochs=2, progress=False),
     "early stopping": trained_callback,
     "checkpoint": lambda: rf.Checkpoint("m-{epoch}", monitor="val_loss"),
+    "csv logger": lambda: rf.CSVLogger("log.csv"),
+    "tensorboard": lambda: rf.TensorBoard("runs"),
     "callback": Halve,
     "trace": lambda: rf.LSTM(3, 4, num_layers=2, seed=0).trace(X.astype("f")),
     "vocabulary": lambda: Vocabulary("hello"),

@@ -23,6 +23,8 @@ from rnnfast.layers import CustomLayer as CustomLayer
 from rnnfast.layers import Dropout as Dropout
 from rnnfast.layers import Embedding as Embedding
 from rnnfast.layers import Linear as Linear
+from rnnfast.loggers import CSVLogger as CSVLogger
+from rnnfast.loggers import TensorBoard as TensorBoard
 from rnnfast.metrics import Metric as Metric
 from rnnfast.models import EncoderDecoder as EncoderDecoder
 from rnnfast.models import ManyToMany as ManyToMany

@@ -18,6 +18,7 @@ from rnnfast.copies import CopiedWhole
 from rnnfast.metrics import Metric, Metrics
 from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
 from rnnfast.params import Parameter, write_all
+from rnnfast.progress import Progress, as_shown
 from rnnfast.training_state import TrainingState
 
 
@@ -29,6 +30,8 @@ class History(CopiedWhole):
     ----------
     history : dict
         ``history["loss"]``, ``history["val_loss"]``, ``history["val_accuracy"]``, ...
+    initial_epoch : int
+        The epochs before the first value: value i of each quantity belongs to epoch ``initial_epoch + i + 1``.
 
     Examples
     --------
@@ -39,6 +42,7 @@ class History(CopiedWhole):
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
+    initial_epoch: int = 0
 
     def __getitem__(self, name: str) -> list[float]:
         return self.history[name]
@@ -79,6 +83,12 @@ class Callback(CopiedWhole):
 
     def on_epoch_end(self, run: Run) -> None:
         """Act after an epoch and its validation, whose values are in ``run.logs``."""
+
+    def on_state(self, run: Run) -> None:
+        """Act after a step or an epoch, when all callbacks have acted on it: ``run.state()`` is complete then.
+
+        ``run.batch`` is 0 after an epoch.
+        """
 
     def on_train_end(self, run: Run) -> None:
         """Act after the last epoch; not called when an exception ends training."""
@@ -124,12 +134,14 @@ class Run:
     higher_is_better : dict of str to bool
         The direction of every metric, by its name in ``evaluate``.
     batches : int
-        Number of batches in an epoch.
+        Number of batches in an epoch; 0 where nobody knows.
+    validated : bool
+        Whether there are validation data.
 
     Attributes
     ----------
     epoch : int
-        The current epoch, from 1.
+        The current epoch, from 1; before the first one the epochs that ``initial_epoch`` leaves out.
     step, batch : int
         Completed batches, over all epochs and in this one.
     logs : dict
@@ -166,6 +178,7 @@ class Run:
     stop: bool = field(default=False, init=False)
     carried: Any = field(default=None, init=False)
     batches: int = 0
+    validated: bool = False
     _loss: float = field(default=0.0, init=False)
     _weight: float = field(default=0.0, init=False)
     _shuffle: Any = field(default=None, init=False)
@@ -219,6 +232,8 @@ class Run:
             history={name: list(values) for name, values in self.history.history.items()},
             callbacks=[{"class": type(callback).__name__, **callback.state()} for callback in self.callbacks],
             batches=self.batches,
+            stop=self.stop,
+            initial_epoch=self.history.initial_epoch,
         )
 
     def resume(self, state: TrainingState) -> None:
@@ -252,10 +267,11 @@ class Run:
         self.model.set_random_state(state.random["model"])
         if self.rng is not None:
             self.rng.bit_generator.state = state.random["shuffle"]
+        self.history.history.update({name: list(values) for name, values in state.history.items()})
+        self.history.initial_epoch = state.initial_epoch
+        self.epoch, self.batch, self.step, self.stop = state.epoch, state.batch, state.step, state.stop
         for callback, remembered in zip(self.callbacks, state.callbacks, strict=True):
             callback.set_state(remembered)
-        self.history.history.update({name: list(values) for name, values in state.history.items()})
-        self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
         self._loss, self._weight, self._shuffle = state.loss, state.weight, state.random["shuffle"]
         carried = [np.array(part) for part in state.carried]
         self.carried = None if not carried else carried[0] if len(carried) == 1 else tuple(carried)
@@ -322,9 +338,10 @@ class TrainingOptions:
     clip_norm: float | None
     metrics: Any
     callbacks: Callback | Sequence[Callback]
-    progress: bool
+    progress: bool | None
     shuffle: bool
     seed: int | None
+    initial_epoch: int
     resume: TrainingState | StrPath | None
 
 
@@ -345,36 +362,41 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
         The loss or a gradient is not finite, or a parameter would not be after the step; the step is not taken.
     """
     epochs, seed = checks.as_integer("epochs", options.epochs, least=0), checks.as_seed(options.seed)
-    shuffle, progress = checks.as_flag("shuffle", options.shuffle), checks.as_flag("progress", options.progress)
+    shuffle, shown = checks.as_flag("shuffle", options.shuffle), as_shown(options.progress)
+    initial_epoch = checks.as_integer("initial_epoch", options.initial_epoch, least=0, most=epochs)
     clip_norm = None if options.clip_norm is None else checks.above_zero("clip_norm", options.clip_norm)
     callbacks = as_callbacks(options.callbacks)
     metrics = Metrics(model.metrics(), options.metrics)
     if validation is None and metrics.given:
         raise ValueError("metrics: validation data are required, which metrics are computed of, got none")
-    state = _state(options.resume)
+    state = _state(options.resume, initial_epoch)
     run = Run(
         model=model,
         optimizer=optimizer_for(options.optimizer, model.parameters(), options.lr),
-        history=History(),
+        history=History(initial_epoch=initial_epoch),
         epochs=epochs,
         rng=np.random.default_rng(seed) if shuffle else None,
         callbacks=callbacks,
         higher_is_better=metrics.directions,
         batches=len(data),
+        validated=validation is not None,
     )
+    run.epoch = initial_epoch
     model.history = run.history
-    with _Progress(total=epochs * len(data), shown=progress) as bar, _telling(run):
+    total = (epochs - (initial_epoch if state is None else state.initial_epoch)) * run.batches
+    with Progress(total=total, epochs=epochs, shown=shown) as bar, _telling(run):
         _each(run, "on_train_begin")
         if state is not None:
             run.resume(state)
-            bar.skip(run)
-        while (run.epoch < epochs or run.batch) and not run.stop:
+            bar.skip(run.step)
+        while run.batch or (run.epoch < epochs and not run.stop):
             _train_epoch(run, data, clip_norm, bar)
             if validation is not None:
                 run.logs.update({f"val_{k}": v for k, v in evaluate(model, validation, metrics).items()})
             run.end_epoch()
-            bar.show(run, 0)
+            bar.show(run.epoch, run.logs, steps=0)
             _each(run, "on_epoch_end")
+            _each(run, "on_state")
         _each(run, "on_train_end")
     return run.history
 
@@ -402,10 +424,12 @@ def evaluate(model: Trainable, data: Data, metrics: Any = ()) -> dict[str, float
     return means | accumulated.results()
 
 
-def _state(resume: Any) -> TrainingState | None:
-    if resume is None or isinstance(resume, TrainingState):
-        return resume
-    return TrainingState.read(checks.as_path("resume", resume))
+def _state(resume: Any, initial_epoch: int) -> TrainingState | None:
+    if resume is None:
+        return None
+    if initial_epoch:
+        raise ValueError(f"initial_epoch: 0 is required beside resume, which knows its epoch, got {initial_epoch}")
+    return resume if isinstance(resume, TrainingState) else TrainingState.read(checks.as_path("resume", resume))
 
 
 @contextmanager
@@ -419,7 +443,7 @@ def _telling(run: Run) -> Iterator[None]:
         raise
 
 
-def _train_epoch(run: Run, data: Data, clip_norm: float | None, bar: _Progress) -> None:
+def _train_epoch(run: Run, data: Data, clip_norm: float | None, bar: Progress) -> None:
     done = run.begin_epoch()
     if done == 0:
         _each(run, "on_epoch_begin")
@@ -434,8 +458,9 @@ def _train_epoch(run: Run, data: Data, clip_norm: float | None, bar: _Progress) 
             _step(run)
         run.carried = result.state
         run.add(result.loss, result.weight)
-        bar.show(run, 1)
+        bar.show(run.epoch, run.logs, steps=1)
         _each(run, "on_step_end")
+        _each(run, "on_state")
 
 
 _ADVICE = "the parameters are those before this step (check the data, lower lr, set clip_norm)"
@@ -456,29 +481,3 @@ def _step(run: Run) -> None:
 def _each(run: Run, event: str) -> None:
     for callback in run.callbacks:
         getattr(callback, event)(run)
-
-
-class _Progress:
-    """A tqdm bar over all steps, or nothing."""
-
-    def __init__(self, *, total: int, shown: bool) -> None:
-        from tqdm import tqdm
-
-        self._bar: Any = tqdm(total=total, unit="step", dynamic_ncols=True, disable=not shown)
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def skip(self, run: Run) -> None:
-        """Count the steps of an earlier training as done."""
-        self._bar.update(run.step)
-
-    def show(self, run: Run, steps: int) -> None:
-        """Move on by ``steps`` and show the current values."""
-        if not self._bar.disable:
-            self._bar.set_description(f"epoch {run.epoch}/{run.epochs}", refresh=False)
-            self._bar.set_postfix({k: f"{v:.4g}" for k, v in run.logs.items()}, refresh=steps == 0)
-            self._bar.update(steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,11 @@ class TrainingState(CopiedWhole):
     callbacks : list of dict
         What each callback must remember, such as the best epoch of ``EarlyStopping``.
     batches : int
-        Number of batches in an epoch.
+        Number of batches in an epoch; 0 where nobody knows.
+    stop : bool
+        Whether a callback has asked to stop.
+    initial_epoch : int
+        The epochs before the first one of the history.
 
     Examples
     --------
@@ -74,6 +79,8 @@ class TrainingState(CopiedWhole):
     history: dict[str, list[float]]
     callbacks: list[dict[str, Any]]
     batches: int
+    stop: bool = False
+    initial_epoch: int = 0
 
     def __repr__(self) -> str:
         return f"TrainingState(epoch={self.epoch}, batch={self.batch} of {self.batches}, step={self.step})"
@@ -86,6 +93,11 @@ class TrainingState(CopiedWhole):
         OSError
             The file cannot be written. An older file is whole then.
         """
+        tensors, numbers = self.parts()
+        checkpoint.write(path, tensors, {"class": "TrainingState", **numbers})
+
+    def parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return all arrays by name, and the rest, which JSON can hold."""
         tensors = {f"parameters/{name}": array for name, array in self.parameters.items()}
         tensors |= {f"optimizer/{name}": array for name, array in self.optimizer.items()}
         tensors |= {f"carried/{i}": array for i, array in enumerate(self.carried)}
@@ -96,12 +108,11 @@ class TrainingState(CopiedWhole):
                     tensors[f"callbacks/{i}/{name}"] = value
                 else:
                     plain[i][name] = value
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
-        checkpoint.write(path, tensors, {"class": "TrainingState", "callbacks": plain, **numbers})
+        return tensors, {"callbacks": plain, **{name: getattr(self, name) for name in _NUMBERS}}
 
     @classmethod
     def read(cls, path: StrPath) -> TrainingState:
-        """Return the state in a file.
+        """Return the state in a file, which ``save`` wrote, or ``save`` of a model together with the model.
 
         Raises
         ------
@@ -111,25 +122,62 @@ class TrainingState(CopiedWhole):
             It is no file of a training's state, or is damaged.
         """
         tensors, saved = checkpoint.read(path)
-        if saved.get("class") != "TrainingState":
-            raise ValueError(f"path: a file that TrainingState.save wrote is required, got one of {saved.get('class')}")
+        if saved.get("class") == "TrainingState":
+            return cls.from_parts(tensors, saved)
+        if "training" not in saved:
+            got = f"one of {saved.get('class')} without a state"
+            raise ValueError(f"path: a file that TrainingState.save wrote is required, got {got}")
+        own, beside = split_tensors(tensors)
+        for name, array in own.items():
+            beside.setdefault(f"parameters/{name}", array)
+        return cls.from_parts(beside, saved["training"])
+
+    @classmethod
+    def from_parts(cls, tensors: Mapping[str, Array], numbers: Mapping[str, Any]) -> TrainingState:
+        """Return the state that ``parts`` took apart."""
         groups: dict[str, dict[str, Array]] = {"parameters": {}, "optimizer": {}, "carried": {}, "callbacks": {}}
         for key, array in tensors.items():
             group, _, name = key.partition("/")
             groups[group][name] = array
-        callbacks: list[dict[str, Any]] = [dict(each) for each in saved["callbacks"]]
+        callbacks: list[dict[str, Any]] = [dict(each) for each in numbers["callbacks"]]
         for key, array in groups["callbacks"].items():
             i, _, name = key.partition("/")
             callbacks[int(i)][name] = array
-        carried = [groups["carried"][str(i)] for i in range(len(groups["carried"]))]
-        numbers = {name: saved[name] for name in _NUMBERS}
         return cls(
             parameters=groups["parameters"],
             optimizer=groups["optimizer"],
-            carried=carried,
+            carried=[groups["carried"][str(i)] for i in range(len(groups["carried"]))],
             callbacks=callbacks,
-            **numbers,
+            **{name: numbers[name] for name in _NUMBERS if name in numbers or name not in _LATER},
         )
 
+    def beside(self, model: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what a file that holds the parameters of ``model`` needs for the state, see ``parts``."""
+        tensors, numbers = self.parts()
+        kept = {
+            name: array
+            for name, array in tensors.items()
+            if not _same(array, model.get(name.removeprefix("parameters/")) if name.startswith("parameters/") else None)
+        }
+        return {f"{_PREFIX}{name}": array for name, array in kept.items()}, numbers
 
-_NUMBERS = ("random", "batches", "epoch", "batch", "step", "loss", "weight", "history")
+
+def split_tensors(tensors: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the parameters of the model in a file, and the arrays of the state that stands beside it."""
+    own = {name: array for name, array in tensors.items() if not name.startswith(_PREFIX)}
+    beside = {name.removeprefix(_PREFIX): array for name, array in tensors.items() if name not in own}
+    return own, beside
+
+
+def _same(array: Array, other: Array | None) -> bool:
+    """Return whether two arrays hold the same bits."""
+    return (
+        other is not None
+        and (array.shape, array.dtype) == (other.shape, other.dtype)
+        and (array.tobytes() == other.tobytes())
+    )
+
+
+_PREFIX = "training/"  # no name of a parameter begins like this
+_NUMBERS = ("random", "batches", "epoch", "batch", "step", "loss", "weight", "history", "stop", "initial_epoch")
+_LATER = ("stop", "initial_epoch")  # files of earlier versions lack these

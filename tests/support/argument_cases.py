@@ -49,7 +49,8 @@ ACCEPTED = {
     "dampening": "-1 0 2**63", "weight_decay": "0 2**63", "eps": "0 2**63", "alpha": "0 2**63", "patience": "0",
     "min_delta": "0 2**63", "monitor": "text", "mode": "None", "max_norm": "2**63 inf", "characters": "text",
     "sign": "None -1 0", "limit": "None 0 inf 2**63", "mask": "None", "out": "None",
-    "outputs": "None", "loss_weights": "None", "resume": "None",
+    "outputs": "None", "loss_weights": "None", "resume": "None", "initial_epoch": "0",
+    "progress": "None", "every_steps": "None",
 }  # fmt: skip
 
 
@@ -333,9 +334,11 @@ OTHERS: dict[str, Case] = {
     ),
     "Checkpoint": Case(
         make=lambda: rf.Checkpoint,
-        valid=lambda: {"path": "model", "monitor": "loss", "mode": "min"},
-        accepted={"path": "text", "monitor": "None text"},
+        valid=lambda: {"path": "model", "monitor": None, "mode": "min", "every_steps": 2, "training": True},
+        accepted={"path": "text", "monitor": "None"},
     ),
+    "CSVLogger": Case(make=lambda: rf.CSVLogger, valid=lambda: {"path": "log.csv"}, accepted={"path": "text"}),
+    "TensorBoard": Case(make=lambda: rf.TensorBoard, valid=lambda: {"folder": "runs"}, accepted={"folder": "text"}),
     "Parameter": Case(
         make=lambda: rf.Parameter, valid=lambda: {"value": np.ones(3)}, accepted={"value": "nan inf shape"}
     ),

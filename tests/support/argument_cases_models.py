@@ -59,6 +59,7 @@ TRAIN: dict[str, Any] = {
     "progress": False,
     "shuffle": True,
     "seed": 0,
+    "initial_epoch": 0,
     "resume": None,
 }
 

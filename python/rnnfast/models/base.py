@@ -25,6 +25,7 @@ from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
 from rnnfast.tasks import Task
 from rnnfast.train import BatchLoss, History
+from rnnfast.training_state import TrainingState, split_tensors
 
 Outputs = Mapping[str, Array]
 V = TypeVar("V")
@@ -333,11 +334,19 @@ class Model(Module):
         last = f"{total:,} parameters, {total * self.dtype.itemsize:,} bytes"
         return "\n".join([self._title(), *lines, last])
 
-    def save(self, path: StrPath) -> None:
+    def save(self, path: StrPath, *, training: TrainingState | None = None) -> None:
         """Write parameters, configuration and metadata to a safetensors file, completely or not at all.
 
         An existing file keeps its permissions, and a link stays a link. The file of a subclass of a model names the
         model, which is what ``rf.load`` returns: methods and attributes of the subclass are not part of a file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        training : TrainingState or None
+            The state of a training, which the file then keeps beside the model: ``fit(resume=path)`` goes on from it,
+            and ``rf.load`` leaves it out.
 
         Raises
         ------
@@ -351,9 +360,14 @@ class Model(Module):
         if cls is None:
             known = ", ".join(self.known)
             raise TypeError(f"model: {known} or a subclass of one is required, got {type(self).__name__}")
+        if not isinstance(training, TrainingState | None):
+            raise TypeError(f"training: a TrainingState or None is required, got {checks.shown(training)}")
         tensors = self.state_dict()
         cls.require_described(self.config, tensors)
         saved = {"class": cls.__name__, "config": self.config, "metadata": self.metadata}
+        if training is not None:
+            beside, saved["training"] = training.beside(tensors)
+            tensors |= beside
         checkpoint.write(path, tensors, saved)
 
     def to_onnx(self, path: StrPath, *, lengths: bool = False) -> list[str]:
@@ -459,7 +473,8 @@ def load(path: StrPath) -> Any:
         raise ValueError(f"{os.fsdecode(path)}: a model file is required, got a state, which TrainingState.read reads")
     try:
         cls = Model.known[saved["class"]]
-        return cls.restored(saved["config"], saved["metadata"], tensors)
+        own = split_tensors(tensors)[0] if "training" in saved else tensors
+        return cls.restored(saved["config"], saved["metadata"], own)
     except MemoryError:
         raise
     except Exception as error:

@@ -175,9 +175,10 @@ class ManyToMany(Model):
         burn_in: int = 0,
         metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
         callbacks: Callback | Sequence[Callback] = (),
-        progress: bool = True,
+        progress: bool | None = None,
         shuffle: bool = True,
         seed: int | None = None,
+        initial_epoch: int = 0,
         resume: TrainingState | StrPath | None = None,
     ) -> History:
         """Train.
@@ -219,15 +220,19 @@ class ManyToMany(Model):
             Further quantities to report of the validation data.
         callbacks : Callback or several of them
             Called at every event of the training.
-        progress : bool
-            Whether to show a bar.
+        progress : bool or None
+            Whether to show a bar. None shows one where stderr is a terminal, and in a notebook.
         shuffle : bool
             Whether to shuffle in every epoch; sequences of similar length then share a batch.
         seed : int or None
             Seed of the shuffling. None draws another one every time.
+        initial_epoch : int
+            The epochs that an earlier ``fit`` has trained: this one trains and numbers those from ``initial_epoch + 1``
+            to ``epochs``. 0 beside ``resume``, which knows its epoch.
         resume : TrainingState, path or None
-            Where an earlier training stood. This one goes on from there, with the same data, batch size and callbacks;
-            the learning rate and the random numbers are those of the state, and ``epochs`` may be larger.
+            Where an earlier training stood: a state, or a file of ``rf.Checkpoint`` or ``state.save``. This one goes on
+            from there to the same bits, with the same data, batch size and callbacks; the learning rate and the random
+            numbers are those of the state, and ``epochs`` may be larger.
 
         Returns
         -------
@@ -262,6 +267,7 @@ class ManyToMany(Model):
             progress=progress,
             shuffle=shuffle,
             seed=seed,
+            initial_epoch=initial_epoch,
             resume=resume,
         )
         return train.fit(self, data, options, validation)
