@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnfast import checks
 from rnnfast.arrays import Array, Int64
-from rnnfast.data.sequences import Sequences
+from rnnfast.data.container import Sequences
 
 WINDOW = 32  # batches whose sequences are sorted by length together: little padding, yet random batches
 
@@ -82,7 +82,7 @@ class VectorData:
         """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""
         for index in batch_indices(self.inputs.lengths, self.batch_size, rng):
             lead = self._lead(index)
-            begin = Sequences(self.inputs.values, self.inputs.offsets[index], lead, ragged=True)
+            begin = self.inputs.select(index).first(lead)
             for start in self._starts(lead):
                 piece = begin.piece(start, start + (self.tbptt or 0))
                 nothing = {name: values[:0] for name, values in self.targets.items()}

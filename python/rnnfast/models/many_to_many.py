@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,9 @@ from rnnfast.data import (
     as_pieces,
     as_resets,
     as_step_weights,
-    check_finite,
     step_count,
-    step_values,
+    step_targets,
     training_and_validation,
-    without_unread,
 )
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
@@ -481,9 +480,10 @@ class ManyToMany(Model):
         for head, (called, values) in by_head(y, list(self.heads.configs)).items():
             config = self.heads.configs[head]
             width = None if config.task.ids else config.size
-            each = without_unread(step_values(values, inputs, steps, width=width, name=called), weights, inputs)
-            check_finite(called, inputs.like(each), self.dtype)
-            targets[head] = inputs.like(config.task.targets(each, config.size, self.dtype, name=called))
+            convert = partial(config.task.targets, size=config.size, dtype=self.dtype, name=called)
+            targets[head] = step_targets(
+                values, inputs, steps, weights, width=width, name=called, dtype=self.dtype, convert=convert
+            )
         data = AlignedData(
             inputs=inputs,
             targets=targets,
