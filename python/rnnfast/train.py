@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any, ClassVar, Protocol
 
@@ -303,7 +303,10 @@ class BatchLoss:
 
 
 class Data(Protocol):
-    """Batches, in an order that ``rng`` decides."""
+    """Batches, in an order that ``rng`` decides; ``restartable``: whether those of an epoch can be had again."""
+
+    @property
+    def restartable(self) -> bool: ...  # noqa: D102
 
     def __len__(self) -> int: ...
 
@@ -331,6 +334,11 @@ class Trainable(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
     """The arguments of ``fit`` that all models share; see ``ManyToOne.fit``."""
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> TrainingOptions:
+        """Return those among all arguments of a model's ``fit``."""
+        return cls(**{each.name: arguments[each.name] for each in fields(cls)})
 
     epochs: int
     optimizer: str | Optimizer
@@ -370,6 +378,8 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
     if validation is None and metrics.given:
         raise ValueError("metrics: validation data are required, which metrics are computed of, got none")
     state = _state(options.resume, initial_epoch)
+    if state is not None and not data.restartable:
+        raise ValueError(f"resume: {_RESTARTABLE}")
     run = Run(
         model=model,
         optimizer=optimizer_for(options.optimizer, model.parameters(), options.lr),
@@ -422,6 +432,12 @@ def evaluate(model: Trainable, data: Data, metrics: Any = ()) -> dict[str, float
     total = math.fsum(weights)
     means = {name: math.fsum(values) / total if total else 0.0 for name, values in sums.items()}
     return means | accumulated.results()
+
+
+_RESTARTABLE = (
+    "data that can be read again from the begin of an epoch are required (arrays, an object with a length and items, "
+    "or a callable that returns a new iterator), got an iterator, which cannot be set back to where the state was taken"
+)
 
 
 def _state(resume: Any, initial_epoch: int) -> TrainingState | None:

@@ -60,6 +60,7 @@ TRAIN: dict[str, Any] = {
     "shuffle": True,
     "seed": 0,
     "initial_epoch": 0,
+    "steps_per_epoch": None,
     "resume": None,
 }
 

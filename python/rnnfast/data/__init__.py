@@ -6,6 +6,7 @@ from rnnfast.data.batches import Batch as Batch
 from rnnfast.data.batches import VectorData as VectorData
 from rnnfast.data.batches import batch_indices as batch_indices
 from rnnfast.data.batches import check_fraction as check_fraction
+from rnnfast.data.batches import evaluated as evaluated
 from rnnfast.data.batches import hold_out as hold_out
 from rnnfast.data.batches import training_and_validation as training_and_validation
 from rnnfast.data.container import Sequences as Sequences
@@ -42,6 +43,10 @@ from rnnfast.data.sequences import step_count as step_count
 from rnnfast.data.sequences import step_targets as step_targets
 from rnnfast.data.sequences import step_values as step_values
 from rnnfast.data.sequences import without_unread as without_unread
+from rnnfast.data.sources import BROUGHT as BROUGHT
+from rnnfast.data.sources import NO_SPLIT as NO_SPLIT
+from rnnfast.data.sources import BatchSource as BatchSource
+from rnnfast.data.sources import without_brought as without_brought
 from rnnfast.data.splits import split_by_time as split_by_time
 from rnnfast.data.splits import split_sequences as split_sequences
 from rnnfast.data.ts_files import read_ts as read_ts

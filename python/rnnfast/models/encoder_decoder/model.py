@@ -12,7 +12,7 @@ from rnnfast import checks, train
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
-from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite, training_and_validation
+from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite, evaluated, training_and_validation
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.base import Model
@@ -24,6 +24,8 @@ from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task, as_task
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
+
+READ = ("x", "y", "lengths", "sample_weight")  # what data are made of
 
 
 class EncoderDecoder(Model):
@@ -155,14 +157,14 @@ class EncoderDecoder(Model):
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
         epochs: int,
         batch_size: int = 32,
         optimizer: str | Optimizer = "adam",
         lr: float | None = None,
         clip_norm: float | None = None,
-        validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
+        validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
@@ -172,6 +174,7 @@ class EncoderDecoder(Model):
         shuffle: bool = True,
         seed: int | None = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
         resume: TrainingState | StrPath | None = None,
     ) -> History:
         """Train.
@@ -179,9 +182,9 @@ class EncoderDecoder(Model):
         Parameters
         ----------
         x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
-            The sources.
-        y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K)
-            What belongs to each source, without ``start`` and ``stop``.
+            The sources; memory maps are read batch by batch. Or batches, see Notes.
+        y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K); or None
+            What belongs to each source, without ``start`` and ``stop``. None where x brings batches.
         epochs : int
             Passes over the data.
         batch_size : int
@@ -192,7 +195,7 @@ class EncoderDecoder(Model):
             Learning rate of an optimiser given by name; None stands for 1e-3.
         clip_norm : float or None
             Largest norm of the gradient; None does not clip.
-        validation_data : (x, y), dict of arguments of ``evaluate``, or None
+        validation_data : (x, y), dict of arguments of ``evaluate``, batches, or None
             Data to evaluate after every epoch.
         validation_split : float
             Share of the sequences, the last ones, that is held out for that instead.
@@ -213,6 +216,8 @@ class EncoderDecoder(Model):
         initial_epoch : int
             The epochs that an earlier ``fit`` has trained: this one trains and numbers those from ``initial_epoch + 1``
             to ``epochs``. 0 beside ``resume``, which knows its epoch.
+        steps_per_epoch : int or None
+            Batches in an epoch, where the data are batches. None: all that there are; an iterator needs a number.
         resume : TrainingState, path or None
             Where an earlier training stood: a state, or a file of ``rf.Checkpoint`` or ``state.save``. This one goes on
             from there to the same bits, with the same data, batch size and callbacks; the learning rate and the random
@@ -229,7 +234,17 @@ class EncoderDecoder(Model):
             Data that do not fit the model, that are not finite, or without any target.
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
+
+        Notes
+        -----
+        Batches come from an object with ``len(x)`` and ``x[i]`` (as keras.utils.Sequence), whose order is shuffled;
+        from a callable that returns a new iterator, or an iterable, which begins again in every epoch; or from an
+        iterator, which goes on with ``steps_per_epoch`` batches in every epoch and cannot be resumed.
+
+        A batch is (x, y), (x, y, sample_weight) or a dict of these and ``lengths``. It is checked when
+        its turn comes. ``batch_size`` has no effect.
         """
+        options = TrainingOptions.of(locals())
         data, validation = training_and_validation(
             self._read_data,
             x,
@@ -237,22 +252,10 @@ class EncoderDecoder(Model):
             batch_size=batch_size,
             validation_data=validation_data,
             validation_split=validation_split,
-            known=("x", "y", "lengths", "sample_weight"),
+            known=READ,
+            steps_per_epoch=steps_per_epoch,
             lengths=lengths,
             sample_weight=sample_weight,
-        )
-        options = TrainingOptions(
-            epochs=epochs,
-            optimizer=optimizer,
-            lr=lr,
-            clip_norm=clip_norm,
-            metrics=metrics,
-            callbacks=callbacks,
-            progress=progress,
-            shuffle=shuffle,
-            seed=seed,
-            initial_epoch=initial_epoch,
-            resume=resume,
         )
         return train.fit(self, data, options, validation)
 
@@ -300,7 +303,7 @@ class EncoderDecoder(Model):
     def evaluate(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
@@ -312,7 +315,7 @@ class EncoderDecoder(Model):
         Parameters
         ----------
         x, y, lengths, sample_weight, metrics
-            See ``fit``.
+            See ``fit``, batches included.
         batch_size : int
             Sequences at once.
 
@@ -325,7 +328,8 @@ class EncoderDecoder(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._read_data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight)
+        own: dict[str, Any] = {"lengths": lengths, "sample_weight": sample_weight}
+        data = evaluated(self._read_data, x, y, batch_size=batch_size, known=READ, **own)
         return train.evaluate(self, data, metrics)
 
     @names_arguments
