@@ -24,7 +24,7 @@ class Batch:
     Attributes
     ----------
     inputs : Sequences
-        Vectors in the model's dtype, or ids. Their values may be those of the whole data.
+        Vectors in the model's dtype, or ids. Their values may be those of the whole data, or not yet read.
     targets : dict of str to ndarray (M,) or (M, K)
         The targets of each head; a single head has the name "".
     count : int
