@@ -132,6 +132,32 @@ def test_a_state_knows_that_training_was_to_stop(tmp_path: Path) -> None:
         np.testing.assert_array_equal(again.state_dict()[name], value)
 
 
+def test_a_callback_of_the_users_goes_on(tmp_path: Path) -> None:
+    """What it returns from ``state``, numbers, texts and arrays, comes back after everything else has been restored."""
+
+    class Average(rf.Callback):
+        def on_train_begin(self, run: rf.Run) -> None:
+            self.remembered: dict[str, Any] = {"mean": np.zeros(2, np.float32), "best": np.float32(9), "last": ""}
+
+        def on_epoch_end(self, run: rf.Run) -> None:
+            bias = run.model.parameters()["head.bias"].value
+            self.remembered["mean"] = (self.remembered["mean"] + bias) / 2
+            self.remembered["best"] = min(self.remembered["best"], np.float32(run.logs["loss"]))
+            self.remembered["last"] += f"{run.epoch} "
+
+        def state(self) -> dict[str, Any]:
+            return dict(self.remembered)
+
+        def set_state(self, state: Any) -> None:
+            self.remembered = {name: state[name] for name in self.remembered}
+
+    path, whole, again = tmp_path / "{epoch}", Average(), Average()
+    trained("many_to_one", callbacks=[rf.Checkpoint(path), whole])
+    trained("many_to_one", callbacks=[rf.Checkpoint(path), again], resume=tmp_path / "1")
+    assert whole.remembered["last"] == "1 2 3 "
+    np.testing.assert_equal(again.remembered, whole.remembered)
+
+
 def test_csv_lines_are_the_history(tmp_path: Path) -> None:
     """They go on from one fit to the next, and in other columns not at all."""
     path = tmp_path / "log.csv"

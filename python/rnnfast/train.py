@@ -335,11 +335,6 @@ class Trainable(Protocol):
 class TrainingOptions:
     """The arguments of ``fit`` that all models share; see ``ManyToOne.fit``."""
 
-    @classmethod
-    def of(cls, arguments: Mapping[str, Any]) -> TrainingOptions:
-        """Return those among all arguments of a model's ``fit``."""
-        return cls(**{each.name: arguments[each.name] for each in fields(cls)})
-
     epochs: int
     optimizer: str | Optimizer
     lr: float | None
@@ -351,6 +346,11 @@ class TrainingOptions:
     seed: int | None
     initial_epoch: int
     resume: TrainingState | StrPath | None
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> TrainingOptions:
+        """Return those among all arguments of a model's ``fit``."""
+        return cls(**{each.name: arguments[each.name] for each in fields(cls)})
 
 
 def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data | None = None) -> History:

@@ -107,7 +107,7 @@ class TrainingState(CopiedWhole):
                 if isinstance(value, np.ndarray):
                     tensors[f"callbacks/{i}/{name}"] = value
                 else:
-                    plain[i][name] = value
+                    plain[i][name] = value.item() if isinstance(value, np.generic) else value
         return tensors, {"callbacks": plain, **{name: getattr(self, name) for name in _NUMBERS}}
 
     @classmethod
