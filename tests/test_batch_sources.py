@@ -214,6 +214,22 @@ def test_what_is_no_source_of_batches_is_refused(call: Callable[[], Any], error:
         call()
 
 
+@pytest.mark.parametrize(("form", "count"), [("object with items", 5), ("iterator", 5), ("callable", 0)])
+@pytest.mark.parametrize("tbptt", [None, 3])
+def test_the_number_of_batches_is_known_or_zero(form: str, count: int, tbptt: int | None) -> None:
+    """Nobody knows how many pieces a batch will have."""
+
+    class Note(rf.Callback):
+        def on_train_end(self, run: rf.Run) -> None:
+            seen.append((run.batches, run.step))
+
+    seen: list[tuple[int, int]] = []
+    source, steps = FORMS[form](in_batches(*PROBLEMS["many to one"][1:])[0])
+    model().fit(source, **FIT, tbptt=tbptt, steps_per_epoch=steps, callbacks=Note())
+    pieces = 1 if tbptt is None else -(-T // tbptt)
+    assert seen == [(count if tbptt is None else 0, FIT["epochs"] * 5 * pieces)]
+
+
 def test_evaluation_of_batches() -> None:
     make, data, own = PROBLEMS["many to one"]
     batches, _ = in_batches(data, own)

@@ -389,4 +389,5 @@ def _of_batches(
     own = [argument for argument in known if argument in ("x", "y", *BROUGHT)]
     whole = partial(read, batch_size=checks.LARGEST, **options)
     arguments = partial(named_arguments, "batch", known=own, names=("x", "y", "sample_weight"))
-    return BatchSource(source, whole, arguments, name=name, steps=steps)
+    pieces = options.get("tbptt") is not None
+    return BatchSource(source, whole, arguments, name=name, steps=steps, pieces=pieces)

@@ -37,6 +37,8 @@ class BatchSource:
         What messages call the source.
     steps : int or None
         Batches in an epoch; an iterator needs it.
+    pieces : bool
+        Whether a batch may become several ones, which cover it in time.
 
     Attributes
     ----------
@@ -67,6 +69,7 @@ class BatchSource:
         *,
         name: str,
         steps: int | None = None,
+        pieces: bool = False,
     ) -> None:
         self.steps = None if steps is None else checks.as_size("steps_per_epoch", steps)
         self.indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
@@ -82,9 +85,12 @@ class BatchSource:
         self._read = read
         self._arguments = arguments
         self._name = name
+        self._pieces = pieces
 
     def __len__(self) -> int:
-        """Return the number of batches in an epoch, 0 where nobody knows."""
+        """Return the number of batches, pieces counted, in an epoch; 0 where nobody knows."""
+        if self._pieces:
+            return 0
         if self.steps is not None:
             return self.steps
         return len(self._source) if hasattr(self._source, "__len__") else 0

@@ -547,9 +547,10 @@ class OneToMany(Model):
     def _batches(self, name: str, source: Any, own: dict[str, Any], steps: int | None = None) -> BatchSource:
         """Return what trains on, or is validated with, batches that the user brings."""
         known = ("sequences", *(name for name in BROUGHT if name != "resets"))
-        cut: dict[str, Any] = {"batch_size": checks.LARGEST, "streams": 1, "steps": TRAIN_STEPS}
-        read = partial(self.reader.data, **cut, **without_brought(own))
-        return BatchSource(source, read, lambda given: _arguments("batch", given, known), name=name, steps=steps)
+        options = without_brought(own)
+        read = partial(self.reader.data, batch_size=checks.LARGEST, streams=1, steps=None, **options)
+        arguments = partial(_arguments, "batch", known=known)
+        return BatchSource(source, read, arguments, name=name, steps=steps, pieces=options.get("tbptt") is not None)
 
     def _judged(self, sequences: Any, *, batch_size: int | None = None, **options: Any) -> AlignedData:
         """Return what ``evaluate`` and validation read, alike."""
