@@ -26,7 +26,7 @@ LEVELS = [
     {"atomic", "copies", "metadata", "outline"},
     {"config", "init", "params", "text"},
     {"layers", "metrics", "optim", "sampling", "data", "checkpoint"},
-    {"gradcheck", "progress", "tasks", "training_state"},
+    {"gradcheck", "history", "progress", "tasks", "training_state"},
     {"train"},
     {"callbacks", "loggers"},
     {"models"},

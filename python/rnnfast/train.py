@@ -15,42 +15,12 @@ from rnnfast import checks
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.copies import CopiedWhole
+from rnnfast.history import History as History
 from rnnfast.metrics import Metric, Metrics
 from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
 from rnnfast.params import Parameter, write_all
 from rnnfast.progress import Progress, as_shown
-from rnnfast.training_state import TrainingState
-
-
-@dataclass
-class History(CopiedWhole):
-    """One value per epoch of every quantity.
-
-    Attributes
-    ----------
-    history : dict
-        ``history["loss"]``, ``history["val_loss"]``, ``history["val_accuracy"]``, ...
-    initial_epoch : int
-        The epochs before the first value: value i of each quantity belongs to epoch ``initial_epoch + i + 1``.
-
-    Examples
-    --------
-    >>> h = History()
-    >>> h.append({"loss": 0.5})
-    >>> h.history, h["loss"]
-    ({'loss': [0.5]}, [0.5])
-    """
-
-    history: dict[str, list[float]] = field(default_factory=dict)
-    initial_epoch: int = 0
-
-    def __getitem__(self, name: str) -> list[float]:
-        return self.history[name]
-
-    def append(self, logs: dict[str, float]) -> None:
-        """Add the values of an epoch."""
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
+from rnnfast.training_state import TrainingState, state_to_resume
 
 
 class Callback(CopiedWhole):
@@ -377,9 +347,7 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
     metrics = Metrics(model.metrics(), options.metrics)
     if validation is None and metrics.given:
         raise ValueError("metrics: validation data are required, which metrics are computed of, got none")
-    state = _state(options.resume, initial_epoch)
-    if state is not None and not data.restartable:
-        raise ValueError(f"resume: {_RESTARTABLE}")
+    state = state_to_resume(options.resume, initial_epoch, restartable=data.restartable)
     run = Run(
         model=model,
         optimizer=optimizer_for(options.optimizer, model.parameters(), options.lr),
@@ -403,10 +371,7 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
             _train_epoch(run, data, clip_norm, bar)
             if validation is not None:
                 run.logs.update({f"val_{k}": v for k, v in evaluate(model, validation, metrics).items()})
-            run.end_epoch()
-            bar.show(run.epoch, run.logs, steps=0)
-            _each(run, "on_epoch_end")
-            _each(run, "on_state")
+            _end_epoch(run, bar)
         _each(run, "on_train_end")
     return run.history
 
@@ -432,20 +397,6 @@ def evaluate(model: Trainable, data: Data, metrics: Any = ()) -> dict[str, float
     total = math.fsum(weights)
     means = {name: math.fsum(values) / total if total else 0.0 for name, values in sums.items()}
     return means | accumulated.results()
-
-
-_RESTARTABLE = (
-    "data that can be read again from the begin of an epoch are required (arrays, an object with a length and items, "
-    "or a callable that returns a new iterator), got an iterator, which cannot be set back to where the state was taken"
-)
-
-
-def _state(resume: Any, initial_epoch: int) -> TrainingState | None:
-    if resume is None:
-        return None
-    if initial_epoch:
-        raise ValueError(f"initial_epoch: 0 is required beside resume, which knows its epoch, got {initial_epoch}")
-    return resume if isinstance(resume, TrainingState) else TrainingState.read(checks.as_path("resume", resume))
 
 
 @contextmanager
@@ -492,6 +443,13 @@ def _step(run: Run) -> None:
         run.optimizer.step()
     except FloatingPointError as error:
         raise FloatingPointError(f"fit: {error}, {run.place}; {_ADVICE}") from error
+
+
+def _end_epoch(run: Run, bar: Progress) -> None:
+    run.end_epoch()
+    bar.show(run.epoch, run.logs, steps=0)
+    _each(run, "on_epoch_end")
+    _each(run, "on_state")
 
 
 def _each(run: Run, event: str) -> None:

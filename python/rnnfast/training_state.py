@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast import checkpoint
+from rnnfast import checkpoint, checks
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.copies import CopiedWhole
@@ -160,6 +160,20 @@ class TrainingState(CopiedWhole):
             if not _same(array, model.get(name.removeprefix("parameters/")) if name.startswith("parameters/") else None)
         }
         return {f"{_PREFIX}{name}": array for name, array in kept.items()}, numbers
+
+
+def state_to_resume(given: Any, initial_epoch: int, *, restartable: bool) -> TrainingState | None:
+    """Return the state, or the one in the file, that ``fit(resume=)`` was given; None for None."""
+    if given is None:
+        return None
+    if initial_epoch:
+        raise ValueError(f"initial_epoch: 0 is required beside resume, which knows its epoch, got {initial_epoch}")
+    if not restartable:
+        raise ValueError(
+            "resume: data that can be read again from the begin of an epoch are required (arrays, an object with a "
+            "length and items, or a callable that returns a new iterator), got an iterator, which cannot be set back"
+        )
+    return given if isinstance(given, TrainingState) else TrainingState.read(checks.as_path("resume", given))
 
 
 def split_tensors(tensors: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
