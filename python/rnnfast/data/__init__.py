@@ -40,8 +40,8 @@ from rnnfast.data.sequences import check_finite_rows as check_finite_rows
 from rnnfast.data.sequences import check_steps as check_steps
 from rnnfast.data.sequences import joined as joined
 from rnnfast.data.sequences import step_count as step_count
-from rnnfast.data.sequences import step_targets as step_targets
 from rnnfast.data.sequences import step_values as step_values
+from rnnfast.data.sequences import stored_targets as stored_targets
 from rnnfast.data.sequences import without_unread as without_unread
 from rnnfast.data.sources import BROUGHT as BROUGHT
 from rnnfast.data.sources import NO_SPLIT as NO_SPLIT

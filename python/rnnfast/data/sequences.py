@@ -449,47 +449,27 @@ def as_context(
     return values
 
 
-def step_targets(
-    values: Any,
-    inputs: Sequences,
-    steps: int,
-    weights: Array | Sequences | None,
-    *,
-    width: int | None,
-    name: str,
-    dtype: DType,
-    convert: Callable[[Array], Array],
-) -> Sequences:
-    """Return the targets of all existing steps, checked and converted.
+def stored_targets(
+    values: Any, inputs: Sequences, steps: int, *, width: int | None, name: str, convert: Callable[[Array], Array]
+) -> Sequences | None:
+    """Return the targets of all existing steps where they are memory maps, which are read when they are needed.
 
-    Those of a memory map are read when they are needed, unless weights tell which of them nothing reads. ``convert``
-    checks elements (R, ...) and makes targets of them; the other arguments are those of ``step_values``.
+    ``convert`` checks elements (R, ...) and makes targets of them; the other arguments are those of ``step_values``.
+    None stands for targets in memory.
     """
     given = array_or_items(name, values)
-    if weights is None and (is_mapped(given) if isinstance(given, np.ndarray) else any(map(is_mapped, given))):
-        return _stored_targets(given, inputs, steps, width, name, convert)
-    each = without_unread(step_values(given, inputs, steps, width=width, name=name), weights, inputs)
-    check_finite(name, inputs.like(each), dtype)
-    return inputs.like(convert(each))
-
-
-def _stored_targets(
-    given: Array | list[Any],
-    inputs: Sequences,
-    steps: int,
-    width: int | None,
-    name: str,
-    convert: Callable[[Array], Array],
-) -> Sequences:
     store: Array | list[Array]
     if isinstance(given, np.ndarray):
+        if not is_mapped(given):
+            return None
         store = _fitted(given, (len(inputs), steps), width, name)
     else:
+        if not any(map(is_mapped, given)):
+            return None
         _check_entries(given, inputs, name)
-        lengths = inputs.lengths.tolist()
         store = [
             _fitted(checks.as_array(f"{name}[{n}]", item), (length,), width, f"{name}[{n}]")
-            for n, (item, length) in enumerate(zip(given, lengths, strict=True))
+            for n, (item, length) in enumerate(zip(given, inputs.lengths.tolist(), strict=True))
         ]
     numbers = np.arange(len(inputs), dtype=np.int64)
     found = StoredSequences(store, numbers, np.zeros_like(numbers), inputs.lengths, ragged=True, convert=convert)

@@ -20,10 +20,13 @@ from rnnfast.data import (
     as_pieces,
     as_resets,
     as_step_weights,
+    check_finite,
     evaluated,
     step_count,
-    step_targets,
+    step_values,
+    stored_targets,
     training_and_validation,
+    without_unread,
 )
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
@@ -485,9 +488,13 @@ class ManyToMany(Model):
             config = self.heads.configs[head]
             width = None if config.task.ids else config.size
             convert = partial(config.task.targets, size=config.size, dtype=self.dtype, name=called)
-            targets[head] = step_targets(
-                values, inputs, steps, weights, width=width, name=called, dtype=self.dtype, convert=convert
-            )
+            stored = stored_targets(values, inputs, steps, width=width, name=called, convert=convert)
+            if stored is not None and weights is None:
+                targets[head] = stored
+                continue
+            each = without_unread(step_values(values, inputs, steps, width=width, name=called), weights, inputs)
+            check_finite(called, inputs.like(each), self.dtype)
+            targets[head] = inputs.like(convert(each))
         data = AlignedData(
             inputs=inputs,
             targets=targets,
