@@ -19,6 +19,10 @@ from rnnfast.text import Vocabulary
 from tests.support.examples import LABELS, SMALL_LAYERS, SMALL_MODELS, X
 
 Copy = Callable[[Any], Any]
+GROUPED = [
+    partial(rf.Adam, amsgrad=True, groups=[{"params": "head.*", "lr": rf.schedules.Exponential(0.1, factor=0.9)}]),
+    partial(rf.SGD, momentum=0.5, groups=[{"params": "*bias*", "weight_decay": 0.1}]),
+]
 
 
 def by_joblib(value: Any) -> Any:
@@ -118,7 +122,7 @@ def test_models(make: Callable[[], Any], data: tuple[Any, ...], way: Copy, used:
 
 
 @every_way
-@pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW])
+@pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW, rf.NAdam, *GROUPED])
 def test_an_optimiser_goes_with_its_model(make: Any, way: Copy) -> None:
     make_model, data = SMALL_MODELS["many to one"]
     model = make_model()
@@ -134,7 +138,7 @@ def test_an_optimiser_goes_with_its_model(make: Any, way: Copy) -> None:
 
 
 @every_way
-@pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW])
+@pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW, rf.NAdam, *GROUPED])
 def test_an_optimiser_alone_comes_unbound_with_its_state(make: Any, way: Copy) -> None:
     make_model, data = SMALL_MODELS["many to one"]
     model = make_model()
