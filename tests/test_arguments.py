@@ -10,8 +10,9 @@ import pytest
 import rnnfast as rf
 from tests.support.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
 from tests.support.argument_cases_models import MODELS
+from tests.support.argument_cases_training import TRAINING
 
-CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **OTHERS}
+CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **TRAINING, **OTHERS}
 
 REFUSALS = (ValueError, TypeError, OverflowError)
 
@@ -22,6 +23,8 @@ WITHOUT_ARGUMENTS = {
     "random_state",
     "state",
     "zero_grad",
+    "reset",
+    "values",
     "state_dict",
     "summary",
     "step",
@@ -31,6 +34,8 @@ WITHOUT_ARGUMENTS = {
 }
 INTERNAL = {
     "batch_loss",
+    "batch_weights",
+    "end_with",
     "set_random_state",
     "set_state",
     "split_outputs",

@@ -170,12 +170,21 @@ def trained_callback() -> rf.Callback:
     return stopping
 
 
+def averaged() -> rf.AveragedWeights:
+    average = rf.AveragedWeights(0.5, bias_correction=True)
+    average.update([Parameter(np.ones(3))])
+    return average
+
+
 THINGS: dict[str, Callable[[], Any]] = {
     "parameter": lambda: Parameter(np.arange(3.0)),
     "history": lambda: rf.ManyToOne(3, 2, hidden_size=2).fit(X, LABELS, epochs=2, progress=False),
     "early stopping": trained_callback,
     "checkpoint": lambda: rf.Checkpoint("m-{epoch}", monitor="val_loss"),
     "callback": Halve,
+    "plateau": lambda: rf.ReduceLROnPlateau("loss", patience=2),
+    "schedule": lambda: rf.schedules.PiecewiseConstant([0.1, 0.2], boundaries=[3]),
+    "averaged weights": averaged,
     "trace": lambda: rf.LSTM(3, 4, num_layers=2, seed=0).trace(X.astype("f")),
     "vocabulary": lambda: Vocabulary("hello"),
 }

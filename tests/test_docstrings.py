@@ -79,7 +79,7 @@ ALIKE = {
             *(("EncoderDecoder", name) for name in ("bidirectional", "task")),
         },
     ),
-    "optimisers": (("SGD", "RMSprop", "Adam", "AdamW"), {("AdamW", "weight_decay")}),
+    "optimisers": (("SGD", "RMSprop", "Adam", "AdamW", "NAdam"), {("AdamW", "weight_decay")}),
 }
 
 

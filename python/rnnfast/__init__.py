@@ -10,6 +10,7 @@ from rnnfast import schedules as schedules
 from rnnfast import text as text
 from rnnfast.callbacks import Checkpoint as Checkpoint
 from rnnfast.callbacks import EarlyStopping as EarlyStopping
+from rnnfast.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from rnnfast.config import cpu as cpu
 from rnnfast.config import get_num_threads as get_num_threads
 from rnnfast.config import set_num_threads as set_num_threads

@@ -52,7 +52,10 @@ class Schedule(CopiedWhole, ABC):
         return True
 
     def lasting(self: S, *, steps: int, epochs: int) -> S:
-        """Return the schedule for a training of that many steps and epochs: it ends there where it had no length."""
+        """Return the schedule for a training of that many steps and epochs: it ends there where it had no length.
+
+        0 stands for a number that nobody knows.
+        """
         return self
 
     def __repr__(self) -> str:
@@ -73,15 +76,17 @@ class _Lasting(Schedule):
 
     def lasting(self: L, *, steps: int, epochs: int) -> L:
         """Return the schedule for a training of that many steps and epochs: it ends there where it had no length."""
-        if self.complete:
+        length = epochs if self.by == "epoch" else steps
+        if self.complete or length == 0:
             return self
         found = copy.copy(self)
-        found.length = max(epochs if self.by == "epoch" else steps, 1)
+        found.length = length
         return found
 
     def _known_length(self) -> int:
         if self.length is None:
-            raise ValueError(f"length: a number of {self.by}s is required outside of fit, got None")
+            wanted = f"a number of {self.by}s is required where that of the training is not known, as outside of fit"
+            raise ValueError(f"length: {wanted}, got None")
         return self.length
 
 
@@ -349,7 +354,7 @@ class OneCycle(_Lasting):
     --------
     >>> schedule = OneCycle(0.1, length=11, rise=0.5)
     >>> [round(schedule(t), 4) for t in (0, 4, 5, 10, 100)]
-    [0.004, 0.0977, 0.0985, 0.0, 0.0]
+    [0.004, 0.0971, 0.098, 0.0, 0.0]
     """
 
     @names_arguments
@@ -440,8 +445,8 @@ class WarmUp(Schedule):
         """Return the schedule for a training of that many steps and epochs: what follows the rise ends with it."""
         if not isinstance(self.schedule, Schedule):
             return self
-        found, left = copy.copy(self), {"steps": steps, "epochs": epochs}
-        left[f"{self.by}s"] -= self.length
+        found, known = copy.copy(self), {"steps": steps, "epochs": epochs}
+        left = {unit: max(count - self.length, 1) if count else 0 for unit, count in known.items()}
         found.schedule = self.schedule.lasting(**left)
         return found
 
@@ -466,7 +471,7 @@ def as_schedule(value: Any) -> Schedule | None:
 
 
 class Rate:
-    """A learning rate as an optimiser holds it: a number, or a schedule and its value of the latest step.
+    """A rate as a training holds it: a number, or a schedule and its value of the latest step.
 
     The value is 0 where a schedule does not know its length yet.
 
@@ -475,6 +480,8 @@ class Rate:
     name : str
         What messages call it.
     given : float, Schedule or function of steps
+    check : function
+        Returns a value after checking it.
 
     Examples
     --------
@@ -484,10 +491,10 @@ class Rate:
     0.02
     """
 
-    def __init__(self, name: str, given: Any) -> None:
-        self.name = name
+    def __init__(self, name: str, given: Any, check: Callable[[str, Any], float] = checks.at_least_zero) -> None:
+        self.name, self.check = name, check
         self.schedule = as_schedule(given)
-        self.value = 0.0 if self.schedule is not None else checks.at_least_zero(name, given)
+        self.value = 0.0 if self.schedule is not None else check(name, given)
         self.move(step=0, epoch=0, only_complete=True)
 
     def move(self, *, step: int, epoch: int, only_complete: bool = False) -> None:
@@ -495,7 +502,7 @@ class Rate:
         schedule = self.schedule
         if schedule is not None and (schedule.complete or not only_complete):
             found = schedule(epoch if schedule.by == "epoch" else step)
-            self.value = checks.at_least_zero(self.name, found)
+            self.value = self.check(self.name, found)
 
     def end_with(self, *, steps: int, epochs: int) -> None:
         """Let a schedule without a length end with a training of that many steps and epochs."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any, ClassVar, Protocol
 
@@ -16,8 +16,9 @@ from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.copies import CopiedWhole
 from rnnfast.metrics import Metric, Metrics
-from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
+from rnnfast.optim import AveragedWeights, LearningRate, Optimizer, as_average, optimizer_for
 from rnnfast.params import Parameter, write_all
+from rnnfast.stepping import Stepping, gradient, take_step
 from rnnfast.training_state import TrainingState
 
 
@@ -125,17 +126,25 @@ class Run:
         The direction of every metric, by its name in ``evaluate``.
     batches : int
         Number of batches in an epoch.
+    steps : int
+        Number of steps in all epochs, without shuffling; 0 where nobody knows.
+    average : AveragedWeights or None
+        Of the parameters over the steps.
 
     Attributes
     ----------
     epoch : int
         The current epoch, from 1.
-    step, batch : int
-        Completed batches, over all epochs and in this one.
+    step : int
+        Completed steps over all epochs. A step takes the batches whose gradients are accumulated.
+    batch : int
+        Completed batches of this epoch.
     logs : dict
         ``loss`` so far in this epoch; after it, also the values of the validation.
     stop : bool
         Set it to end training after this epoch.
+    shows_lr : bool
+        Whether the history has the learning rate: where it follows a schedule, or a callback sets this.
     carried
         The recurrent states that the next batch begins with, where it continues the one before.
 
@@ -165,7 +174,11 @@ class Run:
     logs: dict[str, float] = field(default_factory=dict, init=False)
     stop: bool = field(default=False, init=False)
     carried: Any = field(default=None, init=False)
+    shows_lr: bool = field(default=False, init=False)
     batches: int = 0
+    steps: int = 0
+    average: AveragedWeights | None = None
+    _own: dict[str, Array] | None = field(default=None, init=False)
     _loss: float = field(default=0.0, init=False)
     _weight: float = field(default=0.0, init=False)
     _shuffle: Any = field(default=None, init=False)
@@ -178,36 +191,56 @@ class Run:
 
     def begin_epoch(self) -> int:
         """Begin the next epoch, or go on with the one that a state was taken in; return its completed batches."""
+        self._take_average_out()
         self._random = self.model.random_state()
         if self.batch == 0:
             self.epoch += 1
             self._loss = self._weight = 0.0
             self._shuffle = None if self.rng is None else self.rng.bit_generator.state
             self.logs = {"loss": 0.0}
+        self.optimizer.epoch = self.epoch - 1
         return self.batch
 
-    def add(self, loss: float, weight: float) -> None:
-        """Count a completed batch."""
+    def add(self, results: Iterable[BatchLoss]) -> None:
+        """Count a completed step, and its batches."""
         self.step += 1
-        self.batch += 1
-        self._loss += loss * weight
-        self._weight += weight
+        for result in results:
+            self.batch += 1
+            self._loss += result.loss * result.weight
+            self._weight += result.weight
         self.logs["loss"] = self._loss / self._weight if self._weight else 0.0
         self._random = self.model.random_state()
 
     def end_epoch(self) -> None:
         """Keep the values of the epoch in the history."""
+        if self.shows_lr:
+            self.logs["lr"] = self.optimizer.lr
         self.batch = 0
         self.carried = None
         self._shuffle = None if self.rng is None else self.rng.bit_generator.state
         self.history.append(self.logs)
 
+    def put_average_in(self) -> None:
+        """Give the model its averaged weights, where there are some, until the next epoch begins."""
+        if self.average is None or not self.average.steps or self._own is not None:
+            return
+        params = self.optimizer.params or {}
+        averaged = {id(p) for p in params.values()}
+        self._own = {name: np.array(p.value) for name, p in self.model.parameters().items() if id(p) in averaged}
+        write_all(params.values(), self.average.values().values())
+
+    def _take_average_out(self) -> None:
+        if self._own is not None:
+            params = self.model.parameters()
+            write_all([params[name] for name in self._own], self._own.values())
+            self._own = None
+
     def state(self) -> TrainingState:
-        """Return the state of the training after the last completed batch or epoch."""
+        """Return the state of the training after the last completed step or epoch."""
         carried = self.carried
         parts = [] if carried is None else list(carried) if isinstance(carried, tuple) else [carried]
         return TrainingState(
-            parameters={name: np.array(p.value) for name, p in self.model.parameters().items()},
+            parameters={name: np.array(p.value) for name, p in self.model.parameters().items()} | (self._own or {}),
             optimizer=self.optimizer.state_dict(),
             random={"shuffle": self._shuffle, "model": self._random},
             epoch=self.epoch,
@@ -219,6 +252,7 @@ class Run:
             history={name: list(values) for name, values in self.history.history.items()},
             callbacks=[{"class": type(callback).__name__, **callback.state()} for callback in self.callbacks],
             batches=self.batches,
+            average={} if self.average is None else self.average.state_dict(),
         )
 
     def resume(self, state: TrainingState) -> None:
@@ -247,7 +281,12 @@ class Run:
             )
         if (state.random["shuffle"] is None) != (self.rng is None):
             raise ValueError(f"resume: shuffle={self.rng is None} is required, as the state was taken with")
+        if bool(state.average) != (self.average is not None):
+            given_average = "None" if self.average is None else "one"
+            raise ValueError(f"resume: the ema that the state was taken with is required, got {given_average}")
         self.optimizer.load_state_dict(state.optimizer)
+        if self.average is not None:
+            self.average.load_state_dict(state.average)
         write_all(params.values(), [state.parameters[name] for name in params])
         self.model.set_random_state(state.random["model"])
         if self.rng is not None:
@@ -286,10 +325,16 @@ class BatchLoss:
     state: Any
 
 
+StepHook = Callable[[Run], None]
+
+
 class Data(Protocol):
     """Batches, in an order that ``rng`` decides."""
 
     def __len__(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...  # noqa: D102
 
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Any]: ...  # noqa: D102
 
@@ -307,25 +352,41 @@ class Trainable(Protocol):
 
     def zero_grad(self) -> None: ...  # noqa: D102
 
-    def batch_loss(self, batch: Any, state: Any = None, *, gradient: bool = False) -> BatchLoss: ...  # noqa: D102
+    def batch_weights(self, batch: Any) -> dict[str, float]: ...  # noqa: D102
+
+    def batch_loss(  # noqa: D102
+        self, batch: Any, state: Any = None, *, gradient: bool = False, shares: Mapping[str, float] | None = None
+    ) -> BatchLoss: ...
 
     def metrics(self) -> dict[str, list[Metric]]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """The arguments of ``fit`` that all models share; see ``ManyToOne.fit``."""
+    """The arguments of ``fit`` that all models share; see ``ManyToOne.fit``.
+
+    ``before_step`` is called before the gradients of a step.
+    """
 
     epochs: int
     optimizer: str | Optimizer
-    lr: float | None
+    lr: LearningRate | None
     clip_norm: float | None
+    clip_value: float | None
+    accumulate: int
+    ema: float | AveragedWeights | None
     metrics: Any
     callbacks: Callback | Sequence[Callback]
     progress: bool
     shuffle: bool
     seed: int | None
     resume: TrainingState | StrPath | None
+    before_step: StepHook | None = None
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> TrainingOptions:
+        """Return the options among the arguments of ``fit``, given as its ``locals()``."""
+        return cls(**{option.name: arguments[option.name] for option in fields(cls) if option.name in arguments})
 
 
 def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data | None = None) -> History:
@@ -346,7 +407,7 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
     """
     epochs, seed = checks.as_integer("epochs", options.epochs, least=0), checks.as_seed(options.seed)
     shuffle, progress = checks.as_flag("shuffle", options.shuffle), checks.as_flag("progress", options.progress)
-    clip_norm = None if options.clip_norm is None else checks.above_zero("clip_norm", options.clip_norm)
+    stepping = Stepping(accumulate=options.accumulate, clip_norm=options.clip_norm, clip_value=options.clip_value)
     callbacks = as_callbacks(options.callbacks)
     metrics = Metrics(model.metrics(), options.metrics)
     if validation is None and metrics.given:
@@ -361,20 +422,26 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
         callbacks=callbacks,
         higher_is_better=metrics.directions,
         batches=len(data),
+        steps=epochs * stepping.steps(data.steps),
+        average=as_average(options.ema),
     )
+    run.optimizer.end_with(steps=run.steps, epochs=epochs)
+    run.shows_lr = run.optimizer.scheduled
     model.history = run.history
-    with _Progress(total=epochs * len(data), shown=progress) as bar, _telling(run):
+    with _Progress(total=epochs * stepping.steps(len(data)), shown=progress) as bar, _telling(run):
         _each(run, "on_train_begin")
         if state is not None:
             run.resume(state)
             bar.skip(run)
         while (run.epoch < epochs or run.batch) and not run.stop:
-            _train_epoch(run, data, clip_norm, bar)
+            _train_epoch(run, data, stepping, options.before_step, bar)
+            run.put_average_in()
             if validation is not None:
                 run.logs.update({f"val_{k}": v for k, v in evaluate(model, validation, metrics).items()})
             run.end_epoch()
             bar.show(run, 0)
             _each(run, "on_epoch_end")
+        run.put_average_in()
         _each(run, "on_train_end")
     return run.history
 
@@ -414,43 +481,30 @@ def _telling(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        run.put_average_in()
         for callback in sorted(run.callbacks, key=lambda callback: callback.acts_last):
             callback.on_train_error(run)
         raise
 
 
-def _train_epoch(run: Run, data: Data, clip_norm: float | None, bar: _Progress) -> None:
+def _train_epoch(run: Run, data: Data, stepping: Stepping, before_step: StepHook | None, bar: _Progress) -> None:
     done = run.begin_epoch()
     if done == 0:
         _each(run, "on_epoch_begin")
-    for batch in islice(data.batches(run.rng), done, None):
-        run.model.zero_grad()
-        result = run.model.batch_loss(batch, run.carried if batch.continues else None, gradient=True)
-        _check_finite("loss", result.loss, run)
-        if result.weight > 0:
+    for batches in stepping.groups(islice(data.batches(run.rng), done, None), run.model):
+        if before_step is not None:
+            before_step(run)
+        results = gradient(run.model, batches, run.carried, run.place)
+        if any(result.weight > 0 for result in results):
             _each(run, "on_gradient")
-            if clip_norm is not None:
-                _check_finite("gradient's norm", clip_grad_norm(run.optimizer.params or {}, clip_norm), run)
-            _step(run)
-        run.carried = result.state
-        run.add(result.loss, result.weight)
+            stepping.clip(run.optimizer, run.place)
+            take_step(run.optimizer, run.place)
+            if run.average is not None:
+                run.average.update(run.optimizer.params or {})
+        run.carried = results[-1].state
+        run.add(results)
         bar.show(run, 1)
         _each(run, "on_step_end")
-
-
-_ADVICE = "the parameters are those before this step (check the data, lower lr, set clip_norm)"
-
-
-def _check_finite(name: str, value: float, run: Run) -> None:
-    if not math.isfinite(value):
-        raise FloatingPointError(f"fit: a finite {name} is required, got {value} {run.place}; {_ADVICE}")
-
-
-def _step(run: Run) -> None:
-    try:
-        run.optimizer.step()
-    except FloatingPointError as error:
-        raise FloatingPointError(f"fit: {error}, {run.place}; {_ADVICE}") from error
 
 
 def _each(run: Run, event: str) -> None:

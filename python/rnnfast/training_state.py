@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class TrainingState(CopiedWhole):
         What each callback must remember, such as the best epoch of ``EarlyStopping``.
     batches : int
         Number of batches in an epoch.
+    average : dict of str to ndarray
+        The ``state_dict()`` of the averaged weights; {} without these.
 
     Examples
     --------
@@ -74,6 +76,7 @@ class TrainingState(CopiedWhole):
     history: dict[str, list[float]]
     callbacks: list[dict[str, Any]]
     batches: int
+    average: dict[str, Array] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"TrainingState(epoch={self.epoch}, batch={self.batch} of {self.batches}, step={self.step})"
@@ -88,6 +91,7 @@ class TrainingState(CopiedWhole):
         """
         tensors = {f"parameters/{name}": array for name, array in self.parameters.items()}
         tensors |= {f"optimizer/{name}": array for name, array in self.optimizer.items()}
+        tensors |= {f"average/{name}": array for name, array in self.average.items()}
         tensors |= {f"carried/{i}": array for i, array in enumerate(self.carried)}
         plain: list[dict[str, Any]] = [{} for _ in self.callbacks]
         for i, remembered in enumerate(self.callbacks):
@@ -113,7 +117,8 @@ class TrainingState(CopiedWhole):
         tensors, saved = checkpoint.read(path)
         if saved.get("class") != "TrainingState":
             raise ValueError(f"path: a file that TrainingState.save wrote is required, got one of {saved.get('class')}")
-        groups: dict[str, dict[str, Array]] = {"parameters": {}, "optimizer": {}, "carried": {}, "callbacks": {}}
+        names = ("parameters", "optimizer", "average", "carried", "callbacks")
+        groups: dict[str, dict[str, Array]] = {name: {} for name in names}
         for key, array in tensors.items():
             group, _, name = key.partition("/")
             groups[group][name] = array
@@ -126,6 +131,7 @@ class TrainingState(CopiedWhole):
         return cls(
             parameters=groups["parameters"],
             optimizer=groups["optimizer"],
+            average=groups["average"],
             carried=carried,
             callbacks=callbacks,
             **numbers,

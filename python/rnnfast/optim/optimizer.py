@@ -107,6 +107,27 @@ class Optimizer(CopiedWhole, ABC):
         for rate in self._rates():
             rate.end_with(steps=steps, epochs=epochs)
 
+    def scale_lr(self, factor: float, *, least: float = 0.0) -> None:
+        """Multiply the learning rate and those of all groups by ``factor``, down to ``least``.
+
+        Parameters
+        ----------
+        factor : float
+            At least 0.
+        least : float
+            A learning rate that is no larger stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If a learning rate follows a schedule, or a number is out of its range.
+        """
+        factor, least = at_least_zero("factor", factor), at_least_zero("least", least)
+        if self.scheduled:
+            raise ValueError("lr: a number is required, which can be scaled, got a schedule")
+        for rate in self._rates():
+            rate.value = max(rate.value * factor, min(rate.value, least))
+
     def _rates(self) -> list[Rate]:
         return [self._rate, *(group.rate for group in self.groups if group.rate is not None)]
 

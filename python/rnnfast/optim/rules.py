@@ -411,7 +411,7 @@ class NAdam(Optimizer):
     >>> p.grad[...] = 3.0
     >>> optimizer.step()
     >>> p.value.round(4).tolist()
-    [0.9437]
+    [0.8944]
     """
 
     rule = "nadam"
