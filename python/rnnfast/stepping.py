@@ -45,7 +45,7 @@ class Stepping:
         """Return the number of steps that so many batches make."""
         return -(-batches // self.accumulate)
 
-    def groups(self, batches: Iterator[Any], model: Learner) -> Iterator[list[Any]]:
+    def groups(self, batches: Iterator[Any]) -> Iterator[list[Any]]:
         """Yield the batches of each step: ``accumulate`` of them that have targets, fewer at the end of the epoch.
 
         Batches without a target, which only move the state on, come along, or alone where a step would begin with them.
@@ -56,7 +56,7 @@ class Stepping:
         full = 0
         for batch in batches:
             group.append(batch)
-            full += max(model.batch_weights(batch).values()) > 0
+            full += batch.count > 0
             if full in (0, self.accumulate):
                 yield group
                 group, full = [], 0

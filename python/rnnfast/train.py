@@ -227,7 +227,8 @@ class Run:
         params = self.optimizer.params or {}
         averaged = {id(p) for p in params.values()}
         self._own = {name: np.array(p.value) for name, p in self.model.parameters().items() if id(p) in averaged}
-        write_all(params.values(), self.average.values().values())
+        averages = self.average.values()
+        write_all(params.values(), [averages[name] for name in params])
 
     def _take_average_out(self) -> None:
         if self._own is not None:
@@ -491,7 +492,7 @@ def _train_epoch(run: Run, data: Data, stepping: Stepping, before_step: StepHook
     done = run.begin_epoch()
     if done == 0:
         _each(run, "on_epoch_begin")
-    for batches in stepping.groups(islice(data.batches(run.rng), done, None), run.model):
+    for batches in stepping.groups(islice(data.batches(run.rng), done, None)):
         if before_step is not None:
             before_step(run)
         results = gradient(run.model, batches, run.carried, run.place)

@@ -95,8 +95,8 @@ class AveragedWeights(CopiedWhole):
         named, (steps, averages) = named_params(params), self._kept
         if steps:
             self._check(named)
-            found = {name: a + (p.value - a) * p.dtype.type(1 - self.decay) for (name, p), a in
-                     zip(named.items(), averages.values(), strict=True)}  # fmt: skip
+            share = 1 - self.decay
+            found = {n: averages[n] + (p.value - averages[n]) * p.dtype.type(share) for n, p in named.items()}
         else:
             first = 1 - self.decay if self.bias_correction else 1.0
             found = {name: p.value * p.dtype.type(first) for name, p in named.items()}
@@ -124,8 +124,8 @@ class AveragedWeights(CopiedWhole):
         """
         named = named_params(params)
         self._check(named)
-        own = [p.value.copy() for p in named.values()]
-        write_all(named.values(), self.values().values())
+        own, values = [p.value.copy() for p in named.values()], self.values()
+        write_all(named.values(), [values[name] for name in named])
         try:
             yield
         finally:
