@@ -119,15 +119,17 @@ def test_the_limit_is_safe(make: Any, options: Any, dtype: str) -> None:
     for lr in (1e-3, 1.0, 1e10, 1e20, 1e36):
         params = {name: Parameter(np.ones(64, dtype)) for name in ("first", "second")}
         optimizer = make(params, lr=lr, **options)
-        limit = optimizer._limit(1.0, params["first"].dtype)
+        own = [optimizer._options_of(part) for part in optimizer._parts]
+        limit = optimizer._limit(1.0, params["first"].dtype, own)
         for magnitude in (limit * 0.99 / 40, 1.0, 1e-20):
-            if not optimizer._limit(magnitude * 40, params["first"].dtype) > magnitude * 40:
+            if not optimizer._limit(magnitude * 40, params["first"].dtype, own) > magnitude * 40:
                 continue
             rng = np.random.default_rng(0)
             for p in params.values():
                 p[...] = rng.choice([-1, 1], 64) * magnitude
                 p.grad[...] = rng.choice([-1, 1], 64) * magnitude
-            for update in optimizer._updates([p._data for p in params.values()], [p.grad for p in params.values()]):
+            every = list(params.values())
+            for update in optimizer._updates([p._data for p in every], [p.grad for p in every], own):
                 update()
             for p in params.values():
                 assert np.isfinite(p.value).all()

@@ -220,11 +220,11 @@ def test_an_interrupted_step_of_groups_is_none(monkeypatch: pytest.MonkeyPatch) 
     before = {name: p.value.copy() for name, p in params.items()}, optimizer.state_dict()
     updates = type(optimizer)._updates
 
-    def interrupted(self: Any, values: Any, grads: Any) -> Any:
+    def interrupted(self: Any, *given: Any) -> Any:
         def fail() -> None:
             raise KeyboardInterrupt
 
-        return [updates(self, values, grads)[0], fail]
+        return [updates(self, *given)[0], fail]
 
     monkeypatch.setattr(type(optimizer), "_updates", interrupted)
     monkeypatch.setattr(optimizer, "_limit", lambda *_: 0.0)

@@ -318,15 +318,15 @@ def update(
     >>> p.round(6), step
     (array([0.75]), array([1]))
     """
-    update_call(optimizer, values, grads, buffers, options, step)()
+    update_call(optimizer, list(values), list(grads), list(map(list, buffers)), dict(options), step)()
 
 
 def update_call(
     optimizer: str,
-    values: Arrays,
-    grads: Arrays,
-    buffers: Sequence[Arrays],
-    options: Mapping[str, float],
+    values: list[Array],
+    grads: list[Array],
+    buffers: list[list[Array]],
+    options: dict[str, float],
     step: Counter,
 ) -> partial[None]:
     """Return the call that ``update`` makes, one of C alone: Ctrl-C acts before or after it.
@@ -341,7 +341,7 @@ def update_call(
     >>> p
     array([0.5])
     """
-    return partial(_core.update, optimizer, list(values), list(grads), list(map(list, buffers)), dict(options), step)
+    return partial(_core.update, optimizer, values, grads, buffers, options, step)
 
 
 def squared_norm(arrays: Arrays) -> float:

@@ -25,6 +25,8 @@ from rnnfast.schedules import Rate, Schedule
 Options = dict[str, float]
 Updates = list[Call]
 
+_HIGHEST = {name: float(np.finfo(name).max) / 8 for name in ("float32", "float64")}
+
 
 class Optimizer(CopiedWhole, ABC):
     """Base of optimisers: parameters, options and buffers. ``step`` updates everything in one call of the engine.
@@ -100,7 +102,7 @@ class Optimizer(CopiedWhole, ABC):
     @property
     def scheduled(self) -> bool:
         """Whether the learning rate, or that of a group, follows a schedule."""
-        return any(rate.schedule is not None for rate in self._rates())
+        return self._rate.schedule is not None or any(g.rate and g.rate.schedule is not None for g in self.groups)
 
     def end_with(self, *, steps: int, epochs: int) -> None:
         """Let schedules without a length end with a training of that many steps and epochs; ``fit`` calls it."""
@@ -205,33 +207,28 @@ class Optimizer(CopiedWhole, ABC):
         params = self._bound()
         for p in params.values():
             p.drop_held_grad()
-        for rate in self._rates():
-            rate.move(step=int(self._step[0]), epoch=self.epoch)
+        if self.groups or self._rate.schedule is not None:
+            for rate in self._rates():
+                rate.move(step=int(self._step[0]), epoch=self.epoch)
         values, grads = [p._data for p in params.values()], [p.grad for p in params.values()]
-        largest = self._largest(values, grads)
-        updates = self._updates(values, grads)
-        if not largest < self._limit(largest, values[0].dtype):
+        options = [self._options_of(part) for part in self._parts]
+        largest = self._largest(values, grads, options)
+        updates = self._updates(values, grads, options)
+        if not largest < self._limit(largest, values[0].dtype, options):
             updates = [partial(self._run_or_restore, updates, values)]
         write(params.values(), updates)
 
-    def _updates(self, values: list[Array], grads: list[Array]) -> Updates:
+    def _updates(self, values: list[Array], grads: list[Array], options: list[Options]) -> Updates:
         """Return the calls of a step, one for each part, which update values, buffers and the number of steps."""
         buffers = [self._buffers[name] for name in _ops.OPTIMIZERS[self.rule].buffers]
         if len(self._parts) == 1:
-            options = self._read(self._options_of(self._parts[0]))
-            return [_ops.update_call(self.rule, values, grads, buffers, options, self._step)]
+            return [_ops.update_call(self.rule, values, grads, buffers, self._read(options[0]), self._step)]
         steps = [*(self._step.copy() for _ in self._parts[1:]), self._step]
-        return [
-            _ops.update_call(
-                self.rule,
-                _chosen(values, part.places),
-                _chosen(grads, part.places),
-                [_chosen(arrays, part.places) for arrays in buffers],
-                self._read(self._options_of(part)),
-                step,
-            )
-            for part, step in zip(self._parts, steps, strict=True)
-        ]
+        updates = []
+        for part, own, step in zip(self._parts, options, steps, strict=True):
+            chosen = [[arrays[i] for i in part.places] for arrays in (values, grads, *buffers)]
+            updates.append(_ops.update_call(self.rule, chosen[0], chosen[1], chosen[2:], self._read(own), step))
+        return updates
 
     def _options_of(self, part: Part) -> Options:
         """Return the options of a part; where groups differ, the later one decides."""
@@ -240,7 +237,7 @@ class Optimizer(CopiedWhole, ABC):
             options |= self.groups[i].numbers()
         return options
 
-    def _largest(self, values: list[Array], grads: list[Array]) -> float:
+    def _largest(self, values: list[Array], grads: list[Array], options: list[Options]) -> float:
         """Return a bound of gradients (with weight decay), values and buffers; an error unless gradients are finite."""
         gradients = _ops.squared_norm(grads)
         if not math.isfinite(gradients):
@@ -248,13 +245,13 @@ class Optimizer(CopiedWhole, ABC):
                 if not np.isfinite(g).all():
                     raise FloatingPointError(f"grad: finite numbers are required, got others in that of {name}")
         buffers = [_ops.squared_norm(arrays) for arrays in self._buffers.values()]
-        decay = 1 + max(self._options_of(part).get("weight_decay", 0.0) for part in self._parts)
+        decay = 1 + max([own.get("weight_decay", 0.0) for own in options])
         return decay * math.sqrt(gradients + _ops.squared_norm(values) + sum(buffers))
 
-    def _limit(self, largest: float, dtype: DType) -> float:
+    def _limit(self, largest: float, dtype: DType, options: list[Options]) -> float:
         """Return a magnitude below which neither a square nor a step can leave the dtype's range."""
-        highest = float(np.finfo(dtype).max) / 8
-        reach = max(self._reach(self._options_of(part), largest) for part in self._parts)
+        highest = _HIGHEST[dtype.name]
+        reach = max([self._reach(own, largest) for own in options])
         return math.sqrt(highest) if reach < highest else 0.0
 
     def _run_or_restore(self, updates: Updates, values: list[Array]) -> None:
@@ -372,7 +369,3 @@ class Optimizer(CopiedWhole, ABC):
         if params is None:
             raise RuntimeError("optimizer: parameters are required (pass params=, or let fit bind it), got none")
         return params
-
-
-def _chosen(arrays: list[Array], places: list[int]) -> list[Array]:
-    return [arrays[i] for i in places]
