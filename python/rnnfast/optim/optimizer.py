@@ -25,7 +25,7 @@ from rnnfast.schedules import Rate, Schedule
 Options = dict[str, float]
 Updates = list[Call]
 
-_HIGHEST = {name: float(np.finfo(name).max) / 8 for name in ("float32", "float64")}
+_HIGHEST = {np.dtype(name): float(np.finfo(name).max) / 8 for name in ("float32", "float64")}
 
 
 class Optimizer(CopiedWhole, ABC):
@@ -250,7 +250,7 @@ class Optimizer(CopiedWhole, ABC):
 
     def _limit(self, largest: float, dtype: DType, options: list[Options]) -> float:
         """Return a magnitude below which neither a square nor a step can leave the dtype's range."""
-        highest = _HIGHEST[dtype.name]
+        highest = _HIGHEST[dtype]
         reach = max([self._reach(own, largest) for own in options])
         return math.sqrt(highest) if reach < highest else 0.0
 
