@@ -86,7 +86,8 @@ class TeacherForcing(Module):
             return batch
         read, chosen = inputs.padded(), inputs.pad(own)
         read[:, 1:] = _written(network, batch, read, chosen)
-        return replace(batch, inputs=inputs.like(inputs.unpadded(read)))
+        there = np.arange(inputs.steps) < inputs.lengths[:, None]
+        return replace(batch, inputs=inputs.like(read[there]))
 
 
 def _as_probability(name: str, value: Any) -> float:
