@@ -211,7 +211,7 @@ def test_a_loop_of_ones_own_counts_epochs() -> None:
 
 def test_a_number_replaces_a_schedule_and_back() -> None:
     optimizer = rf.SGD([Parameter(np.ones(1))], lr=Exponential(0.1, factor=0.5))
-    assert optimizer.scheduled
+    assert (optimizer.lr, optimizer.scheduled) == (0.1, True)
     optimizer.lr = 0.3
     optimizer.step()
     assert (optimizer.lr, optimizer.scheduled) == (0.3, False)

@@ -81,7 +81,6 @@ class TeacherForcing(Module):
             return batch
         inputs = batch.inputs
         own = self.rng.random(inputs.count) >= self.ratio
-        own[inputs.starts[inputs.lengths > 0]] = False
         if not own.any():
             return batch
         read, chosen = inputs.padded(), inputs.pad(own)
