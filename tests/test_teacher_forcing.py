@@ -91,6 +91,18 @@ def test_every_element_is_the_true_one_or_the_prediction(variant: str, ratio: fl
     np.testing.assert_array_equal(found.inputs.lengths, batch.inputs.lengths)
 
 
+@pytest.mark.parametrize("variant", ["plain", "vectors"])
+def test_the_true_elements_stay(variant: str) -> None:
+    """Also those of a single sequence, which no copy has to join."""
+    model, data = problem(variant)
+    longest = int(np.argmax([len(y) for y in data["y"]]))
+    batch, found = mixed(model, {name: each[longest : longest + 1] for name, each in data.items()}, 0.0)
+    again = model._read_data(**{name: each[longest : longest + 1] for name, each in data.items()}, batch_size=1)
+    np.testing.assert_array_equal(batch.inputs.flat(), again.whole().inputs.flat())
+    np.testing.assert_array_equal(batch.targets[""], again.whole().targets[""])
+    assert (found.inputs.flat() != batch.inputs.flat()).any()
+
+
 def test_the_ratio_is_a_probability() -> None:
     model = rf.EncoderDecoder(3, 40, hidden_size=2, seed=0)
     y = np.arange(39)[None].repeat(200, axis=0)

@@ -83,7 +83,7 @@ class TeacherForcing(Module):
         own = self.rng.random(inputs.count) >= self.ratio
         if not own.any():
             return batch
-        read, chosen = inputs.padded(), inputs.pad(own)
+        read, chosen = inputs.padded().copy(), inputs.pad(own)
         read[:, 1:] = _written(network, batch, read, chosen)
         there = np.arange(inputs.steps) < inputs.lengths[:, None]
         return replace(batch, inputs=inputs.like(read[there]))
