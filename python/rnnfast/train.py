@@ -326,9 +326,6 @@ class BatchLoss:
     state: Any
 
 
-StepHook = Callable[[Run], None]
-
-
 class Data(Protocol):
     """Batches, in an order that ``rng`` decides."""
 
@@ -364,10 +361,7 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """The arguments of ``fit`` that all models share; see ``ManyToOne.fit``.
-
-    ``before_step`` is called before the gradients of a step.
-    """
+    """The arguments of ``fit`` that all models share; see ``ManyToOne.fit``."""
 
     epochs: int
     optimizer: str | Optimizer
@@ -382,16 +376,21 @@ class TrainingOptions:
     shuffle: bool
     seed: int | None
     resume: TrainingState | StrPath | None
-    before_step: StepHook | None = None
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> TrainingOptions:
-        """Return the options among the arguments of ``fit``, given as its ``locals()``."""
-        return cls(**{option.name: arguments[option.name] for option in fields(cls) if option.name in arguments})
+        """Return those among all arguments of a model's ``fit``."""
+        return cls(**{each.name: arguments[each.name] for each in fields(cls)})
 
 
-def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data | None = None) -> History:
-    """Train ``model`` on ``data``.
+def fit(
+    model: Trainable,
+    data: Data,
+    options: TrainingOptions,
+    validation: Data | None = None,
+    before_step: Callable[[Run], None] | None = None,
+) -> History:
+    """Train ``model`` on ``data``; ``before_step`` is called before the gradients of every step.
 
     An exception, ``KeyboardInterrupt`` included, leaves parameters and optimiser as after the last completed
     step, or as a callback leaves them that acts on it (``EarlyStopping`` restores the best ones). ``model.history``
@@ -435,7 +434,7 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
             run.resume(state)
             bar.skip(run)
         while (run.epoch < epochs or run.batch) and not run.stop:
-            _train_epoch(run, data, stepping, options.before_step, bar)
+            _train_epoch(run, data, stepping, before_step, bar)
             run.put_average_in()
             if validation is not None:
                 run.logs.update({f"val_{k}": v for k, v in evaluate(model, validation, metrics).items()})
@@ -488,7 +487,9 @@ def _telling(run: Run) -> Iterator[None]:
         raise
 
 
-def _train_epoch(run: Run, data: Data, stepping: Stepping, before_step: StepHook | None, bar: _Progress) -> None:
+def _train_epoch(
+    run: Run, data: Data, stepping: Stepping, before_step: Callable[[Run], None] | None, bar: _Progress
+) -> None:
     done = run.begin_epoch()
     if done == 0:
         _each(run, "on_epoch_begin")
