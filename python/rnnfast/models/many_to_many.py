@@ -253,6 +253,7 @@ class ManyToMany(Model):
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
         """
+        options = TrainingOptions.of(locals())
         data, validation = training_and_validation(
             self._read_data,
             x,
@@ -264,7 +265,7 @@ class ManyToMany(Model):
             tbptt=tbptt,
             **{"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in},
         )
-        return train.fit(self, data, TrainingOptions.of(locals()), validation)
+        return train.fit(self, data, options, validation)
 
     @names_arguments
     def loss(

@@ -231,6 +231,7 @@ class ManyToOne(Model):
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
         """
+        options = TrainingOptions.of(locals())
         data, validation = training_and_validation(
             self._read_data,
             x,
@@ -243,7 +244,7 @@ class ManyToOne(Model):
             lengths=lengths,
             sample_weight=sample_weight,
         )
-        return train.fit(self, data, TrainingOptions.of(locals()), validation)
+        return train.fit(self, data, options, validation)
 
     @names_arguments
     def loss(

@@ -238,10 +238,11 @@ class OneToMany(Model):
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
         """
+        options = TrainingOptions.of(locals())
         own = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
         own |= {"sample_weight": sample_weight, "context": context}
         data, validation = self._split(sequences, own, validation_data, validation_split, batch_size)
-        return train.fit(self, data, TrainingOptions.of(locals()), validation)
+        return train.fit(self, data, options, validation)
 
     @names_arguments
     def loss(

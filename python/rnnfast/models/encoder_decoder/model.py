@@ -243,6 +243,7 @@ class EncoderDecoder(Model):
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
         """
+        options = TrainingOptions.of(locals())
         data, validation = training_and_validation(
             self._read_data,
             x,
@@ -255,7 +256,7 @@ class EncoderDecoder(Model):
             sample_weight=sample_weight,
         )
         with self.forcing.following(teacher_forcing) as before_step:
-            return train.fit(self, data, TrainingOptions.of(locals()), validation)
+            return train.fit(self, data, options, validation, before_step)
 
     @names_arguments
     def loss(
