@@ -332,7 +332,7 @@ class Data(Protocol):
     def __len__(self) -> int: ...
 
     @property
-    def steps(self) -> int: ...  # noqa: D102
+    def with_targets(self) -> int: ...  # noqa: D102
 
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Any]: ...  # noqa: D102
 
@@ -422,7 +422,7 @@ def fit(
         callbacks=callbacks,
         higher_is_better=metrics.directions,
         batches=len(data),
-        steps=epochs * stepping.steps(data.steps),
+        steps=epochs * stepping.steps(data.with_targets),
         average=as_average(options.ema),
     )
     run.optimizer.end_with(steps=run.steps, epochs=epochs)

@@ -79,7 +79,7 @@ class VectorData:
         return sum(1 + len(self._starts(self._lead(index))) for index in groups)
 
     @property
-    def steps(self) -> int:
+    def with_targets(self) -> int:
         """Number of batches with a target, in an epoch without shuffling."""
         return -(-len(self.inputs) // self.batch_size)
 
@@ -185,7 +185,7 @@ class AlignedData:
         return sum(len(self._starts(index)) for index in groups)
 
     @property
-    def steps(self) -> int:
+    def with_targets(self) -> int:
         """Number of batches with a target, in an epoch without shuffling."""
         count = 0
         for index in batch_indices(self.sizes, self.batch_size):
