@@ -4,13 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from rnnfast import checks
+from rnnfast.arrays import Array
 from rnnfast.optim import Optimizer, clip_grad_norm, clip_grad_value
 
 _ADVICE = "the parameters are those before this step (check the data, lower lr, set clip_norm)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchLoss:
+    """What a model computes of a batch.
+
+    Attributes
+    ----------
+    loss : float
+        Weighted mean over the batch's target elements; the weighted sum over the heads, where there are several.
+    losses : dict of str to float
+        The mean of each head.
+    weight : float
+        Number of target elements, or the sum of their weights.
+    outputs : dict of str to ndarray (M, K)
+        The outputs of each head; a single head has the name "".
+    state : states of the recurrent layers at the end, for a batch that continues this one
+    """
+
+    loss: float
+    losses: dict[str, float]
+    weight: float
+    outputs: dict[str, Array]
+    state: Any
 
 
 class Learner(Protocol):
@@ -22,7 +47,7 @@ class Learner(Protocol):
 
     def batch_loss(  # noqa: D102
         self, batch: Any, state: Any = None, *, gradient: bool = False, shares: Mapping[str, float] | None = None
-    ) -> Any: ...
+    ) -> BatchLoss: ...
 
 
 class Stepping:
@@ -73,14 +98,14 @@ class Stepping:
             _check_finite("gradient's norm", clip_grad_norm(params, self.clip_norm), place)
 
 
-def gradient(model: Learner, batches: list[Any], state: Any, place: str) -> list[Any]:
+def gradient(model: Learner, batches: list[Any], state: Any, place: str) -> list[BatchLoss]:
     """Give every parameter the gradient that the batches have when they are joined to one.
 
     That is the gradient of the heads' losses, each the mean over its target elements of all batches. A batch that
     continues another one begins with that one's final state; ``state`` is what was before the first.
     """
     model.zero_grad()
-    results = []
+    results = list[BatchLoss]()
     for batch, shares in zip(batches, _shares(model, batches), strict=True):
         result = model.batch_loss(batch, state if batch.continues else None, gradient=True, shares=shares)
         _check_finite("loss", result.loss, place)

@@ -18,7 +18,7 @@ from rnnfast.copies import CopiedWhole
 from rnnfast.metrics import Metric, Metrics
 from rnnfast.optim import AveragedWeights, LearningRate, Optimizer, as_average, optimizer_for
 from rnnfast.params import Parameter, write_all
-from rnnfast.stepping import Stepping, gradient, take_step
+from rnnfast.stepping import BatchLoss, Learner, Stepping, gradient, take_step
 from rnnfast.training_state import TrainingState
 
 
@@ -302,30 +302,6 @@ class Run:
         self.logs = {"loss": self._loss / self._weight if self._weight and math.isfinite(self._weight) else 0.0}
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchLoss:
-    """What a model computes of a batch.
-
-    Attributes
-    ----------
-    loss : float
-        Weighted mean over the batch's target elements; the weighted sum over the heads, where there are several.
-    losses : dict of str to float
-        The mean of each head.
-    weight : float
-        Number of target elements, or the sum of their weights.
-    outputs : dict of str to ndarray (M, K)
-        The outputs of each head; a single head has the name "".
-    state : states of the recurrent layers at the end, for a batch that continues this one
-    """
-
-    loss: float
-    losses: dict[str, float]
-    weight: float
-    outputs: dict[str, Array]
-    state: Any
-
-
 class Data(Protocol):
     """Batches, in an order that ``rng`` decides."""
 
@@ -337,7 +313,7 @@ class Data(Protocol):
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Any]: ...  # noqa: D102
 
 
-class Trainable(Protocol):
+class Trainable(Learner, Protocol):
     """What training needs of a model; it sets ``history``."""
 
     history: History
@@ -347,14 +323,6 @@ class Trainable(Protocol):
     def random_state(self) -> dict[str, Any]: ...  # noqa: D102
 
     def set_random_state(self, state: Mapping[str, Any]) -> None: ...  # noqa: D102
-
-    def zero_grad(self) -> None: ...  # noqa: D102
-
-    def batch_weights(self, batch: Any) -> dict[str, float]: ...  # noqa: D102
-
-    def batch_loss(  # noqa: D102
-        self, batch: Any, state: Any = None, *, gradient: bool = False, shares: Mapping[str, float] | None = None
-    ) -> BatchLoss: ...
 
     def metrics(self) -> dict[str, list[Metric]]: ...  # noqa: D102
 

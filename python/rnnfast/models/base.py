@@ -23,8 +23,9 @@ from rnnfast.metrics import Metric
 from rnnfast.models.config import HeadConfig
 from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
+from rnnfast.stepping import BatchLoss
 from rnnfast.tasks import Task
-from rnnfast.train import BatchLoss, History
+from rnnfast.train import History
 
 Outputs = Mapping[str, Array]
 V = TypeVar("V")
