@@ -16,6 +16,7 @@ import pytest
 import rnnfast as rf
 from rnnfast.params import Module, Parameter
 from rnnfast.text import Vocabulary
+from tests.support.argument_cases_data import dataset
 from tests.support.examples import LABELS, SMALL_LAYERS, SMALL_MODELS, X
 
 Copy = Callable[[Any], Any]
@@ -187,6 +188,8 @@ THINGS: dict[str, Callable[[], Any]] = {
     "averaged weights": averaged,
     "trace": lambda: rf.LSTM(3, 4, num_layers=2, seed=0).trace(X.astype("f")),
     "vocabulary": lambda: Vocabulary("hello"),
+    "scaler": lambda: rf.data.Scaler.fit(X),
+    "dataset": dataset,
 }
 
 
