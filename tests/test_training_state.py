@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class StopAt(rf.Callback):
             raise Interrupted
 
 
-OPTIMIZERS = ["sgd", "adam", "adamw", "rmsprop"]
+OPTIMIZERS = ["sgd", "adam", "adamw", "nadam", "rmsprop"]
 
 
 @pytest.mark.parametrize("place", [{"step": 1}, {"step": 5}, {"epoch": 1}, {"epoch": 2}])
@@ -59,6 +60,67 @@ def test_a_training_goes_on_bit_for_bit(problem: str, place: dict[str, int], shu
     assert found == history
     for name, value in whole.state_dict().items():
         np.testing.assert_array_equal(again.state_dict()[name], value)
+
+
+def grouped(lr: Any) -> dict[str, Any]:
+    groups = [{"params": "head*", "lr": rf.schedules.Cosine(0.02)}, {"params": "*bias*", "weight_decay": 0.1}]
+    return {"optimizer": rf.NAdam(lr=lr, groups=groups), "lr": None}
+
+
+# Everything that a training may have beside its data, each by itself and all together; made anew for every training.
+ADDITIONS: dict[str, Callable[[], dict[str, Any]]] = {
+    "schedule": lambda: {"lr": rf.schedules.WarmUp(rf.schedules.OneCycle(0.02), length=2)},
+    "schedule by epochs": lambda: {"lr": rf.schedules.Exponential(0.02, factor=0.5, by="epoch")},
+    "function": lambda: {"lr": lambda step: 0.02 / (1 + step)},
+    "groups": lambda: grouped(0.01),
+    "amsgrad": lambda: {"optimizer": rf.AdamW(lr=0.01, amsgrad=True), "lr": None},
+    "accumulated": lambda: {"accumulate": 2},
+    "clipped": lambda: {"clip_value": 0.01, "clip_norm": 0.02},
+    "averaged": lambda: {"ema": 0.7},
+    "corrected average": lambda: {"ema": rf.AveragedWeights(0.7, bias_correction=True)},
+    "all": lambda: {**grouped(rf.schedules.Cosine(0.01)), "accumulate": 2, "clip_value": 0.01, "ema": 0.7},
+}
+
+
+@pytest.mark.parametrize("place", [{"step": 1}, {"step": 3}, {"epoch": 1}, {"epoch": 2}])
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("addition", ADDITIONS)
+def test_a_training_with_additions_goes_on_bit_for_bit(
+    problem: str, place: dict[str, int], addition: str, tmp_path: Path
+) -> None:
+    def options(stop: StopAt) -> dict[str, Any]:
+        forcing = {"teacher_forcing": 0.5} if problem == "encoder_decoder" else {}
+        return {"callbacks": [rf.EarlyStopping(patience=2), stop], **forcing, **ADDITIONS[addition]()}
+
+    whole, history = trained(problem, **options(StopAt()))
+    stop = StopAt(**place)
+    with pytest.raises(Interrupted):
+        trained(problem, **options(stop))
+    assert stop.taken is not None
+    stop.taken.save(tmp_path / "state.safetensors")
+    again, found = trained(problem, **options(StopAt()), resume=tmp_path / "state.safetensors")
+    assert found == history
+    assert "lr" in history or addition not in ("schedule", "schedule by epochs", "function", "groups", "all")
+    for name, value in whole.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name], value)
+
+
+def test_a_plateau_goes_on_bit_for_bit() -> None:
+    """The rate, what is the best so far, the epochs waited and those of rest."""
+
+    def callbacks(stop: StopAt) -> list[rf.Callback]:
+        return [rf.ReduceLROnPlateau("loss", patience=1, min_delta=0.1, factor=0.5, cooldown=1), stop]
+
+    whole, history = trained("many_to_one", callbacks=callbacks(StopAt()), epochs=8)
+    assert len(set(history["lr"])) > 2
+    for epoch in range(1, 8):
+        stop = StopAt(epoch=epoch)
+        with pytest.raises(Interrupted):
+            trained("many_to_one", callbacks=callbacks(stop), epochs=8)
+        again, found = trained("many_to_one", callbacks=callbacks(StopAt()), epochs=8, resume=stop.taken)
+        assert found == history
+        for name, value in whole.state_dict().items():
+            np.testing.assert_array_equal(again.state_dict()[name], value)
 
 
 class SaveOnError(rf.Callback):

@@ -1,4 +1,4 @@
-"""Callbacks that come with the package: early stopping and checkpoints."""
+"""Callbacks that come with the package: early stopping, checkpoints, a learning rate that falls on a plateau."""
 
 from __future__ import annotations
 
@@ -206,3 +206,85 @@ class Checkpoint(_Best):
             self._due = False
             path = self.path.replace("{epoch}", str(run.epoch)).replace("{step}", str(run.step))
             run.model.save(path, training=run.state() if self.training else None)
+
+
+class ReduceLROnPlateau(_Best):
+    """Lower the learning rate when a quantity has not improved for ``patience`` epochs.
+
+    ``lr = max(factor lr, min_lr)``, also for groups of parameters that have a learning rate of their own. The history
+    has the rate of each epoch as ``"lr"``.
+
+    Parameters
+    ----------
+    monitor : str
+        A key of the history.
+    factor : float
+        What the learning rate is multiplied by, within (0, 1).
+    patience : int
+        Epochs without improvement, at least 1, after which it is.
+    min_delta : float
+        A smaller change is no improvement.
+    cooldown : int
+        Epochs after a change that do not count.
+    min_lr : float
+        The least learning rate.
+    mode : "min", "max" or None
+        Whether lower or higher values are better. None: the metric says it (``higher_is_better``); "min" for a loss.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range; in ``fit`` if the learning rate follows a schedule.
+    TypeError
+        If an argument has another type.
+
+    Examples
+    --------
+    >>> ReduceLROnPlateau("loss", factor=0.5, patience=2).patience
+    2
+    """
+
+    @names_arguments
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 0.0,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        mode: str | None = None,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.factor = checks.as_number("factor", factor, "a number within (0, 1)", lambda v: 0 < v < 1)
+        self.patience = checks.as_size("patience", patience)
+        self.cooldown = checks.as_integer("cooldown", cooldown, least=0)
+        self.min_lr = checks.at_least_zero("min_lr", min_lr)
+        self._waited = self._resting = 0
+
+    def on_train_begin(self, run: Run) -> None:
+        """Forget an earlier training, and let the history show the learning rate."""
+        super().on_train_begin(run)
+        if run.optimizer.scheduled:
+            raise ValueError("lr: a number is required beside ReduceLROnPlateau, got a schedule")
+        self._waited = self._resting = 0
+        run.shows_lr = True
+
+    def state(self) -> dict[str, Any]:
+        """Return the best value, its epoch, and the epochs waited and to rest."""
+        return super().state() | {"waited": self._waited, "resting": self._resting}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state`` returned."""
+        super().set_state(state)
+        self._waited, self._resting = state["waited"], state["resting"]
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Lower the learning rate when patience is out."""
+        self._waited = 0 if self.better(run) else self._waited + 1
+        if self._resting:
+            self._waited, self._resting = 0, self._resting - 1
+        if self._waited >= self.patience:
+            run.optimizer.scale_lr(self.factor, least=self.min_lr)
+            self._waited, self._resting = 0, self.cooldown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ class TrainingState(CopiedWhole):
         Whether a callback has asked to stop.
     initial_epoch : int
         The epochs before the first one of the history.
+    average : dict of str to ndarray
+        The ``state_dict()`` of the averaged weights; {} without these.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class TrainingState(CopiedWhole):
     batches: int
     stop: bool = False
     initial_epoch: int = 0
+    average: dict[str, Array] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"TrainingState(epoch={self.epoch}, batch={self.batch} of {self.batches}, step={self.step})"
@@ -100,6 +103,7 @@ class TrainingState(CopiedWhole):
         """Return all arrays by name, and the rest, which JSON can hold."""
         tensors = {f"parameters/{name}": array for name, array in self.parameters.items()}
         tensors |= {f"optimizer/{name}": array for name, array in self.optimizer.items()}
+        tensors |= {f"average/{name}": array for name, array in self.average.items()}
         tensors |= {f"carried/{i}": array for i, array in enumerate(self.carried)}
         plain: list[dict[str, Any]] = [{} for _ in self.callbacks]
         for i, remembered in enumerate(self.callbacks):
@@ -135,7 +139,8 @@ class TrainingState(CopiedWhole):
     @classmethod
     def from_parts(cls, tensors: Mapping[str, Array], numbers: Mapping[str, Any]) -> TrainingState:
         """Return the state that ``parts`` took apart."""
-        groups: dict[str, dict[str, Array]] = {"parameters": {}, "optimizer": {}, "carried": {}, "callbacks": {}}
+        names = ("parameters", "optimizer", "average", "carried", "callbacks")
+        groups: dict[str, dict[str, Array]] = {name: {} for name in names}
         for key, array in tensors.items():
             group, _, name = key.partition("/")
             groups[group][name] = array
@@ -147,6 +152,7 @@ class TrainingState(CopiedWhole):
             parameters=groups["parameters"],
             optimizer=groups["optimizer"],
             carried=[groups["carried"][str(i)] for i in range(len(groups["carried"]))],
+            average=groups["average"],
             callbacks=callbacks,
             **{name: numbers[name] for name in _NUMBERS if name in numbers or name not in _LATER},
         )

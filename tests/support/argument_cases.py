@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,9 @@ ACCEPTED = {
     "dstate": "None", "dy": "None", "sample_weight": "None", "context": "None", "cell_options": "None",
     "embedding": "None", "source_embedding": "None", "target_embedding": "None", "context_size": "None",
     "attention": "None", "start": "None 0", "stop": "None 0", "tbptt": "None", "burn_in": "0", "epochs": "0",
-    "lr": "None 0 2**63", "clip_norm": "None inf 2**63", "validation_data": "None", "validation_split": "0",
+    "lr": "None 0 2**63", "clip_norm": "None inf 2**63", "clip_value": "None inf 2**63", "ema": "None 0",
+    "teacher_forcing": "0", "momentum_decay": "0 2**63", "decay": "0", "cooldown": "0", "min_lr": "0 2**63",
+    "validation_data": "None", "validation_split": "0",
     "max_length": "None 0", "beams": "None", "length_penalty": "0", "temperature": "2**63", "top_k": "None",
     "top_p": "None", "length": "0", "prefix": "None 0", "source": "None", "params": "None", "momentum": "0 2**63",
     "dampening": "-1 0 2**63", "weight_decay": "0 2**63", "eps": "0 2**63", "alpha": "0 2**63", "patience": "0",
@@ -251,42 +252,6 @@ def parameter() -> Any:
     return rf.Parameter(np.ones((2, 2)))
 
 
-def optimizer(cls: Any, **options: Any) -> Case:
-    valid = {"params": [parameter()], "lr": 0.1, "weight_decay": 0.1, **options}
-    return Case(make=lambda: cls, valid=lambda: valid, accepted={"lr": "0 2**63"})
-
-
-def unbound(cls: Callable[..., rf.optim.Optimizer]) -> Callable[..., Any]:
-    return cls().bind
-
-
-def loading(cls: Callable[..., rf.optim.Optimizer]) -> Callable[..., Any]:
-    return cls([parameter()]).load_state_dict
-
-
-def saved_state(cls: Callable[..., rf.optim.Optimizer]) -> dict[str, Any]:
-    return {"state": cls([parameter()]).state_dict()}
-
-
-def optimizers() -> dict[str, Case]:
-    decays = {"betas": (0.9, 0.99), "eps": 1e-8}
-    smooth = {"alpha": 0.9, "eps": 1e-8, "momentum": 0.5, "centered": True}
-    found = {
-        "SGD": optimizer(rf.SGD, momentum=0.5, dampening=0.0, nesterov=False),
-        "RMSprop": optimizer(rf.RMSprop, **smooth),
-        "Adam": optimizer(rf.Adam, **decays),
-        "AdamW": optimizer(rf.AdamW, **decays),
-    }
-    for cls in (rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW):
-        found[f"{cls.__name__}.bind"] = Case(
-            make=partial(unbound, cls), valid=lambda: {"params": [parameter()]}, accepted={"params": ""}
-        )
-        found[f"{cls.__name__}.load_state_dict"] = Case(
-            make=partial(loading, cls), valid=partial(saved_state, cls), accepted={"state": ""}
-        )
-    return found
-
-
 def with_threads(n: Any) -> None:
     with rf.threads(n):
         pass
@@ -310,7 +275,6 @@ if importlib.util.find_spec("pandas"):
     }
 
 OTHERS: dict[str, Case] = {
-    **optimizers(),
     "check_gradient": Case(
         make=lambda: rf.check_gradient,
         valid=lambda: {
@@ -322,11 +286,6 @@ OTHERS: dict[str, Case] = {
             "seed": 0,
         },
         accepted={"epsilon": "None", "samples": "None", "params": ""},
-    ),
-    "clip_grad_norm": Case(
-        make=lambda: rf.clip_grad_norm,
-        valid=lambda: {"params": [parameter()], "max_norm": 1.0},
-        accepted={"params": ""},
     ),
     "EarlyStopping": Case(
         make=lambda: rf.EarlyStopping,

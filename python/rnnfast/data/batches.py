@@ -81,6 +81,11 @@ class VectorData:
         groups = batch_indices(self.inputs.lengths, self.batch_size)
         return sum(1 + len(self._starts(self._lead(index))) for index in groups)
 
+    @property
+    def with_targets(self) -> int:
+        """Number of batches with a target, in an epoch without shuffling."""
+        return -(-len(self.inputs) // self.batch_size)
+
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
         """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""
         for index in batch_indices(self.inputs.lengths, self.batch_size, rng):
@@ -182,6 +187,15 @@ class AlignedData:
         """Return the number of batches, pieces counted, in an epoch without shuffling."""
         groups = batch_indices(self.sizes, self.batch_size)
         return sum(len(self._starts(index)) for index in groups)
+
+    @property
+    def with_targets(self) -> int:
+        """Number of batches with a target, in an epoch without shuffling."""
+        count = 0
+        for index in batch_indices(self.sizes, self.batch_size):
+            T = int(self.inputs.lengths[index].max(initial=0))
+            count += sum(min(start + (self.tbptt or T), T) > self.burn_in for start in self._starts(index))
+        return count
 
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
         """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""

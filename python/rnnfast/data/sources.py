@@ -95,6 +95,11 @@ class BatchSource:
             return self.steps
         return len(self._source) if hasattr(self._source, "__len__") else 0
 
+    @property
+    def with_targets(self) -> int:
+        """Number of batches with a target: of whole batches each has one. 0 where nobody knows."""
+        return len(self)
+
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Any]:
         """Yield the batches of one epoch, in an order that ``rng`` decides where each has a number."""
         for i, given in self._given(rng):

@@ -23,8 +23,9 @@ from rnnfast.metrics import Metric
 from rnnfast.models.config import HeadConfig
 from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
+from rnnfast.stepping import BatchLoss
 from rnnfast.tasks import Task
-from rnnfast.train import BatchLoss, History
+from rnnfast.train import History
 from rnnfast.training_state import TrainingState, split_tensors
 
 Outputs = Mapping[str, Array]
@@ -251,7 +252,7 @@ class Model(Module):
     def set_random_state(self, state: Mapping[str, Any]) -> None:
         """Set the states that ``random_state`` returned."""
         for prefix, part in self._parts.items():
-            part.set_random_state(state[prefix])
+            part.set_random_state(state.get(prefix, {}))
 
     def metrics(self) -> dict[str, list[Metric]]:
         """Return new accumulators of each head's metrics; a single head has the name ""."""
@@ -265,17 +266,31 @@ class Model(Module):
     def _backward(self, tape: Any, doutputs: dict[str, Array]) -> None:
         """Add the gradients of all parameters, given those of the outputs (M, K)."""
 
-    def batch_loss(self, batch: Any, state: State | None = None, *, gradient: bool = False) -> BatchLoss:
+    def batch_weights(self, batch: Any) -> dict[str, float]:
+        """Return the number of each head's target elements in a batch, or the sum of their weights."""
+        weight = float(batch.count) if batch.weights is None else math.fsum(batch.weights)
+        return dict.fromkeys(self.heads.configs, weight)
+
+    def batch_loss(
+        self,
+        batch: Any,
+        state: State | None = None,
+        *,
+        gradient: bool = False,
+        shares: Mapping[str, float] | None = None,
+    ) -> BatchLoss:
         """Return the loss of a batch; with ``gradient``, use dropout and add the parameters' gradients.
 
-        A batch without any target only moves the state on.
+        ``shares`` multiply the gradient of each head's loss. A batch without any target only moves the state on.
         """
         keep = gradient and batch.count > 0
         outputs, last, tape = self._outputs(batch, state, keep=keep)
         loss, losses, doutputs = self.heads.loss(outputs, batch.targets, batch.weights)
         if keep:
+            if shares is not None:
+                doutputs = {name: d * d.dtype.type(shares[name]) for name, d in doutputs.items()}
             self._backward(tape, doutputs)
-        weight = float(batch.count) if batch.weights is None else math.fsum(batch.weights)
+        weight = max(self.batch_weights(batch).values())
         return BatchLoss(loss=loss, losses=losses, weight=weight, outputs=outputs, state=last)
 
     def _all_outputs(self, data: Any) -> dict[str, Array]:

@@ -20,7 +20,7 @@ from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape, Model, by_head, only
 from rnnfast.models.config import checked, heads_of
 from rnnfast.models.streaming import stream_of
-from rnnfast.optim import Optimizer
+from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.tasks import Task
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
@@ -151,8 +151,11 @@ class ManyToOne(Model):
         epochs: int,
         batch_size: int = 32,
         optimizer: str | Optimizer = "adam",
-        lr: float | None = None,
+        lr: LearningRate | None = None,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+        ema: float | AveragedWeights | None = None,
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
@@ -179,12 +182,21 @@ class ManyToOne(Model):
             Passes over the data.
         batch_size : int
             Sequences in a step of the optimiser.
-        optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+        optimizer : {"adam", "adamw", "nadam", "rmsprop", "sgd"} or Optimizer
             An object has its own learning rate.
-        lr : float or None
-            Learning rate of an optimiser given by name; None stands for 1e-3.
+        lr : float, Schedule, function of steps, or None
+            Learning rate of an optimiser given by name: a number, a schedule of ``rf.schedules``, or a function that
+            returns the rate of the step that has ``n`` steps before it; None stands for 1e-3.
         clip_norm : float or None
             Largest norm of the gradient; None does not clip.
+        clip_value : float or None
+            Largest magnitude of an element of the gradient, clipped before the norm; None does not clip.
+        accumulate : int
+            Batches of one step: it uses the gradient of these batches joined to one, so that every target element of a
+            head counts the same. The last step of an epoch may have fewer. Batches without a target do not count.
+        ema : float, AveragedWeights or None
+            Decay of an exponential moving average of the parameters over the steps, or the object that makes it. The
+            model has the averages in the validation, when an epoch ends, and at the end. None averages nothing.
         validation_data : (x, y), dict of arguments of ``evaluate``, batches, or None
             Data to evaluate after every epoch.
         validation_split : float

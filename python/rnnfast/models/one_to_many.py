@@ -32,7 +32,7 @@ from rnnfast.models.base import Heads, HeadsTape, Model
 from rnnfast.models.config import Config, checked, heads_of
 from rnnfast.models.generation import as_prefix, repeat_state, write_on
 from rnnfast.models.streaming import stream_of
-from rnnfast.optim import Optimizer
+from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
 from rnnfast.train import Callback, History, TrainingOptions
@@ -165,8 +165,11 @@ class OneToMany(Model):
         tbptt: int | None = None,
         burn_in: int = 0,
         optimizer: str | Optimizer = "adam",
-        lr: float | None = None,
+        lr: LearningRate | None = None,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+        ema: float | AveragedWeights | None = None,
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
@@ -198,12 +201,21 @@ class OneToMany(Model):
             steps of a long one.
         burn_in : int
             Steps at the start of a sequence or stream, where the state is cold, that get no loss.
-        optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+        optimizer : {"adam", "adamw", "nadam", "rmsprop", "sgd"} or Optimizer
             An object has its own learning rate.
-        lr : float or None
-            Learning rate of an optimiser given by name; None stands for 1e-3.
+        lr : float, Schedule, function of steps, or None
+            Learning rate of an optimiser given by name: a number, a schedule of ``rf.schedules``, or a function that
+            returns the rate of the step that has ``n`` steps before it; None stands for 1e-3.
         clip_norm : float or None
             Largest norm of the gradient; None does not clip.
+        clip_value : float or None
+            Largest magnitude of an element of the gradient, clipped before the norm; None does not clip.
+        accumulate : int
+            Batches of one step: it uses the gradient of these batches joined to one, so that every target element of a
+            head counts the same. The last step of an epoch may have fewer. Batches without a target do not count.
+        ema : float, AveragedWeights or None
+            Decay of an exponential moving average of the parameters over the steps, or the object that makes it. The
+            model has the averages in the validation, when an epoch ends, and at the end. None averages nothing.
         validation_data : sequences, dict of arguments of ``evaluate``, callable that returns batches, or None
             Data to evaluate after every epoch. A long sequence is read in one go, as ``evaluate`` does.
         validation_split : float

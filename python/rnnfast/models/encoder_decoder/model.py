@@ -18,8 +18,9 @@ from rnnfast.metrics import Metric
 from rnnfast.models.base import Model
 from rnnfast.models.config import checked
 from rnnfast.models.encoder_decoder.network import EncoderDecoderNetwork, NetworkTape
+from rnnfast.models.encoder_decoder.teacher_forcing import TeacherForcing
 from rnnfast.models.streaming import stream_of
-from rnnfast.optim import Optimizer
+from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task, as_task
 from rnnfast.train import Callback, History, TrainingOptions
@@ -128,10 +129,10 @@ class EncoderDecoder(Model):
         seed: int | None = None,
     ) -> None:
         config = checked(locals())
-        self.network = EncoderDecoderNetwork(
-            config, as_task("task", config["task"]), np.random.default_rng(config["seed"])
-        )
-        super().__init__(config, self.network.parts(), self.network.heads)
+        rng = np.random.default_rng(config["seed"])
+        self.network = EncoderDecoderNetwork(config, as_task("task", config["task"]), rng)
+        self.forcing = TeacherForcing(rng.spawn(1)[0])
+        super().__init__(config, {**self.network.parts(), "teacher_forcing": self.forcing}, self.network.heads)
 
     @property
     def encoder(self) -> Any:
@@ -162,8 +163,12 @@ class EncoderDecoder(Model):
         epochs: int,
         batch_size: int = 32,
         optimizer: str | Optimizer = "adam",
-        lr: float | None = None,
+        lr: LearningRate | None = None,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+        ema: float | AveragedWeights | None = None,
+        teacher_forcing: LearningRate = 1.0,
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
@@ -189,12 +194,25 @@ class EncoderDecoder(Model):
             Passes over the data.
         batch_size : int
             Sequences in a step of the optimiser.
-        optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+        optimizer : {"adam", "adamw", "nadam", "rmsprop", "sgd"} or Optimizer
             An object has its own learning rate.
-        lr : float or None
-            Learning rate of an optimiser given by name; None stands for 1e-3.
+        lr : float, Schedule, function of steps, or None
+            Learning rate of an optimiser given by name: a number, a schedule of ``rf.schedules``, or a function that
+            returns the rate of the step that has ``n`` steps before it; None stands for 1e-3.
         clip_norm : float or None
             Largest norm of the gradient; None does not clip.
+        clip_value : float or None
+            Largest magnitude of an element of the gradient, clipped before the norm; None does not clip.
+        accumulate : int
+            Batches of one step: it uses the gradient of these batches joined to one, so that every target element of a
+            head counts the same. The last step of an epoch may have fewer. Batches without a target do not count.
+        ema : float, AveragedWeights or None
+            Decay of an exponential moving average of the parameters over the steps, or the object that makes it. The
+            model has the averages in the validation, when an epoch ends, and at the end. None averages nothing.
+        teacher_forcing : float, Schedule or function of steps
+            Probability with which the decoder reads the true element before; else it reads its own prediction, the
+            likeliest element, made of what it has read so far (scheduled sampling, Bengio et al. 2015). No gradient
+            passes through a prediction. A schedule or a function gives that of every step. Evaluation is not changed.
         validation_data : (x, y), dict of arguments of ``evaluate``, batches, or None
             Data to evaluate after every epoch.
         validation_split : float
@@ -257,7 +275,8 @@ class EncoderDecoder(Model):
             lengths=lengths,
             sample_weight=sample_weight,
         )
-        return train.fit(self, data, options, validation)
+        with self.forcing.following(teacher_forcing) as before_step:
+            return train.fit(self, data, options, validation, before_step)
 
     @names_arguments
     def loss(
@@ -532,7 +551,7 @@ class EncoderDecoder(Model):
     ) -> tuple[dict[str, Array], State | None, Any]:
         if not keep:
             return self.network.infer(batch)[0], None, None
-        outputs, tape = self.network.forward(batch)
+        outputs, tape = self.network.forward(self.forcing.mixed(self.network, batch))
         return outputs, None, tape
 
     def _backward(self, tape: NetworkTape, doutputs: dict[str, Array]) -> None:
