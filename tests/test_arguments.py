@@ -11,8 +11,9 @@ import rnnfast as rf
 from tests.support.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
 from tests.support.argument_cases_data import DATA
 from tests.support.argument_cases_models import MODELS
+from tests.support.argument_cases_training import TRAINING
 
-CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **OTHERS, **DATA}
+CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **TRAINING, **OTHERS, **DATA}
 
 REFUSALS = (ValueError, TypeError, OverflowError)
 
@@ -23,6 +24,8 @@ WITHOUT_ARGUMENTS = {
     "random_state",
     "state",
     "zero_grad",
+    "reset",
+    "values",
     "state_dict",
     "summary",
     "step",
@@ -32,6 +35,8 @@ WITHOUT_ARGUMENTS = {
 }
 INTERNAL = {
     "batch_loss",
+    "batch_weights",
+    "end_with",
     "set_random_state",
     "set_state",
     "split_outputs",

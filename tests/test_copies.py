@@ -20,6 +20,10 @@ from tests.support.argument_cases_data import dataset
 from tests.support.examples import LABELS, SMALL_LAYERS, SMALL_MODELS, X
 
 Copy = Callable[[Any], Any]
+GROUPED = [
+    partial(rf.Adam, amsgrad=True, groups=[{"params": "head.*", "lr": rf.schedules.Exponential(0.1, factor=0.9)}]),
+    partial(rf.SGD, momentum=0.5, groups=[{"params": "*bias*", "weight_decay": 0.1}]),
+]
 
 
 def by_joblib(value: Any) -> Any:
@@ -119,7 +123,7 @@ def test_models(make: Callable[[], Any], data: tuple[Any, ...], way: Copy, used:
 
 
 @every_way
-@pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW])
+@pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW, rf.NAdam, *GROUPED])
 def test_an_optimiser_goes_with_its_model(make: Any, way: Copy) -> None:
     make_model, data = SMALL_MODELS["many to one"]
     model = make_model()
@@ -135,7 +139,7 @@ def test_an_optimiser_goes_with_its_model(make: Any, way: Copy) -> None:
 
 
 @every_way
-@pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW])
+@pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW, rf.NAdam, *GROUPED])
 def test_an_optimiser_alone_comes_unbound_with_its_state(make: Any, way: Copy) -> None:
     make_model, data = SMALL_MODELS["many to one"]
     model = make_model()
@@ -167,12 +171,23 @@ def trained_callback() -> rf.Callback:
     return stopping
 
 
+def averaged() -> rf.AveragedWeights:
+    average = rf.AveragedWeights(0.5, bias_correction=True)
+    average.update([Parameter(np.ones(3))])
+    return average
+
+
 THINGS: dict[str, Callable[[], Any]] = {
     "parameter": lambda: Parameter(np.arange(3.0)),
     "history": lambda: rf.ManyToOne(3, 2, hidden_size=2).fit(X, LABELS, epochs=2, progress=False),
     "early stopping": trained_callback,
     "checkpoint": lambda: rf.Checkpoint("m-{epoch}", monitor="val_loss"),
+    "csv logger": lambda: rf.CSVLogger("log.csv"),
+    "tensorboard": lambda: rf.TensorBoard("runs"),
     "callback": Halve,
+    "plateau": lambda: rf.ReduceLROnPlateau("loss", patience=2),
+    "schedule": lambda: rf.schedules.PiecewiseConstant([0.1, 0.2], boundaries=[3]),
+    "averaged weights": averaged,
     "trace": lambda: rf.LSTM(3, 4, num_layers=2, seed=0).trace(X.astype("f")),
     "vocabulary": lambda: Vocabulary("hello"),
     "scaler": lambda: rf.data.Scaler.fit(X),

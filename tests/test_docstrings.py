@@ -99,7 +99,7 @@ ALIKE = {
         },
     ),
     "estimators": (ESTIMATORS, {("SequenceClassifier", "validation_fraction")} if ESTIMATORS else set()),
-    "optimisers": (("SGD", "RMSprop", "Adam", "AdamW"), {("AdamW", "weight_decay")}),
+    "optimisers": (("SGD", "RMSprop", "Adam", "AdamW", "NAdam"), {("AdamW", "weight_decay")}),
 }
 
 

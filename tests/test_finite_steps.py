@@ -10,12 +10,13 @@ import pytest
 import rnnfast as rf
 from rnnfast.params import Parameter
 
-every_optimiser = pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW])
+every_optimiser = pytest.mark.parametrize("make", [rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW, rf.NAdam])
 OPTIONS: dict[Any, list[dict[str, Any]]] = {
     rf.SGD: [{}, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}],
     rf.RMSprop: [{}, {"momentum": 0.9, "centered": True}, {"eps": 0.0}],
-    rf.Adam: [{}, {"weight_decay": 0.1}, {"eps": 0.0}],
-    rf.AdamW: [{}],
+    rf.Adam: [{}, {"weight_decay": 0.1}, {"eps": 0.0}, {"amsgrad": True}],
+    rf.AdamW: [{}, {"groups": [{"params": "second", "eps": 1e-4, "weight_decay": 0.3}]}],
+    rf.NAdam: [{}, {"weight_decay": 0.1, "decoupled_weight_decay": True}],
 }
 every_option = pytest.mark.parametrize(
     ("make", "options"), [(make, options) for make, found in OPTIONS.items() for options in found]
@@ -56,7 +57,7 @@ def test_a_learning_rate_that_overflows_is_named(make: Any, options: Any, dtype:
     optimizer.lr = 1e308 if dtype == "float64" else 1e38
     params["first"].grad[...] = 1e3
     params["second"].grad[...] = 1e3
-    if make in (rf.Adam, rf.AdamW, rf.RMSprop):
+    if make is not rf.SGD:
         optimizer.lr = float(np.finfo(dtype).max) * 0.99
     found = None
     for _ in range(40):
@@ -116,18 +117,23 @@ def test_the_limit_is_safe(make: Any, options: Any, dtype: str) -> None:
     """Just below the limit no step can leave the range, whatever the signs."""
     largest = float(np.finfo(dtype).max)
     for lr in (1e-3, 1.0, 1e10, 1e20, 1e36):
-        params = {"p": Parameter(np.ones(64, dtype))}
+        params = {name: Parameter(np.ones(64, dtype)) for name in ("first", "second")}
         optimizer = make(params, lr=lr, **options)
-        limit = optimizer._limit(1.0, params["p"].dtype)
+        own = [optimizer._options_of(part) for part in optimizer._parts]
+        limit = optimizer._limit(1.0, params["first"].dtype, own)
         for magnitude in (limit * 0.99 / 40, 1.0, 1e-20):
-            if not optimizer._limit(magnitude * 40, params["p"].dtype) > magnitude * 40:
+            if not optimizer._limit(magnitude * 40, params["first"].dtype, own) > magnitude * 40:
                 continue
             rng = np.random.default_rng(0)
-            params["p"][...] = rng.choice([-1, 1], 64) * magnitude
-            params["p"].grad[...] = rng.choice([-1, 1], 64) * magnitude
-            optimizer._update([params["p"]._data], [params["p"].grad])
-            assert np.isfinite(params["p"].value).all()
-            assert abs(params["p"].value).max() < largest
+            for p in params.values():
+                p[...] = rng.choice([-1, 1], 64) * magnitude
+                p.grad[...] = rng.choice([-1, 1], 64) * magnitude
+            every = list(params.values())
+            for update in optimizer._updates([p._data for p in every], [p.grad for p in every], own):
+                update()
+            for p in params.values():
+                assert np.isfinite(p.value).all()
+                assert abs(p.value).max() < largest
             assert all(np.isfinite(b).all() for buffers in optimizer._buffers.values() for b in buffers)
 
 

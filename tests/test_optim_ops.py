@@ -37,8 +37,13 @@ RMSPROP: dict[str, dict[str, Any]] = {
     "momentum": {"momentum": 0.9},
     "centered": {"centered": True, "momentum": 0.5},
 }
-CASES = [("sgd", name) for name in SGD] + [("adam", name) for name in ADAM] + [("rmsprop", name) for name in RMSPROP]
-FAMILIES = {"sgd": SGD, "adam": ADAM, "rmsprop": RMSPROP}
+NADAM: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "shares": {"m_share": 2.0, "g_share": 0.25, "beta1": 0.5, "eps": 1e-3},
+    "decoupled": {"weight_decay": 0.1, "decoupled": True},
+}
+FAMILIES = {"sgd": SGD, "adam": ADAM, "amsgrad": ADAM, "nadam": NADAM, "rmsprop": RMSPROP}
+CASES = [(family, case) for family, cases in FAMILIES.items() for case in cases]
 each_case = pytest.mark.parametrize(("family", "case"), CASES)
 LR = 0.05
 
@@ -47,9 +52,11 @@ def options_of(family: str, case: str) -> dict[str, Any]:
     defaults: dict[str, dict[str, Any]] = {
         "sgd": {"momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False},
         "adam": {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "decoupled": False},
+        "nadam": {"m_share": 0.5, "g_share": 0.5},
         "rmsprop": {"alpha": 0.99, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.0, "centered": False},
     }
-    return defaults[family] | FAMILIES[family][case]
+    own = defaults["adam"] if family in ("amsgrad", "nadam") else {}
+    return own | defaults.get(family, {}) | FAMILIES[family][case]
 
 
 def engine_step(family: str, values: Arrays, grads: Arrays, kept: list[Arrays], step: Array, **o: Any) -> None:
@@ -65,7 +72,8 @@ def formula_sgd(p: Array, g: Array, kept: Arrays, t: int, o: dict[str, Any]) -> 
     p -= LR * g
 
 
-def formula_adam(p: Array, g: Array, kept: Arrays, t: int, o: dict[str, Any]) -> None:
+def moments(p: Array, g: Array, kept: Arrays, o: dict[str, Any]) -> tuple[Array, Array, Array]:
+    """Decay, and both running means of the gradient; returns g, m and v."""
     if o["decoupled"]:
         p *= 1 - LR * o["weight_decay"]
     else:
@@ -73,7 +81,27 @@ def formula_adam(p: Array, g: Array, kept: Arrays, t: int, o: dict[str, Any]) ->
     m, v = kept[:2]
     m[...] = o["beta1"] * m + (1 - o["beta1"]) * g
     v[...] = o["beta2"] * v + (1 - o["beta2"]) * g**2
-    p -= LR * (m / (1 - o["beta1"] ** t)) / (np.sqrt(v / (1 - o["beta2"] ** t)) + o["eps"])
+    return g, m, v
+
+
+def root(v: Array, t: int, o: dict[str, Any]) -> Array:
+    return np.asarray(np.sqrt(v / (1 - o["beta2"] ** t)) + o["eps"])
+
+
+def formula_adam(p: Array, g: Array, kept: Arrays, t: int, o: dict[str, Any]) -> None:
+    _, m, v = moments(p, g, kept, o)
+    p -= LR * (m / (1 - o["beta1"] ** t)) / root(v, t, o)
+
+
+def formula_amsgrad(p: Array, g: Array, kept: Arrays, t: int, o: dict[str, Any]) -> None:
+    _, m, v = moments(p, g, kept, o)
+    kept[2][...] = np.maximum(kept[2], v)
+    p -= LR * (m / (1 - o["beta1"] ** t)) / root(kept[2], t, o)
+
+
+def formula_nadam(p: Array, g: Array, kept: Arrays, t: int, o: dict[str, Any]) -> None:
+    g, m, v = moments(p, g, kept, o)
+    p -= LR * (o["m_share"] * m + o["g_share"] * g) / root(v, t, o)
 
 
 def formula_rmsprop(p: Array, g: Array, kept: Arrays, t: int, o: dict[str, Any]) -> None:
@@ -91,7 +119,13 @@ def formula_rmsprop(p: Array, g: Array, kept: Arrays, t: int, o: dict[str, Any])
     p -= LR * d
 
 
-FORMULAS: dict[str, Callable[..., None]] = {"sgd": formula_sgd, "adam": formula_adam, "rmsprop": formula_rmsprop}
+FORMULAS: dict[str, Callable[..., None]] = {
+    "sgd": formula_sgd,
+    "adam": formula_adam,
+    "amsgrad": formula_amsgrad,
+    "nadam": formula_nadam,
+    "rmsprop": formula_rmsprop,
+}
 
 
 def start(shapes: list[tuple[int, ...]], dtype: str) -> tuple[Arrays, list[Arrays], list[Arrays]]:
@@ -191,16 +225,17 @@ def test_threads_change_no_bit(isa: str, dtype: str) -> None:
 
 
 @pytest.mark.torch
-@each_case
+@pytest.mark.parametrize(("family", "case"), [(family, case) for family, case in CASES if family != "nadam"])
 def test_agrees_with_torch(isa: str, dtype: str, family: str, case: str) -> None:
     torch = pytest.importorskip("torch")
     shapes, o = [(33, 7), (5,)], options_of(family, case)
     values, _, gradients = start(shapes, dtype)
     params = [torch.from_numpy(v.copy()).requires_grad_() for v in values]
     decoupled = o.pop("decoupled", False)
-    if family == "adam":
-        o["betas"] = (o.pop("beta1"), o.pop("beta2"))
-    names = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "AdamW" if decoupled else "Adam"}
+    if "beta1" in o:
+        o |= {"betas": (o.pop("beta1"), o.pop("beta2")), "amsgrad": family == "amsgrad"}
+    adam = "AdamW" if decoupled else "Adam"
+    names = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": adam, "amsgrad": adam}
     optimizer = getattr(torch.optim, names[family])(params, lr=LR, **o)
     for grads in gradients:
         for p, g in zip(params, grads, strict=True):
@@ -261,6 +296,8 @@ FAULTS: dict[str, tuple[str, str, Callable[..., None], dict[str, Any]]] = {
     "momentum buffer never kept": ("sgd", "momentum", always_first, {}),
     "dampening of the first step": ("sgd", "dampening", never_first, {}),
     "plain instead of Nesterov momentum": ("sgd", "nesterov", formula_sgd, {"nesterov": False}),
+    "the latest instead of the largest square": ("amsgrad", "betas", formula_adam, {}),
+    "no look ahead": ("nadam", "shares", formula_nadam, {"g_share": 0.0}),
     "not centered": ("rmsprop", "centered", formula_rmsprop, {"centered": False}),
     "momentum ignored": ("rmsprop", "momentum", formula_rmsprop, {"momentum": 0.0}),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-
-N, C = 14, 3
+from tests.support.trainings import FIT, PROBLEMS, C, trained
 
 
 class Interrupted(Exception):
@@ -36,55 +36,7 @@ class StopAt(rf.Callback):
             raise Interrupted
 
 
-def vectors(rng: np.random.Generator) -> list[Any]:
-    return [rng.normal(size=(length, C)) for length in rng.integers(1, 9, N)]
-
-
-def many_to_one(rng: np.random.Generator) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    options: dict[str, Any] = {
-        "dropout": 0.3,
-        "output_dropout": 0.2,
-        "num_layers": 2,
-        "cell_options": {"recurrent_dropout": 0.2},
-    }
-    model = rf.ManyToOne(C, 2, hidden_size=4, seed=0, **options)
-    return model, (vectors(rng), rng.integers(0, 2, N)), {"tbptt": 3}
-
-
-def many_to_many(rng: np.random.Generator) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    x = vectors(rng)
-    model = rf.ManyToMany(C, outputs={"a": 2, "b": 3}, cell="gru", hidden_size=4, seed=0, output_dropout=0.2)
-    return model, (x, {name: [rng.integers(0, 2, len(s)) for s in x] for name in "ab"}), {"tbptt": 2}
-
-
-def one_to_many(rng: np.random.Generator) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    model = rf.OneToMany(5, hidden_size=4, embedding=3, seed=0, output_dropout=0.2)
-    return model, (rng.integers(0, 5, 120),), {"tbptt": 4}
-
-
-def encoder_decoder(rng: np.random.Generator) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    x = [rng.integers(0, 5, length) for length in rng.integers(1, 6, N)]
-    model = rf.EncoderDecoder(5, 5, hidden_size=4, source_embedding=3, attention="dot", seed=0, output_dropout=0.2)
-    return model, (x, [s[::-1] for s in x]), {}
-
-
-PROBLEMS = {f.__name__: f for f in (many_to_one, many_to_many, one_to_many, encoder_decoder)}
-FIT: dict[str, Any] = {
-    "epochs": 3,
-    "batch_size": 4,
-    "validation_split": 0.3,
-    "seed": 5,
-    "lr": 0.01,
-    "progress": False,
-}
-OPTIMIZERS = ["sgd", "adam", "adamw", "rmsprop"]
-
-
-def trained(problem: str, **options: Any) -> tuple[Any, dict[str, list[float]]]:
-    rng = np.random.default_rng(0)
-    model, data, own = PROBLEMS[problem](rng)
-    model.fit(*data, **FIT, **own, **options)
-    return model, model.history.history
+OPTIMIZERS = ["sgd", "adam", "adamw", "nadam", "rmsprop"]
 
 
 @pytest.mark.parametrize("place", [{"step": 1}, {"step": 5}, {"epoch": 1}, {"epoch": 2}])
@@ -108,6 +60,67 @@ def test_a_training_goes_on_bit_for_bit(problem: str, place: dict[str, int], shu
     assert found == history
     for name, value in whole.state_dict().items():
         np.testing.assert_array_equal(again.state_dict()[name], value)
+
+
+def grouped(lr: Any) -> dict[str, Any]:
+    groups = [{"params": "head*", "lr": rf.schedules.Cosine(0.02)}, {"params": "*bias*", "weight_decay": 0.1}]
+    return {"optimizer": rf.NAdam(lr=lr, groups=groups), "lr": None}
+
+
+# Everything that a training may have beside its data, each by itself and all together; made anew for every training.
+ADDITIONS: dict[str, Callable[[], dict[str, Any]]] = {
+    "schedule": lambda: {"lr": rf.schedules.WarmUp(rf.schedules.OneCycle(0.02), length=2)},
+    "schedule by epochs": lambda: {"lr": rf.schedules.Exponential(0.02, factor=0.5, by="epoch")},
+    "function": lambda: {"lr": lambda step: 0.02 / (1 + step)},
+    "groups": lambda: grouped(0.01),
+    "amsgrad": lambda: {"optimizer": rf.AdamW(lr=0.01, amsgrad=True), "lr": None},
+    "accumulated": lambda: {"accumulate": 2},
+    "clipped": lambda: {"clip_value": 0.01, "clip_norm": 0.02},
+    "averaged": lambda: {"ema": 0.7},
+    "corrected average": lambda: {"ema": rf.AveragedWeights(0.7, bias_correction=True)},
+    "all": lambda: {**grouped(rf.schedules.Cosine(0.01)), "accumulate": 2, "clip_value": 0.01, "ema": 0.7},
+}
+
+
+@pytest.mark.parametrize("place", [{"step": 1}, {"step": 3}, {"epoch": 1}, {"epoch": 2}])
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("addition", ADDITIONS)
+def test_a_training_with_additions_goes_on_bit_for_bit(
+    problem: str, place: dict[str, int], addition: str, tmp_path: Path
+) -> None:
+    def options(stop: StopAt) -> dict[str, Any]:
+        forcing = {"teacher_forcing": 0.5} if problem == "encoder_decoder" else {}
+        return {"callbacks": [rf.EarlyStopping(patience=2), stop], **forcing, **ADDITIONS[addition]()}
+
+    whole, history = trained(problem, **options(StopAt()))
+    stop = StopAt(**place)
+    with pytest.raises(Interrupted):
+        trained(problem, **options(stop))
+    assert stop.taken is not None
+    stop.taken.save(tmp_path / "state.safetensors")
+    again, found = trained(problem, **options(StopAt()), resume=tmp_path / "state.safetensors")
+    assert found == history
+    assert "lr" in history or addition not in ("schedule", "schedule by epochs", "function", "groups", "all")
+    for name, value in whole.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name], value)
+
+
+def test_a_plateau_goes_on_bit_for_bit() -> None:
+    """The rate, what is the best so far, the epochs waited and those of rest."""
+
+    def callbacks(stop: StopAt) -> list[rf.Callback]:
+        return [rf.ReduceLROnPlateau("loss", patience=1, min_delta=0.1, factor=0.5, cooldown=1), stop]
+
+    whole, history = trained("many_to_one", callbacks=callbacks(StopAt()), epochs=8)
+    assert len(set(history["lr"])) > 2
+    for epoch in range(1, 8):
+        stop = StopAt(epoch=epoch)
+        with pytest.raises(Interrupted):
+            trained("many_to_one", callbacks=callbacks(stop), epochs=8)
+        again, found = trained("many_to_one", callbacks=callbacks(StopAt()), epochs=8, resume=stop.taken)
+        assert found == history
+        for name, value in whole.state_dict().items():
+            np.testing.assert_array_equal(again.state_dict()[name], value)
 
 
 class SaveOnError(rf.Callback):

@@ -65,7 +65,9 @@
 #define RNNFAST_OPTIMIZERS(OPTIMIZER)                                                                          \
   OPTIMIZER(kSgd,     sgd,     SgdOptions,     RNNFAST_SGD,     "momentum_buffer")                             \
   OPTIMIZER(kRmsprop, rmsprop, RmspropOptions, RNNFAST_RMSPROP, "square_avg", "momentum_buffer", "grad_avg")   \
-  OPTIMIZER(kAdam,    adam,    AdamOptions,    RNNFAST_ADAM,    "exp_avg", "exp_avg_sq")
+  OPTIMIZER(kAdam,    adam,    AdamOptions,    RNNFAST_ADAM,    "exp_avg", "exp_avg_sq")                      \
+  OPTIMIZER(kAmsgrad, amsgrad, AmsgradOptions, RNNFAST_ADAM,    "exp_avg", "exp_avg_sq", "max_exp_avg_sq")    \
+  OPTIMIZER(kNadam,   nadam,   NadamOptions,   RNNFAST_NADAM,   "exp_avg", "exp_avg_sq")
 #define RNNFAST_SGD(OPTION)           \
   OPTION(lr,           kAtLeastZero)  \
   OPTION(momentum,     kAtLeastZero)  \
@@ -86,6 +88,10 @@
   OPTION(eps,          kAtLeastZero)  \
   OPTION(weight_decay, kAtLeastZero)  \
   OPTION(decoupled,    kFlag)
+#define RNNFAST_NADAM(OPTION)         \
+  RNNFAST_ADAM(OPTION)                \
+  OPTION(m_share,      kAtLeastZero)  \
+  OPTION(g_share,      kAtLeastZero)
 
 // ISA(name, supported)
 //   name        of the namespace of its kernels, of simd/vec_<name>-inl.hpp and of its line in CMakeLists.txt

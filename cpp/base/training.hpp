@@ -26,7 +26,7 @@ constexpr LossSpec kLosses[kLossKinds] = {
 
 enum class OptimizerKind : int { RNNFAST_OPTIMIZERS(RNNFAST_FIRST) };
 constexpr int kOptimizerKinds = 0 RNNFAST_OPTIMIZERS(RNNFAST_COUNT);
-constexpr int kMaxOptions = 6;
+constexpr int kMaxOptions = 8;
 constexpr int kMaxBuffers = 3;
 
 // Values that an option may have: a finite number, one >= 0, one in [0, 1), or 0 and 1.

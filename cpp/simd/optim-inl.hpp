@@ -48,33 +48,63 @@ static void sgd(const UpdateArgs<Real>& a) {
   });
 }
 
-// m += (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2; p -= lr m' / (sqrt(v') + eps), m' = m / (1 -
-// beta1^t), v' = v / (1 - beta2^t) (Kingma, Ba 2015; decoupled decay, which multiplies p first: Loshchilov, Hutter
-// 2019). Buffers: m, v.
-template <class Real>
-static void adam(const UpdateArgs<Real>& a) {
-  const auto options = options_of<AdamOptions>(a);
+// m += (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g^2; p = step(p, g, m, sqrt(v') + eps), v' = v / (1 - beta2^t)
+// (Kingma, Ba 2015; decoupled decay, which multiplies p first: Loshchilov, Hutter 2019). Buffers: m, v; where there is
+// a third, it keeps the largest v, which stands for v in v' (Reddi et al. 2018).
+template <class Options, class Real, class Step>
+RNNFAST_INLINE void with_moments(const UpdateArgs<Real>& a, const Options& options, const Step& step) {
   const bool decoupled = options.decoupled != 0;
   const Real keep = static_cast<Real>(decoupled ? 1 - options.lr * options.weight_decay : 1.0);
   const Real weight_decay = static_cast<Real>(decoupled ? 0.0 : options.weight_decay);
   const Real mix1 = static_cast<Real>(1 - options.beta1);
   const Real beta2 = static_cast<Real>(options.beta2);
   const Real mix2 = static_cast<Real>(1 - options.beta2);
-  const Real step_size = static_cast<Real>(options.lr / (1 - power(options.beta1, a.step + 1)));
   const Real root_scale = static_cast<Real>(1 / __builtin_sqrt(1 - power(options.beta2, a.step + 1)));
   const Real eps = static_cast<Real>(options.eps);
   Real* const m_kept = a.buffer[0];
   Real* const v_kept = a.buffer[1];
+  Real* const v_largest = a.buffer[2];
   for_vectors<Real>(a.n, [&](Index i, Index count) __attribute__((always_inline)) {
     const Vec<Real> p = load_first(a.value + i, count) * splat(keep);
     const Vec<Real> g = fma(splat(weight_decay), p, load_first(a.grad + i, count));
     const Vec<Real> m_prev = load_first(m_kept + i, count);
     const Vec<Real> m = fma(splat(mix1), g - m_prev, m_prev);
-    const Vec<Real> v = fma(splat(beta2), load_first(v_kept + i, count), splat(mix2) * g * g);
+    Vec<Real> v = fma(splat(beta2), load_first(v_kept + i, count), splat(mix2) * g * g);
     store_first(m_kept + i, m, count);
     store_first(v_kept + i, v, count);
+    if (v_largest != nullptr) {
+      v = max(v, load_first(v_largest + i, count));
+      store_first(v_largest + i, v, count);
+    }
     const Vec<Real> root = fma(square_root(v), splat(root_scale), splat(eps));
-    store_first(a.value + i, fma(splat(-step_size), m / root, p), count);
+    store_first(a.value + i, step(p, g, m, root), count);
+  });
+}
+
+// p -= lr m' / (sqrt(v') + eps), m' = m / (1 - beta1^t).
+template <class Real>
+static void adam(const UpdateArgs<Real>& a) {
+  const auto options = options_of<AdamOptions>(a);
+  const Real rate = static_cast<Real>(options.lr / (1 - power(options.beta1, a.step + 1)));
+  with_moments(a, options, [=](Vec<Real> p, Vec<Real>, Vec<Real> m, Vec<Real> root) __attribute__((always_inline)) {
+    return fma(splat(-rate), m / root, p);
+  });
+}
+
+template <class Real>
+static void amsgrad(const UpdateArgs<Real>& a) {
+  adam(a);
+}
+
+// p -= lr (m_share m + g_share g) / (sqrt(v') + eps) (Dozat 2016).
+template <class Real>
+static void nadam(const UpdateArgs<Real>& a) {
+  const auto options = options_of<NadamOptions>(a);
+  const Real lr = static_cast<Real>(options.lr);
+  const Real m_share = static_cast<Real>(options.m_share);
+  const Real g_share = static_cast<Real>(options.g_share);
+  with_moments(a, options, [=](Vec<Real> p, Vec<Real> g, Vec<Real> m, Vec<Real> root) __attribute__((always_inline)) {
+    return fma(splat(-lr), fma(splat(g_share), g, splat(m_share) * m) / root, p);
   });
 }
 

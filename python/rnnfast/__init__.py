@@ -6,9 +6,11 @@ from rnnfast._ops import __version__ as __version__
 # isort: split
 from rnnfast import data as data
 from rnnfast import reference as reference
+from rnnfast import schedules as schedules
 from rnnfast import text as text
 from rnnfast.callbacks import Checkpoint as Checkpoint
 from rnnfast.callbacks import EarlyStopping as EarlyStopping
+from rnnfast.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from rnnfast.config import cpu as cpu
 from rnnfast.config import get_num_threads as get_num_threads
 from rnnfast.config import set_num_threads as set_num_threads
@@ -23,6 +25,8 @@ from rnnfast.layers import CustomLayer as CustomLayer
 from rnnfast.layers import Dropout as Dropout
 from rnnfast.layers import Embedding as Embedding
 from rnnfast.layers import Linear as Linear
+from rnnfast.loggers import CSVLogger as CSVLogger
+from rnnfast.loggers import TensorBoard as TensorBoard
 from rnnfast.metrics import Metric as Metric
 from rnnfast.models import EncoderDecoder as EncoderDecoder
 from rnnfast.models import ManyToMany as ManyToMany
@@ -32,8 +36,11 @@ from rnnfast.models import load as load
 from rnnfast.optim import SGD as SGD
 from rnnfast.optim import Adam as Adam
 from rnnfast.optim import AdamW as AdamW
+from rnnfast.optim import AveragedWeights as AveragedWeights
+from rnnfast.optim import NAdam as NAdam
 from rnnfast.optim import RMSprop as RMSprop
 from rnnfast.optim import clip_grad_norm as clip_grad_norm
+from rnnfast.optim import clip_grad_value as clip_grad_value
 from rnnfast.params import Parameter as Parameter
 from rnnfast.tasks import Task as Task
 from rnnfast.train import Callback as Callback

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any, ClassVar, Protocol
 
@@ -15,38 +15,13 @@ from rnnfast import checks
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.copies import CopiedWhole
+from rnnfast.history import History as History
 from rnnfast.metrics import Metric, Metrics
-from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
+from rnnfast.optim import AveragedWeights, LearningRate, Optimizer, as_average, optimizer_for
 from rnnfast.params import Parameter, write_all
-from rnnfast.training_state import TrainingState
-
-
-@dataclass
-class History(CopiedWhole):
-    """One value per epoch of every quantity.
-
-    Attributes
-    ----------
-    history : dict
-        ``history["loss"]``, ``history["val_loss"]``, ``history["val_accuracy"]``, ...
-
-    Examples
-    --------
-    >>> h = History()
-    >>> h.append({"loss": 0.5})
-    >>> h.history, h["loss"]
-    ({'loss': [0.5]}, [0.5])
-    """
-
-    history: dict[str, list[float]] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> list[float]:
-        return self.history[name]
-
-    def append(self, logs: dict[str, float]) -> None:
-        """Add the values of an epoch."""
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
+from rnnfast.progress import Progress, as_shown
+from rnnfast.stepping import BatchLoss, Learner, Stepping, gradient, take_step
+from rnnfast.training_state import TrainingState, state_to_resume
 
 
 class Callback(CopiedWhole):
@@ -79,6 +54,12 @@ class Callback(CopiedWhole):
 
     def on_epoch_end(self, run: Run) -> None:
         """Act after an epoch and its validation, whose values are in ``run.logs``."""
+
+    def on_state(self, run: Run) -> None:
+        """Act after a step or an epoch, when all callbacks have acted on it: ``run.state()`` is complete then.
+
+        ``run.batch`` is 0 after an epoch.
+        """
 
     def on_train_end(self, run: Run) -> None:
         """Act after the last epoch; not called when an exception ends training."""
@@ -124,18 +105,28 @@ class Run:
     higher_is_better : dict of str to bool
         The direction of every metric, by its name in ``evaluate``.
     batches : int
-        Number of batches in an epoch.
+        Number of batches in an epoch; 0 where nobody knows.
+    steps : int
+        Number of steps in all epochs, without shuffling; 0 where nobody knows.
+    average : AveragedWeights or None
+        Of the parameters over the steps.
+    validated : bool
+        Whether there are validation data.
 
     Attributes
     ----------
     epoch : int
-        The current epoch, from 1.
-    step, batch : int
-        Completed batches, over all epochs and in this one.
+        The current epoch, from 1; before the first one the epochs that ``initial_epoch`` leaves out.
+    step : int
+        Completed steps over all epochs. A step takes the batches whose gradients are accumulated.
+    batch : int
+        Completed batches of this epoch.
     logs : dict
         ``loss`` so far in this epoch; after it, also the values of the validation.
     stop : bool
         Set it to end training after this epoch.
+    shows_lr : bool
+        Whether the history has the learning rate: where it follows a schedule, or a callback sets this.
     carried
         The recurrent states that the next batch begins with, where it continues the one before.
 
@@ -165,7 +156,12 @@ class Run:
     logs: dict[str, float] = field(default_factory=dict, init=False)
     stop: bool = field(default=False, init=False)
     carried: Any = field(default=None, init=False)
+    shows_lr: bool = field(default=False, init=False)
     batches: int = 0
+    steps: int = 0
+    average: AveragedWeights | None = None
+    validated: bool = False
+    _own: dict[str, Array] | None = field(default=None, init=False)
     _loss: float = field(default=0.0, init=False)
     _weight: float = field(default=0.0, init=False)
     _shuffle: Any = field(default=None, init=False)
@@ -178,36 +174,57 @@ class Run:
 
     def begin_epoch(self) -> int:
         """Begin the next epoch, or go on with the one that a state was taken in; return its completed batches."""
+        self._take_average_out()
         self._random = self.model.random_state()
         if self.batch == 0:
             self.epoch += 1
             self._loss = self._weight = 0.0
             self._shuffle = None if self.rng is None else self.rng.bit_generator.state
             self.logs = {"loss": 0.0}
+        self.optimizer.epoch = self.epoch - 1
         return self.batch
 
-    def add(self, loss: float, weight: float) -> None:
-        """Count a completed batch."""
+    def add(self, results: Iterable[BatchLoss]) -> None:
+        """Count a completed step, and its batches."""
         self.step += 1
-        self.batch += 1
-        self._loss += loss * weight
-        self._weight += weight
+        for result in results:
+            self.batch += 1
+            self._loss += result.loss * result.weight
+            self._weight += result.weight
         self.logs["loss"] = self._loss / self._weight if self._weight else 0.0
         self._random = self.model.random_state()
 
     def end_epoch(self) -> None:
         """Keep the values of the epoch in the history."""
+        if self.shows_lr:
+            self.logs["lr"] = self.optimizer.lr
         self.batch = 0
         self.carried = None
         self._shuffle = None if self.rng is None else self.rng.bit_generator.state
         self.history.append(self.logs)
 
+    def put_average_in(self) -> None:
+        """Give the model its averaged weights, where there are some, until the next epoch begins."""
+        if self.average is None or not self.average.steps or self._own is not None:
+            return
+        params = self.optimizer.params or {}
+        averaged = {id(p) for p in params.values()}
+        self._own = {name: np.array(p.value) for name, p in self.model.parameters().items() if id(p) in averaged}
+        averages = self.average.values()
+        write_all(params.values(), [averages[name] for name in params])
+
+    def _take_average_out(self) -> None:
+        if self._own is not None:
+            params = self.model.parameters()
+            write_all([params[name] for name in self._own], self._own.values())
+            self._own = None
+
     def state(self) -> TrainingState:
-        """Return the state of the training after the last completed batch or epoch."""
+        """Return the state of the training after the last completed step or epoch."""
         carried = self.carried
         parts = [] if carried is None else list(carried) if isinstance(carried, tuple) else [carried]
         return TrainingState(
-            parameters={name: np.array(p.value) for name, p in self.model.parameters().items()},
+            parameters={name: np.array(p.value) for name, p in self.model.parameters().items()} | (self._own or {}),
             optimizer=self.optimizer.state_dict(),
             random={"shuffle": self._shuffle, "model": self._random},
             epoch=self.epoch,
@@ -219,6 +236,9 @@ class Run:
             history={name: list(values) for name, values in self.history.history.items()},
             callbacks=[{"class": type(callback).__name__, **callback.state()} for callback in self.callbacks],
             batches=self.batches,
+            stop=self.stop,
+            initial_epoch=self.history.initial_epoch,
+            average={} if self.average is None else self.average.state_dict(),
         )
 
     def resume(self, state: TrainingState) -> None:
@@ -247,54 +267,42 @@ class Run:
             )
         if (state.random["shuffle"] is None) != (self.rng is None):
             raise ValueError(f"resume: shuffle={self.rng is None} is required, as the state was taken with")
+        if bool(state.average) != (self.average is not None):
+            given_average = "None" if self.average is None else "one"
+            raise ValueError(f"resume: the ema that the state was taken with is required, got {given_average}")
         self.optimizer.load_state_dict(state.optimizer)
+        if self.average is not None:
+            self.average.load_state_dict(state.average)
         write_all(params.values(), [state.parameters[name] for name in params])
         self.model.set_random_state(state.random["model"])
         if self.rng is not None:
             self.rng.bit_generator.state = state.random["shuffle"]
+        self.history.history.update({name: list(values) for name, values in state.history.items()})
+        self.history.initial_epoch = state.initial_epoch
+        self.epoch, self.batch, self.step, self.stop = state.epoch, state.batch, state.step, state.stop
         for callback, remembered in zip(self.callbacks, state.callbacks, strict=True):
             callback.set_state(remembered)
-        self.history.history.update({name: list(values) for name, values in state.history.items()})
-        self.epoch, self.batch, self.step = state.epoch, state.batch, state.step
         self._loss, self._weight, self._shuffle = state.loss, state.weight, state.random["shuffle"]
         carried = [np.array(part) for part in state.carried]
         self.carried = None if not carried else carried[0] if len(carried) == 1 else tuple(carried)
         self.logs = {"loss": self._loss / self._weight if self._weight and math.isfinite(self._weight) else 0.0}
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchLoss:
-    """What a model computes of a batch.
-
-    Attributes
-    ----------
-    loss : float
-        Weighted mean over the batch's target elements; the weighted sum over the heads, where there are several.
-    losses : dict of str to float
-        The mean of each head.
-    weight : float
-        Number of target elements, or the sum of their weights.
-    outputs : dict of str to ndarray (M, K)
-        The outputs of each head; a single head has the name "".
-    state : states of the recurrent layers at the end, for a batch that continues this one
-    """
-
-    loss: float
-    losses: dict[str, float]
-    weight: float
-    outputs: dict[str, Array]
-    state: Any
-
-
 class Data(Protocol):
-    """Batches, in an order that ``rng`` decides."""
+    """Batches, in an order that ``rng`` decides; ``restartable``: whether those of an epoch can be had again."""
+
+    @property
+    def restartable(self) -> bool: ...  # noqa: D102
 
     def __len__(self) -> int: ...
+
+    @property
+    def with_targets(self) -> int: ...  # noqa: D102
 
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Any]: ...  # noqa: D102
 
 
-class Trainable(Protocol):
+class Trainable(Learner, Protocol):
     """What training needs of a model; it sets ``history``."""
 
     history: History
@@ -305,10 +313,6 @@ class Trainable(Protocol):
 
     def set_random_state(self, state: Mapping[str, Any]) -> None: ...  # noqa: D102
 
-    def zero_grad(self) -> None: ...  # noqa: D102
-
-    def batch_loss(self, batch: Any, state: Any = None, *, gradient: bool = False) -> BatchLoss: ...  # noqa: D102
-
     def metrics(self) -> dict[str, list[Metric]]: ...  # noqa: D102
 
 
@@ -318,18 +322,33 @@ class TrainingOptions:
 
     epochs: int
     optimizer: str | Optimizer
-    lr: float | None
+    lr: LearningRate | None
     clip_norm: float | None
+    clip_value: float | None
+    accumulate: int
+    ema: float | AveragedWeights | None
     metrics: Any
     callbacks: Callback | Sequence[Callback]
-    progress: bool
+    progress: bool | None
     shuffle: bool
     seed: int | None
+    initial_epoch: int
     resume: TrainingState | StrPath | None
 
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> TrainingOptions:
+        """Return those among all arguments of a model's ``fit``."""
+        return cls(**{each.name: arguments[each.name] for each in fields(cls)})
 
-def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data | None = None) -> History:
-    """Train ``model`` on ``data``.
+
+def fit(
+    model: Trainable,
+    data: Data,
+    options: TrainingOptions,
+    validation: Data | None = None,
+    before_step: Callable[[Run], None] | None = None,
+) -> History:
+    """Train ``model`` on ``data``; ``before_step`` is called before the gradients of every step.
 
     An exception, ``KeyboardInterrupt`` included, leaves parameters and optimiser as after the last completed
     step, or as a callback leaves them that acts on it (``EarlyStopping`` restores the best ones). ``model.history``
@@ -345,36 +364,44 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
         The loss or a gradient is not finite, or a parameter would not be after the step; the step is not taken.
     """
     epochs, seed = checks.as_integer("epochs", options.epochs, least=0), checks.as_seed(options.seed)
-    shuffle, progress = checks.as_flag("shuffle", options.shuffle), checks.as_flag("progress", options.progress)
-    clip_norm = None if options.clip_norm is None else checks.above_zero("clip_norm", options.clip_norm)
+    shuffle, shown = checks.as_flag("shuffle", options.shuffle), as_shown(options.progress)
+    initial_epoch = checks.as_integer("initial_epoch", options.initial_epoch, least=0, most=epochs)
+    stepping = Stepping(accumulate=options.accumulate, clip_norm=options.clip_norm, clip_value=options.clip_value)
     callbacks = as_callbacks(options.callbacks)
     metrics = Metrics(model.metrics(), options.metrics)
     if validation is None and metrics.given:
         raise ValueError("metrics: validation data are required, which metrics are computed of, got none")
-    state = _state(options.resume)
+    state = state_to_resume(options.resume, initial_epoch, restartable=data.restartable)
     run = Run(
         model=model,
         optimizer=optimizer_for(options.optimizer, model.parameters(), options.lr),
-        history=History(),
+        history=History(initial_epoch=initial_epoch),
         epochs=epochs,
         rng=np.random.default_rng(seed) if shuffle else None,
         callbacks=callbacks,
         higher_is_better=metrics.directions,
         batches=len(data),
+        validated=validation is not None,
+        steps=(epochs - (initial_epoch if state is None else state.initial_epoch)) * stepping.steps(data.with_targets),
+        average=as_average(options.ema),
     )
+    run.epoch = initial_epoch
+    run.optimizer.end_with(steps=run.steps, epochs=epochs)
+    run.shows_lr = run.optimizer.scheduled
     model.history = run.history
-    with _Progress(total=epochs * len(data), shown=progress) as bar, _telling(run):
+    total = (epochs - (initial_epoch if state is None else state.initial_epoch)) * stepping.steps(run.batches)
+    with Progress(total=total, epochs=epochs, shown=shown) as bar, _telling(run):
         _each(run, "on_train_begin")
         if state is not None:
             run.resume(state)
-            bar.skip(run)
-        while (run.epoch < epochs or run.batch) and not run.stop:
-            _train_epoch(run, data, clip_norm, bar)
+            bar.skip(run.step)
+        while run.batch or (run.epoch < epochs and not run.stop):
+            _train_epoch(run, data, stepping, before_step, bar)
+            run.put_average_in()
             if validation is not None:
                 run.logs.update({f"val_{k}": v for k, v in evaluate(model, validation, metrics).items()})
-            run.end_epoch()
-            bar.show(run, 0)
-            _each(run, "on_epoch_end")
+            _end_epoch(run, bar)
+        run.put_average_in()
         _each(run, "on_train_end")
     return run.history
 
@@ -402,83 +429,48 @@ def evaluate(model: Trainable, data: Data, metrics: Any = ()) -> dict[str, float
     return means | accumulated.results()
 
 
-def _state(resume: Any) -> TrainingState | None:
-    if resume is None or isinstance(resume, TrainingState):
-        return resume
-    return TrainingState.read(checks.as_path("resume", resume))
-
-
 @contextmanager
 def _telling(run: Run) -> Iterator[None]:
     """Let every callback act on an exception that ends training."""
     try:
         yield
     except BaseException:
+        run.put_average_in()
         for callback in sorted(run.callbacks, key=lambda callback: callback.acts_last):
             callback.on_train_error(run)
         raise
 
 
-def _train_epoch(run: Run, data: Data, clip_norm: float | None, bar: _Progress) -> None:
+def _train_epoch(
+    run: Run, data: Data, stepping: Stepping, before_step: Callable[[Run], None] | None, bar: Progress
+) -> None:
     done = run.begin_epoch()
     if done == 0:
         _each(run, "on_epoch_begin")
-    for batch in islice(data.batches(run.rng), done, None):
-        run.model.zero_grad()
-        result = run.model.batch_loss(batch, run.carried if batch.continues else None, gradient=True)
-        _check_finite("loss", result.loss, run)
-        if result.weight > 0:
+    for batches in stepping.groups(islice(data.batches(run.rng), done, None)):
+        if before_step is not None:
+            before_step(run)
+        results = gradient(run.model, batches, run.carried, run.place)
+        if any(result.weight > 0 for result in results):
             _each(run, "on_gradient")
-            if clip_norm is not None:
-                _check_finite("gradient's norm", clip_grad_norm(run.optimizer.params or {}, clip_norm), run)
-            _step(run)
-        run.carried = result.state
-        run.add(result.loss, result.weight)
-        bar.show(run, 1)
+            stepping.clip(run.optimizer, run.place)
+            take_step(run.optimizer, run.place)
+            if run.average is not None:
+                run.average.update(run.optimizer.params or {})
+        run.carried = results[-1].state
+        run.add(results)
+        bar.show(run.epoch, run.logs, steps=1)
         _each(run, "on_step_end")
+        _each(run, "on_state")
 
 
-_ADVICE = "the parameters are those before this step (check the data, lower lr, set clip_norm)"
-
-
-def _check_finite(name: str, value: float, run: Run) -> None:
-    if not math.isfinite(value):
-        raise FloatingPointError(f"fit: a finite {name} is required, got {value} {run.place}; {_ADVICE}")
-
-
-def _step(run: Run) -> None:
-    try:
-        run.optimizer.step()
-    except FloatingPointError as error:
-        raise FloatingPointError(f"fit: {error}, {run.place}; {_ADVICE}") from error
+def _end_epoch(run: Run, bar: Progress) -> None:
+    run.end_epoch()
+    bar.show(run.epoch, run.logs, steps=0)
+    _each(run, "on_epoch_end")
+    _each(run, "on_state")
 
 
 def _each(run: Run, event: str) -> None:
     for callback in run.callbacks:
         getattr(callback, event)(run)
-
-
-class _Progress:
-    """A tqdm bar over all steps, or nothing."""
-
-    def __init__(self, *, total: int, shown: bool) -> None:
-        from tqdm import tqdm
-
-        self._bar: Any = tqdm(total=total, unit="step", dynamic_ncols=True, disable=not shown)
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def skip(self, run: Run) -> None:
-        """Count the steps of an earlier training as done."""
-        self._bar.update(run.step)
-
-    def show(self, run: Run, steps: int) -> None:
-        """Move on by ``steps`` and show the current values."""
-        if not self._bar.disable:
-            self._bar.set_description(f"epoch {run.epoch}/{run.epochs}", refresh=False)
-            self._bar.set_postfix({k: f"{v:.4g}" for k, v in run.logs.items()}, refresh=steps == 0)
-            self._bar.update(steps)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from rnnfast import checkpoint
+from rnnfast import checkpoint, checks
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.copies import CopiedWhole
@@ -38,7 +39,13 @@ class TrainingState(CopiedWhole):
     callbacks : list of dict
         What each callback must remember, such as the best epoch of ``EarlyStopping``.
     batches : int
-        Number of batches in an epoch.
+        Number of batches in an epoch; 0 where nobody knows.
+    stop : bool
+        Whether a callback has asked to stop.
+    initial_epoch : int
+        The epochs before the first one of the history.
+    average : dict of str to ndarray
+        The ``state_dict()`` of the averaged weights; {} without these.
 
     Examples
     --------
@@ -74,6 +81,9 @@ class TrainingState(CopiedWhole):
     history: dict[str, list[float]]
     callbacks: list[dict[str, Any]]
     batches: int
+    stop: bool = False
+    initial_epoch: int = 0
+    average: dict[str, Array] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"TrainingState(epoch={self.epoch}, batch={self.batch} of {self.batches}, step={self.step})"
@@ -86,8 +96,14 @@ class TrainingState(CopiedWhole):
         OSError
             The file cannot be written. An older file is whole then.
         """
+        tensors, numbers = self.parts()
+        checkpoint.write(path, tensors, {"class": "TrainingState", **numbers})
+
+    def parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return all arrays by name, and the rest, which JSON can hold."""
         tensors = {f"parameters/{name}": array for name, array in self.parameters.items()}
         tensors |= {f"optimizer/{name}": array for name, array in self.optimizer.items()}
+        tensors |= {f"average/{name}": array for name, array in self.average.items()}
         tensors |= {f"carried/{i}": array for i, array in enumerate(self.carried)}
         plain: list[dict[str, Any]] = [{} for _ in self.callbacks]
         for i, remembered in enumerate(self.callbacks):
@@ -95,13 +111,12 @@ class TrainingState(CopiedWhole):
                 if isinstance(value, np.ndarray):
                     tensors[f"callbacks/{i}/{name}"] = value
                 else:
-                    plain[i][name] = value
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
-        checkpoint.write(path, tensors, {"class": "TrainingState", "callbacks": plain, **numbers})
+                    plain[i][name] = value.item() if isinstance(value, np.generic) else value
+        return tensors, {"callbacks": plain, **{name: getattr(self, name) for name in _NUMBERS}}
 
     @classmethod
     def read(cls, path: StrPath) -> TrainingState:
-        """Return the state in a file.
+        """Return the state in a file, which ``save`` wrote, or ``save`` of a model together with the model.
 
         Raises
         ------
@@ -111,25 +126,78 @@ class TrainingState(CopiedWhole):
             It is no file of a training's state, or is damaged.
         """
         tensors, saved = checkpoint.read(path)
-        if saved.get("class") != "TrainingState":
-            raise ValueError(f"path: a file that TrainingState.save wrote is required, got one of {saved.get('class')}")
-        groups: dict[str, dict[str, Array]] = {"parameters": {}, "optimizer": {}, "carried": {}, "callbacks": {}}
+        if saved.get("class") == "TrainingState":
+            return cls.from_parts(tensors, saved)
+        if "training" not in saved:
+            got = f"one of {saved.get('class')} without a state"
+            raise ValueError(f"path: a file that TrainingState.save wrote is required, got {got}")
+        own, beside = split_tensors(tensors)
+        for name, array in own.items():
+            beside.setdefault(f"parameters/{name}", array)
+        return cls.from_parts(beside, saved["training"])
+
+    @classmethod
+    def from_parts(cls, tensors: Mapping[str, Array], numbers: Mapping[str, Any]) -> TrainingState:
+        """Return the state that ``parts`` took apart."""
+        names = ("parameters", "optimizer", "average", "carried", "callbacks")
+        groups: dict[str, dict[str, Array]] = {name: {} for name in names}
         for key, array in tensors.items():
             group, _, name = key.partition("/")
             groups[group][name] = array
-        callbacks: list[dict[str, Any]] = [dict(each) for each in saved["callbacks"]]
+        callbacks: list[dict[str, Any]] = [dict(each) for each in numbers["callbacks"]]
         for key, array in groups["callbacks"].items():
             i, _, name = key.partition("/")
             callbacks[int(i)][name] = array
-        carried = [groups["carried"][str(i)] for i in range(len(groups["carried"]))]
-        numbers = {name: saved[name] for name in _NUMBERS}
         return cls(
             parameters=groups["parameters"],
             optimizer=groups["optimizer"],
-            carried=carried,
+            carried=[groups["carried"][str(i)] for i in range(len(groups["carried"]))],
+            average=groups["average"],
             callbacks=callbacks,
-            **numbers,
+            **{name: numbers[name] for name in _NUMBERS if name in numbers or name not in _LATER},
         )
 
+    def beside(self, model: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what a file that holds the parameters of ``model`` needs for the state, see ``parts``."""
+        tensors, numbers = self.parts()
+        kept = {
+            name: array
+            for name, array in tensors.items()
+            if not _same(array, model.get(name.removeprefix("parameters/")) if name.startswith("parameters/") else None)
+        }
+        return {f"{_PREFIX}{name}": array for name, array in kept.items()}, numbers
 
-_NUMBERS = ("random", "batches", "epoch", "batch", "step", "loss", "weight", "history")
+
+def state_to_resume(given: Any, initial_epoch: int, *, restartable: bool) -> TrainingState | None:
+    """Return the state, or the one in the file, that ``fit(resume=)`` was given; None for None."""
+    if given is None:
+        return None
+    if initial_epoch:
+        raise ValueError(f"initial_epoch: 0 is required beside resume, which knows its epoch, got {initial_epoch}")
+    if not restartable:
+        raise ValueError(
+            "resume: data that can be read again from the begin of an epoch are required (arrays, an object with a "
+            "length and items, or a callable that returns a new iterator), got an iterator, which cannot be set back"
+        )
+    return given if isinstance(given, TrainingState) else TrainingState.read(checks.as_path("resume", given))
+
+
+def split_tensors(tensors: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the parameters of the model in a file, and the arrays of the state that stands beside it."""
+    own = {name: array for name, array in tensors.items() if not name.startswith(_PREFIX)}
+    beside = {name.removeprefix(_PREFIX): array for name, array in tensors.items() if name not in own}
+    return own, beside
+
+
+def _same(array: Array, other: Array | None) -> bool:
+    """Return whether two arrays hold the same bits."""
+    return (
+        other is not None
+        and (array.shape, array.dtype) == (other.shape, other.dtype)
+        and (array.tobytes() == other.tobytes())
+    )
+
+
+_PREFIX = "training/"  # no name of a parameter begins like this
+_NUMBERS = ("random", "batches", "epoch", "batch", "step", "loss", "weight", "history", "stop", "initial_epoch")
+_LATER = ("stop", "initial_epoch")  # files of earlier versions lack these

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,13 +42,16 @@ ACCEPTED = {
     "dstate": "None", "dy": "None", "sample_weight": "None", "context": "None", "cell_options": "None",
     "embedding": "None", "source_embedding": "None", "target_embedding": "None", "context_size": "None",
     "attention": "None", "start": "None 0", "stop": "None 0", "tbptt": "None", "burn_in": "0", "epochs": "0",
-    "lr": "None 0 2**63", "clip_norm": "None inf 2**63", "validation_data": "None", "validation_split": "0",
+    "lr": "None 0 2**63", "clip_norm": "None inf 2**63", "clip_value": "None inf 2**63", "ema": "None 0",
+    "teacher_forcing": "0", "momentum_decay": "0 2**63", "decay": "0", "cooldown": "0", "min_lr": "0 2**63",
+    "validation_data": "None", "validation_split": "0",
     "max_length": "None 0", "beams": "None", "length_penalty": "0", "temperature": "2**63", "top_k": "None",
     "top_p": "None", "length": "0", "prefix": "None 0", "source": "None", "params": "None", "momentum": "0 2**63",
     "dampening": "-1 0 2**63", "weight_decay": "0 2**63", "eps": "0 2**63", "alpha": "0 2**63", "patience": "0",
     "min_delta": "0 2**63", "monitor": "text", "mode": "None", "max_norm": "2**63 inf", "characters": "text",
     "sign": "None -1 0", "limit": "None 0 inf 2**63", "mask": "None", "out": "None",
-    "outputs": "None", "loss_weights": "None", "resume": "None",
+    "outputs": "None", "loss_weights": "None", "resume": "None", "initial_epoch": "0", "steps_per_epoch": "None",
+    "progress": "None", "every_steps": "None",
 }  # fmt: skip
 
 
@@ -250,42 +252,6 @@ def parameter() -> Any:
     return rf.Parameter(np.ones((2, 2)))
 
 
-def optimizer(cls: Any, **options: Any) -> Case:
-    valid = {"params": [parameter()], "lr": 0.1, "weight_decay": 0.1, **options}
-    return Case(make=lambda: cls, valid=lambda: valid, accepted={"lr": "0 2**63"})
-
-
-def unbound(cls: Callable[..., rf.optim.Optimizer]) -> Callable[..., Any]:
-    return cls().bind
-
-
-def loading(cls: Callable[..., rf.optim.Optimizer]) -> Callable[..., Any]:
-    return cls([parameter()]).load_state_dict
-
-
-def saved_state(cls: Callable[..., rf.optim.Optimizer]) -> dict[str, Any]:
-    return {"state": cls([parameter()]).state_dict()}
-
-
-def optimizers() -> dict[str, Case]:
-    decays = {"betas": (0.9, 0.99), "eps": 1e-8}
-    smooth = {"alpha": 0.9, "eps": 1e-8, "momentum": 0.5, "centered": True}
-    found = {
-        "SGD": optimizer(rf.SGD, momentum=0.5, dampening=0.0, nesterov=False),
-        "RMSprop": optimizer(rf.RMSprop, **smooth),
-        "Adam": optimizer(rf.Adam, **decays),
-        "AdamW": optimizer(rf.AdamW, **decays),
-    }
-    for cls in (rf.SGD, rf.RMSprop, rf.Adam, rf.AdamW):
-        found[f"{cls.__name__}.bind"] = Case(
-            make=partial(unbound, cls), valid=lambda: {"params": [parameter()]}, accepted={"params": ""}
-        )
-        found[f"{cls.__name__}.load_state_dict"] = Case(
-            make=partial(loading, cls), valid=partial(saved_state, cls), accepted={"state": ""}
-        )
-    return found
-
-
 def with_threads(n: Any) -> None:
     with rf.threads(n):
         pass
@@ -309,7 +275,6 @@ if importlib.util.find_spec("pandas"):
     }
 
 OTHERS: dict[str, Case] = {
-    **optimizers(),
     "check_gradient": Case(
         make=lambda: rf.check_gradient,
         valid=lambda: {
@@ -322,20 +287,17 @@ OTHERS: dict[str, Case] = {
         },
         accepted={"epsilon": "None", "samples": "None", "params": ""},
     ),
-    "clip_grad_norm": Case(
-        make=lambda: rf.clip_grad_norm,
-        valid=lambda: {"params": [parameter()], "max_norm": 1.0},
-        accepted={"params": ""},
-    ),
     "EarlyStopping": Case(
         make=lambda: rf.EarlyStopping,
         valid=lambda: {"monitor": "loss", "patience": 3, "min_delta": 0.0, "restore_best": True, "mode": "min"},
     ),
     "Checkpoint": Case(
         make=lambda: rf.Checkpoint,
-        valid=lambda: {"path": "model", "monitor": "loss", "mode": "min"},
-        accepted={"path": "text", "monitor": "None text"},
+        valid=lambda: {"path": "model", "monitor": None, "mode": "min", "every_steps": 2, "training": True},
+        accepted={"path": "text", "monitor": "None"},
     ),
+    "CSVLogger": Case(make=lambda: rf.CSVLogger, valid=lambda: {"path": "log.csv"}, accepted={"path": "text"}),
+    "TensorBoard": Case(make=lambda: rf.TensorBoard, valid=lambda: {"folder": "runs"}, accepted={"folder": "text"}),
     "Parameter": Case(
         make=lambda: rf.Parameter, valid=lambda: {"value": np.ones(3)}, accepted={"value": "nan inf shape"}
     ),

@@ -50,6 +50,9 @@ TRAIN: dict[str, Any] = {
     "optimizer": "sgd",
     "lr": 1e-3,
     "clip_norm": 1.0,
+    "clip_value": 1.0,
+    "accumulate": 2,
+    "ema": 0.9,
     "validation_data": None,
     "validation_split": 0.25,
     "lengths": None,
@@ -59,6 +62,8 @@ TRAIN: dict[str, Any] = {
     "progress": False,
     "shuffle": True,
     "seed": 0,
+    "initial_epoch": 0,
+    "steps_per_epoch": None,
     "resume": None,
 }
 
@@ -127,6 +132,10 @@ MODELS: dict[str, Case] = {
     **supervised("ManyToOne", many_to_one, [0, 1, 1, 0]),
     **supervised("ManyToMany", many_to_many, IDS[:, :3] // 2, resets=RESETS, burn_in=1),
     **supervised("EncoderDecoder", translator, IDS, tbptt=False),
+    "EncoderDecoder.fit": Case(
+        make=lambda: translator().fit,
+        valid=lambda: {**TRAIN, "x": X, "y": IDS, "lengths": None, "sample_weight": WEIGHTS, "teacher_forcing": 0.5},
+    ),
     **reading("ManyToOne", many_to_one),
     **reading("ManyToMany", many_to_many, resets=RESETS),
     "OneToMany.fit": Case(

@@ -20,6 +20,7 @@ from rnnfast._ops.dense import scale_ as scale_
 from rnnfast._ops.dense import softmax as softmax
 from rnnfast._ops.dense import squared_norm as squared_norm
 from rnnfast._ops.dense import update as update
+from rnnfast._ops.dense import update_call as update_call
 from rnnfast._ops.generation import Writer as Writer
 from rnnfast._ops.generation import WriterAttention as WriterAttention
 from rnnfast._ops.generation import beam_search as beam_search

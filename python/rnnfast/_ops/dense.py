@@ -14,6 +14,7 @@ raises ValueError for shapes, layouts and numbers out of range, TypeError for dt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from rnnfast import _core
 from rnnfast._ops.layout import plain
@@ -303,6 +304,9 @@ def update(
     ``m += (1 - beta1) (g - m)``; ``v = beta2 v + (1 - beta2) g^2``; ``p -= lr M / (sqrt(V) + eps)``, ``M = m / (1 -
     beta1^t)``, ``V = v / (1 - beta2^t)`` at step t = 1, 2, ... (Kingma and Ba 2015).
 
+    ``"amsgrad"``: the same, V of the largest v so far (Reddi et al. 2018). ``"nadam"``: the same but for ``p -= lr
+    (m_share m + g_share g) / (sqrt(V) + eps)`` (Dozat 2016).
+
     A buffer that an option does not need stays as it is.
 
     Examples
@@ -314,7 +318,30 @@ def update(
     >>> p.round(6), step
     (array([0.75]), array([1]))
     """
-    _core.update(optimizer, list(values), list(grads), list(map(list, buffers)), dict(options), step)
+    update_call(optimizer, list(values), list(grads), list(map(list, buffers)), dict(options), step)()
+
+
+def update_call(
+    optimizer: str,
+    values: list[Array],
+    grads: list[Array],
+    buffers: list[list[Array]],
+    options: dict[str, float],
+    step: Counter,
+) -> partial[None]:
+    """Return the call that ``update`` makes, one of C alone: Ctrl-C acts before or after it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p, step = np.ones(1), np.zeros(1, np.int64)
+    >>> options = {"lr": 0.5, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": 0.0}
+    >>> call = update_call("sgd", [p], [np.ones(1)], [[np.zeros(1)]], options, step)
+    >>> call()
+    >>> p
+    array([0.5])
+    """
+    return partial(_core.update, optimizer, values, grads, buffers, options, step)
 
 
 def squared_norm(arrays: Arrays) -> float:

@@ -6,8 +6,11 @@ from rnnfast.data.batches import Batch as Batch
 from rnnfast.data.batches import VectorData as VectorData
 from rnnfast.data.batches import batch_indices as batch_indices
 from rnnfast.data.batches import check_fraction as check_fraction
+from rnnfast.data.batches import evaluated as evaluated
 from rnnfast.data.batches import hold_out as hold_out
 from rnnfast.data.batches import training_and_validation as training_and_validation
+from rnnfast.data.container import Sequences as Sequences
+from rnnfast.data.container import is_mapped as is_mapped
 from rnnfast.data.dataset import Dataset as Dataset
 from rnnfast.data.next_elements import NextElements as NextElements
 from rnnfast.data.padding import bucketed as bucketed
@@ -23,7 +26,6 @@ from rnnfast.data.panels import from_numpy3d as from_numpy3d
 from rnnfast.data.readers import read_long as read_long
 from rnnfast.data.readers import read_wide as read_wide
 from rnnfast.data.scaling import Scaler as Scaler
-from rnnfast.data.sequences import Sequences as Sequences
 from rnnfast.data.sequences import as_context as as_context
 from rnnfast.data.sequences import as_id_sequences as as_id_sequences
 from rnnfast.data.sequences import as_one as as_one
@@ -39,7 +41,12 @@ from rnnfast.data.sequences import check_steps as check_steps
 from rnnfast.data.sequences import joined as joined
 from rnnfast.data.sequences import step_count as step_count
 from rnnfast.data.sequences import step_values as step_values
+from rnnfast.data.sequences import stored_targets as stored_targets
 from rnnfast.data.sequences import without_unread as without_unread
+from rnnfast.data.sources import BROUGHT as BROUGHT
+from rnnfast.data.sources import NO_SPLIT as NO_SPLIT
+from rnnfast.data.sources import BatchSource as BatchSource
+from rnnfast.data.sources import without_brought as without_brought
 from rnnfast.data.splits import split_by_time as split_by_time
 from rnnfast.data.splits import split_sequences as split_sequences
 from rnnfast.data.ts_files import read_ts as read_ts

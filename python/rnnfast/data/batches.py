@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from rnnfast import checks
 from rnnfast.arrays import Array, Int64
-from rnnfast.data.sequences import Sequences
+from rnnfast.data.container import Sequences
+from rnnfast.data.sources import BROUGHT, NO_SPLIT, BatchSource, is_source, named_arguments, without_brought
 
 WINDOW = 32  # batches whose sequences are sorted by length together: little padding, yet random batches
 
@@ -22,7 +24,7 @@ class Batch:
     Attributes
     ----------
     inputs : Sequences
-        Vectors in the model's dtype, or ids. Their values may be those of the whole data.
+        Vectors in the model's dtype, or ids. Their values may be those of the whole data, or not yet read.
     targets : dict of str to ndarray (M,) or (M, K)
         The targets of each head; a single head has the name "".
     count : int
@@ -68,6 +70,7 @@ class VectorData:
     weights: Array | None = None
     batch_size: int
     tbptt: int | None = None
+    restartable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the batch size."""
@@ -78,11 +81,16 @@ class VectorData:
         groups = batch_indices(self.inputs.lengths, self.batch_size)
         return sum(1 + len(self._starts(self._lead(index))) for index in groups)
 
+    @property
+    def with_targets(self) -> int:
+        """Number of batches with a target, in an epoch without shuffling."""
+        return -(-len(self.inputs) // self.batch_size)
+
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
         """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""
         for index in batch_indices(self.inputs.lengths, self.batch_size, rng):
             lead = self._lead(index)
-            begin = Sequences(self.inputs.values, self.inputs.offsets[index], lead, ragged=True)
+            begin = self.inputs.select(index).first(lead)
             for start in self._starts(lead):
                 piece = begin.piece(start, start + (self.tbptt or 0))
                 nothing = {name: values[:0] for name, values in self.targets.items()}
@@ -156,6 +164,7 @@ class AlignedData:
     batch_size: int
     tbptt: int | None = None
     burn_in: int = 0
+    restartable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the batch size."""
@@ -178,6 +187,15 @@ class AlignedData:
         """Return the number of batches, pieces counted, in an epoch without shuffling."""
         groups = batch_indices(self.sizes, self.batch_size)
         return sum(len(self._starts(index)) for index in groups)
+
+    @property
+    def with_targets(self) -> int:
+        """Number of batches with a target, in an epoch without shuffling."""
+        count = 0
+        for index in batch_indices(self.sizes, self.batch_size):
+            T = int(self.inputs.lengths[index].max(initial=0))
+            count += sum(min(start + (self.tbptt or T), T) > self.burn_in for start in self._starts(index))
+        return count
 
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
         """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""
@@ -305,20 +323,6 @@ def check_fraction(fraction: float) -> None:
     checks.as_number("validation_split", fraction, "a number in [0, 1)", lambda f: 0 < f < 1)
 
 
-def validation_arguments(given: Any, known: Sequence[str]) -> dict[str, Any]:
-    """Return ``validation_data``, a pair or a dict, as arguments of a model's data."""
-    if isinstance(given, Mapping):
-        checks.known_arguments("validation_data", given, known)
-        if not {"x", "y"} <= given.keys():
-            raise ValueError(f"validation_data: x and y are required, got {', '.join(given) or 'an empty dict'}")
-        return dict(given)
-    if not isinstance(given, list | tuple) or len(given) != 2:
-        error = ValueError if isinstance(given, list | tuple) else TypeError
-        got = f"{len(given)} things" if isinstance(given, list | tuple) else checks.shown(given)
-        raise error(f"validation_data: a pair (x, y) or a dict is required, got {got}")
-    return {"x": given[0], "y": given[1]}
-
-
 def training_and_validation(
     read: Callable[..., D],
     x: Any,
@@ -328,9 +332,10 @@ def training_and_validation(
     validation_data: Any,
     validation_split: float,
     known: Sequence[str],
+    steps_per_epoch: int | None = None,
     tbptt: int | None = None,
     **accompanying: Any,
-) -> tuple[D, D | None]:
+) -> tuple[D | BatchSource, D | BatchSource | None]:
     """Return the data to train on, and those to validate with.
 
     Parameters
@@ -339,12 +344,64 @@ def training_and_validation(
         Makes data of x, y, ``batch_size`` and the arguments that accompany them; ``name``: what messages call them.
     known : sequence of str
         The arguments that ``validation_data`` may have.
+    steps_per_epoch : int or None
+        Batches in an epoch, where x brings batches.
     """
     pieces = {} if tbptt is None else {"tbptt": tbptt}
-    data = read(x, y, batch_size=batch_size, **pieces, **accompanying)
+    data = evaluated(read, x, y, batch_size=batch_size, steps=steps_per_epoch, known=known, **pieces, **accompanying)
+    fraction = checks.at_least_zero("validation_split", validation_split)
     if validation_data is not None:
-        given = {**pieces, **validation_arguments(validation_data, known)}
+        if is_source(validation_data):
+            return data, _validated(read, validation_data, known, pieces)
+        given = {**pieces, **named_arguments("validation_data", validation_data, known)}
         return data, read(**given, batch_size=batch_size, name="validation_data")
-    if checks.at_least_zero("validation_split", validation_split):
-        return hold_out(data, validation_split)
+    if fraction:
+        if isinstance(data, BatchSource):
+            raise ValueError(NO_SPLIT.format(fraction))
+        return hold_out(data, fraction)
     return data, None
+
+
+def evaluated(
+    read: Callable[..., D],
+    x: Any,
+    y: Any,
+    *,
+    batch_size: int,
+    known: Sequence[str],
+    steps: int | None = None,
+    **accompanying: Any,
+) -> D | BatchSource:
+    """Return data of x and y or, without y, the batches that x brings; the arguments are as above."""
+    if y is not None:
+        if steps is not None:
+            raise ValueError(f"steps_per_epoch: None is required beside y, got {steps}")
+        return read(x, y, batch_size=batch_size, **accompanying)
+    if not is_source(x):
+        raise TypeError(f"y: targets are required, or batches in place of x and y, got None beside {checks.shown(x)}")
+    return _of_batches(read, x, known, without_brought(accompanying), steps=steps, name="x")
+
+
+def _validated(read: Callable[..., D], source: Any, known: Sequence[str], options: dict[str, Any]) -> BatchSource:
+    if hasattr(source, "__next__"):
+        raise ValueError(
+            "validation_data: batches that can be had again are required, such as a callable that returns a new "
+            f"iterator, got {checks.shown(source)}"
+        )
+    return _of_batches(read, source, known, options, name="validation_data")
+
+
+def _of_batches(
+    read: Callable[..., D],
+    source: Any,
+    known: Sequence[str],
+    options: dict[str, Any],
+    *,
+    name: str,
+    steps: int | None = None,
+) -> BatchSource:
+    own = [argument for argument in known if argument in ("x", "y", *BROUGHT)]
+    whole = partial(read, batch_size=checks.LARGEST, **options)
+    arguments = partial(named_arguments, "batch", known=own, names=("x", "y", "sample_weight"))
+    pieces = options.get("tbptt") is not None
+    return BatchSource(source, whole, arguments, name=name, steps=steps, pieces=pieces)

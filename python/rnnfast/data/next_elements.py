@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Protocol
 
 import numpy.typing as npt
 
 from rnnfast.arrays import Array, DType
 from rnnfast.data.batches import AlignedData, check_fraction
+from rnnfast.data.container import Sequences
 from rnnfast.data.sequences import (
-    Sequences,
     as_context,
     as_one,
     as_pieces,
@@ -104,9 +105,9 @@ class NextElements:
             )
         if single:
             whole, tbptt = as_streams(whole, streams, name), tbptt or steps
-        targets = whole.without_first()
         # The inputs' own check knows the ids that may be read, not those that may be written.
-        self.task.targets(targets.flat(), self.output_size, self.dtype, name="sequences")
+        check = partial(self.task.targets, size=self.output_size, dtype=self.dtype, name="sequences")
+        targets = whole.without_first().checked(check)
         data = AlignedData(
             inputs=whole.without_last(),
             targets={"": targets},

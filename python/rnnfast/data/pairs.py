@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnfast.arrays import Int64
 from rnnfast.data.batches import AlignedData, Batch
-from rnnfast.data.sequences import Sequences
+from rnnfast.data.container import Sequences
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
-"""One container for every way a user may hold sequences, and the arguments that accompany them."""
+"""Sequences in every way a user may hold them, and the arguments that accompany them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,128 +11,7 @@ import numpy.typing as npt
 
 from rnnfast import checks
 from rnnfast.arrays import Array, DType, Int64
-
-
-class Sequences:
-    """N sequences of unequal length, stored end to end.
-
-    Sequence ``n`` is ``values[offsets[n] : offsets[n] + lengths[n]]``. Sequences may overlap in ``values``,
-    so that a sequence without its last element, or a long array cut into streams, needs no copy.
-
-    Parameters
-    ----------
-    values : ndarray (total, C) or (total,)
-        All elements.
-    offsets, lengths : int64 (N,)
-        First element and number of elements of each sequence.
-    ragged : bool
-        Whether the user gave a list or lengths; results then are lists.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> s = as_id_sequences([[3, 1, 4], [1, 5]], 6).select(np.array([1, 0]))
-    >>> s.flat().tolist(), s.padded().tolist()
-    ([1, 5, 3, 1, 4], [[1, 5, 0], [3, 1, 4]])
-    """
-
-    def __init__(self, values: Array, offsets: Int64, lengths: Int64, *, ragged: bool) -> None:
-        self.values = values
-        self.offsets = offsets
-        self.lengths = lengths
-        self.ragged = ragged
-
-    def __len__(self) -> int:
-        """Return the number of sequences."""
-        return len(self.offsets)
-
-    @cached_property
-    def count(self) -> int:
-        """Number R of all elements: the sum of the lengths."""
-        return int(self.lengths.sum())
-
-    @cached_property
-    def steps(self) -> int:
-        """The longest length T; 0 without sequences."""
-        return int(self.lengths.max(initial=0))
-
-    @cached_property
-    def starts(self) -> Int64:
-        """Where each sequence begins among the elements (R,), sequence after sequence."""
-        starts: Int64 = np.cumsum(self.lengths) - self.lengths
-        return starts
-
-    @cached_property
-    def _places(self) -> Int64 | None:
-        """Where the elements lie among the N*T steps of an array (N, T); None where they are all of them."""
-        if self.count == len(self) * self.steps:
-            return None
-        shifts = np.arange(len(self), dtype=np.int64) * self.steps - self.starts
-        return np.repeat(shifts, self.lengths) + np.arange(self.count, dtype=np.int64)
-
-    def select(self, index: Int64) -> Sequences:
-        """Return the sequences numbered by ``index``."""
-        return Sequences(self.values, self.offsets[index], self.lengths[index], ragged=self.ragged)
-
-    def without_last(self) -> Sequences:
-        """Return every sequence without its last element."""
-        return Sequences(self.values, self.offsets, np.maximum(self.lengths - 1, 0), ragged=self.ragged)
-
-    def without(self, counts: Int64) -> Sequences:
-        """Return every sequence without its first ``counts`` (N,) elements, of which it has as many."""
-        return Sequences(self.values, self.offsets + counts, self.lengths - counts, ragged=self.ragged)
-
-    def without_first(self) -> Sequences:
-        """Return every sequence without its first element."""
-        return self.without(np.minimum(self.lengths, 1))
-
-    def piece(self, start: int, stop: int | None) -> Sequences:
-        """Return steps ``start..stop`` of every sequence; None stands for its end."""
-        ends = self.lengths if stop is None else np.minimum(self.lengths, stop)
-        begins = np.minimum(start, self.lengths)
-        return Sequences(self.values, self.offsets + begins, np.maximum(ends - start, 0), ragged=self.ragged)
-
-    def like(self, values: Array) -> Sequences:
-        """Return sequences of the same lengths with the given elements (R, ...), sequence after sequence."""
-        return Sequences(values, self.starts, self.lengths, ragged=self.ragged)
-
-    def positions(self) -> Int64:
-        """Return where the elements lie in ``values`` (R,), sequence after sequence."""
-        shifts = self.offsets - self.starts
-        return np.repeat(shifts, self.lengths) + np.arange(self.count, dtype=np.int64)
-
-    def flat(self) -> Array:
-        """Return the elements (R, ...), sequence after sequence; a view where ``values`` holds them like that."""
-        count = self.count
-        if count == 0:
-            return self.values[:0]
-        ends = self.offsets + self.lengths
-        filled = self.lengths > 0
-        if np.array_equal(self.offsets[filled][1:], ends[filled][:-1]):
-            first = int(self.offsets[filled][0])
-            return self.values[first : first + count]
-        return self.values[self.positions()]
-
-    def padded(self) -> Array:
-        """Return the sequences as one array (N, T, ...) with zeros past the lengths."""
-        return self.pad(self.flat())
-
-    def pad(self, rows: Array) -> Array:
-        """Return rows (R, ...) that belong to the elements as one array (N, T, ...) with zeros past the lengths."""
-        if self._places is None:
-            return rows.reshape(len(self), self.steps, *rows.shape[1:])
-        array = np.zeros((len(self) * self.steps, *rows.shape[1:]), rows.dtype)
-        array[self._places] = rows
-        return array.reshape(len(self), self.steps, *rows.shape[1:])
-
-    def split(self, values: Array) -> Array | list[Array]:
-        """Give rows that belong to the elements, sequence after sequence, the shape the user's data had.
-
-        ``values`` is (sum of lengths, ...); the result is (N, T, ...) or, for ragged data, N arrays.
-        """
-        if not self.ragged:
-            return values.reshape(len(self), self.steps, *values.shape[1:])
-        return np.split(values, np.cumsum(self.lengths)[:-1]) if len(self) else []
+from rnnfast.data.container import Sequences, StoredSequences, is_mapped
 
 
 def as_id_sequences(
@@ -144,6 +23,8 @@ def as_id_sequences(
     size: str = "input_size",
 ) -> Sequences:
     """Convert integer ids, (N, T) or a list of 1-D arrays, and check ``0 <= id < vocabulary`` (the user's ``size``).
+
+    Those of a memory map are converted and checked when they are read, see ``StoredSequences``.
 
     Raises
     ------
@@ -157,14 +38,20 @@ def as_id_sequences(
     x = array_or_items(name, x)
     if isinstance(x, np.ndarray):
         _check_rank(name, x, 2, wanted, "(N, T)")
+        if is_mapped(x):
+            _check_integers(name, x)
+            return _stored(x, lengths, partial(_read_ids, name=name, vocabulary=vocabulary, size=size))
         result = _from_array(_ids(name, x).reshape(-1), x.shape[0], x.shape[1], lengths)
     else:
         _no_lengths(name, lengths)
-        items = [_ids(f"{name}[{n}]", item) for n, item in enumerate(x)]
+        mapped = any(map(is_mapped, x))
+        items = [_check_integers(f"{name}[{n}]", i) if mapped else _ids(f"{name}[{n}]", i) for n, i in enumerate(x)]
         for n, item in enumerate(items):
             _check_rank(f"{name}[{n}]", item, 1, "integer ids (T,)", "(T,)")
+        if mapped:
+            return _stored(items, None, partial(_read_ids, name=name, vocabulary=vocabulary, size=size))
         result = joined(items, np.zeros(0, np.int64))
-    _check_ids(name, result, vocabulary, size)
+    _check_ids(name, result.flat() if result.ragged else result.values, vocabulary, size)
     return result
 
 
@@ -179,7 +66,8 @@ def as_real_sequences(
 ) -> Sequences:
     """Convert real sequences, (N, T, C) or a list of (T_i, C) arrays, to ``dtype``.
 
-    With C = 1 the last axis may be left out. C is the user's ``size``.
+    With C = 1 the last axis may be left out. C is the user's ``size``. Numbers of a memory map are converted when they
+    are read, see ``StoredSequences``.
 
     Raises
     ------
@@ -195,28 +83,35 @@ def as_real_sequences(
             x = x[..., None]
         _check_rank(name, x, 3, f"shape (N, T, C) with C = {features}", "(N, T, C)")
         _check_features(name, x, features, size)
+        if is_mapped(x):
+            return _stored(_check_reals(name, x), lengths, partial(_read_reals, dtype=dtype))
         N, T, _ = x.shape
         counts = None
         if lengths is not None:
             counts = np.arange(T)[:, None] < checks.as_lengths("lengths", lengths, N, T)[:, None, None]
         return _from_array(checks.as_reals(name, x, dtype, counts=counts).reshape(-1, features), N, T, lengths)
     _no_lengths(name, lengths)
-    items = []
+    mapped, items = any(map(is_mapped, x)), []
     for n, raw in enumerate(x):
-        item = checks.as_reals(f"{name}[{n}]", raw, dtype)
+        item = _check_reals(f"{name}[{n}]", raw) if mapped else checks.as_reals(f"{name}[{n}]", raw, dtype)
         if features == 1 and item.ndim == 1:
             item = item[:, None]
         _check_rank(f"{name}[{n}]", item, 2, f"shape (T, C) with C = {features}", "(T, C)")
         _check_features(f"{name}[{n}]", item, features, size)
         items.append(item)
+    if mapped:
+        return _stored(items, None, partial(_read_reals, dtype=dtype))
     return joined(items, np.zeros((0, features), dtype))
 
 
 def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False) -> None:
     """Raise ValueError, or warn, where a number of a sequence is NaN, infinite or beyond ``dtype``.
 
-    What lies past a sequence's end does not count.
+    What lies past a sequence's end does not count. Numbers of a memory map are checked when they are read.
     """
+    if isinstance(s, StoredSequences):
+        s.watch(partial(_check_read, name, warns=warns))
+        return
     if s.values.dtype.kind != "f":
         return
     rows = s.values[:, None] if s.values.ndim == 1 else s.values
@@ -231,6 +126,16 @@ def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False) 
         n = int(found[0])
         row = int(wrong[first[n]])
         _not_finite(name, rows[row], finite[row], f"sequence {n} at step {row - int(s.offsets[n])}", warns=warns)
+
+
+def _check_read(name: str, s: StoredSequences, rows: Array, *, warns: bool) -> None:
+    """Raise ValueError, or warn, where one of the numbers (R, ...) that were read of ``s`` is not finite."""
+    finite = np.isfinite(rows) if rows.dtype.kind == "f" else np.ones(1, bool)
+    if not finite.all():
+        finite, numbers = finite.reshape(len(rows), -1), rows.reshape(len(rows), -1)
+        row = int(np.argmin(finite.all(axis=1)))
+        n, step = s.place(row)
+        _not_finite(name, numbers[row], finite[row], f"sequence {n} at step {step}", warns=warns)
 
 
 def check_finite_rows(name: str, rows: Array, *, weights: Array | None = None, warns: bool = False) -> None:
@@ -258,8 +163,8 @@ def _not_finite(name: str, numbers: Array, finite: npt.NDArray[np.bool_], place:
 def check_steps(name: str, s: Sequences) -> None:
     """Warn where several sequences of numbers have one step each, as data with their axes in another order do."""
     N = len(s)
-    if N > 1 and s.values.ndim == 2 and s.lengths.min() == 1 == s.lengths.max():
-        C = s.values.shape[1]
+    if N > 1 and len(s.shape) == 1 and s.lengths.min() == 1 == s.lengths.max():
+        C = s.shape[0]
         checks.warn(
             f"{name}: sequences of more than one step are required for a recurrence to act, got data that are read as "
             f"N = {N} sequences of T = 1 step of C = {C} numbers; a single sequence is {name}[None], (1, T, C)"
@@ -281,6 +186,30 @@ def _from_array(values: Array, count: int, steps: int, lengths: npt.ArrayLike | 
     if lengths is None:
         return Sequences(values, offsets, np.full(count, steps, np.int64), ragged=False)
     return Sequences(values, offsets, checks.as_lengths("lengths", lengths, count, steps), ragged=True)
+
+
+def _stored(
+    store: Array | list[Array], lengths: npt.ArrayLike | None, convert: Callable[[Array], Array]
+) -> StoredSequences:
+    """Return the sequences of an array (N, T, ...), with ``lengths`` of them, or of a list of arrays (T_i, ...)."""
+    found = np.array([len(item) for item in store], np.int64)
+    ragged = lengths is not None or isinstance(store, list)
+    if lengths is not None:
+        found = checks.as_lengths("lengths", lengths, len(found), int(found.max(initial=0)))
+    numbers = np.arange(len(found), dtype=np.int64)
+    return StoredSequences(store, numbers, np.zeros_like(numbers), found, ragged=ragged, convert=convert)
+
+
+def _check_reals(name: str, given: Any) -> Array:
+    x = checks.as_array(name, given)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: real numbers are required, got dtype {x.dtype}")
+    return x
+
+
+def _read_reals(rows: Array, *, dtype: DType) -> Array:
+    with np.errstate(over="ignore"):  # the check of finite numbers finds them and knows their place
+        return rows.astype(dtype, copy=False)
 
 
 def joined(items: list[Array], empty: Array) -> Sequences:
@@ -311,17 +240,27 @@ def _check_features(name: str, x: Array, features: int, size: str) -> None:
         raise ValueError(f"{name}: last axis C = {size} = {features} is required, got shape {x.shape}")
 
 
-def _ids(name: str, given: Any) -> Int64:
+def _check_integers(name: str, given: Any) -> Array:
     x = checks.as_array(name, given)
     if x.dtype.kind not in "iu" and x.size:
         raise TypeError(f"{name}: integer ids are required, got dtype {x.dtype}")
+    return x
+
+
+def _read_ids(rows: Array, *, name: str, vocabulary: int, size: str) -> Int64:
+    ids = _ids(name, rows)
+    _check_ids(name, ids, vocabulary, size)
+    return ids
+
+
+def _ids(name: str, given: Any) -> Int64:
+    x = _check_integers(name, given)
     if x.dtype.kind == "u" and x.max(initial=0) > checks.LARGEST:
         raise OverflowError(f"{name}: ids of at most 2^62 are required, got {x.max()}")
     return np.ascontiguousarray(x, np.int64)
 
 
-def _check_ids(name: str, s: Sequences, vocabulary: int, size: str) -> None:
-    ids = s.flat() if s.ragged else s.values
+def _check_ids(name: str, ids: Int64, vocabulary: int, size: str) -> None:
     if ids.size and not (ids.min() >= 0 and ids.max() < vocabulary):
         wrong = int(ids.min() if ids.min() < 0 else ids.max())
         raise ValueError(f"{name}: ids 0..{vocabulary - 1} ({size} = {vocabulary}) are required, got {wrong}")
@@ -372,14 +311,18 @@ def step_values(values: Any, inputs: Sequences, steps: int, *, width: int | None
     if isinstance(values, np.ndarray):
         whole = _fitted(values, (len(inputs), steps), width, name)
         return whole[np.arange(steps) < inputs.lengths[:, None]]
-    if len(values) != len(inputs):
-        raise ValueError(f"{name}: an entry for every sequence is required (N = {len(inputs)}), got {len(values)}")
+    _check_entries(values, inputs, name)
     items = [
         _fitted(checks.as_array(f"{name}[{n}]", item), (int(length),), width, f"{name}[{n}]")
         for n, (item, length) in enumerate(zip(values, inputs.lengths, strict=True))
     ]
     filled = [item for item in items if len(item)]
     return np.concatenate(filled) if filled else np.zeros((0,) if width is None else (0, width))
+
+
+def _check_entries(values: list[Any], inputs: Sequences, name: str) -> None:
+    if len(values) != len(inputs):
+        raise ValueError(f"{name}: an entry for every sequence is required (N = {len(inputs)}), got {len(values)}")
 
 
 def _fitted(values: Array, steps: tuple[int, ...], width: int | None, name: str) -> Array:
@@ -443,7 +386,7 @@ def as_streams(one: Sequences, count: int, name: str) -> Sequences:
         )
     lengths = np.full(count, steps // count, np.int64)
     lengths[: steps % count] += 1
-    return Sequences(one.values, np.cumsum(lengths) - lengths, lengths + 1, ragged=False)
+    return one.parts(np.zeros(count, np.int64), np.cumsum(lengths) - lengths, lengths + 1)
 
 
 def as_weights(weights: npt.ArrayLike | None, count: int, dtype: DType) -> Array | None:
@@ -504,6 +447,34 @@ def as_context(
         raise ValueError(f"context: shape (N, context_size) = ({count}, {size}) is required, got {values.shape}")
     check_finite_rows("context", values, warns=warns)
     return values
+
+
+def stored_targets(
+    values: Any, inputs: Sequences, steps: int, *, width: int | None, name: str, convert: Callable[[Array], Array]
+) -> Sequences | None:
+    """Return the targets of all existing steps where they are memory maps, which are read when they are needed.
+
+    ``convert`` checks elements (R, ...) and makes targets of them; the other arguments are those of ``step_values``.
+    None stands for targets in memory.
+    """
+    given = array_or_items(name, values)
+    store: Array | list[Array]
+    if isinstance(given, np.ndarray):
+        if not is_mapped(given):
+            return None
+        store = _fitted(given, (len(inputs), steps), width, name)
+    else:
+        if not any(map(is_mapped, given)):
+            return None
+        _check_entries(given, inputs, name)
+        store = [
+            _fitted(checks.as_array(f"{name}[{n}]", item), (length,), width, f"{name}[{n}]")
+            for n, (item, length) in enumerate(zip(given, inputs.lengths.tolist(), strict=True))
+        ]
+    numbers = np.arange(len(inputs), dtype=np.int64)
+    found = StoredSequences(store, numbers, np.zeros_like(numbers), inputs.lengths, ragged=True, convert=convert)
+    found.watch(partial(_check_read, name, warns=False))
+    return found
 
 
 def without_unread(targets: Array, weights: Array | Sequences | None, inputs: Sequences) -> Array:

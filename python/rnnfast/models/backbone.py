@@ -66,12 +66,12 @@ class Vectors(Module):
         return as_real_sequences(x, self.size, self.dtype, lengths=lengths, name=name, size=self.named)
 
     def vectors(self, s: Sequences) -> Sequences:
-        """Return the sequences themselves."""
-        return s
+        """Return the sequences themselves, in memory."""
+        return s.loaded()
 
     def forward(self, s: Sequences) -> tuple[Sequences, None]:
-        """Return the sequences themselves, and no tape."""
-        return s, None
+        """Return the sequences themselves, in memory, and no tape."""
+        return s.loaded(), None
 
     def backward(self, tape: None, drows: Array) -> None:
         """Do nothing: no parameter stands before the layers."""

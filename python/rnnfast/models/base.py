@@ -23,8 +23,10 @@ from rnnfast.metrics import Metric
 from rnnfast.models.config import HeadConfig
 from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
+from rnnfast.stepping import BatchLoss
 from rnnfast.tasks import Task
-from rnnfast.train import BatchLoss, History
+from rnnfast.train import History
+from rnnfast.training_state import TrainingState, split_tensors
 
 Outputs = Mapping[str, Array]
 V = TypeVar("V")
@@ -250,7 +252,7 @@ class Model(Module):
     def set_random_state(self, state: Mapping[str, Any]) -> None:
         """Set the states that ``random_state`` returned."""
         for prefix, part in self._parts.items():
-            part.set_random_state(state[prefix])
+            part.set_random_state(state.get(prefix, {}))
 
     def metrics(self) -> dict[str, list[Metric]]:
         """Return new accumulators of each head's metrics; a single head has the name ""."""
@@ -264,17 +266,31 @@ class Model(Module):
     def _backward(self, tape: Any, doutputs: dict[str, Array]) -> None:
         """Add the gradients of all parameters, given those of the outputs (M, K)."""
 
-    def batch_loss(self, batch: Any, state: State | None = None, *, gradient: bool = False) -> BatchLoss:
+    def batch_weights(self, batch: Any) -> dict[str, float]:
+        """Return the number of each head's target elements in a batch, or the sum of their weights."""
+        weight = float(batch.count) if batch.weights is None else math.fsum(batch.weights)
+        return dict.fromkeys(self.heads.configs, weight)
+
+    def batch_loss(
+        self,
+        batch: Any,
+        state: State | None = None,
+        *,
+        gradient: bool = False,
+        shares: Mapping[str, float] | None = None,
+    ) -> BatchLoss:
         """Return the loss of a batch; with ``gradient``, use dropout and add the parameters' gradients.
 
-        A batch without any target only moves the state on.
+        ``shares`` multiply the gradient of each head's loss. A batch without any target only moves the state on.
         """
         keep = gradient and batch.count > 0
         outputs, last, tape = self._outputs(batch, state, keep=keep)
         loss, losses, doutputs = self.heads.loss(outputs, batch.targets, batch.weights)
         if keep:
+            if shares is not None:
+                doutputs = {name: d * d.dtype.type(shares[name]) for name, d in doutputs.items()}
             self._backward(tape, doutputs)
-        weight = float(batch.count) if batch.weights is None else math.fsum(batch.weights)
+        weight = max(self.batch_weights(batch).values())
         return BatchLoss(loss=loss, losses=losses, weight=weight, outputs=outputs, state=last)
 
     def _all_outputs(self, data: Any) -> dict[str, Array]:
@@ -333,11 +349,19 @@ class Model(Module):
         last = f"{total:,} parameters, {total * self.dtype.itemsize:,} bytes"
         return "\n".join([self._title(), *lines, last])
 
-    def save(self, path: StrPath) -> None:
+    def save(self, path: StrPath, *, training: TrainingState | None = None) -> None:
         """Write parameters, configuration and metadata to a safetensors file, completely or not at all.
 
         An existing file keeps its permissions, and a link stays a link. The file of a subclass of a model names the
         model, which is what ``rf.load`` returns: methods and attributes of the subclass are not part of a file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        training : TrainingState or None
+            The state of a training, which the file then keeps beside the model: ``fit(resume=path)`` goes on from it,
+            and ``rf.load`` leaves it out.
 
         Raises
         ------
@@ -351,9 +375,14 @@ class Model(Module):
         if cls is None:
             known = ", ".join(self.known)
             raise TypeError(f"model: {known} or a subclass of one is required, got {type(self).__name__}")
+        if not isinstance(training, TrainingState | None):
+            raise TypeError(f"training: a TrainingState or None is required, got {checks.shown(training)}")
         tensors = self.state_dict()
         cls.require_described(self.config, tensors)
         saved = {"class": cls.__name__, "config": self.config, "metadata": self.metadata}
+        if training is not None:
+            beside, saved["training"] = training.beside(tensors)
+            tensors |= beside
         checkpoint.write(path, tensors, saved)
 
     def to_onnx(self, path: StrPath, *, lengths: bool = False) -> list[str]:
@@ -459,7 +488,8 @@ def load(path: StrPath) -> Any:
         raise ValueError(f"{os.fsdecode(path)}: a model file is required, got a state, which TrainingState.read reads")
     try:
         cls = Model.known[saved["class"]]
-        return cls.restored(saved["config"], saved["metadata"], tensors)
+        own = split_tensors(tensors)[0] if "training" in saved else tensors
+        return cls.restored(saved["config"], saved["metadata"], own)
     except MemoryError:
         raise
     except Exception as error:

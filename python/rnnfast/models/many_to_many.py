@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from rnnfast.data import (
     as_resets,
     as_step_weights,
     check_finite,
+    evaluated,
     step_count,
     step_values,
+    stored_targets,
     training_and_validation,
     without_unread,
 )
@@ -31,10 +34,12 @@ from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape, Model, by_head, only
 from rnnfast.models.config import checked, heads_of
 from rnnfast.models.streaming import stream_of
-from rnnfast.optim import Optimizer
+from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.tasks import Task
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
+
+READ = ("x", "y", "lengths", "sample_weight", "resets", "tbptt", "burn_in")  # what data are made of
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,14 +164,17 @@ class ManyToMany(Model):
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
         epochs: int,
         batch_size: int = 32,
         optimizer: str | Optimizer = "adam",
-        lr: float | None = None,
+        lr: LearningRate | None = None,
         clip_norm: float | None = None,
-        validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+        ema: float | AveragedWeights | None = None,
+        validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
         sample_weight: Any = None,
@@ -175,9 +183,11 @@ class ManyToMany(Model):
         burn_in: int = 0,
         metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
         callbacks: Callback | Sequence[Callback] = (),
-        progress: bool = True,
+        progress: bool | None = None,
         shuffle: bool = True,
         seed: int | None = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
         resume: TrainingState | StrPath | None = None,
     ) -> History:
         """Train.
@@ -185,20 +195,29 @@ class ManyToMany(Model):
         Parameters
         ----------
         x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
-            The sequences.
-        y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K); of several heads a dict of them
-            The targets.
+            The sequences; memory maps are read batch by batch. Or batches, see Notes.
+        y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K); of several heads a dict of them; or None
+            The targets. None where x brings batches.
         epochs : int
             Passes over the data.
         batch_size : int
             Sequences in a step of the optimiser.
-        optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+        optimizer : {"adam", "adamw", "nadam", "rmsprop", "sgd"} or Optimizer
             An object has its own learning rate.
-        lr : float or None
-            Learning rate of an optimiser given by name; None stands for 1e-3.
+        lr : float, Schedule, function of steps, or None
+            Learning rate of an optimiser given by name: a number, a schedule of ``rf.schedules``, or a function that
+            returns the rate of the step that has ``n`` steps before it; None stands for 1e-3.
         clip_norm : float or None
             Largest norm of the gradient; None does not clip.
-        validation_data : (x, y), dict of arguments of ``evaluate``, or None
+        clip_value : float or None
+            Largest magnitude of an element of the gradient, clipped before the norm; None does not clip.
+        accumulate : int
+            Batches of one step: it uses the gradient of these batches joined to one, so that every target element of a
+            head counts the same. The last step of an epoch may have fewer. Batches without a target do not count.
+        ema : float, AveragedWeights or None
+            Decay of an exponential moving average of the parameters over the steps, or the object that makes it. The
+            model has the averages in the validation, when an epoch ends, and at the end. None averages nothing.
+        validation_data : (x, y), dict of arguments of ``evaluate``, batches, or None
             Data to evaluate after every epoch.
         validation_split : float
             Share of the sequences, the last ones, that is held out for that instead.
@@ -219,15 +238,21 @@ class ManyToMany(Model):
             Further quantities to report of the validation data.
         callbacks : Callback or several of them
             Called at every event of the training.
-        progress : bool
-            Whether to show a bar.
+        progress : bool or None
+            Whether to show a bar. None shows one where stderr is a terminal, and in a notebook.
         shuffle : bool
             Whether to shuffle in every epoch; sequences of similar length then share a batch.
         seed : int or None
             Seed of the shuffling. None draws another one every time.
+        initial_epoch : int
+            The epochs that an earlier ``fit`` has trained: this one trains and numbers those from ``initial_epoch + 1``
+            to ``epochs``. 0 beside ``resume``, which knows its epoch.
+        steps_per_epoch : int or None
+            Batches in an epoch, where the data are batches. None: all that there are; an iterator needs a number.
         resume : TrainingState, path or None
-            Where an earlier training stood. This one goes on from there, with the same data, batch size and callbacks;
-            the learning rate and the random numbers are those of the state, and ``epochs`` may be larger.
+            Where an earlier training stood: a state, or a file of ``rf.Checkpoint`` or ``state.save``. This one goes on
+            from there to the same bits, with the same data, batch size and callbacks; the learning rate and the random
+            numbers are those of the state, and ``epochs`` may be larger.
 
         Returns
         -------
@@ -240,7 +265,17 @@ class ManyToMany(Model):
             Data that do not fit the model, that are not finite, or without any target.
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
+
+        Notes
+        -----
+        Batches come from an object with ``len(x)`` and ``x[i]`` (as keras.utils.Sequence), whose order is shuffled;
+        from a callable that returns a new iterator, or an iterable, which begins again in every epoch; or from an
+        iterator, which goes on with ``steps_per_epoch`` batches in every epoch and cannot be resumed.
+
+        A batch is (x, y), (x, y, sample_weight) or a dict of these and ``lengths`` and ``resets``. It is checked when
+        its turn comes. ``batch_size`` has no effect.
         """
+        options = TrainingOptions.of(locals())
         data, validation = training_and_validation(
             self._read_data,
             x,
@@ -248,21 +283,10 @@ class ManyToMany(Model):
             batch_size=batch_size,
             validation_data=validation_data,
             validation_split=validation_split,
-            known=("x", "y", "lengths", "sample_weight", "resets", "tbptt", "burn_in"),
+            known=READ,
+            steps_per_epoch=steps_per_epoch,
             tbptt=tbptt,
             **{"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in},
-        )
-        options = TrainingOptions(
-            epochs=epochs,
-            optimizer=optimizer,
-            lr=lr,
-            clip_norm=clip_norm,
-            metrics=metrics,
-            callbacks=callbacks,
-            progress=progress,
-            shuffle=shuffle,
-            seed=seed,
-            resume=resume,
         )
         return train.fit(self, data, options, validation)
 
@@ -316,7 +340,7 @@ class ManyToMany(Model):
     def evaluate(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
@@ -331,7 +355,7 @@ class ManyToMany(Model):
         Parameters
         ----------
         x, y, lengths, sample_weight, resets, tbptt, burn_in, metrics
-            See ``fit``. ``tbptt`` returns the same numbers in little memory.
+            See ``fit``, batches included. ``tbptt`` returns the same numbers in little memory.
         batch_size : int
             Sequences at once.
 
@@ -346,7 +370,7 @@ class ManyToMany(Model):
             Data that do not fit the model, that are not finite, or without any target.
         """
         accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
-        data = self._read_data(x, y, batch_size=batch_size, tbptt=tbptt, **accompanying)
+        data = evaluated(self._read_data, x, y, batch_size=batch_size, known=READ, tbptt=tbptt, **accompanying)
         return train.evaluate(self, data, metrics)
 
     @names_arguments
@@ -475,9 +499,14 @@ class ManyToMany(Model):
         for head, (called, values) in by_head(y, list(self.heads.configs)).items():
             config = self.heads.configs[head]
             width = None if config.task.ids else config.size
+            convert = partial(config.task.targets, size=config.size, dtype=self.dtype, name=called)
+            stored = stored_targets(values, inputs, steps, width=width, name=called, convert=convert)
+            if stored is not None and weights is None:
+                targets[head] = stored
+                continue
             each = without_unread(step_values(values, inputs, steps, width=width, name=called), weights, inputs)
             check_finite(called, inputs.like(each), self.dtype)
-            targets[head] = inputs.like(config.task.targets(each, config.size, self.dtype, name=called))
+            targets[head] = inputs.like(convert(each))
         data = AlignedData(
             inputs=inputs,
             targets=targets,

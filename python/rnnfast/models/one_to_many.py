@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,17 @@ from rnnfast import checks, train
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
-from rnnfast.data import AlignedData, Batch, NextElements, as_context, hold_out
+from rnnfast.data import (
+    BROUGHT,
+    NO_SPLIT,
+    AlignedData,
+    Batch,
+    BatchSource,
+    NextElements,
+    as_context,
+    hold_out,
+    without_brought,
+)
 from rnnfast.layers import BlockTape, CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape, ContextToState
@@ -21,7 +32,7 @@ from rnnfast.models.base import Heads, HeadsTape, Model
 from rnnfast.models.config import Config, checked, heads_of
 from rnnfast.models.generation import as_prefix, repeat_state, write_on
 from rnnfast.models.streaming import stream_of
-from rnnfast.optim import Optimizer
+from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
 from rnnfast.train import Callback, History, TrainingOptions
@@ -154,8 +165,11 @@ class OneToMany(Model):
         tbptt: int | None = None,
         burn_in: int = 0,
         optimizer: str | Optimizer = "adam",
-        lr: float | None = None,
+        lr: LearningRate | None = None,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+        ema: float | AveragedWeights | None = None,
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
@@ -163,9 +177,11 @@ class OneToMany(Model):
         context: npt.ArrayLike | None = None,
         metrics: Metric | Sequence[Metric] = (),
         callbacks: Callback | Sequence[Callback] = (),
-        progress: bool = True,
+        progress: bool | None = None,
         shuffle: bool = True,
         seed: int | None = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
         resume: TrainingState | StrPath | None = None,
     ) -> History:
         """Train to predict the next element at every step.
@@ -173,7 +189,8 @@ class OneToMany(Model):
         Parameters
         ----------
         sequences : ids (N, T), array (N, T, C), a list of (T_i,) or (T_i, C), or a single long one (T,) or (T, C)
-            The data. A long sequence is cut into ``batch_size`` streams.
+            The data; memory maps are read batch by batch. A long sequence is cut into ``batch_size`` streams. Or
+            batches, see Notes.
         epochs : int
             Passes over the data.
         batch_size : int
@@ -184,13 +201,22 @@ class OneToMany(Model):
             steps of a long one.
         burn_in : int
             Steps at the start of a sequence or stream, where the state is cold, that get no loss.
-        optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+        optimizer : {"adam", "adamw", "nadam", "rmsprop", "sgd"} or Optimizer
             An object has its own learning rate.
-        lr : float or None
-            Learning rate of an optimiser given by name; None stands for 1e-3.
+        lr : float, Schedule, function of steps, or None
+            Learning rate of an optimiser given by name: a number, a schedule of ``rf.schedules``, or a function that
+            returns the rate of the step that has ``n`` steps before it; None stands for 1e-3.
         clip_norm : float or None
             Largest norm of the gradient; None does not clip.
-        validation_data : sequences, dict of arguments of ``evaluate``, or None
+        clip_value : float or None
+            Largest magnitude of an element of the gradient, clipped before the norm; None does not clip.
+        accumulate : int
+            Batches of one step: it uses the gradient of these batches joined to one, so that every target element of a
+            head counts the same. The last step of an epoch may have fewer. Batches without a target do not count.
+        ema : float, AveragedWeights or None
+            Decay of an exponential moving average of the parameters over the steps, or the object that makes it. The
+            model has the averages in the validation, when an epoch ends, and at the end. None averages nothing.
+        validation_data : sequences, dict of arguments of ``evaluate``, callable that returns batches, or None
             Data to evaluate after every epoch. A long sequence is read in one go, as ``evaluate`` does.
         validation_split : float
             Share of the sequences, the last ones, or the end of a long one, that is held out for that instead.
@@ -204,15 +230,21 @@ class OneToMany(Model):
             Further quantities to report of the validation data.
         callbacks : Callback or several of them
             Called at every event of the training.
-        progress : bool
-            Whether to show a bar.
+        progress : bool or None
+            Whether to show a bar. None shows one where stderr is a terminal, and in a notebook.
         shuffle : bool
             Whether to shuffle in every epoch; sequences of similar length then share a batch.
         seed : int or None
             Seed of the shuffling. None draws another one every time.
+        initial_epoch : int
+            The epochs that an earlier ``fit`` has trained: this one trains and numbers those from ``initial_epoch + 1``
+            to ``epochs``. 0 beside ``resume``, which knows its epoch.
+        steps_per_epoch : int or None
+            Batches in an epoch, where the data are batches. None: all that there are; an iterator needs a number.
         resume : TrainingState, path or None
-            Where an earlier training stood. This one goes on from there, with the same data, batch size and callbacks;
-            the learning rate and the random numbers are those of the state, and ``epochs`` may be larger.
+            Where an earlier training stood: a state, or a file of ``rf.Checkpoint`` or ``state.save``. This one goes on
+            from there to the same bits, with the same data, batch size and callbacks; the learning rate and the random
+            numbers are those of the state, and ``epochs`` may be larger.
 
         Returns
         -------
@@ -225,21 +257,21 @@ class OneToMany(Model):
             Data that do not fit the model, that are not finite, or without any target.
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
+
+        Notes
+        -----
+        Batches come from a callable that returns a new iterator, which begins again in every epoch; and, with
+        ``steps_per_epoch``, from an object with ``len(x)`` and ``x[i]`` (as keras.utils.Sequence), whose order is
+        shuffled, or from an iterator, which goes on in every epoch and cannot be resumed.
+
+        A batch is sequences, or a dict of ``sequences``, ``lengths``, ``sample_weight`` and ``context``. It is checked
+        when its turn comes. ``batch_size`` has no effect.
         """
+        options = TrainingOptions.of(locals())
         own = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
         own |= {"sample_weight": sample_weight, "context": context}
-        data, validation = self._split(sequences, own, validation_data, validation_split, batch_size)
-        options = TrainingOptions(
-            epochs=epochs,
-            optimizer=optimizer,
-            lr=lr,
-            clip_norm=clip_norm,
-            metrics=metrics,
-            callbacks=callbacks,
-            progress=progress,
-            shuffle=shuffle,
-            seed=seed,
-            resume=resume,
+        data, validation = self._split(
+            sequences, own, validation_data, validation_split, batch_size, steps=steps_per_epoch
         )
         return train.fit(self, data, options, validation)
 
@@ -303,7 +335,7 @@ class OneToMany(Model):
         Parameters
         ----------
         sequences, tbptt, lengths, sample_weight, context, burn_in, metrics
-            See ``fit``.
+            See ``fit``; of batches a callable only.
         batch_size : int or None
             Sequences at once. A long sequence is read in one go without it; with it, it is cut into this many streams,
             which is faster but starts each of them cold.
@@ -315,6 +347,8 @@ class OneToMany(Model):
         """
         options: dict[str, Any] = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
         options |= {"sample_weight": sample_weight, "context": context}
+        if callable(sequences):
+            return train.evaluate(self, self._batches("sequences", sequences, options), metrics)
         return train.evaluate(self, self._judged(sequences, batch_size=batch_size, **options), metrics)
 
     @names_arguments
@@ -491,26 +525,44 @@ class OneToMany(Model):
         return stream_of(self.backbone, self.heads, N, state, self._start(start))
 
     def _split(
-        self, sequences: Any, own: dict[str, Any], given: Any, fraction: float, batch_size: int
-    ) -> tuple[AlignedData, AlignedData | None]:
+        self, sequences: Any, own: dict[str, Any], given: Any, fraction: float, batch_size: int, *, steps: int | None
+    ) -> tuple[AlignedData | BatchSource, AlignedData | BatchSource | None]:
         """Return the data to train on and those to validate with."""
         size = checks.as_size("batch_size", batch_size)
+        steps = None if steps is None else checks.as_size("steps_per_epoch", steps)
         cut: dict[str, Any] = {"batch_size": size, "streams": size, "steps": TRAIN_STEPS}
         fraction = checks.at_least_zero("validation_split", fraction)
+        if callable(sequences) or steps is not None:
+            source = self._batches("sequences", sequences, own, steps)
+            if fraction:
+                raise ValueError(NO_SPLIT.format(fraction))
+            return source, self._validated(given)
         parts = self.reader.hold_out_end(sequences, fraction) if fraction and given is None else None
         if parts is not None:
             sequences, end = parts
-            given = {"sequences": end, "context": own["context"]}
+            own_end = {"sequences": end, "context": own["context"], "name": "validation_split: the held-out end"}
+            return self.reader.data(sequences, **own, **cut), self._judged(**own_end)
         data = self.reader.data(sequences, **own, **cut)
+        if given is None and fraction:
+            return hold_out(data, fraction)
+        return data, self._validated(given)
+
+    def _validated(self, given: Any) -> AlignedData | BatchSource | None:
+        """Return what ``validation_data`` stand for."""
         if given is None:
-            return hold_out(data, fraction) if fraction else (data, None)
-        options = dict(given) if isinstance(given, Mapping) else {"sequences": given}
-        known = ("sequences", "lengths", "sample_weight", "context", "burn_in", "tbptt", "batch_size")
-        checks.known_arguments("validation_data", options, known)
-        if "sequences" not in options:
-            raise ValueError(f"validation_data: sequences are required, got {', '.join(options) or 'an empty dict'}")
-        name = "validation_data" if parts is None else "validation_split: the held-out end"
-        return data, self._judged(**options, name=name)
+            return None
+        if callable(given):
+            return self._batches("validation_data", given, {})
+        known = ("sequences", *(name for name in BROUGHT if name != "resets"), "burn_in", "tbptt", "batch_size")
+        return self._judged(**_arguments("validation_data", given, known), name="validation_data")
+
+    def _batches(self, name: str, source: Any, own: dict[str, Any], steps: int | None = None) -> BatchSource:
+        """Return what trains on, or is validated with, batches that the user brings."""
+        known = ("sequences", *(name for name in BROUGHT if name != "resets"))
+        options = without_brought(own)
+        read = partial(self.reader.data, batch_size=checks.LARGEST, streams=1, steps=None, **options)
+        arguments = partial(_arguments, "batch", known=known)
+        return BatchSource(source, read, arguments, name=name, steps=steps, pieces=options.get("tbptt") is not None)
 
     def _judged(self, sequences: Any, *, batch_size: int | None = None, **options: Any) -> AlignedData:
         """Return what ``evaluate`` and validation read, alike."""
@@ -568,6 +620,15 @@ class OneToMany(Model):
         dstate = self.backbone.backward(tape.backbone, self.heads.backward(tape.heads, doutputs))
         if self.context is not None and tape.context is not None:
             self.context.backward(tape.context, dstate)
+
+
+def _arguments(name: str, given: Any, known: Sequence[str]) -> dict[str, Any]:
+    """Return sequences, or a dict, as arguments of the model's data."""
+    arguments = dict(given) if isinstance(given, Mapping) else {"sequences": given}
+    checks.known_arguments(name, arguments, known)
+    if "sequences" not in arguments:
+        raise ValueError(f"{name}: sequences are required, got {', '.join(arguments) or 'an empty dict'}")
+    return arguments
 
 
 def _check_elements(config: Config, task: Task) -> None:

@@ -59,7 +59,7 @@ class SequenceClassifier(ClassifierMixin, LabelEstimator):
         Passes over the data in ``fit``; the largest number of them with ``early_stopping``.
     batch_size : int
         Sequences in a step of the optimiser.
-    optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+    optimizer : {"adam", "adamw", "nadam", "rmsprop", "sgd"} or Optimizer
         An object is copied, and has its own learning rate.
     learning_rate : float
         Learning rate of an optimiser given by name.

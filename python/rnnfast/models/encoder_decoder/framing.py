@@ -67,13 +67,13 @@ class TargetFraming:
         Numbers of sequences of weight 0 may be NaN: nothing reads them.
         """
         if self.ids:
-            found = as_id_sequences(y, self.size, name="y", size="target_size")
+            found = as_id_sequences(y, self.size, name="y", size="target_size").loaded()
         else:
-            found = as_real_sequences(y, self.size, self.dtype, name="y", size="target_size")
+            found = as_real_sequences(y, self.size, self.dtype, name="y", size="target_size").loaded()
         if len(found) != count:
             raise ValueError(f"y: a sequence for every source is required (N = {count}), got {len(found)}")
         lengths = found.lengths if weights is None else np.where(weights > 0, found.lengths, 0)
-        check_finite("y", Sequences(found.values, found.offsets, lengths, ragged=True), self.dtype)
+        check_finite("y", found.first(lengths), self.dtype)
         values = found.flat()
         for name, reserved in self.reserved.items():
             if reserved is not None and (values == reserved).any():

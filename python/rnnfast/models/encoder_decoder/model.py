@@ -12,18 +12,21 @@ from rnnfast import checks, train
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
-from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite, training_and_validation
+from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite, evaluated, training_and_validation
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.base import Model
 from rnnfast.models.config import checked
 from rnnfast.models.encoder_decoder.network import EncoderDecoderNetwork, NetworkTape
+from rnnfast.models.encoder_decoder.teacher_forcing import TeacherForcing
 from rnnfast.models.streaming import stream_of
-from rnnfast.optim import Optimizer
+from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task, as_task
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
+
+READ = ("x", "y", "lengths", "sample_weight")  # what data are made of
 
 
 class EncoderDecoder(Model):
@@ -126,10 +129,10 @@ class EncoderDecoder(Model):
         seed: int | None = None,
     ) -> None:
         config = checked(locals())
-        self.network = EncoderDecoderNetwork(
-            config, as_task("task", config["task"]), np.random.default_rng(config["seed"])
-        )
-        super().__init__(config, self.network.parts(), self.network.heads)
+        rng = np.random.default_rng(config["seed"])
+        self.network = EncoderDecoderNetwork(config, as_task("task", config["task"]), rng)
+        self.forcing = TeacherForcing(rng.spawn(1)[0])
+        super().__init__(config, {**self.network.parts(), "teacher_forcing": self.forcing}, self.network.heads)
 
     @property
     def encoder(self) -> Any:
@@ -155,22 +158,28 @@ class EncoderDecoder(Model):
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
         epochs: int,
         batch_size: int = 32,
         optimizer: str | Optimizer = "adam",
-        lr: float | None = None,
+        lr: LearningRate | None = None,
         clip_norm: float | None = None,
-        validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+        ema: float | AveragedWeights | None = None,
+        teacher_forcing: LearningRate = 1.0,
+        validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
         metrics: Metric | Sequence[Metric] = (),
         callbacks: Callback | Sequence[Callback] = (),
-        progress: bool = True,
+        progress: bool | None = None,
         shuffle: bool = True,
         seed: int | None = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
         resume: TrainingState | StrPath | None = None,
     ) -> History:
         """Train.
@@ -178,20 +187,33 @@ class EncoderDecoder(Model):
         Parameters
         ----------
         x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
-            The sources.
-        y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K)
-            What belongs to each source, without ``start`` and ``stop``.
+            The sources; memory maps are read batch by batch. Or batches, see Notes.
+        y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K); or None
+            What belongs to each source, without ``start`` and ``stop``. None where x brings batches.
         epochs : int
             Passes over the data.
         batch_size : int
             Sequences in a step of the optimiser.
-        optimizer : {"adam", "adamw", "rmsprop", "sgd"} or Optimizer
+        optimizer : {"adam", "adamw", "nadam", "rmsprop", "sgd"} or Optimizer
             An object has its own learning rate.
-        lr : float or None
-            Learning rate of an optimiser given by name; None stands for 1e-3.
+        lr : float, Schedule, function of steps, or None
+            Learning rate of an optimiser given by name: a number, a schedule of ``rf.schedules``, or a function that
+            returns the rate of the step that has ``n`` steps before it; None stands for 1e-3.
         clip_norm : float or None
             Largest norm of the gradient; None does not clip.
-        validation_data : (x, y), dict of arguments of ``evaluate``, or None
+        clip_value : float or None
+            Largest magnitude of an element of the gradient, clipped before the norm; None does not clip.
+        accumulate : int
+            Batches of one step: it uses the gradient of these batches joined to one, so that every target element of a
+            head counts the same. The last step of an epoch may have fewer. Batches without a target do not count.
+        ema : float, AveragedWeights or None
+            Decay of an exponential moving average of the parameters over the steps, or the object that makes it. The
+            model has the averages in the validation, when an epoch ends, and at the end. None averages nothing.
+        teacher_forcing : float, Schedule or function of steps
+            Probability with which the decoder reads the true element before; else it reads its own prediction, the
+            likeliest element, made of what it has read so far (scheduled sampling, Bengio et al. 2015). No gradient
+            passes through a prediction. A schedule or a function gives that of every step. Evaluation is not changed.
+        validation_data : (x, y), dict of arguments of ``evaluate``, batches, or None
             Data to evaluate after every epoch.
         validation_split : float
             Share of the sequences, the last ones, that is held out for that instead.
@@ -203,15 +225,21 @@ class EncoderDecoder(Model):
             Further quantities to report of the validation data.
         callbacks : Callback or several of them
             Called at every event of the training.
-        progress : bool
-            Whether to show a bar.
+        progress : bool or None
+            Whether to show a bar. None shows one where stderr is a terminal, and in a notebook.
         shuffle : bool
             Whether to shuffle in every epoch; sequences of similar length then share a batch.
         seed : int or None
             Seed of the shuffling. None draws another one every time.
+        initial_epoch : int
+            The epochs that an earlier ``fit`` has trained: this one trains and numbers those from ``initial_epoch + 1``
+            to ``epochs``. 0 beside ``resume``, which knows its epoch.
+        steps_per_epoch : int or None
+            Batches in an epoch, where the data are batches. None: all that there are; an iterator needs a number.
         resume : TrainingState, path or None
-            Where an earlier training stood. This one goes on from there, with the same data, batch size and callbacks;
-            the learning rate and the random numbers are those of the state, and ``epochs`` may be larger.
+            Where an earlier training stood: a state, or a file of ``rf.Checkpoint`` or ``state.save``. This one goes on
+            from there to the same bits, with the same data, batch size and callbacks; the learning rate and the random
+            numbers are those of the state, and ``epochs`` may be larger.
 
         Returns
         -------
@@ -224,7 +252,17 @@ class EncoderDecoder(Model):
             Data that do not fit the model, that are not finite, or without any target.
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
+
+        Notes
+        -----
+        Batches come from an object with ``len(x)`` and ``x[i]`` (as keras.utils.Sequence), whose order is shuffled;
+        from a callable that returns a new iterator, or an iterable, which begins again in every epoch; or from an
+        iterator, which goes on with ``steps_per_epoch`` batches in every epoch and cannot be resumed.
+
+        A batch is (x, y), (x, y, sample_weight) or a dict of these and ``lengths``. It is checked when
+        its turn comes. ``batch_size`` has no effect.
         """
+        options = TrainingOptions.of(locals())
         data, validation = training_and_validation(
             self._read_data,
             x,
@@ -232,23 +270,13 @@ class EncoderDecoder(Model):
             batch_size=batch_size,
             validation_data=validation_data,
             validation_split=validation_split,
-            known=("x", "y", "lengths", "sample_weight"),
+            known=READ,
+            steps_per_epoch=steps_per_epoch,
             lengths=lengths,
             sample_weight=sample_weight,
         )
-        options = TrainingOptions(
-            epochs=epochs,
-            optimizer=optimizer,
-            lr=lr,
-            clip_norm=clip_norm,
-            metrics=metrics,
-            callbacks=callbacks,
-            progress=progress,
-            shuffle=shuffle,
-            seed=seed,
-            resume=resume,
-        )
-        return train.fit(self, data, options, validation)
+        with self.forcing.following(teacher_forcing) as before_step:
+            return train.fit(self, data, options, validation, before_step)
 
     @names_arguments
     def loss(
@@ -294,7 +322,7 @@ class EncoderDecoder(Model):
     def evaluate(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
@@ -306,7 +334,7 @@ class EncoderDecoder(Model):
         Parameters
         ----------
         x, y, lengths, sample_weight, metrics
-            See ``fit``.
+            See ``fit``, batches included.
         batch_size : int
             Sequences at once.
 
@@ -319,7 +347,8 @@ class EncoderDecoder(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._read_data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight)
+        own: dict[str, Any] = {"lengths": lengths, "sample_weight": sample_weight}
+        data = evaluated(self._read_data, x, y, batch_size=batch_size, known=READ, **own)
         return train.evaluate(self, data, metrics)
 
     @names_arguments
@@ -522,7 +551,7 @@ class EncoderDecoder(Model):
     ) -> tuple[dict[str, Array], State | None, Any]:
         if not keep:
             return self.network.infer(batch)[0], None, None
-        outputs, tape = self.network.forward(batch)
+        outputs, tape = self.network.forward(self.forcing.mixed(self.network, batch))
         return outputs, None, tape
 
     def _backward(self, tape: NetworkTape, doutputs: dict[str, Array]) -> None:

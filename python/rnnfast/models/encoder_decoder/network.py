@@ -152,7 +152,7 @@ class EncoderDecoderNetwork:
         for index in _groups(limits, batch_size, alike=options.beams is not None):
             chosen = sources.select(index)
             memory, state = self.read(chosen)
-            attention = None if self.attention is None else self._attention(self.attention, chosen.like(memory))
+            attention = self.attending(chosen.like(memory))
             _, state = self.decoder.infer(self.framing.first(len(index)), state)
             own = replace(options, length=int(limits[index].max()))
             head = self.heads.parts[""]
@@ -161,9 +161,15 @@ class EncoderDecoderNetwork:
                 found[n] = row[:count].astype(self.framing.kind, copy=False)
         return [found[n] for n in range(len(sources))]
 
-    def _attention(self, part: Attention, memory: Sequences) -> Any:
-        """Return what attends while elements are written: the engine's form, or for a custom cell a function of h."""
-        if not self.decoder.custom:
+    def attending(self, memory: Sequences, *, by_steps: bool = False) -> Any:
+        """Return what attends while elements are written; None without attention.
+
+        That is the engine's form; for a custom cell, and ``by_steps``, a function of h (N, H).
+        """
+        part = self.attention
+        if part is None:
+            return None
+        if not (self.decoder.custom or by_steps):
             return part.parts(memory.padded(), memory.lengths)
         rows, one_each = memory.flat(), np.ones(len(memory), np.int64)
         return lambda h: part.infer(h, rows, one_each, memory.lengths)[0]
