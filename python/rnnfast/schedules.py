@@ -23,7 +23,8 @@ class Schedule(CopiedWhole, ABC):
     """Base of all schedules: a function of the number t of steps, or of epochs, that a training has completed.
 
     ``lr=`` of optimisers and of ``fit`` takes schedules, and so does ``teacher_forcing=``. The first step, and the
-    first epoch, have t = 0. With ``by="epoch"`` the number stays the same for all steps of an epoch.
+    first epoch, have t = 0. With ``by="epoch"`` the number stays the same for all steps of an epoch. An optimiser that
+    is given to ``fit`` again goes on counting its steps, and keeps the length of its first training.
 
     Parameters
     ----------

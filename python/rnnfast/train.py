@@ -351,8 +351,8 @@ def fit(
     """Train ``model`` on ``data``; ``before_step`` is called before the gradients of every step.
 
     An exception, ``KeyboardInterrupt`` included, leaves parameters and optimiser as after the last completed
-    step, or as a callback leaves them that acts on it (``EarlyStopping`` restores the best ones). ``model.history``
-    holds the completed epochs from the first one on, also then.
+    step, or as a callback leaves them that acts on it (``EarlyStopping`` restores the best ones); with ``ema`` the
+    model has its averages. ``model.history`` holds the completed epochs from the first one on, also then.
 
     Returns
     -------

@@ -215,7 +215,8 @@ class OneToMany(Model):
             head counts the same. The last step of an epoch may have fewer. Batches without a target do not count.
         ema : float, AveragedWeights or None
             Decay of an exponential moving average of the parameters over the steps, or the object that makes it. The
-            model has the averages in the validation, when an epoch ends, and at the end. None averages nothing.
+            model has the averages in the validation, when an epoch ends, and at the end, also where an exception is the
+            end. None averages nothing.
         validation_data : sequences, dict of arguments of ``evaluate``, callable that returns batches, or None
             Data to evaluate after every epoch. A long sequence is read in one go, as ``evaluate`` does.
         validation_split : float

@@ -208,7 +208,8 @@ class EncoderDecoder(Model):
             head counts the same. The last step of an epoch may have fewer. Batches without a target do not count.
         ema : float, AveragedWeights or None
             Decay of an exponential moving average of the parameters over the steps, or the object that makes it. The
-            model has the averages in the validation, when an epoch ends, and at the end. None averages nothing.
+            model has the averages in the validation, when an epoch ends, and at the end, also where an exception is the
+            end. None averages nothing.
         teacher_forcing : float, Schedule or function of steps
             Probability with which the decoder reads the true element before; else it reads its own prediction, the
             likeliest element, made of what it has read so far (scheduled sampling, Bengio et al. 2015). No gradient
