@@ -105,7 +105,9 @@ class Loss(F1):
     [
         (F1, TypeError, r"metrics: a Metric, or several, is required \(an object, not its class\)"),
         ([F1], TypeError, r"metrics: a Metric, or several, is required \(an object, not its class\)"),
-        (["f1"], TypeError, "metrics: a Metric, or several, is required, got 'f1'"),
+        ([4], TypeError, "metrics: a Metric, or several, is required, got 4"),
+        (["f1_makro"], ValueError, "metrics: one of .*, or a Metric is required, got .*; did you mean 'f1_macro'"),
+        ("mae", ValueError, "metrics: for 'mae' a task of numbers is required, got task='classification'"),
         (3, TypeError, "metrics: a sequence is required, got 3"),
         ([F1(), F1()], ValueError, "metrics: different names are required, got 'f1' twice"),
         ([Loss()], ValueError, "metrics: different names are required, got 'loss' twice"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, ClassVar, Protocol
 
@@ -18,6 +18,7 @@ from rnnfast.copies import CopiedWhole
 from rnnfast.metrics import Metric, Metrics
 from rnnfast.optim import Optimizer, clip_grad_norm, optimizer_for
 from rnnfast.params import Parameter, write_all
+from rnnfast.tasks import Task
 from rnnfast.training_state import TrainingState
 
 
@@ -269,11 +270,14 @@ class BatchLoss:
     Attributes
     ----------
     loss : float
-        Weighted mean over the batch's target elements; the weighted sum over the heads, where there are several.
+        Weighted mean over the batch's target elements; the weighted sum over the heads, where there are several. With a
+        gradient also the penalties, which count in training only.
     losses : dict of str to float
         The mean of each head.
-    weight : float
-        Number of target elements, or the sum of their weights.
+    weights : dict of str to float
+        Of each head the number of target elements, or the sum of their weights.
+    shares : dict of str to float
+        The weight of each head's loss in the sum.
     outputs : dict of str to ndarray (M, K)
         The outputs of each head; a single head has the name "".
     state : states of the recurrent layers at the end, for a batch that continues this one
@@ -281,9 +285,15 @@ class BatchLoss:
 
     loss: float
     losses: dict[str, float]
-    weight: float
+    weights: dict[str, float]
+    shares: dict[str, float]
     outputs: dict[str, Array]
     state: Any
+
+    @property
+    def weight(self) -> float:
+        """The largest weight of a head: 0 where no head has a target."""
+        return max(self.weights.values())
 
 
 class Data(Protocol):
@@ -310,6 +320,9 @@ class Trainable(Protocol):
     def batch_loss(self, batch: Any, state: Any = None, *, gradient: bool = False) -> BatchLoss: ...  # noqa: D102
 
     def metrics(self) -> dict[str, list[Metric]]: ...  # noqa: D102
+
+    @property
+    def tasks(self) -> dict[str, Task]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,7 +361,7 @@ def fit(model: Trainable, data: Data, options: TrainingOptions, validation: Data
     shuffle, progress = checks.as_flag("shuffle", options.shuffle), checks.as_flag("progress", options.progress)
     clip_norm = None if options.clip_norm is None else checks.above_zero("clip_norm", options.clip_norm)
     callbacks = as_callbacks(options.callbacks)
-    metrics = Metrics(model.metrics(), options.metrics)
+    metrics = Metrics(model.metrics(), options.metrics, model.tasks)
     if validation is None and metrics.given:
         raise ValueError("metrics: validation data are required, which metrics are computed of, got none")
     state = _state(options.resume)
@@ -384,22 +397,35 @@ def evaluate(model: Trainable, data: Data, metrics: Any = ()) -> dict[str, float
 
     The loss is the mean over all target elements, whatever batches they sit in. Several heads have a loss each.
     """
-    accumulated = metrics if isinstance(metrics, Metrics) else Metrics(model.metrics(), metrics)
+    accumulated = metrics if isinstance(metrics, Metrics) else Metrics(model.metrics(), metrics, model.tasks)
     accumulated.reset()
-    sums: dict[str, list[float]] = {"loss": []}
-    weights: list[float] = []
-    state = None
+    results, state = [], None
     for batch in data.batches():
         result = model.batch_loss(batch, state if batch.continues else None)
         state = result.state
-        weights.append(result.weight)
-        heads = {f"{name}_loss": loss for name, loss in result.losses.items() if name}
-        for name, value in {"loss": result.loss, **heads}.items():
-            sums.setdefault(name, []).append(value * result.weight)
-        accumulated.update(result.outputs, batch.targets, batch.weights)
-    total = math.fsum(weights)
-    means = {name: math.fsum(values) / total if total else 0.0 for name, values in sums.items()}
-    return means | accumulated.results()
+        counts = np.ones(batch.count, np.int64) if batch.counts is None else batch.counts
+        accumulated.update(result.outputs, batch.targets, batch.weights, counts)
+        results.append(replace(result, outputs={}, state=None))
+    return _means(results) | accumulated.results()
+
+
+def _means(results: list[BatchLoss]) -> dict[str, float]:
+    """Return the loss over all batches, and that of each of several heads."""
+
+    def mean(values: list[float], weights: list[float]) -> float:
+        total = math.fsum(weights)
+        return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / total if total else 0.0
+
+    if not results:
+        return {"loss": 0.0}
+    heads = {
+        name: mean([r.losses[name] for r in results], [r.weights[name] for r in results]) for name in results[0].losses
+    }
+    if all(len(set(r.weights.values())) == 1 for r in results):
+        loss = mean([r.loss for r in results], [r.weight for r in results])
+    else:
+        loss = math.fsum(results[0].shares[name] * own for name, own in heads.items())
+    return {"loss": loss, **{f"{name}_loss": own for name, own in heads.items() if name}}
 
 
 def _state(resume: Any) -> TrainingState | None:

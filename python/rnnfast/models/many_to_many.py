@@ -20,9 +20,12 @@ from rnnfast.data import (
     as_resets,
     as_step_weights,
     check_finite,
+    counted_steps,
+    shared,
     step_count,
     step_values,
     training_and_validation,
+    weights_by_head,
     without_unread,
 )
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
@@ -43,6 +46,11 @@ class _Tape:
 
     backbone: BackboneTape
     heads: HeadsTape
+
+    @property
+    def penalty(self) -> float:
+        """What the outputs of the layers cost."""
+        return self.backbone.penalty
 
 
 class ManyToMany(Model):
@@ -72,9 +80,17 @@ class ManyToMany(Model):
         Probability that an output of a layer is dropped before the next layer reads it, in training.
     output_dropout : float
         Probability that an element of what the heads read is dropped, in training.
-    task : {"classification", "regression", "multilabel"}, Task, or a dict of these by head
-        Softmax cross-entropy, mean squared error, or binary cross-entropy; or a task of your own. The loss is the mean
-        over all elements of targets.
+    activity_l2 : float
+        Penalty on the outputs h of the top layer, in training: ``activity_l2 / N * sum h^2`` over all N sequences of a
+        batch, steps and units, is added to the loss; of an encoder-decoder that of both stacks.
+    task : {"classification", "regression", "multilabel"}, Task, name of a loss, a dict of these by head, or None
+        Softmax cross-entropy, mean squared error, or binary cross-entropy; or a task of your own. The name of a loss,
+        as "quantile" or "gaussian", stands for the task that learns by it, and a dict of a name and options, as
+        ``{"name": "quantile", "quantiles": [0.1, 0.9]}``, sets its options. None: the task of ``loss``, or
+        classification. The loss is the mean over all elements of targets; NaN among numbers is a missing value.
+    loss : str, dict, Loss or function, or a dict of these by head; None
+        What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
+        object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     loss_weights : dict of str to float, or None
         Weight of each head's loss in the sum; 1 for heads that are not named.
     embedding : int or None
@@ -130,7 +146,9 @@ class ManyToMany(Model):
         bidirectional: bool = False,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
-        task: str | Task | Mapping[str, Any] = "classification",
+        activity_l2: float = 0.0,
+        task: str | Task | Mapping[str, Any] | None = None,
+        loss: Any = None,
         loss_weights: Mapping[str, float] | None = None,
         embedding: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
@@ -170,6 +188,7 @@ class ManyToMany(Model):
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
         sample_weight: Any = None,
+        class_weight: Any = None,
         resets: Any = None,
         tbptt: int | None = None,
         burn_in: int = 0,
@@ -204,8 +223,12 @@ class ManyToMany(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array x.
-        sample_weight : array (N,), (N, T), list of (T_i,) or None
-            Weights of the sequences, or of all steps, in the loss.
+        sample_weight : array (N,), (N, T) or (N, T, K), list of (T_i,) or (T_i, K), a dict of these by head, or None
+            Weights in the loss: of the sequences, of all steps, or of each of K numbers.
+        class_weight : "balanced", dict of class to weight, array (K,), a dict of these by head, or None
+            Weights of the classes among the targets, by which those of ``sample_weight`` are multiplied; not in
+            validation. "balanced": the number of targets / (number of classes among them * targets of the class), as
+            scikit-learn's. A class that a dict does not name has weight 1.
         resets : bool (N, T), list of (T_i,) or None
             Where one is True the state becomes the layer's initial one before the step: the learned one with
             ``learn_initial_state``, else zero. No gradient crosses.
@@ -252,6 +275,7 @@ class ManyToMany(Model):
             tbptt=tbptt,
             **{"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in},
         )
+        data = self._class_weighted(data, class_weight)
         options = TrainingOptions(
             epochs=epochs,
             optimizer=optimizer,
@@ -400,6 +424,69 @@ class ManyToMany(Model):
         return self._arranged(data, self.heads.probabilities(self._all_outputs(data)))
 
     @names_arguments
+    def predict_quantiles(
+        self,
+        x: Any,
+        quantiles: npt.ArrayLike | None = None,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        resets: Any = None,
+    ) -> Any:
+        """Return the quantiles (N, T, K, Q) of every predicted number, in ascending order of their levels.
+
+        Of several heads it returns a dict of those that predict some.
+
+        Parameters
+        ----------
+        x, lengths, resets, batch_size
+            As for ``predict``.
+        quantiles : numbers (Q,) or None
+            Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
+            distribution they are any, by default 0.1, 0.5 and 0.9.
+
+        Raises
+        ------
+        ValueError
+            A task without quantiles, such as a classification; levels that are not learned.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> model = rf.ManyToMany(3, 1, task="quantile", hidden_size=4, seed=0)
+        >>> model.predict_quantiles(np.zeros((5, 7, 3))).shape
+        (5, 7, 1, 3)
+        """
+        data = self._unlabelled(x, lengths, resets, batch_size)
+        return self._arranged(data, self.heads.quantiles(self._all_outputs(data), quantiles))
+
+    @names_arguments
+    def predict_distribution(
+        self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, resets: Any = None
+    ) -> Any:
+        """Return the parameters of the predicted distributions, a dict of arrays (N, T, K) by name.
+
+        They are ``loc`` and ``scale`` of a Gaussian, also ``df`` of a Student-t, ``rate`` of a Poisson, ``mean`` and
+        ``dispersion`` of a negative binomial distribution. Of several heads it returns a dict of such dicts.
+
+        Parameters
+        ----------
+        x, lengths, resets, batch_size
+            As for ``predict``.
+
+        Raises
+        ------
+        ValueError
+            A task without a distribution.
+        """
+        data = self._unlabelled(x, lengths, resets, batch_size)
+        found = self.heads.distributions(self._all_outputs(data))
+        return only(
+            {head: {name: data.inputs.split(rows) for name, rows in own.items()} for head, own in found.items()}
+        )
+
+    @names_arguments
     def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, resets: Any = None) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
 
@@ -470,18 +557,23 @@ class ManyToMany(Model):
         tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=self.config["bidirectional"])
         inputs = self.backbone.read(x, lengths)
         steps = step_count(x, inputs)
-        weights = as_step_weights(sample_weight, inputs, steps, self.dtype)
-        targets = {}
-        for head, (called, values) in by_head(y, list(self.heads.configs)).items():
-            config = self.heads.configs[head]
-            width = None if config.task.ids else config.size
-            each = without_unread(step_values(values, inputs, steps, width=width, name=called), weights, inputs)
-            check_finite(called, inputs.like(each), self.dtype)
-            targets[head] = inputs.like(config.task.targets(each, config.size, self.dtype, name=called))
+        given = by_head(y, list(self.heads.configs))
+        called_weights = weights_by_head(sample_weight, list(given))
+        targets, weights = {}, {}
+        for head, (called, values) in given.items():
+            (weight_name, own), config = called_weights[head], self.heads.configs[head]
+            task, size = config.task, config.size
+            width = size if task.weighs_elements else None
+            found = as_step_weights(own, inputs, steps, self.dtype, width=width, name=weight_name)
+            each = step_values(values, inputs, steps, width=None if task.ids else size, name=called)
+            each = without_unread(each, found, inputs)
+            finite = check_finite(called, inputs.like(each), self.dtype, missing=task.weighs_elements)
+            checked = inputs.like(task.targets(each, size, self.dtype, name=called))
+            targets[head], weights[head] = counted_steps(task, checked, found, self.dtype, finite=finite, name=called)
         data = AlignedData(
             inputs=inputs,
             targets=targets,
-            weights=weights,
+            weights=shared(weights),
             resets=as_resets(resets, inputs, steps),
             batch_size=batch_size,
             tbptt=tbptt,

@@ -39,6 +39,11 @@ class _Tape:
     heads: HeadsTape
     context: BlockTape | None
 
+    @property
+    def penalty(self) -> float:
+        """What the outputs of the layers cost."""
+        return self.backbone.penalty
+
 
 class OneToMany(Model):
     """A seed in, a sequence out: predict the next element, append it, repeat.
@@ -65,9 +70,17 @@ class OneToMany(Model):
         Probability that an output of a layer is dropped before the next layer reads it, in training.
     output_dropout : float
         Probability that an element of what the heads read is dropped, in training.
-    task : {"classification", "regression", "multilabel"} or Task
+    activity_l2 : float
+        Penalty on the outputs h of the top layer, in training: ``activity_l2 / N * sum h^2`` over all N sequences of a
+        batch, steps and units, is added to the loss; of an encoder-decoder that of both stacks.
+    task : {"classification", "regression", "multilabel"}, Task, the name of a loss, or None
         Elements are ids, real vectors, or vectors of 0 and 1. The loss is softmax cross-entropy, mean squared error, or
-        binary cross-entropy, or that of a task of your own; it is the mean over all elements but the first ones.
+        binary cross-entropy, or that of a task of your own; it is the mean over all elements but the first ones. None:
+        the task of ``loss``, or classification. The outputs must be the next element, so that no task with other ones
+        fits, such as a distribution's parameters.
+    loss : str, dict, Loss, function or None
+        What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
+        object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     embedding : int or None
         Size of a learned vector for each id; None gives the layer unit vectors.
     context_size : int or None
@@ -107,7 +120,9 @@ class OneToMany(Model):
         bidirectional: bool = False,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
-        task: str | Task = "classification",
+        activity_l2: float = 0.0,
+        task: str | Task | Mapping[str, Any] | None = None,
+        loss: Any = None,
         embedding: int | None = None,
         context_size: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
@@ -159,7 +174,8 @@ class OneToMany(Model):
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
         context: npt.ArrayLike | None = None,
         metrics: Metric | Sequence[Metric] = (),
         callbacks: Callback | Sequence[Callback] = (),
@@ -196,8 +212,13 @@ class OneToMany(Model):
             Share of the sequences, the last ones, or the end of a long one, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array.
-        sample_weight : array (N,) or None
-            Weights of the sequences or streams in the loss.
+        sample_weight : array (N,), (N, T) or (N, T, C), list of (T_i,) or (T_i, C), or None
+            Weights in the loss: of the sequences or streams, or of all elements, or of each of C numbers; of a long
+            sequence also (T,) or (T, C). The weight of an element counts where it is the one to predict.
+        class_weight : "balanced", dict of class to weight, array (K,), or None
+            Weights of the classes among the targets, by which those of ``sample_weight`` are multiplied; not in
+            validation. "balanced": the number of targets / (number of classes among them * targets of the class), as
+            scikit-learn's. A class that a dict does not name has weight 1.
         context : array (N, K) or None
             The vectors that start the sequences or streams.
         metrics : Metric or several of them
@@ -229,6 +250,7 @@ class OneToMany(Model):
         own = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
         own |= {"sample_weight": sample_weight, "context": context}
         data, validation = self._split(sequences, own, validation_data, validation_split, batch_size)
+        data = self._class_weighted(data, class_weight)
         options = TrainingOptions(
             epochs=epochs,
             optimizer=optimizer,
@@ -249,7 +271,7 @@ class OneToMany(Model):
         sequences: Any,
         *,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
     ) -> float:
@@ -274,7 +296,7 @@ class OneToMany(Model):
         sequences: Any,
         *,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
     ) -> float:
@@ -293,7 +315,7 @@ class OneToMany(Model):
         batch_size: int | None = None,
         tbptt: int | None = None,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
         metrics: Metric | Sequence[Metric] = (),
@@ -497,10 +519,12 @@ class OneToMany(Model):
         size = checks.as_size("batch_size", batch_size)
         cut: dict[str, Any] = {"batch_size": size, "streams": size, "steps": TRAIN_STEPS}
         fraction = checks.at_least_zero("validation_split", fraction)
-        parts = self.reader.hold_out_end(sequences, fraction) if fraction and given is None else None
+        parts = None
+        if fraction and given is None:
+            parts = self.reader.hold_out_end(sequences, own["sample_weight"], fraction)
         if parts is not None:
-            sequences, end = parts
-            given = {"sequences": end, "context": own["context"]}
+            (sequences, own["sample_weight"]), (end, weights) = parts
+            given = {"sequences": end, "sample_weight": weights, "context": own["context"]}
         data = self.reader.data(sequences, **own, **cut)
         if given is None:
             return hold_out(data, fraction) if fraction else (data, None)
@@ -576,7 +600,7 @@ def _check_elements(config: Config, task: Task) -> None:
         raise ValueError("bidirectional: False is required, a model that writes cannot see the future; got True")
     given, written = config["input_size"], config["output_size"]
     if not task.writes or task.outputs(written) != written:
-        raise ValueError(f"task: one whose outputs are the next element is required, got {task.name!r}")
+        raise ValueError(f"task: one whose outputs are the next element is required, got {task.title!r}")
     if task.ids:
         if written > given:
             raise ValueError(f"output_size: at most input_size = {given} is required, got {written}")

@@ -12,7 +12,7 @@ from rnnfast import checks, train
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
-from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite, training_and_validation
+from rnnfast.data import PairBatch, PairData, Sequences, check_finite, training_and_validation
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.base import Model
@@ -54,14 +54,22 @@ class EncoderDecoder(Model):
         Probability that an output of a layer is dropped before the next layer reads it, in training.
     output_dropout : float
         Probability that an element of what the heads read is dropped, in training.
+    activity_l2 : float
+        Penalty on the outputs h of the top layer, in training: ``activity_l2 / N * sum h^2`` over all N sequences of a
+        batch, steps and units, is added to the loss; of an encoder-decoder that of both stacks.
     source_embedding : int or None
         Size of a learned vector for each id of a source. x then holds integer ids.
     target_embedding : int or None
         Size of a learned vector for each id that the decoder reads; None gives it unit vectors.
-    task : {"classification", "regression", "multilabel"} or Task
+    task : {"classification", "regression", "multilabel"}, Task, the name of a loss, or None
         Elements of y are ids, real vectors, or vectors of 0 and 1. The loss is softmax cross-entropy, mean squared
         error, or binary cross-entropy, or that of a task of your own; it is the mean over all elements of targets,
-        stops included.
+        stops included. NaN among numbers is a missing value, which the decoder reads as 0. None: the task of ``loss``,
+        or classification. The outputs must be the next element, so that no task with other ones fits, such as a
+        distribution's parameters.
+    loss : str, dict, Loss, function or None
+        What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
+        object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     attention : {"additive", "dot"} or None
         How the decoder looks at the encoder's outputs.
     start, stop : int or None
@@ -115,9 +123,11 @@ class EncoderDecoder(Model):
         bidirectional: bool = False,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
+        activity_l2: float = 0.0,
         source_embedding: int | None = None,
         target_embedding: int | None = None,
-        task: str | Task = "classification",
+        task: str | Task | Mapping[str, Any] | None = None,
+        loss: Any = None,
         attention: str | None = None,
         start: int | None = None,
         stop: int | None = None,
@@ -165,7 +175,8 @@ class EncoderDecoder(Model):
         validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
         metrics: Metric | Sequence[Metric] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
@@ -197,8 +208,13 @@ class EncoderDecoder(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sources in an array x.
-        sample_weight : array (N,) or None
-            Weights of the pairs in the loss.
+        sample_weight : array (N,), (N, T) or (N, T, K), list of (T_i,) or (T_i, K), or None
+            Weights in the loss: of the pairs, of all elements of y, or of each of K numbers. A stop has the weight of
+            the element before it, or 1 without one.
+        class_weight : "balanced", dict of class to weight, array (K,), or None
+            Weights of the classes among the targets, by which those of ``sample_weight`` are multiplied; not in
+            validation. "balanced": the number of targets / (number of classes among them * targets of the class), as
+            scikit-learn's. A class that a dict does not name has weight 1.
         metrics : Metric or several of them
             Further quantities to report of the validation data.
         callbacks : Callback or several of them
@@ -236,6 +252,7 @@ class EncoderDecoder(Model):
             lengths=lengths,
             sample_weight=sample_weight,
         )
+        data = self._class_weighted(data, class_weight)
         options = TrainingOptions(
             epochs=epochs,
             optimizer=optimizer,
@@ -257,7 +274,7 @@ class EncoderDecoder(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
     ) -> float:
         """Return the mean loss over all target elements, without dropout.
 
@@ -281,7 +298,7 @@ class EncoderDecoder(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
     ) -> float:
         """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
 
@@ -298,7 +315,7 @@ class EncoderDecoder(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
         metrics: Metric | Sequence[Metric] = (),
     ) -> dict[str, float]:
         """Return the loss, the task's metrics (accuracy, or the mean absolute error "mae") and further ones.
@@ -475,12 +492,11 @@ class EncoderDecoder(Model):
         batch_size: int,
         name: str = "x",
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
     ) -> PairData:
         """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
         sources = self._sources(x, lengths)
-        weights = as_weights(sample_weight, len(sources), self.dtype)
-        whole = self.network.framing.read(y, len(sources), weights)
+        whole, weights = self.network.framing.read(y, len(sources), sample_weight)
         data = PairData(
             sources=sources,
             inputs=whole.without_last(),

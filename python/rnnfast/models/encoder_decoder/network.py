@@ -34,6 +34,11 @@ class NetworkTape:
     attention: AttentionTape | None
     heads: HeadsTape
 
+    @property
+    def penalty(self) -> float:
+        """What the outputs of both stacks cost."""
+        return self.encoder.penalty + self.decoder.penalty
+
 
 class EncoderDecoderNetwork:
     """``sources -> encoder -> states (-> bridge) -> decoder (-> attention) -> head``, in training and in writing.
@@ -65,7 +70,7 @@ class EncoderDecoderNetwork:
         if embedding is not None and not self.framing.ids:
             raise ValueError(f"target_embedding: None is required for task={task.name!r}, got {embedding}")
         if not task.writes or task.outputs(self.framing.outputs) != self.framing.outputs:
-            raise ValueError(f"task: one whose outputs are the next element is required, got {task.name!r}")
+            raise ValueError(f"task: one whose outputs are the next element is required, got {task.title!r}")
         self.encoder = Backbone(
             config,
             config["source_size"],
