@@ -194,7 +194,8 @@ def class_weighted(data: D, heads: Mapping[str, tuple[Weighed, int]], dtype: DTy
         for head in chosen:
             if head not in heads:
                 raise ValueError(f"class_weight: names of heads ({', '.join(heads)}) are required, got {head!r}")
-    weights = {head: data.weights.get(head) if isinstance(data.weights, dict) else data.weights for head in heads}
+    given_weights: Any = data.weights
+    weights = {head: given_weights.get(head) if isinstance(given_weights, dict) else given_weights for head in heads}
     for head, (name, own) in chosen.items():
         task, size = heads[head]
         if not task.ids or not task.weighs:

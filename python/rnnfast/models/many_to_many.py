@@ -88,7 +88,7 @@ class ManyToMany(Model):
         as "quantile" or "gaussian", stands for the task that learns by it, and a dict of a name and options, as
         ``{"name": "quantile", "quantiles": [0.1, 0.9]}``, sets its options. None: the task of ``loss``, or
         classification. The loss is the mean over all elements of targets; NaN among numbers is a missing value.
-    loss : str, dict, Loss or function, or a dict of these by head; None
+    loss : str, dict, Loss or function, of several heads a dict of these, or None
         What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
         object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     loss_weights : dict of str to float, or None

@@ -78,7 +78,7 @@ class OneToMany(Model):
         binary cross-entropy, or that of a task of your own; it is the mean over all elements but the first ones. None:
         the task of ``loss``, or classification. The outputs must be the next element, so that no task with other ones
         fits, such as a distribution's parameters.
-    loss : str, dict, Loss, function or None
+    loss : str, dict, Loss or function, of several heads a dict of these, or None
         What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
         object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     embedding : int or None

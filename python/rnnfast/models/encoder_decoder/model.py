@@ -67,7 +67,7 @@ class EncoderDecoder(Model):
         stops included. NaN among numbers is a missing value, which the decoder reads as 0. None: the task of ``loss``,
         or classification. The outputs must be the next element, so that no task with other ones fits, such as a
         distribution's parameters.
-    loss : str, dict, Loss, function or None
+    loss : str, dict, Loss or function, of several heads a dict of these, or None
         What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
         object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     attention : {"additive", "dot"} or None
