@@ -6,7 +6,6 @@ with a ``name``; models then accept the name.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -28,6 +27,8 @@ from rnnfast.losses import (
     class_ids,
     loss_config,
     require_labels,
+    total_weight,
+    without_missing,
 )
 from rnnfast.metrics import Accuracy, MeanAbsoluteError, Metric
 
@@ -51,6 +52,8 @@ class Task(CopiedWhole, ABC):
     weighs, weighs_elements : bool
         Whether ``loss`` takes weights, and weights (M, K), one for each number of a target element. NaN is a missing
         value then.
+    ignores : bool
+        Whether some integer, which ``missing`` knows, stands for a target without a class.
 
     Examples
     --------
@@ -84,6 +87,7 @@ class Task(CopiedWhole, ABC):
     writes: bool = False
     weighs: bool = True
     weighs_elements: bool = False
+    ignores: bool = False
     element: ClassVar[Literal["id", "labels", "vector"]] = "vector"
     known: ClassVar[dict[str, type[Task]]] = {}
 
@@ -145,11 +149,26 @@ class Task(CopiedWhole, ABC):
         """Return which targets have no value and count for nothing, bool like ``targets``; None where all have one."""
         return None
 
+    def counted(
+        self, targets: Array, weights: Array | None, dtype: DType, *, finite: bool = False, name: str = "y"
+    ) -> tuple[Array, Array | None]:
+        """Return targets with zeros in place of missing ones, and weights (M,) or (M, K) that are 0 there.
+
+        ``dtype`` is that of new weights; ``finite`` says that all numbers are known to be finite; ``name`` is what
+        messages call the targets. ValueError where no target has a value, or where there are weights, but the loss
+        takes none.
+        """
+        if weights is not None and not self.weighs:
+            wanted = "a loss with an argument weights"
+            raise ValueError(f"loss: {wanted} is required beside weights, got a function of (outputs, y) alone")
+        missing = None if finite and not self.ignores else self.missing(targets)
+        if missing is not None and missing.all():
+            raise ValueError(f"{name}: at least one target that is not missing is required, got none")
+        return without_missing(targets, weights, missing, dtype)
+
     def total(self, targets: Array, weights: Array | None) -> float:
         """Return the weight of all target elements together: that of a batch's loss in the mean over batches."""
-        if weights is None:
-            return float(len(targets))
-        return math.fsum(weights) if weights.ndim == 1 else math.fsum(weights.ravel()) / weights.shape[1]
+        return total_weight(targets, weights)
 
     @abstractmethod
     def loss(self, outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
@@ -202,6 +221,7 @@ class LossTask(Task):
             raise ValueError(f"loss: {wanted} is required for task={self.name!r}, got {self.criterion.name!r}")
         self.weighs = self.criterion.weighs
         self.weighs_elements = self.criterion.weighs_elements and self.element != "id"
+        self.ignores = getattr(self.criterion, "ignore_index", None) is not None
 
     @property
     def title(self) -> str:

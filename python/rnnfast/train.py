@@ -276,8 +276,6 @@ class BatchLoss:
         The mean of each head.
     weights : dict of str to float
         Of each head the number of target elements, or the sum of their weights.
-    shares : dict of str to float
-        The weight of each head's loss in the sum.
     outputs : dict of str to ndarray (M, K)
         The outputs of each head; a single head has the name "".
     state : states of the recurrent layers at the end, for a batch that continues this one
@@ -286,7 +284,6 @@ class BatchLoss:
     loss: float
     losses: dict[str, float]
     weights: dict[str, float]
-    shares: dict[str, float]
     outputs: dict[str, Array]
     state: Any
 
@@ -320,6 +317,9 @@ class Trainable(Protocol):
     def batch_loss(self, batch: Any, state: Any = None, *, gradient: bool = False) -> BatchLoss: ...  # noqa: D102
 
     def metrics(self) -> dict[str, list[Metric]]: ...  # noqa: D102
+
+    @property
+    def loss_shares(self) -> dict[str, float]: ...  # noqa: D102
 
     @property
     def tasks(self) -> dict[str, Task]: ...  # noqa: D102
@@ -406,11 +406,11 @@ def evaluate(model: Trainable, data: Data, metrics: Any = ()) -> dict[str, float
         counts = np.ones(batch.count, np.int64) if batch.counts is None else batch.counts
         accumulated.update(result.outputs, batch.targets, batch.weights, counts)
         results.append(replace(result, outputs={}, state=None))
-    return _means(results) | accumulated.results()
+    return _means(results, model.loss_shares) | accumulated.results()
 
 
-def _means(results: list[BatchLoss]) -> dict[str, float]:
-    """Return the loss over all batches, and that of each of several heads."""
+def _means(results: list[BatchLoss], shares: dict[str, float]) -> dict[str, float]:
+    """Return the loss over all batches, and that of each of several heads, which have ``shares`` in it."""
 
     def mean(values: list[float], weights: list[float]) -> float:
         total = math.fsum(weights)
@@ -424,7 +424,7 @@ def _means(results: list[BatchLoss]) -> dict[str, float]:
     if all(len(set(r.weights.values())) == 1 for r in results):
         loss = mean([r.loss for r in results], [r.weight for r in results])
     else:
-        loss = math.fsum(results[0].shares[name] * own for name, own in heads.items())
+        loss = math.fsum(shares[name] * own for name, own in heads.items())
     return {"loss": loss, **{f"{name}_loss": own for name, own in heads.items() if name}}
 
 

@@ -30,7 +30,6 @@ from rnnfast.data.sequences import step_values as step_values
 from rnnfast.data.weights import as_step_weights as as_step_weights
 from rnnfast.data.weights import as_weights as as_weights
 from rnnfast.data.weights import class_weighted as class_weighted
-from rnnfast.data.weights import counted as counted
 from rnnfast.data.weights import counted_steps as counted_steps
 from rnnfast.data.weights import shared as shared
 from rnnfast.data.weights import weights_by_head as weights_by_head

@@ -102,7 +102,7 @@ class VectorData:
             inputs=own if lead is None else own.without(lead),
             targets={name: values[index] for name, values in self.targets.items()},
             count=len(index),
-            weights=_each(self.weights, lambda own: own[index]),
+            weights=None if self.weights is None else _each(self.weights, lambda own: own[index]),
             continues=lead is not None and bool(lead.any()),
         )
 
@@ -129,7 +129,7 @@ class VectorData:
             self,
             inputs=self.inputs.select(index),
             targets={name: values[index] for name, values in self.targets.items()},
-            weights=_each(self.weights, lambda own: own[index]),
+            weights=None if self.weights is None else _each(self.weights, lambda own: own[index]),
         )
 
 
@@ -197,7 +197,7 @@ class AlignedData:
             self,
             inputs=self.inputs.select(index),
             targets={name: targets.select(index) for name, targets in self.targets.items()},
-            weights=_each(self.weights, lambda own: own.select(index) if isinstance(own, Sequences) else own[index]),
+            weights=None if self.weights is None else _each(self.weights, lambda own: _selected(own, index)),
             context=None if self.context is None else self.context[index],
             resets=None if self.resets is None else self.resets.select(index),
         )
@@ -212,23 +212,27 @@ class AlignedData:
         if lead:
             step = inputs.positions() - np.repeat(inputs.offsets, inputs.lengths)
             rows = np.flatnonzero(step >= lead)
-
-        def weights(own: Array | Sequences) -> Array:
-            if isinstance(own, Sequences):
-                return own.select(index).piece(start + lead, stop).flat()
-            return np.repeat(own[index], counts)
-
         return Batch(
             inputs=inputs,
             targets={name: each.flat() for name, each in targets.items()},
             count=int(counts.sum()) if targets else 0,
-            weights=_each(self.weights, weights),
+            weights=None if self.weights is None else self._weights(index, counts, start + lead, stop),
             counts=counts,
             target_rows=rows,
             context=None if self.context is None else self.context[index],
             resets=None if self.resets is None else self.resets.select(index).piece(start, stop).flat(),
             continues=start > 0,
         )
+
+    def _weights(self, index: Int64, counts: Int64, start: int, stop: int | None) -> Any:
+        """Return the weights of steps ``start..stop``, ``counts`` (N,) of each sequence numbered by ``index``."""
+
+        def chosen(own: Array | Sequences) -> Array:
+            if isinstance(own, Sequences):
+                return own.select(index).piece(start, stop).flat()
+            return np.repeat(own[index], counts)
+
+        return _each(self.weights, chosen)
 
     def whole(self) -> Batch:
         """Return all sequences as one batch."""
@@ -239,10 +243,12 @@ class AlignedData:
         return range(0, max(longest, 1), self.tbptt or max(longest, 1))
 
 
+def _selected(weights: Array | Sequences, index: Int64) -> Array | Sequences:
+    return weights.select(index) if isinstance(weights, Sequences) else weights[index]
+
+
 def _each(weights: Any, change: Callable[[Any], Array | Sequences]) -> Any:
-    """Return weights after a change: one of all heads, or that of each."""
-    if weights is None:
-        return None
+    """Return weights after a change: those of all heads alike, or those of each."""
     return {head: change(own) for head, own in weights.items()} if isinstance(weights, dict) else change(weights)
 
 

@@ -226,8 +226,11 @@ def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False, 
     if s.values.dtype.kind != "f":
         return True
     rows = s.values[:, None] if s.values.ndim == 1 else s.values
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(rows.astype(dtype, copy=False))
+    if rows.dtype == dtype:
+        finite = np.isfinite(rows)
+    else:
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(rows.astype(dtype))
     if finite.all():
         return True
     if missing:
@@ -249,7 +252,9 @@ def check_finite_rows(
 
     Those of weight 0 do not count; nor does NaN, where it is a ``missing`` value. Return whether all others are finite.
     """
-    finite = np.isfinite(rows) if rows.dtype.kind == "f" else np.ones(rows.shape, bool)
+    if rows.dtype.kind != "f":
+        return True
+    finite = np.isfinite(rows)
     if weights is not None:
         finite[weights == 0] = True
     if finite.all():

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnfast import checks
 from rnnfast.arrays import Array, DType
@@ -24,11 +23,14 @@ class Weighed(Protocol):
     name: ClassVar[str]
     weighs: bool
     weighs_elements: bool
+    ignores: bool
 
     @property
     def ids(self) -> bool: ...  # noqa: D102
 
-    def missing(self, targets: Array) -> npt.NDArray[np.bool_] | None: ...  # noqa: D102
+    def counted(  # noqa: D102
+        self, targets: Array, weights: Array | None, dtype: DType, *, finite: bool, name: str
+    ) -> tuple[Array, Array | None]: ...
 
 
 def weights_by_head(given: Any, heads: Sequence[str]) -> dict[str, tuple[str, Any]]:
@@ -41,7 +43,7 @@ def weights_by_head(given: Any, heads: Sequence[str]) -> dict[str, tuple[str, An
     ValueError
         A dict with another name than those of the heads.
     """
-    if not isinstance(given, Mapping):
+    if given is None or not isinstance(given, Mapping):
         return {head: ("sample_weight", given) for head in heads}
     if list(heads) == [""]:
         raise TypeError("sample_weight: an array is required for a model with one head, got a dict")
@@ -110,65 +112,17 @@ def without_unread(targets: Array, weights: Array | Sequences | None, inputs: Se
     return np.where(read.reshape(*read.shape, *[1] * (targets.ndim - read.ndim)), targets, targets.dtype.type(0))
 
 
-def counted(
-    task: Weighed, targets: Array, weights: Array | None, dtype: DType, *, finite: bool, name: str
-) -> tuple[Array, Array | None]:
-    """Return targets with zeros in place of missing ones, and weights (M,) or (M, K) that are 0 there.
-
-    Parameters
-    ----------
-    task : Task
-    targets : ndarray (M,) or (M, K)
-    weights : ndarray (M,), (M, K) or None
-    dtype : numpy dtype
-        Of the weights.
-    finite : bool
-        Whether all numbers among the targets are known to be finite.
-    name : str
-        Of the targets, for messages.
-
-    Raises
-    ------
-    ValueError
-        No target has a value; weights where the loss takes none.
-    """
-    _require_weighing(task, weights)
-    missing = None if finite and not task.ids else task.missing(targets)
-    if missing is None:
-        return targets, weights
-    own = np.ones(1, dtype) if weights is None else weights
-    own = own.reshape(*own.shape, *[1] * (missing.ndim - own.ndim))
-    missing = missing & (own > 0)
-    if not missing.any():
-        return targets, weights
-    if missing.all():
-        raise ValueError(f"{name}: at least one target that is not missing is required, got none")
-    return np.where(missing, targets.dtype.type(0), targets), np.where(missing, dtype.type(0), own)
-
-
-def _require_weighing(task: Weighed, weights: Any) -> None:
-    if weights is not None and not task.weighs:
-        wanted = "a loss with an argument weights"
-        raise ValueError(f"loss: {wanted} is required beside weights, got a function of (outputs, y) alone")
-
-
 def counted_steps(
-    task: Weighed,
-    targets: Sequences,
-    weights: Array | Sequences | None,
-    dtype: DType,
-    *,
-    finite: bool,
-    name: str,
+    task: Weighed, targets: Sequences, weights: Array | Sequences | None, dtype: DType, *, finite: bool, name: str
 ) -> tuple[Sequences, Array | Sequences | None]:
-    """Return what ``counted`` does, of sequences of targets and of weights of sequences or of steps."""
-    _require_weighing(task, weights)
-    values = targets.flat()
-    if (finite and not task.ids) or task.missing(values) is None:
+    """Return what the task's ``counted`` does, of sequences of targets and of weights of sequences or of steps."""
+    if weights is None and finite and not task.ignores:
+        return targets, None
+    values, own = targets.flat(), None if weights is None else step_weights(weights, targets)
+    changed, found = task.counted(values, own, dtype, finite=finite, name=name)
+    if changed is values:
         return targets, weights
-    own = None if weights is None else step_weights(weights, targets)
-    values, found = counted(task, values, own, dtype, finite=finite, name=name)
-    return targets.like(values), None if found is None else targets.like(found)
+    return targets.like(changed), None if found is None else targets.like(found)
 
 
 def class_weighted(data: D, heads: Mapping[str, tuple[Weighed, int]], dtype: DType, given: Any) -> D:

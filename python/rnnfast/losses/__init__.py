@@ -4,6 +4,7 @@ from rnnfast.losses.base import FunctionLoss as FunctionLoss
 from rnnfast.losses.base import Loss as Loss
 from rnnfast.losses.base import as_loss as as_loss
 from rnnfast.losses.base import loss_config as loss_config
+from rnnfast.losses.base import total_weight as total_weight
 from rnnfast.losses.base import without_missing as without_missing
 from rnnfast.losses.classes import BinaryCrossEntropy as BinaryCrossEntropy
 from rnnfast.losses.classes import CrossEntropy as CrossEntropy

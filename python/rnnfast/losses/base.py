@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks
-from rnnfast.arrays import Array, Float64
+from rnnfast.arrays import Array, DType, Float64
 from rnnfast.copies import CopiedWhole
 
 
@@ -106,7 +106,7 @@ class Loss(CopiedWhole, ABC):
         rows = given.reshape(math.prod(given.shape[:-1]), given.shape[-1])
         targets = self._targets(checks.as_array("y", y), given)
         own = None if weights is None else _weights(weights, targets, given.shape[:-1])
-        targets, own = without_missing(targets, own, self.missing(targets))
+        targets, own = without_missing(targets, own, self.missing(targets), given.dtype)
         self.check("y", targets)
         loss, gradient = self.mean(rows, targets, None if own is None else own.astype(given.dtype))
         return loss, gradient.reshape(given.shape)
@@ -132,9 +132,7 @@ class Loss(CopiedWhole, ABC):
 
     def total(self, targets: Array, weights: Array | None) -> float:
         """Return the weight of all elements together, by which losses of batches are averaged."""
-        if weights is None:
-            return float(len(targets))
-        return math.fsum(weights) if weights.ndim == 1 else math.fsum(weights.ravel()) / weights.shape[1]
+        return total_weight(targets, weights)
 
     def mean(self, outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
         """Return the weighted mean and its gradient (M, K P).
@@ -210,25 +208,43 @@ def _each(weights: Array, shape: tuple[int, ...]) -> Float64:
     return np.broadcast_to(own, shape).reshape(-1).astype(np.float64)
 
 
+def total_weight(targets: Array, weights: Array | None) -> float:
+    """Return the sum of weights (M,) or (M, K) over the M elements: of (M, K) that of their means over K.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> total_weight(np.zeros((2, 2)), None), total_weight(np.zeros((2, 2)), np.array([[1.0, 0.0], [2.0, 2.0]]))
+    (2.0, 2.5)
+    """
+    if weights is None:
+        return float(len(targets))
+    return math.fsum(weights) if weights.ndim == 1 else math.fsum(weights.ravel()) / weights.shape[1]
+
+
 def without_missing(
-    targets: Array, weights: Array | None, missing: npt.NDArray[np.bool_] | None
+    targets: Array, weights: Array | None, missing: npt.NDArray[np.bool_] | None, dtype: DType
 ) -> tuple[Array, Array | None]:
     """Return targets with zeros in place of missing ones, and weights (M,) or (M, K) that are 0 there.
+
+    Where weights are 0 already, nothing changes. ``dtype`` is that of new weights.
 
     Examples
     --------
     >>> import numpy as np
     >>> y = np.array([[1.0, np.nan]])
-    >>> without_missing(y, None, np.isnan(y))
+    >>> without_missing(y, None, np.isnan(y), y.dtype)
     (array([[1., 0.]]), array([[1., 0.]]))
     """
     if missing is None:
         return targets, weights
-    zero = targets.dtype.type(0)
     if weights is None:
-        weights = np.ones(1, targets.dtype if targets.dtype.kind == "f" else np.float64)
-    own = weights.reshape(-1, *[1] * (missing.ndim - weights.ndim))
-    return np.where(missing, zero, targets), np.where(missing, own.dtype.type(0), own)
+        weights = np.ones(1, dtype)
+    own = weights.reshape(*weights.shape, *[1] * (missing.ndim - weights.ndim))
+    missing = missing & (own > 0)
+    if not missing.any():
+        return targets, weights
+    return np.where(missing, targets.dtype.type(0), targets), np.where(missing, own.dtype.type(0), own)
 
 
 ALIASES = {"mean_squared_error": "mse", "mean_absolute_error": "mae", "pinball": "quantile", "normal": "gaussian"}

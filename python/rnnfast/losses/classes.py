@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops, checks
 from rnnfast.arrays import Array
-from rnnfast.losses.base import Loss
+from rnnfast.losses.base import Loss, total_weight
 
 
 class CrossEntropy(Loss):
@@ -96,7 +96,7 @@ class CrossEntropy(Loss):
     def total(self, targets: Array, weights: Array | None) -> float:
         """Return the weight of all elements together, those of their classes included."""
         if self.class_weights is None:
-            return super().total(targets, weights)
+            return total_weight(targets, weights)
         own = self.class_weights[targets]
         return math.fsum(own if weights is None else own * weights)
 

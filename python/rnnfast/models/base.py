@@ -131,15 +131,15 @@ class Heads(Module):
         self, outputs: Outputs, targets: Outputs, weights: Weights
     ) -> tuple[float, dict[str, float], dict[str, float], dict[str, Array]]:
         """Return the weighted sum of the heads' losses, each by itself, their weights, and the outputs' gradients."""
-        losses, totals, gradients = {}, {}, {}
+        total, losses, totals, gradients = 0.0, {}, {}, {}
         for name, head in self.configs.items():
             own = weights.get(name) if isinstance(weights, dict) else weights
             loss, gradient = head.task.loss(outputs[name], targets[name], own)
+            total += loss * head.loss_weight
             losses[name] = loss
             totals[name] = head.task.total(targets[name], own)
             gradients[name] = gradient if head.loss_weight == 1 else gradient * gradient.dtype.type(head.loss_weight)
-        total = sum(loss * self.shares[name] for name, loss in losses.items())
-        return float(total), losses, totals, gradients
+        return total, losses, totals, gradients
 
     def decide(self, outputs: Outputs) -> dict[str, Array]:
         """Return the predictions of all heads."""
@@ -250,6 +250,11 @@ class Model(Module):
         return self.heads.configs[""].task
 
     @property
+    def loss_shares(self) -> dict[str, float]:
+        """The weight of each head's loss in the sum; a single head has the name ""."""
+        return self.heads.shares
+
+    @property
     def tasks(self) -> dict[str, Task]:
         """The task of each head; a single head has the name ""."""
         return {name: head.task for name, head in self.heads.configs.items()}
@@ -303,9 +308,7 @@ class Model(Module):
         if keep:
             self._backward(tape, doutputs)
             loss += tape.penalty
-        return BatchLoss(
-            loss=loss, losses=losses, weights=weights, shares=self.heads.shares, outputs=outputs, state=last
-        )
+        return BatchLoss(loss=loss, losses=losses, weights=weights, outputs=outputs, state=last)
 
     def _class_weighted(self, data: D, given: Any) -> D:
         """Return data with the weights of their classes, which users call ``class_weight``."""

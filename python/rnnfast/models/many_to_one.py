@@ -19,7 +19,6 @@ from rnnfast.data import (
     as_pieces,
     as_weights,
     check_finite_rows,
-    counted,
     shared,
     training_and_validation,
     weights_by_head,
@@ -524,7 +523,7 @@ class ManyToOne(Model):
             width = config.size if task.weighs_elements else None
             found = as_weights(own, len(inputs), self.dtype, width=width, name=weight_name)
             finite = check_finite_rows(called, each, weights=found, missing=task.weighs_elements)
-            targets[head], weights[head] = counted(task, each, found, self.dtype, finite=finite, name=called)
+            targets[head], weights[head] = task.counted(each, found, self.dtype, finite=finite, name=called)
         data = VectorData(inputs=inputs, targets=targets, weights=shared(weights), batch_size=batch_size, tbptt=steps)
         data.require_targets(name)
         return data
