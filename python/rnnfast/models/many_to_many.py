@@ -192,7 +192,7 @@ class ManyToMany(Model):
         resets: Any = None,
         tbptt: int | None = None,
         burn_in: int = 0,
-        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+        metrics: str | Metric | Sequence[str | Metric] | Mapping[str, Any] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
         shuffle: bool = True,
@@ -238,8 +238,10 @@ class ManyToMany(Model):
             with T. Not for bidirectional models.
         burn_in : int
             Steps at the start of a sequence, where the state is cold, that get no loss.
-        metrics : Metric, several of them, or a dict of these by head
-            Further quantities to report of the validation data.
+        metrics : name or Metric, several of them, or a dict of these by head
+            Further quantities to report of the validation data: yours, "accuracy", "balanced_accuracy",
+            "top_k_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "auc", "perplexity", "edit_distance", "mae",
+            "rmse" or "r2"; see ``rf.metrics``.
         callbacks : Callback or several of them
             Called at every event of the training.
         progress : bool
@@ -348,7 +350,7 @@ class ManyToMany(Model):
         resets: Any = None,
         tbptt: int | None = None,
         burn_in: int = 0,
-        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+        metrics: str | Metric | Sequence[str | Metric] | Mapping[str, Any] = (),
     ) -> dict[str, float]:
         """Return the loss, the task's metrics (accuracy, or the mean absolute error "mae") and further ones.
 

@@ -181,7 +181,7 @@ class ManyToOne(Model):
         sample_weight: Any = None,
         class_weight: Any = None,
         tbptt: int | None = None,
-        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+        metrics: str | Metric | Sequence[str | Metric] | Mapping[str, Any] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
         shuffle: bool = True,
@@ -222,8 +222,10 @@ class ManyToOne(Model):
             Truncated back-propagation (Williams and Peng 1990): the gradient goes back over this many steps, the last
             ones of each sequence. The steps before are run without dropout, in memory that does not grow with T.
             Not for bidirectional models.
-        metrics : Metric, several of them, or a dict of these by head
-            Further quantities to report of the validation data.
+        metrics : name or Metric, several of them, or a dict of these by head
+            Further quantities to report of the validation data: yours, "accuracy", "balanced_accuracy",
+            "top_k_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "auc", "perplexity", "edit_distance", "mae",
+            "rmse" or "r2"; see ``rf.metrics``.
         callbacks : Callback or several of them
             Called at every event of the training.
         progress : bool
@@ -325,7 +327,7 @@ class ManyToOne(Model):
         lengths: npt.ArrayLike | None = None,
         sample_weight: Any = None,
         tbptt: int | None = None,
-        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+        metrics: str | Metric | Sequence[str | Metric] | Mapping[str, Any] = (),
     ) -> dict[str, float]:
         """Return the loss, the task's metrics (accuracy, or the mean absolute error "mae") and further ones.
 

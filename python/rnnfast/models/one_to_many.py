@@ -177,7 +177,7 @@ class OneToMany(Model):
         sample_weight: Any = None,
         class_weight: Any = None,
         context: npt.ArrayLike | None = None,
-        metrics: Metric | Sequence[Metric] = (),
+        metrics: str | Metric | Sequence[str | Metric] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
         shuffle: bool = True,
@@ -221,8 +221,10 @@ class OneToMany(Model):
             scikit-learn's. A class that a dict does not name has weight 1.
         context : array (N, K) or None
             The vectors that start the sequences or streams.
-        metrics : Metric or several of them
-            Further quantities to report of the validation data.
+        metrics : name or Metric, or several of them
+            Further quantities to report of the validation data: yours, "accuracy", "balanced_accuracy",
+            "top_k_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "auc", "perplexity", "edit_distance", "mae",
+            "rmse" or "r2"; see ``rf.metrics``.
         callbacks : Callback or several of them
             Called at every event of the training.
         progress : bool
@@ -318,7 +320,7 @@ class OneToMany(Model):
         sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
-        metrics: Metric | Sequence[Metric] = (),
+        metrics: str | Metric | Sequence[str | Metric] = (),
     ) -> dict[str, float]:
         """Return the loss (for ids: nats per element), the task's metrics and further ones.
 

@@ -91,8 +91,11 @@ class TargetFraming:
             if reserved is not None and (values == reserved).any():
                 raise ValueError(f"y: ids other than {name} = {reserved} are required (the model adds it), got it")
         self.task.targets(values, self.size, self.dtype)
-        found, weights = counted_steps(self.task, found.like(values), weights, self.dtype, finite=finite, name="y")
-        return self.framed(found), self._with_stop(weights) if self.ids else weights
+        found = found.like(values)
+        present, weights = counted_steps(self.task, found, weights, self.dtype, finite=finite, name="y")
+        if self.ids:
+            return self.framed(found), self._with_stop(weights)
+        return self.framed(present), weights
 
     def _with_stop(self, weights: Array | Sequences | None) -> Array | Sequences | None:
         """Return weights of ids with those of the stops: that of the id before, or 1 without one."""

@@ -177,7 +177,7 @@ class EncoderDecoder(Model):
         lengths: npt.ArrayLike | None = None,
         sample_weight: Any = None,
         class_weight: Any = None,
-        metrics: Metric | Sequence[Metric] = (),
+        metrics: str | Metric | Sequence[str | Metric] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool = True,
         shuffle: bool = True,
@@ -215,8 +215,10 @@ class EncoderDecoder(Model):
             Weights of the classes among the targets, by which those of ``sample_weight`` are multiplied; not in
             validation. "balanced": the number of targets / (number of classes among them * targets of the class), as
             scikit-learn's. A class that a dict does not name has weight 1.
-        metrics : Metric or several of them
-            Further quantities to report of the validation data.
+        metrics : name or Metric, or several of them
+            Further quantities to report of the validation data: yours, "accuracy", "balanced_accuracy",
+            "top_k_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "auc", "perplexity", "edit_distance", "mae",
+            "rmse" or "r2"; see ``rf.metrics``.
         callbacks : Callback or several of them
             Called at every event of the training.
         progress : bool
@@ -316,7 +318,7 @@ class EncoderDecoder(Model):
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
         sample_weight: Any = None,
-        metrics: Metric | Sequence[Metric] = (),
+        metrics: str | Metric | Sequence[str | Metric] = (),
     ) -> dict[str, float]:
         """Return the loss, the task's metrics (accuracy, or the mean absolute error "mae") and further ones.
 

@@ -1,0 +1,407 @@
+"""Losses in models: gradients, files, missing values, and weights of elements, classes and heads."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import rnnfast as rf
+from rnnfast.tasks import as_task, task_config
+
+Array = npt.NDArray[Any]
+N, T, C, K = 6, 4, 2, 2
+LENGTHS = (4, 2, 3, 4, 1, 3)
+
+# What the models that write can have, and then what only the others can.
+WRITTEN: dict[str, Any] = {
+    "mse": "mse",
+    "mae": "mae",
+    "huber": {"name": "huber", "delta": 0.3},
+    "log_cosh": "log_cosh",
+    "median": {"name": "quantile", "quantiles": [0.4]},
+    "binary_cross_entropy": "binary_cross_entropy",
+    "cross_entropy": {
+        "name": "cross_entropy",
+        "class_weights": [0.5, 2.0, 1.0],
+        "label_smoothing": 0.1,
+        "ignore_index": 1,
+    },
+}
+FREE: dict[str, Any] = {
+    "quantile": {"name": "quantile", "quantiles": [0.1, 0.5, 0.9]},
+    "gaussian": "gaussian",
+    "student_t": "student_t",
+    "poisson": "poisson",
+    "negative_binomial": "negative_binomial",
+}
+KINDS = ("ManyToOne", "ManyToMany", "OneToMany", "EncoderDecoder")
+CASES = [(kind, name) for kind in KINDS for name in {**WRITTEN, **(FREE if kind.startswith("Many") else {})}]
+
+
+def make(kind: str, problem: str, **options: Any) -> Any:
+    """A float64 model; ids are 0..2, all else has two numbers."""
+    size = 3 if problem == "cross_entropy" else K
+    sizes: tuple[int, ...] = (size, size) if kind == "OneToMany" else (C, size)
+    loss = {**WRITTEN, **FREE}[problem]
+    if problem == "cross_entropy" and kind == "EncoderDecoder":
+        loss = {**loss, "class_weights": [*loss["class_weights"], 1.5]}  # of the stop
+    own = {"cell": "gru", "hidden_size": 4, "dtype": "float64", "seed": 0, **options}
+    return getattr(rf, kind)(*sizes, **{"loss": loss, **own})
+
+
+def targets(loss: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    if loss == "cross_entropy":
+        return rng.integers(0, 3, shape)
+    full = (*shape, K)
+    if loss in ("poisson", "negative_binomial"):
+        return rng.poisson(3, full).astype(float)
+    return rng.random(full) if loss == "binary_cross_entropy" else rng.normal(size=full)
+
+
+def data(kind: str, loss: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Arguments of ``loss``, of ragged sequences where targets are aligned or pairs."""
+    if kind == "OneToMany":
+        return {"sequences": targets(loss, (N, T), rng)}
+    x = [rng.normal(size=(n, C)) for n in LENGTHS]
+    if kind == "ManyToOne":
+        return {"x": x, "y": targets(loss, (N,), rng)}
+    return {"x": x, "y": [targets(loss, (n,), rng) for n in LENGTHS]}
+
+
+def gradients(model: Any, given: dict[str, Any]) -> dict[str, Array]:
+    model.zero_grad()
+    loss = model.loss_and_grad(**given)
+    return {"loss": np.array(loss), **{name: p.grad.copy() for name, p in model.parameters().items()}}
+
+
+def assert_alike(found: dict[str, Array], expected: dict[str, Array]) -> None:
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-10, atol=1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize(("kind", "loss"), CASES)
+def test_gradients_and_files(kind: str, loss: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    model, given = make(kind, loss), data(kind, loss, rng)
+    rf.check_gradient(lambda: model.loss_and_grad(**given), model.parameters(), samples=4)
+    first, *others = given
+    history = model.fit(
+        given[first], *(given[name] for name in others), epochs=15, lr=0.05, progress=False, seed=0
+    ).history
+    assert history["loss"][-1] < history["loss"][0]
+    model.save(tmp_path / "model.safetensors")
+    same = rf.load(tmp_path / "model.safetensors")
+    assert same.config == model.config
+    assert task_config(same.task) == task_config(model.task)
+    assert same.loss(**given) == model.loss(**given) == copy.deepcopy(model).loss(**given)
+    assert model.evaluate(**given, batch_size=2)["loss"] == pytest.approx(model.loss(**given), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", [name for name in {**WRITTEN, **FREE} if name != "cross_entropy"])
+@pytest.mark.parametrize("kind", ["ManyToOne", "ManyToMany", "EncoderDecoder"])
+def test_missing_targets_are_numbers_of_weight_zero(kind: str, loss: str, rng: np.random.Generator) -> None:
+    """Element by element, for a model of any kind; what the decoder of a pair reads there is 0."""
+    if (kind, loss) not in CASES:
+        return
+    model, given = make(kind, loss), data(kind, loss, rng)
+    whole = [given["y"]] if kind == "ManyToOne" else given["y"]
+    gone = [rng.random(each.shape) < 0.3 for each in whole]
+    zeros = [np.where(mask, 0.0, each) for each, mask in zip(whole, gone, strict=True)]
+    holes = [np.where(mask, np.nan, each) for each, mask in zip(whole, gone, strict=True)]
+    weights = [1.0 - mask for mask in gone]
+    if kind == "ManyToOne":
+        weighed = gradients(model, {**given, "y": zeros[0], "sample_weight": weights[0]})
+        missing = {**given, "y": holes[0]}
+    else:
+        weighed = gradients(model, {**given, "y": zeros, "sample_weight": weights})
+        missing = {**given, "y": holes}
+    assert_alike(gradients(model, missing), weighed)
+    assert model.loss(**missing) == weighed["loss"]
+    assert model.evaluate(**missing, batch_size=2)["loss"] == pytest.approx(float(weighed["loss"]), rel=1e-12)
+    wide = [np.where(mask, np.inf, each) for each, mask in zip(whole, gone, strict=True)]
+    with pytest.raises(ValueError, match=r"^y: (finite numbers|values in \[0, 1\]) are required.*, got inf"):
+        model.loss(**{**given, "y": wide[0] if kind == "ManyToOne" else wide})
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber", "gaussian"])
+def test_missing_targets_equal_the_loss_over_the_rest(loss: str, rng: np.random.Generator) -> None:
+    """Sequences without targets, and steps without targets, might as well not be there."""
+    one, given = make("ManyToOne", loss), data("ManyToOne", loss, rng)
+    kept = [0, 2, 3]
+    expected = gradients(one, {"x": [given["x"][n] for n in kept], "y": given["y"][kept]})
+    given["y"][[1, 4, 5]] = np.nan
+    assert_alike(gradients(one, given), expected)
+    many, given = make("ManyToMany", loss), data("ManyToMany", loss, rng)
+    shorter = {"x": [s[:2] for s in given["x"]], "y": [s[:2] for s in given["y"]]}
+    for each in given["y"]:
+        each[2:] = np.nan
+    assert_alike(gradients(many, given), gradients(many, shorter))
+    history = many.fit(**given, epochs=2, batch_size=1, progress=False).history
+    assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize("kind", ["ManyToOne", "ManyToMany", "OneToMany", "EncoderDecoder"])
+def test_ignored_ids_are_targets_of_weight_zero(kind: str, rng: np.random.Generator) -> None:
+    ignoring = make(kind, "cross_entropy", loss={"name": "cross_entropy", "ignore_index": 1})
+    plain, given = make(kind, "cross_entropy", loss=None), data(kind, "cross_entropy", rng)
+    name = "sequences" if kind == "OneToMany" else "y"
+    values = given[name]
+    weights = [1.0 * (s != 1) for s in values] if isinstance(values, list) else 1.0 * (values != 1)
+    if (
+        kind == "EncoderDecoder"
+    ):  # the weight of a stop is that of the element before it, so there are no targets 1 last
+        for s, w in zip(values, weights, strict=True):
+            s[-1], w[-1] = 2, 1.0
+    assert_alike(gradients(ignoring, given), gradients(plain, {**given, "sample_weight": weights}))
+    if kind == "ManyToOne":
+        given["y"] = np.where(values == 1, -100, values)
+        marked = make(kind, "cross_entropy", loss={"name": "cross_entropy", "ignore_index": -100})
+        found = marked.evaluate(**given, metrics=["f1"])
+        assert found["loss"] == pytest.approx(float(gradients(ignoring, {**given, "y": values})["loss"]))
+        read = values != 1
+        assert found["accuracy"] == pytest.approx((marked.predict(given["x"]) == values)[read].mean())
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_elements_of_sequences_that_predict_themselves_have_weights(loss: str, rng: np.random.Generator) -> None:
+    """The weight of an element counts where it is the target; of a long sequence too, cut into streams or held out."""
+    model, given = make("OneToMany", loss), data("OneToMany", loss, rng)
+    weights = rng.random((N, T))
+    weights[:, -1] = 0
+    shorter = {"sequences": given["sequences"][:, :-1], "sample_weight": weights[:, :-1]}
+    assert_alike(gradients(model, {**given, "sample_weight": weights}), gradients(model, shorter))
+    long, own = targets(loss, (33,), rng), rng.random(33)
+    expected = gradients(model, {"sequences": long[None], "sample_weight": own[None]})
+    assert_alike(gradients(model, {"sequences": long, "sample_weight": own}), expected)
+    found = model.evaluate(long, sample_weight=own, tbptt=5)["loss"]
+    assert found == pytest.approx(float(expected["loss"]), rel=1e-12)
+    kept = {"sequences": long[:20], "sample_weight": own[:20]}
+    history = model.fit(
+        long, sample_weight=own, validation_split=13 / 33, batch_size=2, epochs=1, lr=1e-9, progress=False
+    ).history
+    assert history["val_loss"][0] == pytest.approx(model.evaluate(long[20:], sample_weight=own[20:])["loss"])
+    assert history["loss"][0] == pytest.approx(model.evaluate(**kept, batch_size=2, tbptt=9)["loss"], rel=1e-6)
+
+
+def heads(**options: Any) -> Any:
+    own = {"cell": "gru", "hidden_size": 4, "dtype": "float64", "seed": 0, "loss_weights": {"b": 0.3}, **options}
+    return rf.ManyToMany(C, outputs={"a": 3, "b": 2}, **own)
+
+
+def headed(rng: np.random.Generator) -> tuple[list[Array], dict[str, list[Array]]]:
+    x = [rng.normal(size=(n, C)) for n in LENGTHS]
+    return x, {"a": [rng.integers(0, 3, n) for n in LENGTHS], "b": [rng.normal(size=(n, 2)) for n in LENGTHS]}
+
+
+@pytest.mark.parametrize(
+    ("options", "tasks"),
+    [
+        ({"loss": {"b": "huber"}}, {"a": "classification", "b": {"name": "regression", "loss": "huber"}}),
+        ({"task": {"a": "classification", "b": "gaussian"}}, {"b": {"name": "regression", "loss": "gaussian"}}),
+        (
+            {"task": {"a": "classification", "b": "regression"}, "loss": {"b": {"name": "huber", "delta": 2}}},
+            {"b": {"name": "regression", "loss": {"name": "huber", "delta": 2.0}}},
+        ),
+    ],
+)
+def test_several_heads_have_losses_of_their_own(
+    options: dict[str, Any], tasks: dict[str, Any], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    model, (x, y) = heads(**options), headed(rng)
+    for name, config in tasks.items():
+        assert model.config["task"][name] == config
+    y["b"][1][:] = np.nan
+    y["b"][0][:, 1] = np.nan
+    rf.check_gradient(lambda: model.loss_and_grad(x, y), model.parameters(), samples=5)
+    found = model.evaluate(x, y, batch_size=2)
+    assert found["loss"] == pytest.approx(found["a_loss"] + 0.3 * found["b_loss"], rel=1e-12)
+    assert found["loss"] == pytest.approx(model.loss(x, y), rel=1e-12)
+    model.save(tmp_path / "heads.safetensors")
+    assert rf.load(tmp_path / "heads.safetensors").evaluate(x, y, batch_size=2) == found
+
+
+def test_heads_have_weights_of_their_own(rng: np.random.Generator) -> None:
+    """A head without any keeps ones; its loss is what it is without the other head's weights."""
+    model, (x, y) = heads(loss={"b": "huber"}), headed(rng)
+    w = {"b": [rng.random((n, 2)) for n in LENGTHS]}
+    found = model.evaluate(x, y, sample_weight=w, batch_size=2)
+    assert found["a_loss"] == pytest.approx(model.evaluate(x, y)["a_loss"], rel=1e-12)
+    number = rf.ManyToMany(C, 2, loss="huber", cell="gru", hidden_size=4, dtype="float64", seed=0)
+    state = model.state_dict()
+    number.load_state_dict({k.replace("heads.b", "head"): v for k, v in state.items() if "heads.a" not in k})
+    assert found["b_loss"] == pytest.approx(number.loss(x, y["b"], sample_weight=w["b"]), rel=1e-12)
+    rf.check_gradient(lambda: model.loss_and_grad(x, y, sample_weight=w), model.parameters(), samples=5)
+    with pytest.raises(ValueError, match=r"^sample_weight: names of heads \(a, b\) are required, got 'c'"):
+        model.loss(x, y, sample_weight={"c": None})
+    with pytest.raises(ValueError, match=r"^sample_weight\['b'\]: finite numbers >= 0"):
+        model.loss(x, y, sample_weight={"b": -np.ones(N)})
+    with pytest.raises(TypeError, match=r"^sample_weight: an array is required for a model with one head, got a dict"):
+        number.loss(x, y["b"], sample_weight={"b": None})
+
+
+@pytest.mark.parametrize("form", ["balanced", "dict", "array"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_of_classes_are_weights_of_elements(kind: str, form: str, rng: np.random.Generator) -> None:
+    """Those of "balanced" are computed of the targets; the validation has none."""
+    model = make(kind, "cross_entropy", loss=None)
+    twin, given = copy.deepcopy(model), data(kind, "cross_entropy", rng)
+    values = given["sequences" if kind == "OneToMany" else "y"]
+    seen = values[:, 1:] if kind == "OneToMany" else values
+    if kind == "EncoderDecoder":
+        seen = [np.append(s, 3) for s in values]
+    ids = np.concatenate(seen) if isinstance(seen, list) else seen.ravel()
+    size = 4 if kind == "EncoderDecoder" else 3
+    if form == "balanced":
+        counts = np.bincount(ids, minlength=size)
+        v = len(ids) / ((counts > 0).sum() * np.maximum(counts, 1))
+        weight: Any = "balanced"
+    else:
+        v = np.array([0.5, 1.0, 3.0, 0.5])[:size]
+        weight = {0: 0.5, 2: 3, **({3: 0.5} if size == 4 else {})} if form == "dict" else v
+    options: dict[str, Any] = {"epochs": 1, "optimizer": "sgd", "lr": 0.1, "progress": False, "batch_size": N}
+    history = model.fit(
+        *(given[name] for name in given),
+        **options,
+        class_weight=weight,
+        validation_data=given["sequences"] if kind == "OneToMany" else (given["x"], given["y"]),
+    ).history
+    assert history["val_loss"][0] == pytest.approx(model.loss(**given), rel=1e-12)
+    twin.zero_grad()
+    if kind == "EncoderDecoder":  # the stop's weight is not that of the element before it
+        twin = make(kind, "cross_entropy", loss={"name": "cross_entropy", "class_weights": v})
+        expected = twin.loss_and_grad(**given)
+    else:
+        weights = [v[s] for s in values] if isinstance(values, list) else v[values]
+        expected = twin.loss_and_grad(**given, sample_weight=weights)
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-12)
+    rf.SGD(twin.parameters(), lr=0.1).step()
+    for name, value in twin.state_dict().items():
+        np.testing.assert_allclose(model.state_dict()[name], value, rtol=1e-10, atol=1e-13)
+
+
+def test_weights_of_classes_multiply_those_of_samples(rng: np.random.Generator) -> None:
+    model, given = make("ManyToOne", "cross_entropy", loss=None), data("ManyToOne", "cross_entropy", rng)
+    w, v = rng.random(N), np.array([1.0, 2.0, 0.5])
+    w[0] = 0
+    fit: dict[str, Any] = {"epochs": 1, "lr": 1e-9, "progress": False}
+    history = copy.deepcopy(model).fit(**given, sample_weight=w, class_weight=v, **fit).history
+    assert history["loss"][0] == pytest.approx(model.loss(**given, sample_weight=w * v[given["y"]]), rel=1e-6)
+    counts = np.bincount(given["y"][1:], minlength=3)
+    balanced = np.where(counts > 0, (N - 1) / ((counts > 0).sum() * np.maximum(counts, 1)), 0)
+    history = copy.deepcopy(model).fit(**given, sample_weight=w, class_weight="balanced", **fit).history
+    expected = model.loss(**given, sample_weight=w * balanced[given["y"]])
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-6)
+    two, (x, y) = heads(loss_weights=None), headed(rng)
+    y["b"] = [rng.integers(0, 2, n) for n in LENGTHS]
+    history = copy.deepcopy(two).fit(x, y, class_weight={"a": v}, **fit).history
+    weighed = {"a": [v[ids] for ids in y["a"]]}
+    assert history["loss"][0] == pytest.approx(two.loss(x, y, sample_weight=weighed), rel=1e-6)
+
+
+def squared(outputs: Array, y: Array) -> tuple[float, Array]:
+    return float(((outputs - y) ** 2).mean()), 2 * (outputs - y) / outputs.size
+
+
+def weighed(outputs: Array, y: Array, weights: Array | None = None) -> tuple[float, Array]:
+    return rf.losses.MeanSquaredError()(outputs, y, weights)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_function_is_a_loss(kind: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    """It gives what the loss of its formula gives; a file cannot keep it."""
+    given, plain = data(kind, "mse", rng), make(kind, "mse")
+    for function in (squared, weighed):
+        model = make(kind, "mse", task="regression", loss=function)
+        assert_alike(gradients(model, given), gradients(plain, given))
+        twin = copy.deepcopy(model)
+        assert twin.loss(**given) == model.loss(**given)
+        with pytest.raises(TypeError, match=r"^loss: a loss that a file can name is required .*, got <function"):
+            model.save(tmp_path / "model.safetensors")
+        assert not list(tmp_path.iterdir())
+    model, weights = make(kind, "mse", task="regression", loss=weighed), rng.random(N)
+    assert model.loss(**given, sample_weight=weights) == plain.loss(**given, sample_weight=weights)
+    model = make(kind, "mse", task="regression", loss=squared)
+    with pytest.raises(ValueError, match=r"^loss: a loss with an argument weights is required beside weights"):
+        model.loss(**given, sample_weight=weights)
+    if kind != "OneToMany":
+        given["y"][0][..., 0] = np.nan
+        assert np.isfinite(make(kind, "mse", task="regression", loss=weighed).loss(**given))
+        with pytest.raises(ValueError, match=r"^y: finite numbers are required, got nan"):
+            model.loss(**given)
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        (lambda outputs, y: 0.0, TypeError, r"loss: a function that returns \(loss, gradient\) is required, got 0.0"),
+        (lambda outputs, y: (0.0, y[:1]), ValueError, r"loss: a gradient of the outputs' shape \(6, 2\) is required"),
+    ],
+)
+def test_a_function_returns_a_loss_and_a_gradient(function: Any, error: Any, message: str, rng: Any) -> None:
+    model = make("ManyToOne", "mse", task="regression", loss=function)
+    with pytest.raises(error, match=f"^{message}"):
+        model.loss(**data("ManyToOne", "mse", rng))
+
+
+def test_a_loss_implies_its_task() -> None:
+    implied = {"huber": "regression", "cross_entropy": "classification", "binary_cross_entropy": "multilabel"}
+    for loss, task in implied.items():
+        assert rf.ManyToOne(3, 2, loss=loss, hidden_size=2).task.name == task
+    assert rf.ManyToOne(3, 2, hidden_size=2).config["task"] == "classification"
+    assert rf.ManyToOne(3, 2, hidden_size=2, loss=squared).task.name == "classification"
+    model = rf.ManyToOne(3, 2, hidden_size=2, task={"name": "quantile", "quantiles": [0.1, 0.9]})
+    assert model.head.weight.shape == (4, 2)
+    assert "task=regression (quantile)" in repr(model)
+    assert rf.ManyToOne(3, 1, hidden_size=2, task="regression", loss=squared).summary().count("(a function)") == 1
+
+
+REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"loss": "hubert"}, ValueError, "loss: one of .* did you mean 'huber'"),
+    ({"loss": 3}, TypeError, "loss: one of .*, a Loss or a function is required, got 3"),
+    ({"task": "classification", "loss": "huber"}, ValueError, "loss: one of cross_entropy, or a function is required"),
+    ({"task": "regression", "loss": "cross_entropy"}, ValueError, "loss: one of .*mse, .* is required for task"),
+    ({"task": "gaussian", "loss": "huber"}, ValueError, "loss: None is required beside task='gaussian', which has"),
+    ({"task": as_task("task", "regression"), "loss": "huber"}, ValueError, "loss: None is required beside the task"),
+    ({"task": "quantiles"}, ValueError, "task: one of .* did you mean 'quantile'"),
+    ({"loss": {"name": "cross_entropy", "class_weights": [1.0]}}, ValueError, "class_weights: a weight for each class"),
+    ({"activity_l2": -1}, ValueError, "activity_l2: a finite number of at least 0 is required, got -1"),
+    ({"outputs": {"a": 2}, "output_size": None, "loss": {"b": "huber"}}, ValueError, "loss: names of heads"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "message"), REFUSED, ids=range(len(REFUSED)))
+def test_what_is_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{message}"):
+        rf.ManyToOne(3, **{"output_size": 2, "hidden_size": 2, **options})
+
+
+@pytest.mark.parametrize("kind", ["OneToMany", "EncoderDecoder"])
+@pytest.mark.parametrize("loss", FREE)
+def test_models_that_write_have_outputs_that_are_elements(kind: str, loss: str) -> None:
+    with pytest.raises(ValueError, match=rf"^task: one whose outputs are the next .* got 'regression \({loss}\)'"):
+        make(kind, loss)
+
+
+CLASS_WEIGHTS: list[tuple[Any, type[Exception], str]] = [
+    ("balance", ValueError, "class_weight: 'balanced', a dict or an array is required, got 'balance'"),
+    ([1, 2], ValueError, r"class_weight: a weight for each class, shape \(K,\) = \(3,\), is required, got \(2,\)"),
+    ([1, 2, -1], ValueError, "class_weight: finite numbers >= 0 are required"),
+    ({3: 1.0}, ValueError, "class_weight: a class: at most 2 is required, got 3"),
+    ({0: -1.0}, ValueError, r"class_weight\[0\]: a finite number of at least 0 is required"),
+    ({"0": 1.0}, TypeError, "class_weight: a class: an integer is required, got '0'"),
+    ({0: 0, 1: 0, 2: 0}, ValueError, "class_weight: a weight above 0 for a class among the targets is required"),
+]
+
+
+@pytest.mark.parametrize(("given", "error", "message"), CLASS_WEIGHTS, ids=range(len(CLASS_WEIGHTS)))
+def test_weights_of_classes_that_are_refused(given: Any, error: type[Exception], message: str, rng: Any) -> None:
+    model = make("ManyToOne", "cross_entropy", loss=None)
+    with pytest.raises(error, match=f"^{message}"):
+        model.fit(**data("ManyToOne", "cross_entropy", rng), epochs=1, progress=False, class_weight=given)
+    number, own = make("ManyToOne", "mse"), data("ManyToOne", "mse", rng)
+    with pytest.raises(ValueError, match=r"^class_weight: None is required for task='regression'"):
+        number.fit(**own, epochs=1, progress=False, class_weight=given)
