@@ -9,9 +9,10 @@ import pytest
 
 import rnnfast as rf
 from tests.support.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
+from tests.support.argument_cases_losses import LOSSES
 from tests.support.argument_cases_models import MODELS
 
-CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **OTHERS}
+CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **LOSSES, **OTHERS}
 
 REFUSALS = (ValueError, TypeError, OverflowError)
 

@@ -231,7 +231,7 @@ def test_edit_distances(rng: np.random.Generator) -> None:
         a, b = (rng.integers(0, 3, rng.integers(0, 6)).tolist() for _ in range(2))
         assert edit_distance(a, b) == levenshtein(a, b)
     assert edit_distance("flaw", "lawn") == 2
-    with pytest.raises(TypeError, match="^a: a sequence is required, got 3"):
+    with pytest.raises(TypeError, match=r"^a: a sequence is required, got 3"):
         edit_distance(3, [3])
 
 
@@ -259,11 +259,11 @@ def test_edit_distance_of_sequences(batch_size: int, rng: np.random.Generator) -
 
 def test_top_k_has_its_k_in_its_name() -> None:
     assert (TopKAccuracy().name, TopKAccuracy(3).name) == ("top_k_accuracy", "top_3_accuracy")
-    with pytest.raises(ValueError, match="^k: at least 1 is required, got 0"):
+    with pytest.raises(ValueError, match=r"^k: at least 1 is required, got 0"):
         TopKAccuracy(0)
     with pytest.raises(ValueError, match=r"^average: one of binary, .* or None is required, got 'mean'"):
         rf.metrics.F1("mean")
-    with pytest.raises(TypeError, match="^stop: an integer is required, got 'x'"):
+    with pytest.raises(TypeError, match=r"^stop: an integer is required, got 'x'"):
         EditDistance("x")  # type: ignore[arg-type]
 
 

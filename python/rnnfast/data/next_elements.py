@@ -128,7 +128,7 @@ class NextElements:
         if steps:
             found = as_step_weights(given, whole, steps, self.dtype, width=width)
             return found.without_first() if isinstance(found, Sequences) else found
-        if given is None or len(given) != len(whole.values):
+        if given is None or np.shape(given)[:1] != (len(whole.values),):
             return as_weights(given, len(whole), self.dtype)
         each = as_weights(given, len(whole.values), self.dtype, width=width)
         return None if each is None else Sequences(each, whole.offsets, whole.lengths, ragged=False).without_first()

@@ -11,7 +11,7 @@ import numpy as np
 from rnnfast import checks
 from rnnfast.arrays import Array, DType
 from rnnfast.data.batches import AlignedData, VectorData
-from rnnfast.data.sequences import Sequences, as_one, step_values
+from rnnfast.data.sequences import Sequences, array_or_items, as_one, step_values
 
 D = TypeVar("D", VectorData, AlignedData)
 BALANCED = "balanced"
@@ -93,8 +93,9 @@ def as_step_weights(
     """
     if weights is None or as_one(weights, None, name) is not None:
         return as_weights(weights, len(inputs), dtype, name=name)
-    axes = weights.ndim if checks.is_array(weights) else 1 + max((np.ndim(item) for item in weights), default=0)
-    each = step_values(weights, inputs, steps, width=width if axes == 3 else None, name=name)
+    given = array_or_items(name, weights)
+    axes = given.ndim if isinstance(given, np.ndarray) else 1 + max(map(np.ndim, given), default=0)
+    each = step_values(given, inputs, steps, width=width if axes == 3 else None, name=name)
     checked = as_weights(each, len(each), dtype, width=width, name=name)
     return None if checked is None else inputs.like(checked)
 

@@ -83,7 +83,9 @@ class CrossEntropy(Loss):
         K = outputs.shape[-1]
         self.require_size(K)
         if y.shape != outputs.shape[:-1]:
-            raise ValueError(f"y: class ids of shape {outputs.shape[:-1]} are required, got {y.shape}")
+            raise ValueError(
+                f"y: class ids of shape {outputs.shape[:-1]} are required, as the outputs have, got {y.shape}"
+            )
         return class_ids(y.reshape(-1), K, f"y: integer class ids 0..K-1 (K = {K})", self.ignore_index)
 
     def missing(self, targets: Array) -> npt.NDArray[np.bool_] | None:

@@ -84,10 +84,17 @@ def edit_distance(a: Any, b: Any) -> int:
     >>> edit_distance("kitten", "sitting")
     3
     """
-    first, second = (np.array(list(each)) for each in (checks.as_items("a", a), checks.as_items("b", b)))
+    first, second = _items("a", a), _items("b", b)
     places = np.arange(len(second) + 1)
     row = places
     for i, each in enumerate(first, start=1):
         changed = np.concatenate([[i], np.minimum(row[1:] + 1, row[:-1] + (second != each))])
         row = np.minimum.accumulate(changed - places) + places
     return int(row[-1])
+
+
+def _items(name: str, given: Any) -> Array:
+    items = np.array(list(checks.as_items(name, given)))
+    if items.ndim != 1:
+        raise ValueError(f"{name}: a sequence of single ids or characters is required, got shape {items.shape}")
+    return items
