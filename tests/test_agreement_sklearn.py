@@ -207,6 +207,38 @@ def test_likelihoods(name: str, rng: np.random.Generator) -> None:
     np.testing.assert_allclose(loss.point(outputs), of.mean(), rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_quantiles_of_distributions(name: str, rng: np.random.Generator) -> None:
+    """At any level, of parameters of any size; counts are equal."""
+    loss: Any = losses.as_loss("loss", name)
+    outputs = rng.normal(size=(300, 2 * loss.width)) * 3
+    levels = [1e-9, 0.01, 0.3, 0.5, 0.75, 0.999]
+    found, p = loss.predicted(outputs, levels), loss.parameters(outputs)
+    expected = np.stack([LIKELIHOODS[name](p).ppf(q) for q in levels], axis=2)
+    if name in ("poisson", "negative_binomial"):
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == np.float64
+    else:
+        scale = p["scale"][:, :, None]
+        np.testing.assert_allclose(found / scale, expected / scale, rtol=1e-9, atol=1e-10)
+    u = rng.random((300, 2))
+    np.testing.assert_allclose(loss.draw(outputs, u), LIKELIHOODS[name](p).ppf(u), rtol=1e-9, atol=1e-9)
+    assert np.isfinite(loss.draw(outputs[:2], np.array([[0.0, 1 - 2**-53]] * 2))).all()
+
+
+def test_quantiles_of_large_counts() -> None:
+    poisson = losses.Poisson()
+    outputs, u = np.log([[1e5, 1e7, 1e10, 1e14]]), np.array([[0.01, 0.9, 0.3, 0.99]])
+    expected = stats.poisson.ppf(u, np.exp(outputs))
+    found = poisson.draw(outputs, u)
+    np.testing.assert_array_equal(found[0, :2], expected[0, :2])
+    np.testing.assert_allclose(found, expected, atol=2, rtol=1e-13)
+    assert np.isinf(poisson.draw(np.array([[800.0]]), np.array([[0.5]]))).all()
+    wide = losses.NegativeBinomial().draw(np.array([[20.0, 3.0]]), np.array([[0.5]]))
+    p = losses.NegativeBinomial().parameters(np.array([[20.0, 3.0]]))
+    assert wide[0, 0] == pytest.approx(LIKELIHOODS["negative_binomial"](p).ppf(0.5)[0, 0], rel=1e-9)
+
+
 def test_differences_of_gamma_functions(rng: np.random.Generator) -> None:
     a, y = 10 ** rng.uniform(-6, 2, 2000), rng.integers(0, 1000, 2000).astype(float)
     expected = special.gammaln(a + y) - special.gammaln(a)

@@ -39,10 +39,17 @@ def test_distributions_have_parameters(kind: str, task: str, rng: np.random.Gene
             assert each.dtype == np.float32
             assert (name == "loc") or (np.asarray(each) > (2 if name == "df" else 0)).all()
     np.testing.assert_equal(found[PARAMETERS[task][0]], predicted)
+    median = model.predict_quantiles(x, 0.5)
+    if task in ("gaussian", "student_t"):
+        for a, b in zip(median, predicted, strict=True):
+            np.testing.assert_allclose(a[..., 0], b, atol=1e-6)
+    plain = make(kind, task="regression")
     with pytest.raises(
         ValueError, match=r"^predict_quantiles: a task that predicts quantiles .* got task='regression'"
     ):
-        model.predict_quantiles(x)
+        plain.predict_quantiles(x)
+    with pytest.raises(ValueError, match=r"^quantiles: numbers within \(0, 1\) are required, got \[0.5, 1\]"):
+        model.predict_quantiles(x, [0.5, 1])
 
 
 @pytest.mark.parametrize("kind", ["ManyToOne", "ManyToMany"])
@@ -67,7 +74,8 @@ def test_heads_that_have_quantiles_or_distributions(rng: np.random.Generator) ->
     tasks = {"a": "classification", "b": "quantile", "c": "gaussian"}
     model = rf.ManyToMany(3, outputs={"a": 2, "b": 1, "c": 2}, task=tasks, hidden_size=4)
     x = rng.normal(size=(2, 5, 3))
-    assert {name: v.shape for name, v in model.predict_quantiles(x).items()} == {"b": (2, 5, 1, 3)}
+    shapes = {name: v.shape for name, v in model.predict_quantiles(x).items()}
+    assert shapes == {"b": (2, 5, 1, 3), "c": (2, 5, 2, 3)}
     found = model.predict_distribution(x)
     assert {name: v.shape for name, v in found["c"].items()} == {"loc": (2, 5, 2), "scale": (2, 5, 2)}
     plain = rf.ManyToOne(3, outputs={"a": 2, "b": 1}, hidden_size=4)
@@ -153,3 +161,76 @@ def test_without_a_penalty_nothing_changes(rng: np.random.Generator) -> None:
     a, given = penalised("ManyToMany", rng)
     b, _ = penalised("ManyToMany", np.random.default_rng(0), activity_l2=0.0)
     assert a.loss_and_grad(**given) == b.loss_and_grad(**given)
+
+
+class Sum(rf.CustomCell, name="test_summing"):
+    """``h = h_prev / 2 + w x``."""
+
+    def shapes(self, inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:
+        return {"w": (hidden, inputs)}
+
+    def forward(self, p: Any, x: Any, state: Any) -> Any:
+        return (state[0] / 2 + x @ p["w"].T,), x
+
+    def backward(self, p: Any, saved: Any, dstate: Any) -> Any:
+        return dstate[0] @ p["w"], (dstate[0] / 2,), {"w": dstate[0].T @ saved}
+
+
+@pytest.mark.parametrize("cell", ["gru", "test_summing"])
+@pytest.mark.parametrize("task", [*PARAMETERS, "quantile"])
+def test_writing_from_a_distribution(cell: str, task: str, rng: np.random.Generator) -> None:
+    """Drawn by the seed, each sequence by itself; greedy goes on from predictions, as step by step by hand."""
+    model = rf.OneToMany(2, task=task, cell=cell, hidden_size=4, seed=1, dtype="float64")
+    prompt = rng.poisson(2, size=(3, 4, 2)).astype(float)
+    found = model.generate(prompt, 5, seed=3)
+    assert found.shape == (3, 5, 2)
+    np.testing.assert_array_equal(found, model.generate(prompt, 5, seed=3))
+    alone = model.generate(prompt[:1], 5, seed=3)
+    np.testing.assert_allclose(found[:1], alone, rtol=1e-12)
+    assert cell != "gru" or np.array_equal(found[:1], alone)
+    assert (task == "quantile") == np.array_equal(found, model.generate(prompt, 5, seed=4))
+    greedy, x = model.generate(prompt, 3, greedy=True), prompt
+    for t in range(3):
+        x = np.concatenate([x, model.predict(x)[:, -1:]], axis=1)
+        np.testing.assert_allclose(greedy[:, t], x[:, 4 + t], rtol=1e-12)
+    if task in ("poisson", "negative_binomial"):
+        np.testing.assert_array_equal(found, np.round(found))
+    values = model.predict_quantiles(prompt)
+    assert values.shape == (3, 4, 2, 3)
+    assert (np.diff(values, axis=-1) >= 0).all()
+    if task != "quantile":
+        assert list(model.predict_distribution(prompt[0])) == PARAMETERS[task]
+        assert model.predict_distribution(prompt[0])[PARAMETERS[task][0]].shape == (4, 2)
+
+
+def test_what_is_written_has_the_predicted_distribution(rng: np.random.Generator) -> None:
+    model = rf.OneToMany(1, task="student_t", hidden_size=4, seed=1, dtype="float64")
+    prompt = rng.normal(size=(4, 1))
+    drawn = model.generate(prompt, 1, num_sequences=4000, seed=0)[:, 0, 0]
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    expected = model.predict_quantiles(prompt, levels)[-1, 0]
+    shares = [(drawn < q).mean() for q in expected]
+    np.testing.assert_allclose(shares, levels, atol=0.03)
+
+
+@pytest.mark.parametrize("attention", [None, "dot"])
+@pytest.mark.parametrize("task", [*PARAMETERS, "quantile"])
+def test_pairs_of_distributions(task: str, attention: str | None, rng: np.random.Generator) -> None:
+    """A decoder goes on from its predictions; what it says of each element is that of the true elements before."""
+    model = rf.EncoderDecoder(3, 2, task=task, attention=attention, cell="gru", hidden_size=4, seed=0, dtype="float64")
+    x = [rng.normal(size=(n, 3)) for n in (4, 2, 5)]
+    found = model.predict(x, max_length=4)
+    assert found.shape == (3, 4, 2)
+    np.testing.assert_array_equal(model.predict(x, max_length=4, batch_size=1), found)
+    values = model.predict_quantiles(x, 0.5, max_length=4)
+    assert values.shape == (3, 4, 2, 1)
+    if task in ("gaussian", "student_t", "quantile"):
+        np.testing.assert_allclose(values[..., 0], found, rtol=1e-9, atol=1e-9)
+    if task != "quantile":
+        parameters = model.predict_distribution(x, max_length=4)
+        assert list(parameters) == PARAMETERS[task]
+        np.testing.assert_allclose(parameters[PARAMETERS[task][0]], found, rtol=1e-9, atol=1e-12)
+    plain = rf.EncoderDecoder(3, 2, task="regression", hidden_size=4)
+    for method in (plain.predict_quantiles, plain.predict_distribution):
+        with pytest.raises(ValueError, match=r"^predict_(quantiles|distribution): a task that predicts .* is required"):
+            method(x, max_length=2)

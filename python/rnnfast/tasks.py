@@ -49,6 +49,8 @@ class Task(CopiedWhole, ABC):
         Whether ``OneToMany`` and ``EncoderDecoder`` may have the task. The engine writes ids drawn from the softmax of
         the outputs, labels drawn from their sigmoid, or the outputs themselves as the next vector; a task for which
         that is right sets True.
+    direct : bool
+        Whether that is right. Else the elements are those of ``draw``, written step by step in NumPy.
     weighs, weighs_elements : bool
         Whether ``loss`` takes weights, and weights (M, K), one for each number of a target element. NaN is a missing
         value then.
@@ -85,6 +87,7 @@ class Task(CopiedWhole, ABC):
 
     name: ClassVar[str]
     writes: bool = False
+    direct: bool = True
     weighs: bool = True
     weighs_elements: bool = False
     ignores: bool = False
@@ -192,6 +195,10 @@ class Task(CopiedWhole, ABC):
         wanted = "a task that predicts a distribution (task='gaussian')"
         raise ValueError(f"predict_distribution: {wanted} is required, got task={self.name!r}")
 
+    def draw(self, outputs: Array, u: Array) -> Array:
+        """Return vectors (M, K) drawn by random numbers u (M, K) within [0, 1); by default the predictions."""
+        return self.decide(outputs)
+
     def metrics(self) -> list[Metric]:
         """Return new accumulators of what ``evaluate`` reports besides the loss; none by default."""
         return []
@@ -291,16 +298,17 @@ class Regression(LossTask):
     """K real numbers: ``loss = mean (outputs - target)^2``, or another loss of numbers."""
 
     name = "regression"
+    writes = True
     default = MeanSquaredError
 
     def __init__(self, loss: Any = None) -> None:
         super().__init__(loss)
-        self.writes = self.criterion.direct
+        self.direct = self.criterion.direct
 
     @property
     def has_quantiles(self) -> bool:
-        """Whether the loss is one of quantiles."""
-        return isinstance(self.criterion, Quantile)
+        """Whether the loss is one of quantiles, or a likelihood, whose quantiles are known."""
+        return isinstance(self.criterion, Quantile | Likelihood)
 
     @property
     def has_distribution(self) -> bool:
@@ -319,15 +327,19 @@ class Regression(LossTask):
 
     def quantiles(self, outputs: Array, levels: Any = None) -> Array:
         """Return the quantiles (M, K, Q) of the levels."""
-        if not isinstance(self.criterion, Quantile):
+        if not isinstance(self.criterion, Quantile | Likelihood):
             return super().quantiles(outputs, levels)
-        return self.criterion.chosen(outputs, levels)
+        return self.criterion.predicted(outputs, levels)
 
     def distribution(self, outputs: Array) -> dict[str, Array]:
         """Return the parameters (M, K) of the predicted distribution by name."""
         if not isinstance(self.criterion, Likelihood):
             return super().distribution(outputs)
         return self.criterion.parameters(outputs)
+
+    def draw(self, outputs: Array, u: Array) -> Array:
+        """Return numbers drawn from the predicted distribution; where there is none, the predictions."""
+        return self.criterion.draw(outputs, u) if isinstance(self.criterion, Likelihood) else self.decide(outputs)
 
     def metrics(self) -> list[Metric]:
         """Return the mean absolute error."""

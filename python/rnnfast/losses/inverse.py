@@ -1,4 +1,7 @@
-"""Quantiles of distributions: the inverses of their cumulative distribution functions."""
+"""Quantiles of distributions: the inverses of their cumulative distribution functions.
+
+What has converged is not changed any more, so that no result depends on what stands beside it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ EPS = float(np.finfo(np.float64).eps)
 TINY = 1e-300
 TOLERANCE = 1e-13  # relative, of a quantile
 STEPS = 200  # of Newton's method, each of which multiplies a quantile far in the tail by 1 + 1 / df
+LARGE = 1e8  # the rate of a Poisson distribution beyond which terms are too many
 MOST = 10_000  # terms of a continued fraction or series, which needs some sqrt(mean)
 
 
@@ -25,32 +29,43 @@ def normal(u: Float64) -> Float64:
 def student_t(u: Float64, df: Float64) -> Float64:
     """Return the quantile z of Student's t distribution at every u within (0, 1).
 
-    Newton's steps start at the normal quantile. It is nearer to zero, and on that side they never pass the root, for the
-    distribution function is concave above zero.
+    Newton's steps start at the normal quantile. It is nearer to zero, and on that side they never pass the root, for
+    the distribution function is concave above zero.
     """
     u, df = np.broadcast_arrays(u, df)
     tail = np.minimum(u, 1 - u)
     z = -normal(tail)
     log_scale = log_gamma_rise(df / 2, np.array(0.5)) - np.log(np.pi * df) / 2
+    done = np.zeros(z.shape, bool)
     for _ in range(STEPS):
         x, rest = df / (df + z * z), z * z / (df + z * z)
         density = np.exp(log_scale + (df + 1) / 2 * np.log(x))
         step = (incomplete_beta(df / 2, np.array(0.5), x, rest) / 2 - tail) / np.maximum(density, TINY)
-        z = z + step
-        if (np.abs(step) <= TOLERANCE * (1 + z)).all():
+        z = np.where(done, z, z + step)
+        done |= np.abs(step) <= TOLERANCE * (1 + z)
+        if done.all():
             break
     return np.where(u < 0.5, -z, z)
 
 
 def poisson(u: Float64, rate: Float64) -> Float64:
-    """Return the least count k whose probability of at most k, ``Q(k + 1, rate)``, is u or more."""
-    return _least_count(lambda k: 1 - incomplete_gamma(k + 1, rate), u, rate, rate)
+    """Return the least count k whose probability of at most k, ``Q(k + 1, rate)``, is u or more.
+
+    Beyond ``LARGE`` it is rounded from the normal quantile, corrected for the skew (Cornish and Fisher 1938).
+    """
+    near, z = np.minimum(rate, LARGE), normal(u)
+    found = _least_count(lambda k: 1 - incomplete_gamma(k + 1, near), u, near, near)
+    with np.errstate(invalid="ignore"):
+        far = np.round(rate + z * np.sqrt(rate) + (z * z - 1) / 6)
+    return np.where(rate <= LARGE, found, np.where(np.isfinite(rate), far, rate))
 
 
 def negative_binomial(u: Float64, mean: Float64, dispersion: Float64) -> Float64:
-    """Return the least count k whose probability of at most k, ``I_p(r, k + 1)``, ``p = r / (r + mean)``, is u or more."""
+    """Return the least count k whose probability of at most k, ``I_p(r, k + 1)``, is u or more."""
     r, p = 1 / dispersion, 1 / (1 + mean * dispersion)
-    return _least_count(lambda k: incomplete_beta(r, k + 1, p, p * mean * dispersion), u, mean, mean * (1 + mean * dispersion))
+    return _least_count(
+        lambda k: incomplete_beta(r, k + 1, p, p * mean * dispersion), u, mean, mean * (1 + mean * dispersion)
+    )
 
 
 def _least_count(cdf: Callable[[Float64], Float64], u: Float64, mean: Float64, variance: Float64) -> Float64:
@@ -62,20 +77,22 @@ def _least_count(cdf: Callable[[Float64], Float64], u: Float64, mean: Float64, v
             break
         high = np.where(short, 2 * high, high)
     low = np.full_like(high, -1)
-    while (high - low > 1).any():
+    for _ in range(80):
+        if not (high - low > 1).any():
+            break
         middle = np.maximum(np.floor((low + high) / 2), 0)
         enough = cdf(middle) >= u
         high, low = np.where(enough, middle, high), np.where(enough, low, middle)
-    return high
+    return np.asarray(high)
 
 
 def log_gamma(a: Float64) -> Float64:
     """Return ``log gamma(a)`` of a > 0."""
-    return log_gamma_rise(np.array(1.0), a) - np.log(a)
+    return np.asarray(log_gamma_rise(np.array(1.0), a) - np.log(a))
 
 
 def incomplete_gamma(a: Float64, x: Float64) -> Float64:
-    """Return the regularised ``P(a, x)``: a series below ``a + 1``, a continued fraction above (Press et al. 2007, 6.2).
+    """Return the regularised ``P(a, x)``, by a series or a continued fraction (Press et al. 2007, 6.2).
 
     Examples
     --------
@@ -90,13 +107,12 @@ def incomplete_gamma(a: Float64, x: Float64) -> Float64:
     for _ in range(MOST):
         place = place + 1
         term = term * below / place
+        term = np.where(term <= EPS * series, 0.0, term)
         series = series + term
-        if (term <= EPS * series).all():
+        if not term.any():
             break
     above = np.where(x < a + 1, a + 1, x)
-    fraction = _fraction(
-        lambda i: -i * (i - a) if i else np.ones_like(a), lambda i: above + 2 * i + 1 - a
-    )
+    fraction = _fraction(lambda i: -i * (i - a) if i else np.ones_like(a), lambda i: above + 2 * i + 1 - a)
     return np.where(x < a + 1, front * series, 1 - front * fraction)
 
 
@@ -119,23 +135,25 @@ def incomplete_beta(a: Float64, b: Float64, x: Float64, rest: Float64) -> Float6
         if i == 0:
             return np.ones_like(p)
         if i % 2:
-            return -(p + m) * (p + q + m) * y / ((p + 2 * m) * (p + 2 * m + 1))
-        return m * (q - m) * y / ((p + 2 * m - 1) * (p + 2 * m))
+            return np.asarray(-(p + m) * (p + q + m) * y / ((p + 2 * m) * (p + 2 * m + 1)))
+        return np.asarray(m * (q - m) * y / ((p + 2 * m - 1) * (p + 2 * m)))
 
     found = front * _fraction(numerator, lambda i: np.ones_like(p))
-    return np.where(turned, 1 - found, found)
+    return np.asarray(np.where(turned, 1 - found, found))
 
 
 def _fraction(numerator: Callable[[int], Float64], denominator: Callable[[int], Float64]) -> Float64:
-    """Return ``n_0 / (d_0 + n_1 / (d_1 + n_2 / (d_2 + ...)))`` by Lentz's method, as Thompson and Barnett (1986) have it."""
+    """Return ``n_0 / (d_0 + n_1 / (d_1 + n_2 / (d_2 + ...)))`` by Lentz's method (1976)."""
     d = 1 / _off_zero(denominator(0))
     c = np.full_like(d, 1 / TINY)
     value = numerator(0) * d
+    done = np.zeros(d.shape, bool)
     for i in range(1, MOST):
         d = 1 / _off_zero(denominator(i) + numerator(i) * d)
         c = _off_zero(denominator(i) + numerator(i) / c)
-        value = value * (c * d)
-        if (np.abs(c * d - 1) <= 16 * EPS).all():
+        value = np.where(done, value, value * (c * d))
+        done |= np.abs(c * d - 1) <= 16 * EPS
+        if done.all():
             break
     return value
 

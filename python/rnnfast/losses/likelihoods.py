@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 
+from rnnfast import checks
 from rnnfast.arrays import Array, Float64
+from rnnfast.losses import inverse
 from rnnfast.losses.base import Loss
 from rnnfast.losses.special import digamma_rise, log_gamma_rise
 
 # Below every scale and dispersion, so that no likelihood is infinite.
 LEAST = 1e-6
+LEVELS = (0.1, 0.5, 0.9)
+LEAST_U = 2.0**-54
 
 
 class Likelihood(Loss):
@@ -37,6 +42,29 @@ class Likelihood(Loss):
         """Return the mean (M, K), which is the first parameter."""
         return next(iter(self.parameters(outputs).values()))
 
+    def predicted(self, outputs: Array, levels: Any = None) -> Array:
+        """Return the quantiles (M, K, Q) at levels (Q,) within (0, 1); None stands for 0.1, 0.5 and 0.9."""
+        u = np.atleast_1d(checks.as_reals("quantiles", LEVELS if levels is None else levels, np.dtype(np.float64)))
+        if u.ndim != 1 or not ((u > 0) & (u < 1)).all():
+            raise ValueError(f"quantiles: numbers within (0, 1) are required, got {checks.shown(levels)}")
+        found = [self._inverse(np.full(1, each), outputs) for each in u]
+        return np.stack(found, axis=2) if found else np.zeros((len(outputs), outputs.shape[1] // self.width, 0))
+
+    def draw(self, outputs: Array, u: Float64) -> Array:
+        """Return numbers (M, K) drawn from the distributions by random numbers u (M, K) within [0, 1)."""
+        return self._inverse(np.clip(u, LEAST_U, 1 - LEAST_U), outputs)
+
+    def _inverse(self, u: Float64, outputs: Array) -> Array:
+        """Return the quantiles (M, K) at u, which broadcasts."""
+        p = {name: values.astype(np.float64) for name, values in self.parameters(outputs).items()}
+        with np.errstate(over="ignore"):
+            found = self._quantile(np.broadcast_to(u, next(iter(p.values())).shape), **p)
+            return found.astype(outputs.dtype)
+
+    @abstractmethod
+    def _quantile(self, u: Float64, **parameters: Float64) -> Float64:
+        """Return the quantiles at every u, of parameters like u."""
+
 
 class Gaussian(Likelihood):
     """A normal distribution: ``loc = outputs_1``, ``scale = softplus(outputs_2) + 1e-6``.
@@ -57,6 +85,9 @@ class Gaussian(Likelihood):
 
     def _parameters(self, x: Float64) -> dict[str, Float64]:
         return {"loc": x[..., 0], "scale": softplus(x[..., 1]) + LEAST}
+
+    def _quantile(self, u: Float64, **parameters: Float64) -> Float64:
+        return parameters["loc"] + parameters["scale"] * inverse.normal(u)
 
     def values(self, outputs: Float64, targets: Float64) -> tuple[Float64, Float64]:
         """Return the losses (E,) and their gradients (E, 2)."""
@@ -89,6 +120,9 @@ class StudentT(Likelihood):
     def _parameters(self, x: Float64) -> dict[str, Float64]:
         return {"loc": x[..., 0], "scale": softplus(x[..., 1]) + LEAST, "df": 2 + softplus(x[..., 2])}
 
+    def _quantile(self, u: Float64, **parameters: Float64) -> Float64:
+        return parameters["loc"] + parameters["scale"] * inverse.student_t(u, parameters["df"])
+
     def values(self, outputs: Float64, targets: Float64) -> tuple[Float64, Float64]:
         """Return the losses (E,) and their gradients (E, 3)."""
         p = self._parameters(outputs)
@@ -118,6 +152,9 @@ class Poisson(Likelihood):
 
     def _parameters(self, x: Float64) -> dict[str, Float64]:
         return {"rate": np.exp(x[..., 0])}
+
+    def _quantile(self, u: Float64, **parameters: Float64) -> Float64:
+        return inverse.poisson(u, parameters["rate"])
 
     def check(self, name: str, targets: Array) -> None:
         """Raise ValueError for negative counts."""
@@ -155,6 +192,9 @@ class NegativeBinomial(Likelihood):
 
     def _parameters(self, x: Float64) -> dict[str, Float64]:
         return {"mean": np.exp(x[..., 0]), "dispersion": softplus(x[..., 1]) + LEAST}
+
+    def _quantile(self, u: Float64, **parameters: Float64) -> Float64:
+        return inverse.negative_binomial(u, parameters["mean"], parameters["dispersion"])
 
     def check(self, name: str, targets: Array) -> None:
         """Raise ValueError for negative counts."""

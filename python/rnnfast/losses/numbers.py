@@ -158,7 +158,7 @@ class Quantile(Loss):
         """Return the quantiles (M, K, Q) of outputs (M, K Q) in ascending order (Chernozhukov et al. 2010)."""
         return np.sort(outputs.reshape(len(outputs), outputs.shape[1] // self.width, self.width), axis=2)
 
-    def chosen(self, outputs: Array, levels: Any = None) -> Array:
+    def predicted(self, outputs: Array, levels: Any = None) -> Array:
         """Return the quantiles (M, K, Q) of the given levels, which are among the learned ones; None means all."""
         found = self.rearranged(outputs)
         if levels is None:

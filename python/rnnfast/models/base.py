@@ -315,6 +315,10 @@ class Model(Module):
         heads = {name: (task, self.heads.parts[name].output_size) for name, task in self.tasks.items()}
         return class_weighted(data, heads, self.dtype, given)
 
+    def _no_outputs(self) -> Array:
+        """Return outputs (0, K) of a single head, of which a task says at once whether it has what is asked for."""
+        return np.zeros((0, self.head.output_size), self.dtype)
+
     def _all_outputs(self, data: Any) -> dict[str, Array]:
         """Return the outputs of all batches, one below the other, of each head."""
         found = [self._outputs(batch, None, keep=False)[0] for batch in data.batches()]

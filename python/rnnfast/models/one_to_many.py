@@ -76,8 +76,7 @@ class OneToMany(Model):
     task : {"classification", "regression", "multilabel"}, Task, the name of a loss, or None
         Elements are ids, real vectors, or vectors of 0 and 1. The loss is softmax cross-entropy, mean squared error, or
         binary cross-entropy, or that of a task of your own; it is the mean over all elements but the first ones. None:
-        the task of ``loss``, or classification. The outputs must be the next element, so that no task with other ones
-        fits, such as a distribution's parameters.
+        the task of ``loss``, or classification. A task of your own must have outputs that are the next element.
     loss : str, dict, Loss or function, of several heads a dict of these, or None
         What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
         object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
@@ -387,6 +386,65 @@ class OneToMany(Model):
         return self._stepwise(self.task.probabilities, x, batch_size=batch_size, lengths=lengths, context=context)
 
     @names_arguments
+    def predict_quantiles(
+        self,
+        x: Any,
+        quantiles: npt.ArrayLike | None = None,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Any:
+        """Return the quantiles (N, T, K, Q) of the next element at every step, in the order of their levels.
+
+        Parameters
+        ----------
+        x, lengths, context, batch_size
+            As for ``predict``.
+        quantiles : numbers (Q,) or None
+            Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
+            distribution they are any, by default 0.1, 0.5 and 0.9.
+
+        Raises
+        ------
+        ValueError
+            A task without quantiles, such as a classification; levels that are not learned.
+        """
+        self.task.quantiles(self._no_outputs(), quantiles)
+
+        def read(outputs: Array) -> Array:
+            return self.task.quantiles(outputs, quantiles)
+
+        return self._stepwise(read, x, batch_size=batch_size, lengths=lengths, context=context)
+
+    @names_arguments
+    def predict_distribution(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Any:
+        """Return the parameters of the next element's distribution at every step, a dict of arrays (N, T, K) by name.
+
+        They are ``loc`` and ``scale`` of a Gaussian, also ``df`` of a Student-t, ``rate`` of a Poisson, ``mean`` and
+        ``dispersion`` of a negative binomial distribution.
+
+        Parameters
+        ----------
+        x, lengths, context, batch_size
+            As for ``predict``.
+
+        Raises
+        ------
+        ValueError
+            A task without a distribution.
+        """
+        self.task.distribution(self._no_outputs())
+        return self._stepwise(self.task.distribution, x, batch_size=batch_size, lengths=lengths, context=context)
+
+    @names_arguments
     def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, context: npt.ArrayLike | None = None) -> Trace:
         """Return all states and gates of the layers over x, arrays (N, T, H), N = 1 for a single sequence.
 
@@ -431,8 +489,8 @@ class OneToMany(Model):
         context : (K,) or (N, K)
             Starts the latent state; N contexts share a single prompt.
         temperature, top_k, top_p, greedy
-            How elements are drawn, see ``rnnfast.sampling.WritingOptions``. Real elements are not: the outputs are
-            the elements, so a forecast goes on from itself.
+            How elements are drawn, see ``rnnfast.sampling.WritingOptions``. Real elements are the predictions, so a
+            forecast goes on from itself; those of a distribution are drawn from it, unless ``greedy``.
         beams : int or None
             Instead of drawing, search for the most probable ids with so many hypotheses.
         length_penalty : float
@@ -548,7 +606,7 @@ class OneToMany(Model):
 
     def _stepwise(
         self,
-        read: Callable[[Array], Array],
+        read: Callable[[Array], Array | dict[str, Array]],
         x: Any,
         *,
         batch_size: int,
@@ -556,8 +614,13 @@ class OneToMany(Model):
         context: npt.ArrayLike | None,
     ) -> Any:
         data, single = self.reader.inputs_only(x, batch_size=batch_size, lengths=lengths, context=context)
-        arranged = data.inputs.split(read(self._all_outputs(data)[""]))
-        return arranged[0] if single else arranged
+        found = read(self._all_outputs(data)[""])
+
+        def arranged(rows: Array) -> Any:
+            split = data.inputs.split(rows)
+            return split[0] if single else split
+
+        return {name: arranged(rows) for name, rows in found.items()} if isinstance(found, dict) else arranged(found)
 
     def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[State, int, bool]:
         """Return the states that N prompts leave, N, and whether the user gave just one."""
@@ -601,7 +664,7 @@ def _check_elements(config: Config, task: Task) -> None:
     if config["bidirectional"]:
         raise ValueError("bidirectional: False is required, a model that writes cannot see the future; got True")
     given, written = config["input_size"], config["output_size"]
-    if not task.writes or task.outputs(written) != written:
+    if not task.writes or (task.direct and task.outputs(written) != written):
         raise ValueError(f"task: one whose outputs are the next element is required, got {task.title!r}")
     if task.ids:
         if written > given:

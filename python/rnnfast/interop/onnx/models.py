@@ -157,7 +157,7 @@ def _add_heads(graph: Graph, heads: Heads, h: str, axes: tuple[str, ...]) -> Non
 
 
 def _require_known(task: Task) -> None:
-    if type(task) not in (Classification, Regression, Multilabel) or not task.writes:
+    if type(task) not in (Classification, Regression, Multilabel) or not task.direct:
         wanted = "classification, multilabel, or a regression whose outputs are the predictions"
         raise ValueError(f"task: {wanted} is required, ONNX cannot express another, got {task.title!r}")
 

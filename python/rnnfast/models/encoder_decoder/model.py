@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,8 +65,7 @@ class EncoderDecoder(Model):
         Elements of y are ids, real vectors, or vectors of 0 and 1. The loss is softmax cross-entropy, mean squared
         error, or binary cross-entropy, or that of a task of your own; it is the mean over all elements of targets,
         stops included. NaN among numbers is a missing value, which the decoder reads as 0. None: the task of ``loss``,
-        or classification. The outputs must be the next element, so that no task with other ones fits, such as a
-        distribution's parameters.
+        or classification. A task of your own must have outputs that are the next element.
     loss : str, dict, Loss or function, of several heads a dict of these, or None
         What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
         object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
@@ -377,7 +376,7 @@ class EncoderDecoder(Model):
         list of int64 arrays (T_i,)
             Ids without stop.
         ndarray (N, max_length, K)
-            Vectors: the outputs themselves, or for labels 0 and 1, int64.
+            Vectors: the predicted numbers, or for labels 0 and 1, int64.
         list of arrays (T_i, S_i)
             With ``return_attention``, beside the predictions: the weight of every step of the source at every element.
         """
@@ -412,11 +411,67 @@ class EncoderDecoder(Model):
         ValueError
             For a regression.
         """
-        self.task.probabilities(np.zeros((0, self.network.framing.outputs), self.dtype))  # raises where there are none
-        sources = self._sources(x, lengths, warns=True)
-        again = self.network.again(sources, self._written(sources, max_length, batch_size), batch_size)
-        p = self.task.probabilities(self._all_outputs(again)[""])
-        return self.network.framing.arranged(np.split(p, np.cumsum(again.inputs.lengths))[:-1], max_length, p.dtype)
+        self.task.probabilities(self._no_outputs())
+        return self._at_predictions(
+            lambda outputs: {"": self.task.probabilities(outputs)}, x, max_length, lengths, batch_size
+        )[""]
+
+    @names_arguments
+    def predict_quantiles(
+        self,
+        x: Any,
+        quantiles: npt.ArrayLike | None = None,
+        *,
+        max_length: int | None = None,
+        lengths: npt.ArrayLike | None = None,
+        batch_size: int = 256,
+    ) -> Any:
+        """Return the quantiles (N, max_length, K, Q) of every element, given the predictions before it.
+
+        Parameters
+        ----------
+        x, max_length, lengths, batch_size
+            As for ``predict``.
+        quantiles : numbers (Q,) or None
+            Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
+            distribution they are any, by default 0.1, 0.5 and 0.9.
+
+        Raises
+        ------
+        ValueError
+            A task without quantiles, such as a classification; levels that are not learned.
+        """
+        self.task.quantiles(self._no_outputs(), quantiles)
+        return self._at_predictions(
+            lambda outputs: {"": self.task.quantiles(outputs, quantiles)}, x, max_length, lengths, batch_size
+        )[""]
+
+    @names_arguments
+    def predict_distribution(
+        self,
+        x: Any,
+        *,
+        max_length: int | None = None,
+        lengths: npt.ArrayLike | None = None,
+        batch_size: int = 256,
+    ) -> Any:
+        """Return the parameters of every element's distribution, given the predictions before it.
+
+        They are a dict of arrays (N, max_length, K) by name: ``loc`` and ``scale`` of a Gaussian, also ``df`` of a
+        Student-t, ``rate`` of a Poisson, ``mean`` and ``dispersion`` of a negative binomial distribution.
+
+        Parameters
+        ----------
+        x, max_length, lengths, batch_size
+            As for ``predict``.
+
+        Raises
+        ------
+        ValueError
+            A task without a distribution.
+        """
+        self.task.distribution(self._no_outputs())
+        return self._at_predictions(self.task.distribution, x, max_length, lengths, batch_size)
 
     @names_arguments
     def trace(self, x: Any, y: Any = None, *, lengths: npt.ArrayLike | None = None) -> dict[str, Trace]:
@@ -534,6 +589,23 @@ class EncoderDecoder(Model):
         )
         options.check_task(self.task.name, self.network.framing.outputs, ids=self.task.ids)
         return self.network.write(sources, limits, options, batch_size)
+
+    def _at_predictions(
+        self,
+        read: Callable[[Array], dict[str, Array]],
+        x: Any,
+        max_length: int | None,
+        lengths: npt.ArrayLike | None,
+        batch_size: int,
+    ) -> dict[str, Any]:
+        """Return what is read of the outputs at every element of the greedy prediction, by name."""
+        sources = self._sources(x, lengths, warns=True)
+        again = self.network.again(sources, self._written(sources, max_length, batch_size), batch_size)
+        found, ends = read(self._all_outputs(again)[""]), np.cumsum(again.inputs.lengths)
+        return {
+            name: self.network.framing.arranged(np.split(rows, ends)[:-1], max_length, rows.dtype)
+            for name, rows in found.items()
+        }
 
     def _outputs(
         self, batch: PairBatch, state: State | None, *, keep: bool

@@ -17,7 +17,7 @@ from rnnfast.models.base import Heads, HeadsTape
 from rnnfast.models.config import Config, HeadConfig
 from rnnfast.models.encoder_decoder.attention import Attention, AttentionTape
 from rnnfast.models.encoder_decoder.framing import TargetFraming
-from rnnfast.models.generation import write_on
+from rnnfast.models.generation import by_steps, write_on
 from rnnfast.params import Module, Parameter
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
@@ -69,7 +69,7 @@ class EncoderDecoderNetwork:
         embedding = config["target_embedding"]
         if embedding is not None and not self.framing.ids:
             raise ValueError(f"target_embedding: None is required for task={task.name!r}, got {embedding}")
-        if not task.writes or task.outputs(self.framing.outputs) != self.framing.outputs:
+        if not task.writes or (task.direct and task.outputs(self.framing.outputs) != self.framing.outputs):
             raise ValueError(f"task: one whose outputs are the next element is required, got {task.title!r}")
         self.encoder = Backbone(
             config,
@@ -181,9 +181,9 @@ class EncoderDecoderNetwork:
         return [found[n] for n in range(len(sources))]
 
     def _attention(self, part: Attention, memory: Sequences) -> Any:
-        """Return what attends while elements are written: the engine's form, or for a custom cell a function of h."""
+        """Return what attends while elements are written: the engine's form, or where NumPy writes a function of h."""
         padded, lengths = memory.padded(), memory.lengths
-        if not self.decoder.custom:
+        if not by_steps(self.decoder, self.task):
             return part.parts(padded, lengths)
         return lambda h: part.infer(h, padded, None, lengths)[0]
 
