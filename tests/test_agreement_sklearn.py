@@ -236,7 +236,7 @@ def test_quantiles_of_large_counts() -> None:
     assert np.isinf(poisson.draw(np.array([[800.0]]), np.array([[0.5]]))).all()
     wide = losses.NegativeBinomial().draw(np.array([[20.0, 3.0]]), np.array([[0.5]]))
     p = losses.NegativeBinomial().parameters(np.array([[20.0, 3.0]]))
-    assert wide[0, 0] == pytest.approx(LIKELIHOODS["negative_binomial"](p).ppf(0.5)[0, 0], rel=1e-9)
+    assert wide[0, 0] == pytest.approx(LIKELIHOODS["negative_binomial"](p).ppf(0.5)[0, 0], rel=1e-7)
 
 
 def test_differences_of_gamma_functions(rng: np.random.Generator) -> None:
