@@ -329,6 +329,8 @@ def test_a_function_is_a_loss(kind: str, tmp_path: Path, rng: np.random.Generato
     if kind != "OneToMany":
         given["y"][0][..., 0] = np.nan
         assert np.isfinite(make(kind, "mse", task="regression", loss=weighed).loss(**given))
+        left_out = np.arange(N) > 0
+        assert np.isfinite(make(kind, "mse", task="regression", loss=weighed).loss(**given, sample_weight=left_out))
         with pytest.raises(ValueError, match=r"^y: finite numbers are required, got nan"):
             model.loss(**given)
 

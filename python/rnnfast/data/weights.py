@@ -121,9 +121,10 @@ def counted_steps(
         return targets, None
     values, own = targets.flat(), None if weights is None else step_weights(weights, targets)
     changed, found = task.counted(values, own, dtype, finite=finite, name=name)
-    if changed is values:
-        return targets, weights
-    return targets.like(changed), None if found is None else targets.like(found)
+    if found is own:
+        return targets if changed is values else targets.like(changed), weights
+    assert found is not None
+    return targets.like(changed), targets.like(found)
 
 
 def class_weighted(data: D, heads: Mapping[str, tuple[Weighed, int]], dtype: DType, given: Any) -> D:

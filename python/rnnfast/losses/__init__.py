@@ -1,4 +1,24 @@
-"""Losses: what a head learns by, each with its gradient."""
+"""Losses: what a head learns by, each with its gradient.
+
+Models take the name, a dict of the name and options, or an object as ``loss=``. In a training loop of your own
+``loss, gradient = rf.losses.Huber()(outputs, y)``.
+
+=====================  ======================  ============================================
+name                   class                   options
+=====================  ======================  ============================================
+cross_entropy          ``CrossEntropy``        class_weights, label_smoothing, ignore_index
+binary_cross_entropy   ``BinaryCrossEntropy``
+mse                    ``MeanSquaredError``
+mae                    ``MeanAbsoluteError``
+huber                  ``Huber``               delta
+log_cosh               ``LogCosh``
+quantile               ``Quantile``            quantiles
+gaussian               ``Gaussian``
+student_t              ``StudentT``
+poisson                ``Poisson``
+negative_binomial      ``NegativeBinomial``
+=====================  ======================  ============================================
+"""
 
 from rnnfast.losses.base import FunctionLoss as FunctionLoss
 from rnnfast.losses.base import Loss as Loss

@@ -227,7 +227,7 @@ def without_missing(
 ) -> tuple[Array, Array | None]:
     """Return targets with zeros in place of missing ones, and weights (M,) or (M, K) that are 0 there.
 
-    Where weights are 0 already, nothing changes. ``dtype`` is that of new weights.
+    Where they are 0 there already, they are the same object. ``dtype`` is that of new weights.
 
     Examples
     --------
@@ -238,13 +238,13 @@ def without_missing(
     """
     if missing is None:
         return targets, weights
+    present = np.where(missing, targets.dtype.type(0), targets)
     if weights is None:
         weights = np.ones(1, dtype)
     own = weights.reshape(*weights.shape, *[1] * (missing.ndim - weights.ndim))
-    missing = missing & (own > 0)
-    if not missing.any():
-        return targets, weights
-    return np.where(missing, targets.dtype.type(0), targets), np.where(missing, own.dtype.type(0), own)
+    if not (missing & (own > 0)).any():
+        return present, weights
+    return present, np.where(missing, own.dtype.type(0), own)
 
 
 ALIASES = {"mean_squared_error": "mse", "mean_absolute_error": "mae", "pinball": "quantile", "normal": "gaussian"}

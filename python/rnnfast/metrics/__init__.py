@@ -1,4 +1,8 @@
-"""Metrics: quantities that are accumulated over all data."""
+"""Metrics: quantities that are accumulated over all data.
+
+``fit`` and ``evaluate`` take names or objects as ``metrics=``. The names are accuracy, balanced_accuracy,
+top_k_accuracy (of 5), f1, f1_macro, f1_micro, f1_weighted, auc, perplexity, edit_distance, mae, rmse and r2.
+"""
 
 from rnnfast.metrics.base import JudgingMetric as JudgingMetric
 from rnnfast.metrics.base import Mean as Mean

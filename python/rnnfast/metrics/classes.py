@@ -19,6 +19,15 @@ class Accuracy(Mean, JudgingMetric):
     ----------
     values : function of (outputs, targets), optional
         Says which answers are right; by default those where the task's prediction is the target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.Accuracy()
+    >>> metric.update(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), np.array([0, 1, 1]), None)
+    >>> round(metric.result(), 4)
+    0.6667
     """
 
     higher_is_better = True
@@ -39,6 +48,15 @@ class TopKAccuracy(Mean, JudgingMetric):
     ----------
     k : int
         At least 1. An output equal to the target's does not count against it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.TopKAccuracy(2)
+    >>> metric.update(np.array([[3.0, 2.0, 1.0]]), np.array([1]), None)
+    >>> metric.name, metric.result()
+    ('top_2_accuracy', 1.0)
     """
 
     name = "top_k_accuracy"
@@ -58,7 +76,17 @@ class TopKAccuracy(Mean, JudgingMetric):
 
 
 class Perplexity(Mean, JudgingMetric):
-    """``exp(mean of -log softmax(outputs)[target])``: the number of equally probable classes that are as surprising."""
+    """``exp(mean of -log softmax(outputs)[target])``: the number of equally probable classes that are as surprising.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.Perplexity()
+    >>> metric.update(np.array([[0.0, 0.0, 0.0]]), np.array([1]), None)
+    >>> round(metric.result(), 12)
+    3.0
+    """
 
     elements = ("id",)
     higher_is_better = False
@@ -109,7 +137,17 @@ class CountingMetric(JudgingMetric):
 
 
 class BalancedAccuracy(CountingMetric):
-    """The mean over classes of the share of right answers among their targets; classes without any are left out."""
+    """The mean over classes of the share of right answers among their targets; classes without any are left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.BalancedAccuracy()
+    >>> metric.update(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), np.array([0, 1, 1]), None)
+    >>> metric.result()
+    0.75
+    """
 
     elements = ("id",)
 
@@ -130,6 +168,15 @@ class F1(CountingMetric):
     average : {"binary", "macro", "micro", "weighted"} or None
         The value of class 1; the mean over the classes that occur among targets or predictions, or over all labels;
         the value of all counts together; or the mean weighted by targets. None: "binary" for two classes, else "macro".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.F1()
+    >>> metric.update(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), np.array([0, 1, 1]), None)
+    >>> round(metric.result(), 4)
+    0.6667
     """
 
     AVERAGES = ("binary", "macro", "micro", "weighted")
@@ -168,6 +215,15 @@ class AUC(JudgingMetric):
     ----------
     J. A. Hanley and B. J. McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC)
     curve", Radiology 143 (1982).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.AUC()
+    >>> metric.update(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), np.array([0, 1, 1]), None)
+    >>> metric.result()
+    0.5
     """
 
     name = "auc"

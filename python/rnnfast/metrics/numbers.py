@@ -17,6 +17,15 @@ class MeanAbsoluteError(Mean, JudgingMetric):
     ----------
     decide : function of outputs, optional
         Returns the predictions (M, K); by default the task's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.MeanAbsoluteError()
+    >>> metric.update(np.array([[1.0], [4.0]]), np.array([[2.0], [2.0]]), None)
+    >>> metric.result()
+    1.5
     """
 
     name = "mae"
@@ -70,7 +79,17 @@ class ColumnMetric(JudgingMetric):
 
 
 class RootMeanSquaredError(ColumnMetric):
-    """``sqrt(mean (prediction - target)^2)`` of each of K numbers, and the mean of these."""
+    """``sqrt(mean (prediction - target)^2)`` of each of K numbers, and the mean of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.RootMeanSquaredError()
+    >>> metric.update(np.array([[1.0], [4.0]]), np.array([[2.0], [2.0]]), None)
+    >>> round(metric.result(), 4)
+    1.5811
+    """
 
     name = "rmse"
     higher_is_better = False
@@ -85,6 +104,15 @@ class R2(ColumnMetric):
     """``1 - sum (prediction - target)^2 / sum (target - mean)^2`` of each of K numbers, and the mean of these.
 
     Of targets that are all equal it is 1 where the predictions are right, else 0, as in scikit-learn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.R2()
+    >>> metric.update(np.array([[1.0], [4.0]]), np.array([[2.0], [4.0]]), None)
+    >>> metric.result()
+    0.5
     """
 
     name = "r2"

@@ -42,6 +42,15 @@ class EditDistance(SequenceMetric):
     ----------
     V. I. Levenshtein, "Binary codes capable of correcting deletions, insertions, and reversals", Soviet Physics Doklady
     10 (1966).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.EditDistance()
+    >>> metric.update(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 0]), None)
+    >>> metric.result()
+    0.5
     """
 
     higher_is_better = False
