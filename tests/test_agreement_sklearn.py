@@ -182,6 +182,15 @@ def test_balanced_weights_of_classes(rng: np.random.Generator) -> None:
     assert history["loss"][0] == pytest.approx(expected, rel=1e-12)
 
 
+def test_balanced_weights_themselves(rng: np.random.Generator) -> None:
+    """Their scale too, which no mean shows."""
+    x, y = rng.normal(size=(30, 4, 2)), rng.choice([0, 1, 3], 30, p=[0.7, 0.2, 0.1])
+    model = rf.ManyToOne(2, 5, hidden_size=3, dtype="float64", seed=0)
+    data = model._class_weighted(model._read_data(x, y, batch_size=4), "balanced")
+    v = dict(zip(np.unique(y), balanced_weights("balanced", classes=np.unique(y), y=y), strict=True))
+    np.testing.assert_allclose(np.asarray(data.weights), [v[k] for k in y], rtol=1e-14)
+
+
 def test_quantiles(rng: np.random.Generator) -> None:
     levels, y, w = [0.1, 0.5, 0.7], rng.normal(size=50), rng.random(50)
     outputs = rng.normal(size=(50, 3))

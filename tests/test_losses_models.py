@@ -186,6 +186,20 @@ def test_elements_of_sequences_that_predict_themselves_have_weights(loss: str, r
     assert history["loss"][0] == pytest.approx(model.evaluate(**kept, batch_size=2, tbptt=9)["loss"], rel=1e-6)
 
 
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("kind", ["ManyToMany", "EncoderDecoder"])
+def test_equal_weights_of_steps_are_those_of_their_sequence(kind: str, loss: str, rng: np.random.Generator) -> None:
+    """Of ids also the stop's, which is that of the element before; an empty sequence's stop has weight 1."""
+    model, given = make(kind, loss), data(kind, loss, rng)
+    w = rng.random(N)
+    each = [np.full(len(s), own) for s, own in zip(given["y"], w, strict=True)]
+    assert_alike(gradients(model, {**given, "sample_weight": each}), gradients(model, {**given, "sample_weight": w}))
+    if kind == "EncoderDecoder" and loss == "cross_entropy":
+        given["y"][2], each[2], w[2] = given["y"][2][:0], each[2][:0], 1.0
+        expected = gradients(model, {**given, "sample_weight": w})
+        assert_alike(gradients(model, {**given, "sample_weight": each}), expected)
+
+
 def heads(**options: Any) -> Any:
     own = {"cell": "gru", "hidden_size": 4, "dtype": "float64", "seed": 0, "loss_weights": {"b": 0.3}, **options}
     return rf.ManyToMany(C, outputs={"a": 3, "b": 2}, **own)
