@@ -79,7 +79,7 @@ def no_trace() -> Iterator[None]:
 
 
 def changed_by_libraries() -> tuple[str, ...]:
-    loaded = any(name in sys.modules for name in ("torch", "onnxruntime", "keras"))
+    loaded = any(name in sys.modules for name in ("torch", "onnxruntime", "keras", "sklearn", "polars"))
     return ("environment", "warning filters") if loaded else ()
 
 

@@ -38,6 +38,7 @@ LEVELS = [
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NAMED_FOR_TYPES = {("rnnfast.callbacks", "rnnfast.train")}  # a callback is given the run that calls it
 ALONE = {"reference"}
+BRIDGED = {"sklearn": {"sklearn", "scipy", "threadpoolctl"}}  # what scikit-learn itself needs comes with it
 LEAVES = {"convert", "demo", "cli", "plot", "interop", "sklearn", "__main__"}
 
 INCLUDES = {
@@ -164,7 +165,7 @@ def test_third_parties_wait_until_they_are_used() -> None:
 
     for path in python_files():
         package, _, room = module_of(path).partition(".interop.")
-        bridged = {room.split(".")[0]} if package == "rnnfast" else set()
+        bridged = {room.split(".")[0]} if package == "rnnfast" else BRIDGED.get(room_of(module_of(path)), set())
         for name, at_import in imports(path):
             top = name.split(".")[0]
             known = top in sys.stdlib_module_names or top in {"numpy", "rnnfast"} | bridged

@@ -9,10 +9,11 @@ import pytest
 
 import rnnfast as rf
 from tests.support.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
+from tests.support.argument_cases_data import DATA
 from tests.support.argument_cases_losses import LOSSES
 from tests.support.argument_cases_models import MODELS
 
-CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **LOSSES, **OTHERS}
+CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **LOSSES, **OTHERS, **DATA}
 
 REFUSALS = (ValueError, TypeError, OverflowError)
 
@@ -65,7 +66,7 @@ def fault(case: Case, argument: str, key: str) -> str:
             return f"{key} is refused: {message}"
         return "" if argument in message and "required" in message else f"{key}: {type(error).__name__}: {message}"
     except FileNotFoundError:
-        return "" if argument == "resume" else f"{key}: no file is read here"
+        return "" if argument in ("resume", "source") else f"{key}: no file is read here"
     except Exception as error:
         return f"{key}: {type(error).__name__}: {error}"
     return "" if accepted else f"{key} is accepted"

@@ -25,11 +25,42 @@ def problem(rng: np.random.Generator, kind: str, sizes: tuple[int, int, int, int
     return query, keys, memory, v if kind == "additive" else None, dcontext
 
 
-def solve(query: Array, keys: Array, memory: Array, v: Array | None, dcontext: Array, **lengths: Any) -> list[Array]:
-    context, weights = _ops.attend(query, keys, memory, v, **lengths)
+def solve(
+    query: Array,
+    keys: Array,
+    memory: Array,
+    v: Array | None,
+    dcontext: Array,
+    lengths: Array | None = None,
+    source_lengths: Array | None = None,
+) -> list[Array]:
+    """The results of arrays (N, T or S, ...), of which the engine is given what lies within the lengths."""
+    queries = Rows(query.shape, lengths)
+    steps = Rows(memory.shape, source_lengths)
+    rows = queries.of(query), steps.of(keys), steps.of(memory), v
+    sizes: dict[str, Any] = {"lengths": queries.lengths, "source_lengths": steps.lengths}
+    context, weights = _ops.attend(*rows, **sizes)
     dv = None if v is None else np.zeros_like(v)
-    gradients = _ops.attend_backward(dcontext, weights, query, keys, memory, v, dv, **lengths)
-    return [context, weights, *gradients, *([] if dv is None else [dv])]
+    dquery, dkeys, dmemory = _ops.attend_backward(queries.of(dcontext), weights, *rows, dv, **sizes)
+    found = [queries.padded(context), queries.padded(weights), queries.padded(dquery)]
+    return [*found, steps.padded(dkeys), steps.padded(dmemory), *([] if dv is None else [dv])]
+
+
+class Rows:
+    """Arrays (N, T, ...) without what lies past the lengths, and back."""
+
+    def __init__(self, shape: tuple[int, ...], lengths: Array | None) -> None:
+        count, steps = shape[:2]
+        self.lengths = np.full(count, steps) if lengths is None else lengths
+        self.within = np.arange(steps) < self.lengths[:, None]
+
+    def of(self, array: Array) -> Array:
+        return array[self.within]
+
+    def padded(self, rows: Array) -> Array:
+        array = np.zeros((*self.within.shape, *rows.shape[1:]), rows.dtype)
+        array[self.within] = rows
+        return array
 
 
 def expected(query: Array, keys: Array, memory: Array, v: Array | None, dcontext: Array) -> list[Array]:
@@ -127,52 +158,20 @@ def test_vector_width_changes_no_bit(kind: str, dtype: str, rng: np.random.Gener
 
 
 def test_refusals(rng: np.random.Generator) -> None:
-    query, keys, memory, *_ = problem(rng, "dot", (2, 3, 4, 5), "float32", 2)
-    with pytest.raises(ValueError, match=r"keys: shape \(N, S, A\)"):
-        _ops.attend(query, keys[:, :2], memory)
+    query, keys, memory = (rng.normal(size=shape).astype("float32") for shape in ((4, 4), (6, 4), (6, 5)))
+    lengths, source_lengths = np.array([2, 2]), np.array([2, 4])
+    sizes: dict[str, Any] = {"lengths": lengths, "source_lengths": source_lengths}
+    with pytest.raises(ValueError, match=r"keys: shape \(R, A\)"):
+        _ops.attend(query, keys[:2], memory, **sizes)
+    with pytest.raises(ValueError, match="two axes each"):
+        _ops.attend(query[None], keys, memory, **sizes)
     with pytest.raises(TypeError, match="memory: dtype float32"):
-        _ops.attend(query, keys, memory.astype(np.float64))
-    with pytest.raises(ValueError, match=r"source_lengths: each within 0\.\.3"):
-        _ops.attend(query, keys, memory, source_lengths=np.array([1, 4]))
-    with pytest.raises(ValueError, match=r"lengths: shape \(N,\)"):
-        _ops.attend(query, keys, memory, lengths=np.array([1]))
+        _ops.attend(query, keys, memory.astype(np.float64), **sizes)
+    with pytest.raises(ValueError, match=r"source_lengths: each within 0\.\.6"):
+        _ops.attend(query, keys, memory, lengths=lengths, source_lengths=np.array([1, 7]))
+    with pytest.raises(ValueError, match="source_lengths: a sum of 6 rows is required, got 5"):
+        _ops.attend(query, keys, memory, lengths=lengths, source_lengths=np.array([1, 4]))
+    with pytest.raises(ValueError, match=r"source_lengths: shape \(N,\)"):
+        _ops.attend(query, keys, memory, lengths=lengths, source_lengths=np.array([6]))
     with pytest.raises(ValueError, match="attention: one of additive, dot"):
         Attention("cosine", 3, 3, np.dtype("float32"), rng)
-
-
-@pytest.mark.parametrize("kind", ATTENTION)
-def test_module_against_central_differences(kind: str, rng: np.random.Generator) -> None:
-    part = Attention(kind, 4, 3, np.dtype("float64"), rng)
-    h, memory, weight = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 3, 4))
-    lengths = np.array([5, 2])
-
-    def loss() -> float:
-        return float((part.infer(h, memory, None, lengths)[0] * weight).sum())
-
-    _, tape = part.forward(h.copy(), memory.copy(), None, lengths)
-    dh, dmemory = part.backward(tape, weight)
-    written: list[tuple[Any, Array, Array]] = [(h, h, dh), (memory, memory, dmemory)]
-    written += [(p, p.value, p.grad) for p in part.parameters().values()]
-    for target, value, gradient in written:
-        for index in np.ndindex(value.shape):
-            kept = float(value[index])
-            ends = []
-            for step in (1e-5, -1e-5):
-                target[index] = kept + step
-                ends.append(loss())
-            target[index] = kept
-            assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(gradient[index], rel=1e-6, abs=1e-8)
-
-
-@pytest.mark.parametrize("kind", ATTENTION)
-def test_module_agrees_with_the_reference(kind: str, rng: np.random.Generator) -> None:
-    part = Attention(kind, 4, 3, np.dtype("float64"), rng)
-    h, memory = rng.normal(size=(1, 3, 4)), rng.normal(size=(1, 5, 3))
-    p = {name.replace(".", "_").replace("_weight", ""): v.value for name, v in part.parameters().items()}
-    params = reference.AttentionParams(
-        p["key"], p["combine"], p["combine_bias"], p.get("query"), p.get("query_bias"), p.get("score")
-    )
-    wanted, weights = reference.attentional(h[0], memory[0], params)
-    combined, found = part.infer(h, memory, None, None)
-    np.testing.assert_allclose(combined[0], wanted, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(found[0], weights, rtol=1e-12, atol=1e-14)

@@ -36,7 +36,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["dance"], "invalid choice: 'dance'"),
         (["demo", "--task", "sums"], "invalid choice: 'sums'"),
         (["demo", "--seed", "-1"], "a number >= 0 required, got '-1'"),
-        (["info", "more"], "unrecognized arguments: more"),
+        (["info", "model", "more"], "unrecognized arguments: more"),
     ],
 )
 def test_wrong_arguments_end_with_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

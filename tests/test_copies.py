@@ -16,6 +16,7 @@ import pytest
 import rnnfast as rf
 from rnnfast.params import Module, Parameter
 from rnnfast.text import Vocabulary
+from tests.support.argument_cases_data import dataset
 from tests.support.examples import LABELS, SMALL_LAYERS, SMALL_MODELS, X
 
 Copy = Callable[[Any], Any]
@@ -184,6 +185,8 @@ THINGS: dict[str, Callable[[], Any]] = {
     "quantiles": lambda: rf.losses.Quantile([0.1, 0.9]),
     "metric": lambda: rf.metrics.F1("macro"),
     "accumulated metric": accumulated_metric,
+    "scaler": lambda: rf.data.Scaler.fit(X),
+    "dataset": dataset,
 }
 
 

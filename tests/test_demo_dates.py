@@ -7,8 +7,9 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from rnnfast.data.synthetic.texts import DATE_STYLES, DAYS, FIRST, ordinal
 from rnnfast.demo.dates import SHOWN, exact
-from rnnfast.demo.dates_data import DAYS, FIRST, ISO, STYLES, Calendar, ordinal, read_with
+from rnnfast.demo.dates_data import ISO, Calendar, read_with
 
 DAY = date(2019, 4, 2)
 WRITTEN = [
@@ -33,16 +34,16 @@ def days() -> Calendar:
 
 
 def test_the_styles_are_what_people_write() -> None:
-    assert [write(DAY) for write in STYLES.values()] == WRITTEN
-    assert set(SHOWN) <= set(STYLES)
+    assert [write(DAY) for write in DATE_STYLES.values()] == WRITTEN
+    assert set(SHOWN) <= set(DATE_STYLES)
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", DATE_STYLES)
 def test_strptime_reads_its_own_style(style: str) -> None:
     """It reads ordinals that end in "th", and returns the right day or nothing for every style."""
     for n in range(0, DAYS, 97):
         day = FIRST + timedelta(days=n)
-        found = read_with(style, STYLES[style](day))
+        found = read_with(style, DATE_STYLES[style](day))
         assert found == day or ("th" in style and found is None and not ordinal(day.day).endswith("th"))
 
 
@@ -51,7 +52,7 @@ def test_every_date_has_one_meaning() -> None:
     seen: dict[str, date] = {}
     for n in range(DAYS):
         day = FIRST + timedelta(days=n)
-        for write in STYLES.values():
+        for write in DATE_STYLES.values():
             assert seen.setdefault(write(day), day) == day
 
 
@@ -68,15 +69,17 @@ def test_texts_and_ids_belong_together(days: Calendar) -> None:
     found = days.written(days.test[:300], np.random.default_rng(1))
     for day, text, x, y in zip(found.days, found.texts, found.x, found.y, strict=True):
         assert days.vocabulary.decode(x) == text
-        assert text in {write(day) for write in STYLES.values()}
+        assert text in {write(day) for write in DATE_STYLES.values()}
         assert ISO.decode(y) == day.isoformat()
-    styles = {name for name in STYLES for d, t in zip(found.days, found.texts, strict=True) if STYLES[name](d) == t}
-    assert styles == set(STYLES)
+    styles = {
+        name for name in DATE_STYLES for d, t in zip(found.days, found.texts, strict=True) if DATE_STYLES[name](d) == t
+    }
+    assert styles == set(DATE_STYLES)
 
 
 def test_all_days_have_letters(days: Calendar) -> None:
     for n in range(0, DAYS, 31):
-        for write in STYLES.values():
+        for write in DATE_STYLES.values():
             assert set(write(FIRST + timedelta(days=n))) <= set(days.vocabulary.characters)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -21,11 +21,20 @@ MODULES = [
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
+def needed_by(module: str) -> str | None:
+    """The library that a bridge leads to, or that examples use."""
+    parts = module.split(".")
+    if parts[1] == "interop":
+        return parts[2] if len(parts) > 2 else None
+    return {"sklearn": "sklearn", "data": "pandas" if parts[-1] == "panels" else None}.get(parts[1])
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    if name.startswith("rnnfast.interop."):
-        pytest.importorskip(name.split(".")[2], reason="the library is not installed")
+    library = needed_by(name)
+    if library is not None:
+        pytest.importorskip(library, reason="the library is not installed")
     module = importlib.import_module(name)
     finder = doctest.DocTestFinder(recurse=True)
     runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
@@ -48,7 +57,17 @@ def described(cls: type) -> dict[str, str]:
     return found
 
 
-PUBLIC = {name: getattr(rf, name) for name in dir(rf) if not name.startswith("_") and callable(getattr(rf, name))}
+def public(module: Any) -> dict[str, Any]:
+    return {name: item for name, item in vars(module).items() if not name.startswith("_") and callable(item)}
+
+
+PUBLIC = public(rf)
+ESTIMATORS: tuple[str, ...] = ()
+if importlib.util.find_spec("sklearn"):
+    ESTIMATORS = ("SequenceClassifier", "SequenceRegressor", "SequenceTagger")
+    PUBLIC |= {
+        name: item for name, item in public(importlib.import_module("rnnfast.sklearn")).items() if "Sequence" in name
+    }
 
 
 CLASSES = [
@@ -79,6 +98,7 @@ ALIKE = {
             *(("EncoderDecoder", name) for name in ("bidirectional", "task")),
         },
     ),
+    "estimators": (ESTIMATORS, {("SequenceClassifier", "validation_fraction")} if ESTIMATORS else set()),
     "optimisers": (("SGD", "RMSprop", "Adam", "AdamW"), {("AdamW", "weight_decay")}),
 }
 

@@ -138,7 +138,7 @@ FAULTS: dict[str, tuple[str, str, Any]] = {
         "forward",
         lambda f: lambda x, state: f(x.select(np.arange(len(x))[::-1]), state),
     ),
-    "attention sees padding": ("attention", "forward", lambda f: lambda h, m, n, s: f(h, m, n, None)),
+    "attention reads another source": ("attention", "forward", lambda f: lambda h, m, n, s: f(h, m, n, np.roll(s, 1))),
     "attention forgets h": ("attention", "forward", lambda f: lambda h, m, n, s: f(0 * h, m, n, s)),
     "start is stop": ("framing", "framed", lambda f: lambda s: framed(s, 4, 4)),
     "stop is not learned": ("framing", "framed", lambda f: lambda s: framed(s, 5)),

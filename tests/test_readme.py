@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib.util
 import io
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -13,11 +15,15 @@ from urllib.parse import unquote
 import pytest
 
 from bench import picture, shapes
+from rnnfast import cli
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+SKLEARN = importlib.util.find_spec("sklearn") is not None
+if SKLEARN:
+    importlib.import_module("sklearn.pipeline")  # before a test, because it changes variables of the environment
 UNITS = {"µs": 1.0, "ms": 1e3}
 
 
@@ -30,14 +36,22 @@ def promised_output(block: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["README.md", "docs/guide.md", "docs/interop.md", "docs/interop-torch.md"])
 def test_examples_run_and_print_what_they_promise(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    """Blocks of Python, and in the guide the commands of rnnfast, in their order."""
+    languages = "python|sh" if name == "docs/guide.md" else "python"
+    page = (ROOT / name).read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```({languages})\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     monkeypatch.chdir(tmp_path)
     if "torch" in name:
         pytest.importorskip("torch", reason="PyTorch is not installed")
+    blocks = [block for block in blocks if SKLEARN or "sklearn" not in block]
     assert blocks
     namespace: dict[str, object] = {}
-    for number, block in enumerate(blocks, start=1):
+    for number, (language, block) in enumerate(blocks, start=1):
         printed = io.StringIO()
+        if language == "sh":
+            with contextlib.redirect_stdout(printed):
+                assert [cli.main(shlex.split(line)[1:]) for line in block.splitlines()] == [0] * block.count("\n")
+            continue
         with contextlib.redirect_stdout(printed):
             exec(compile(block, f"{name}, example {number}", "exec"), namespace)
         assert printed.getvalue().splitlines() == promised_output(block)

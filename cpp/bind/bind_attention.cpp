@@ -6,33 +6,52 @@ namespace rnnfast {
 
 namespace {
 
+// Where the sequences of `lengths` (N,) begin, and the count of all rows, which must be `rows`.
+std::vector<Index> starts_of(const std::string& name, const py::array& lengths, Index N, Index rows) {
+  const Index* of = lengths_within(name, lengths, N, rows);
+  std::vector<Index> starts(at(N + 1), 0);
+  for (Index n = 0; n < N; ++n) starts[at(n + 1)] = starts[at(n)] + of[n];
+  if (starts.back() != rows)
+    throw py::value_error(name + ": a sum of " + std::to_string(rows) + " rows is required, got " +
+                          std::to_string(starts.back()));
+  return starts;
+}
+
+Index largest(const std::vector<Index>& starts) {
+  Index most = 0;
+  for (std::size_t n = 1; n < starts.size(); ++n) most = std::max(most, starts[n] - starts[n - 1]);
+  return most;
+}
+
 template <class Real>
 AttentionArgs<Real> args_of(const py::array& query, const py::array& keys, const py::array& memory, const py::object& v,
-                            const py::object& lengths, const py::object& source_lengths) {
-  if (query.ndim() != 3 || keys.ndim() != 3 || memory.ndim() != 3)
-    throw py::value_error("query (N, T, A), keys (N, S, A), memory (N, S, M): three axes each are required, got " +
+                            const py::array& lengths, const py::array& source_lengths) {
+  if (query.ndim() != 2 || keys.ndim() != 2 || memory.ndim() != 2)
+    throw py::value_error("query (Q, A), keys (R, A), memory (R, M): two axes each are required, got " +
                           to_text(shape_of(query)) + ", " + to_text(shape_of(keys)) + ", " + to_text(shape_of(memory)));
+  const Index Q = query.shape(0);
+  const Index R = memory.shape(0);
   AttentionArgs<Real> args{};
-  args.N = query.shape(0);
-  args.T = query.shape(1);
-  args.A = query.shape(2);
-  args.S = memory.shape(1);
-  args.M = memory.shape(2);
-  args.query = contiguous<Real>("query", query, "(N, T, A)", {args.N, args.T, args.A});
-  args.keys = contiguous<Real>("keys", keys, "(N, S, A)", {args.N, args.S, args.A});
-  args.memory = contiguous<Real>("memory", memory, "(N, S, M)", {args.N, args.S, args.M});
+  args.N = lengths.size();
+  args.A = query.shape(1);
+  args.M = memory.shape(1);
+  args.query = contiguous<Real>("query", query, "(Q, A)", {Q, args.A});
+  args.keys = contiguous<Real>("keys", keys, "(R, A)", {R, args.A});
+  args.memory = contiguous<Real>("memory", memory, "(R, M)", {R, args.M});
   args.v = optional_contiguous<Real>("v", v, "(A,)", {args.A});
-  args.lengths = lengths_within("lengths", lengths, args.N, args.T);
-  args.source_lengths = lengths_within("source_lengths", source_lengths, args.N, args.S);
+  args.query_starts = starts_of("lengths", lengths, args.N, Q);
+  args.source_starts = starts_of("source_lengths", source_lengths, args.N, R);
+  args.S = largest(args.source_starts);
   return args;
 }
 
 template <class Real>
 py::tuple attend_typed(const py::array& query, const py::array& keys, const py::array& memory, const py::object& v,
-                       const py::object& lengths, const py::object& source_lengths) {
+                       const py::array& lengths, const py::array& source_lengths) {
   const AttentionArgs<Real> args = args_of<Real>(query, keys, memory, v, lengths, source_lengths);
-  py::array_t<Real> context({args.N, args.T, args.M});
-  py::array_t<Real> weights({args.N, args.T, args.S});
+  const Index Q = args.query_starts.back();
+  py::array_t<Real> context({Q, args.M});
+  py::array_t<Real> weights({Q, args.S});
   Real* to_context = context.mutable_data();
   Real* to_weights = weights.mutable_data();
   bool finished = false;
@@ -48,14 +67,16 @@ py::tuple attend_typed(const py::array& query, const py::array& keys, const py::
 template <class Real>
 py::tuple attend_backward_typed(const py::array& dcontext, const py::array& weights, const py::array& query,
                                 const py::array& keys, const py::array& memory, const py::object& v,
-                                const py::object& lengths, const py::object& source_lengths, const py::object& dv) {
+                                const py::array& lengths, const py::array& source_lengths, const py::object& dv) {
   const AttentionArgs<Real> args = args_of<Real>(query, keys, memory, v, lengths, source_lengths);
-  py::array_t<Real> dquery({args.N, args.T, args.A});
-  py::array_t<Real> dkeys({args.N, args.S, args.A});
-  py::array_t<Real> dmemory({args.N, args.S, args.M});
+  const Index Q = args.query_starts.back();
+  const Index R = args.source_starts.back();
+  py::array_t<Real> dquery({Q, args.A});
+  py::array_t<Real> dkeys({R, args.A});
+  py::array_t<Real> dmemory({R, args.M});
   AttentionGradients<Real> gradients{};
-  gradients.weights = contiguous<Real>("weights", weights, "(N, T, S)", {args.N, args.T, args.S});
-  gradients.dcontext = contiguous<Real>("dcontext", dcontext, "(N, T, M)", {args.N, args.T, args.M});
+  gradients.weights = contiguous<Real>("weights", weights, "(Q, S)", {Q, args.S});
+  gradients.dcontext = contiguous<Real>("dcontext", dcontext, "(Q, M)", {Q, args.M});
   gradients.dquery = dquery.mutable_data();
   gradients.dkeys = dkeys.mutable_data();
   gradients.dmemory = dmemory.mutable_data();
@@ -92,7 +113,7 @@ void bind_attention(py::module_& m) {
   m.def(
       "attend",
       [](const py::array& query, const py::array& keys, const py::array& memory, const py::object& v,
-         const py::object& lengths, const py::object& source_lengths) {
+         const py::array& lengths, const py::array& source_lengths) {
         return for_type("query", query, &attend_typed<float>, &attend_typed<double>, query, keys, memory, v, lengths,
                         source_lengths);
       },
@@ -101,7 +122,7 @@ void bind_attention(py::module_& m) {
   m.def(
       "attend_backward",
       [](const py::array& dcontext, const py::array& weights, const py::array& query, const py::array& keys,
-         const py::array& memory, const py::object& v, const py::object& lengths, const py::object& source_lengths,
+         const py::array& memory, const py::object& v, const py::array& lengths, const py::array& source_lengths,
          const py::object& dv) {
         return for_type("dcontext", dcontext, &attend_backward_typed<float>, &attend_backward_typed<double>, dcontext,
                         weights, query, keys, memory, v, lengths, source_lengths, dv);

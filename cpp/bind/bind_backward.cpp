@@ -64,7 +64,9 @@ template <class Real>
 View<const Real> dy_given(const Tape<Real>& tape, const py::object& dy, const std::vector<Real>& zeros) {
   if (dy.is_none()) return {zeros.data(), 0, 0, 0, 0};
   const std::string formula = tape.batch.by_rows ? "(R, D*P)" : "(N, T, D*P)";
-  return sequence_view<Real>("dy", dy.cast<py::array>(), formula, tape.shape(tape.width()), tape.batch.y_starts.data());
+  const py::array array = dy.cast<py::array>();
+  sequence_view<Real>("dy", array, formula, tape.shape(tape.width()));
+  return read_only(output_view<Real>(tape, array));
 }
 
 // Where the norms of dL/dh go, or null.
@@ -94,7 +96,7 @@ py::tuple backward_typed(Tape<Real>& tape, bool& used, const py::object& dy, con
   View<Real> dx_view{};
   if (need_dx) {
     dx = new_steps(tape, tape.C);
-    dx_view = view_of<Real>(dx.cast<py::array>(), tape.batch.y_starts.data());
+    dx_view = output_view<Real>(tape, dx.cast<py::array>());
   }
   BackwardCall<Real> call(tape.layers, tape.plan, tape.saved, gradients);
   call.directions = tape.directions;

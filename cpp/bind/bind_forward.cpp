@@ -130,7 +130,7 @@ py::tuple forward_typed(const std::vector<const BoundWeights*>& bound, Index dir
   py::array_t<Real> hn(tape.h_shape);
   std::optional<py::array_t<Real>> cn;
   if (tape.layers[0]->spec().has_c) cn.emplace(tape.c_shape);
-  const View<Real> y_view = view_of<Real>(y, tape.batch.y_starts.data());
+  const View<Real> y_view = output_view<Real>(tape, y);
   tape.y = read_only(y_view);
   const bool save = keep != Keep::kNothing;
   if (save) tape.saved.resize(tape.layers.size());

@@ -137,6 +137,27 @@ PyObject* write_state(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   });
 }
 
+// _step_from(x, h, c) -> new h (N, P) and c (N, H), or None: one step of a single layer from the given states
+PyObject* step_from(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  return with_stream(self, [&](BoundStream& bound) {
+    if (count != 3) throw py::type_error("_step_from: x, h and c are required");
+    const auto h = py::reinterpret_borrow<py::object>(args[1]);
+    const auto c = py::reinterpret_borrow<py::object>(args[2]);
+    return bound.visit([&](auto& stream) {
+      {
+        const Use use(bound);
+        write_state_typed(stream, h, c, nullptr);
+      }
+      const auto new_h = py::reinterpret_steal<py::object>(step_typed(bound, stream, args[0], nullptr));
+      const auto* last = stream.core.c();
+      using Real = std::decay_t<decltype(*last)>;
+      const Shape shape{stream.core.batch(), stream.core.units()};
+      const py::object new_c = last != nullptr ? py::object(py::array_t<Real>(shape, last)) : py::none();
+      return py::object(py::make_tuple(new_h, new_c)).release().ptr();
+    });
+  });
+}
+
 // Steps a stream is taken to live for: up to so many ids their input products are made beforehand.
 constexpr double kIdUses = 1024;
 
@@ -243,6 +264,7 @@ void bind_stream(py::module_& m) {
       {"step", function(step), METH_FASTCALL | METH_KEYWORDS, kStepDoc},
       {"_process", function(process), METH_FASTCALL, "T steps: x (N, T, C), time_major -> (N, T, H) or (N, T, K)."},
       {"_read_state", read_state, METH_NOARGS, "Copies of h and c (L, N, H), the latter None without one."},
+      {"_step_from", function(step_from), METH_FASTCALL, "A step of a layer: x, h, c (1, N, H) -> h, c (N, H)."},
       {"_write_state", function(write_state), METH_FASTCALL, "Replace h, c (L, N, H), None: zeros, where mask (N,)."},
       {nullptr, nullptr, 0, nullptr}};
   static PyType_Slot slots[] = {{Py_tp_new, reinterpret_cast<void*>(PyType_GenericNew)},

@@ -205,6 +205,17 @@ View<const Real> sequence_view(const std::string& name, const py::array& array, 
   return view_of<const Real>(array, starts);
 }
 
+// Of an array y, dy or dx of the tape's batch. Rows of sequences of one length are as dense as (N, T, .).
+template <class Real>
+View<Real> output_view(const Tape<Real>& tape, const py::array& array) {
+  View<Real> view = view_of<Real>(array, tape.batch.y_starts.data());
+  if (tape.batch.by_rows && tape.plan.equal_lengths()) {
+    view.by_n = tape.batch.T * view.by_t;
+    view.starts = nullptr;
+  }
+  return view;
+}
+
 void bind_forward(py::module_& m);
 void bind_backward(py::module_& m);
 void bind_generate(py::module_& m);

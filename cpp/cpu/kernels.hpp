@@ -11,7 +11,7 @@ namespace rnnfast {
 // Rows of a sequence array: element 0 of row (row, n, t) is
 // data[(row - row0) * by_row + n * by_n + (starts[n] + t) * by_t]. Arrays held row by row leave by_n and by_t zero; the
 // user's (N, T, .) arrays leave by_row zero; in the user's arrays (M, .) sequence n begins at row starts[n], and only
-// by_t is not zero.
+// by_t is not zero. Kernels do not read starts: they find a row of y or dy by Row::y_t.
 template <class Real>
 struct View {
   Real* data;
@@ -33,6 +33,7 @@ struct Row {
   Index index;  // number of the row
   Index n;      // sequence
   Index t;      // time
+  Index y_t;    // time in views of y, dy and dx: t, or starts[n] + t
   Index prev;   // row of the same sequence one step before, kInitial or kReset
   Index next;   // row of the same sequence one step after, kEnd or kCut
 };

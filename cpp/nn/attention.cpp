@@ -10,7 +10,7 @@ namespace rnnfast {
 namespace {
 
 template <class Pointer>
-std::vector<Pointer> rows_of(Pointer data, Index rows, Index cols) {
+std::vector<Pointer> pointers_to(Pointer data, Index rows, Index cols) {
   std::vector<Pointer> pointers(static_cast<std::size_t>(rows));
   for (Index r = 0; r < rows; ++r) pointers[static_cast<std::size_t>(r)] = data + r * cols;
   return pointers;
@@ -18,7 +18,8 @@ std::vector<Pointer> rows_of(Pointer data, Index rows, Index cols) {
 
 template <class Real>
 int team_of(const AttentionArgs<Real>& args, double times) {
-  const double flops = 2.0 * static_cast<double>(args.N * args.T) * static_cast<double>(args.S * (args.A + args.M));
+  const double queries = static_cast<double>(args.query_starts.back());
+  const double flops = 2.0 * queries * static_cast<double>(args.S * (args.A + args.M));
   return static_cast<int>(smaller(team_for(times * flops / kScoreFlopsPerNs), std::max<Index>(1, args.N)));
 }
 
@@ -28,13 +29,14 @@ class SequenceGradients {
  public:
   SequenceGradients(const AttentionArgs<Real>& args, const AttentionGradients<Real>& gradients, Index n)
       : args_(args),
-        n_(n),
-        T_(args.queries(n)),
-        S_(args.steps(n)),
-        query_(args.query + n * args.T * args.A),
-        keys_(args.keys + n * args.S * args.A),
-        dquery_(gradients.dquery + n * args.T * args.A),
-        dkeys_(gradients.dkeys + n * args.S * args.A),
+        queries_(range_of(args.query_starts, n)),
+        steps_(range_of(args.source_starts, n)),
+        T_(queries_.end - queries_.begin),
+        S_(steps_.end - steps_.begin),
+        query_(args.query + queries_.begin * args.A),
+        keys_(args.keys + steps_.begin * args.A),
+        dquery_(gradients.dquery + queries_.begin * args.A),
+        dkeys_(gradients.dkeys + steps_.begin * args.A),
         scores_(checked_product(T_, S_)) {
     set_scores(gradients);
     add_memory(gradients);
@@ -53,36 +55,36 @@ class SequenceGradients {
   // The gradients of the scores [T, S], from those of their softmax: dp = dcontext memory^T.
   void set_scores(const AttentionGradients<Real>& gradients) {
     const Index M = args_.M;
-    const Index S = args_.S;
-    const Panels<Real> memory = panels_of_transpose(args_.memory + n_ * S * M, S_, M);
-    const auto dcontext = rows_of(gradients.dcontext + n_ * args_.T * M, T_, M);
-    const auto dp = rows_of(scores_.data(), T_, S_);
+    const Panels<Real> memory = panels_of_transpose(args_.memory + steps_.begin * M, S_, M);
+    const auto dcontext = pointers_to(gradients.dcontext + queries_.begin * M, T_, M);
+    const auto dp = pointers_to(scores_.data(), T_, S_);
     multiply<Real>(memory, T_, dcontext.data(), dp.data(), nullptr);
     for (Index t = 0; t < T_; ++t)
-      kernels<Real>().nn.softmax_backward(1, S_, gradients.weights + (n_ * args_.T + t) * S, scores_.data() + t * S_,
-                                          scores_.data() + t * S_);
+      kernels<Real>().nn.softmax_backward(1, S_, gradients.weights + (queries_.begin + t) * args_.S,
+                                          scores_.data() + t * S_, scores_.data() + t * S_);
   }
 
   void add_memory(const AttentionGradients<Real>& gradients) const {
     const Index M = args_.M;
-    const auto weights = rows_of(gradients.weights + n_ * args_.T * args_.S, T_, args_.S);
-    const auto dcontext = rows_of(gradients.dcontext + n_ * args_.T * M, T_, M);
+    const auto weights = pointers_to(gradients.weights + queries_.begin * args_.S, T_, args_.S);
+    const auto dcontext = pointers_to(gradients.dcontext + queries_.begin * M, T_, M);
     Buffer<Real> scratch(outer_scratch<Real>(M));
-    add_outer(T_, weights.data(), {0, S_}, dcontext.data(), M, gradients.dmemory + n_ * args_.S * M, scratch.data());
+    add_outer(T_, weights.data(), {0, S_}, dcontext.data(), M, gradients.dmemory + steps_.begin * M, scratch.data());
   }
 
   void multiply_back() {
     const Index A = args_.A;
     const Panels<Real> keys = panels_of(keys_, S_, A);
-    const auto de = rows_of<const Real*>(scores_.data(), T_, S_);
-    const auto query = rows_of(query_, T_, A);
-    multiply<Real>(keys, T_, de.data(), rows_of(dquery_, T_, A).data(), nullptr);
+    const auto de = pointers_to<const Real*>(scores_.data(), T_, S_);
+    const auto query = pointers_to(query_, T_, A);
+    multiply<Real>(keys, T_, de.data(), pointers_to(dquery_, T_, A).data(), nullptr);
     Buffer<Real> scratch(outer_scratch<Real>(A));
     add_outer(T_, de.data(), {0, S_}, query.data(), A, dkeys_, scratch.data());
   }
 
   const AttentionArgs<Real>& args_;
-  const Index n_;
+  const Range queries_;
+  const Range steps_;
   const Index T_;
   const Index S_;
   const Real* query_;
@@ -114,18 +116,21 @@ void AttentionSource<Real>::read(Index rows, const Real* const* query, Real* con
 
 template <class Real>
 bool attend(const AttentionArgs<Real>& args, Real* context, Real* weights, Interrupt& interrupt) {
-  std::fill_n(context, args.N * args.T * args.M, Real(0));
-  std::fill_n(weights, args.N * args.T * args.S, Real(0));
+  const Index Q = args.query_starts.back();
+  std::fill_n(context, Q * args.M, Real(0));
+  std::fill_n(weights, Q * args.S, Real(0));
   run_team(team_of(args, 1), [&](const Member& member) {
     const Range own = share(args.N, member.size, member.rank);
     for (Index n = own.begin; n < own.end && !interrupt.stopped(); ++n) {
       if (member.rank == 0) interrupt.check();
-      const Index T = args.queries(n);
-      const AttentionSource<Real> source(args.steps(n), args.A, args.M, args.keys + n * args.S * args.A,
-                                         args.memory + n * args.S * args.M, args.v);
-      source.read(T, rows_of(args.query + n * args.T * args.A, T, args.A).data(),
-                  rows_of(weights + n * args.T * args.S, T, args.S).data(),
-                  rows_of(context + n * args.T * args.M, T, args.M).data());
+      const Range queries = range_of(args.query_starts, n);
+      const Range steps = range_of(args.source_starts, n);
+      const Index T = queries.end - queries.begin;
+      const AttentionSource<Real> source(steps.end - steps.begin, args.A, args.M, args.keys + steps.begin * args.A,
+                                         args.memory + steps.begin * args.M, args.v);
+      source.read(T, pointers_to(args.query + queries.begin * args.A, T, args.A).data(),
+                  pointers_to(weights + queries.begin * args.S, T, args.S).data(),
+                  pointers_to(context + queries.begin * args.M, T, args.M).data());
     }
   });
   return !interrupt.stopped();
@@ -133,9 +138,11 @@ bool attend(const AttentionArgs<Real>& args, Real* context, Real* weights, Inter
 
 template <class Real>
 bool attend_backward(const AttentionArgs<Real>& args, const AttentionGradients<Real>& gradients, Interrupt& interrupt) {
-  std::fill_n(gradients.dquery, args.N * args.T * args.A, Real(0));
-  std::fill_n(gradients.dkeys, args.N * args.S * args.A, Real(0));
-  std::fill_n(gradients.dmemory, args.N * args.S * args.M, Real(0));
+  const Index Q = args.query_starts.back();
+  const Index R = args.source_starts.back();
+  std::fill_n(gradients.dquery, Q * args.A, Real(0));
+  std::fill_n(gradients.dkeys, R * args.A, Real(0));
+  std::fill_n(gradients.dmemory, R * args.M, Real(0));
   auto dv = Buffer<Real>::zeros(args.v == nullptr ? 0 : checked_product(args.N, args.A));
   run_team(team_of(args, 3), [&](const Member& member) {
     const Range own = share(args.N, member.size, member.rank);

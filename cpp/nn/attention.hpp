@@ -1,8 +1,11 @@
 // Attention of queries to the steps of a source: scores, their softmax, and the mean of the memory under it.
+// Sequences have their queries and their steps one after another, without padding.
 //   e_s = q . k_s  or  v . tanh(q + k_s)      p = softmax(e)      context = sum_s p_s m_s
-// S steps of a source, T queries, A numbers of a query and a key, M of a memory. Each query's results are functions of
-// itself and its source alone.
+// A numbers of a query and a key, M of a memory; Q queries and R steps of N sequences in all, of which none has more
+// than S steps. Each query's results are functions of itself and its source alone.
 #pragma once
+#include <vector>
+
 #include "../cpu/products.hpp"
 #include "nn.hpp"
 
@@ -29,33 +32,32 @@ class AttentionSource {
 template <class Real>
 struct AttentionArgs {
   Index N;
-  Index T;
   Index S;
   Index A;
   Index M;
-  const Real* query;            // [N, T, A]
-  const Real* keys;             // [N, S, A]
-  const Real* memory;           // [N, S, M]
-  const Real* v;                // [A] of additive scores; null for products
-  const Index* lengths;         // [N] queries of each sequence, or null for T
-  const Index* source_lengths;  // [N] or null for S
-
-  Index queries(Index n) const { return lengths == nullptr ? T : lengths[n]; }
-  Index steps(Index n) const { return source_lengths == nullptr ? S : source_lengths[n]; }
+  const Real* query;                 // [Q, A]
+  const Real* keys;                  // [R, A]
+  const Real* memory;                // [R, M]
+  const Real* v;                     // [A] of additive scores; null for products
+  std::vector<Index> query_starts;   // [N + 1] the first query of each sequence, then Q
+  std::vector<Index> source_starts;  // [N + 1] the first step of each source, then R
 };
+
+// The rows of sequence n.
+inline Range range_of(const std::vector<Index>& starts, Index n) { return {starts[at(n)], starts[at(n + 1)]}; }
 
 // What attend() wrote and its gradient, and where gradients go.
 template <class Real>
 struct AttentionGradients {
-  const Real* weights;   // [N, T, S]
-  const Real* dcontext;  // [N, T, M]
-  Real* dquery;          // [N, T, A]
-  Real* dkeys;           // [N, S, A]
-  Real* dmemory;         // [N, S, M]
+  const Real* weights;   // [Q, S]
+  const Real* dcontext;  // [Q, M]
+  Real* dquery;          // [Q, A]
+  Real* dkeys;           // [R, A]
+  Real* dmemory;         // [R, M]
   Real* dv;              // [A] added to, sequence after sequence; null for products
 };
 
-// context [N, T, M], weights [N, T, S]: 0 beyond the lengths. Both return false when the interrupt stopped them.
+// context [Q, M]; weights [Q, S], 0 past a source's length. Both return false when the interrupt stopped them.
 template <class Real>
 bool attend(const AttentionArgs<Real>& args, Real* context, Real* weights, Interrupt& interrupt);
 template <class Real>

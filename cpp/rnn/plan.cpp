@@ -29,11 +29,12 @@ Plan::Plan(const BatchShape& shape) : N_(shape.N), steps_(shape.T), rows_(checke
     for (Index n = 0; n < N_; ++n) {
       if (unequal && lengths_[at(n)] <= s) continue;
       const Index first = shape.starts != nullptr ? shape.starts[n] : n * shape.T;
+      const Index in_y = unequal && shape.starts != nullptr ? first : 0;
       const bool reset =
           shape.resets != nullptr && shape.resets[first + s] != 0 && !(faulty(Fault::kMissingReset) && n + 1 == N_);
       const Index before = latest[at(n)];
       if (before >= 0) rows[before].next = reset ? kCut : next;
-      rows[next] = {next, n, s, reset ? kReset : before, kEnd};
+      rows[next] = {next, n, s, s + in_y, reset ? kReset : before, kEnd};
       latest[at(n)] = next++;
     }
   }

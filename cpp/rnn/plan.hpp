@@ -33,7 +33,7 @@ class Plan {
   Index length(Index n) const { return equal_lengths() ? steps_ : lengths_[static_cast<std::size_t>(n)]; }
   Row row(Index s, Index index) const {
     if (!dense()) return listed_.data()[index];
-    return {index, index - s * N_, s, s > 0 ? index - N_ : kInitial, s + 1 < steps_ ? index + N_ : kEnd};
+    return {index, index - s * N_, s, s, s > 0 ? index - N_ : kInitial, s + 1 < steps_ ? index + N_ : kEnd};
   }
   // Of sequence n, whose length is above zero: at t = 0, and at its last step.
   Index first_row_of(Index n) const { return row_at(0, n); }

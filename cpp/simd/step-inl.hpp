@@ -5,11 +5,11 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
-// A Row with prev and next in the direction of time.
+// A Row with prev and next in the direction of time, and its time in views.
 struct RowRef {
   Index row;
   Index n;
-  Index t;
+  Index t;  // Row::y_t
   Index prev;
   Index next;
 };
@@ -24,8 +24,8 @@ RNNFAST_INLINE Index end_place(const RowOrder& order, Index s) {
 RNNFAST_INLINE RowRef row_ref(const RowOrder& order, Index s, Index place) {
   if (order.rows_by_place != nullptr) {
     const Row& row = order.rows_by_place[place];
-    if (order.time_step > 0) return {row.index, row.n, row.t, row.prev, row.next};
-    return {row.index, row.n, row.t, row.next, row.t > 0 ? row.prev : kEnd};
+    if (order.time_step > 0) return {row.index, row.n, row.y_t, row.prev, row.next};
+    return {row.index, row.n, row.y_t, row.next, row.t > 0 ? row.prev : kEnd};
   }
   const Index below = s > 0 ? place - order.N : kInitial;
   const Index above = s + 1 < order.T ? place + order.N : kEnd;
@@ -39,7 +39,6 @@ RNNFAST_INLINE Index step_at(Index s0, Index s1, Index time_step, Index i) {
 
 template <class Real>
 RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
-  if (v.starts != nullptr) t += v.starts[n];
   return v.data + (row - v.row0) * v.by_row + n * v.by_n + t * v.by_t;
 }
 

@@ -226,9 +226,9 @@ def known_arguments(called: str, given: Iterable[str], names: Iterable[str]) -> 
 def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a function so that a call with an unknown argument raises an error that suggests the nearest one.
 
-    Signature and documentation stay. A method is called by its name in the message, a constructor by its class.
+    Signature and documentation stay. A message calls a constructor by its class, all else by its name.
     """
-    _, owner, name = ("." + function.__qualname__).rsplit(".", 2)
+    _, owner, name = (".." + function.__qualname__).rsplit(".", 2)
     called = owner if name == "__init__" else name
     known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
 

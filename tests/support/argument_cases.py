@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +11,15 @@ from typing import Any
 import numpy as np
 
 import rnnfast as rf
-from rnnfast.data import as_id_sequences, as_real_sequences, batch_indices, from_left_padded
+from rnnfast.data import (
+    as_id_sequences,
+    as_real_sequences,
+    batch_indices,
+    from_left_padded,
+    from_multiindex,
+    from_nested,
+    from_numpy3d,
+)
 from rnnfast.text import Vocabulary
 
 HOSTILE: dict[str, Any] = {
@@ -284,6 +293,23 @@ def with_threads(n: Any) -> None:
         pass
 
 
+def nested_frame() -> dict[str, Any]:
+    pandas = importlib.import_module("pandas")
+    return {"frame": pandas.DataFrame({"u": [[1.0, 2.0], [3.0]]})}
+
+
+def long_frame() -> dict[str, Any]:
+    pandas = importlib.import_module("pandas")
+    return {"frame": pandas.DataFrame({"u": [1.0, 2.0]}, index=pandas.MultiIndex.from_tuples([(0, 0), (0, 1)]))}
+
+
+FRAMES: dict[str, Case] = {}
+if importlib.util.find_spec("pandas"):
+    FRAMES = {
+        "from_nested": Case(make=lambda: from_nested, valid=nested_frame),
+        "from_multiindex": Case(make=lambda: from_multiindex, valid=long_frame),
+    }
+
 OTHERS: dict[str, Case] = {
     **optimizers(),
     "check_gradient": Case(
@@ -325,6 +351,8 @@ OTHERS: dict[str, Case] = {
     "from_left_padded": Case(
         make=lambda: from_left_padded, valid=lambda: {"x": X, "mask": np.ones((4, 3), bool)}, accepted={"mask": ""}
     ),
+    "from_numpy3d": Case(make=lambda: from_numpy3d, valid=lambda: {"x": X}),
+    **FRAMES,
     "as_id_sequences": Case(
         make=lambda: as_id_sequences,
         valid=lambda: {"x": IDS, "vocabulary": 3, "lengths": [4, 2, 1, 0], "name": "x", "size": "input_size"},

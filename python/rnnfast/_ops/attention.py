@@ -1,6 +1,7 @@
 """Attention of a decoder's steps to a source's steps, and its gradient.
 
-Legend: N sequences, T queries, S steps of a source, A features of a query and a key, M features of a memory.
+Sequences have their queries, and the steps of their sources, one after another, without padding. Legend: N sequences
+with Q queries and R steps in all, of which none has more than S steps; A features of a query and a key, M of a memory.
 """
 
 from __future__ import annotations
@@ -16,32 +17,32 @@ def attend(
     memory: Array,
     v: Array | None = None,
     *,
-    lengths: Int64 | None = None,
-    source_lengths: Int64 | None = None,
+    lengths: Int64,
+    source_lengths: Int64,
 ) -> tuple[Array, Array]:
     """Return the mean of the memory under the attention weights: ``context_t = sum_s p_ts memory_s``.
 
     ``p_t = softmax(e_t)`` over the steps s of the source, where ``e_ts = query_t . keys_s`` (Luong et al. 2015) or,
-    with v, ``e_ts = v . tanh(query_t + keys_s)`` (Bahdanau et al. 2015). Steps of a source past its length have weight
-    0 and are not read. Queries past their length give 0.
+    with v, ``e_ts = v . tanh(query_t + keys_s)`` (Bahdanau et al. 2015). Each query sees the
+    steps of its own sequence's source.
 
     Parameters
     ----------
-    query : array (N, T, A)
-    keys : array (N, S, A)
-    memory : array (N, S, M)
+    query : array (Q, A)
+    keys : array (R, A)
+    memory : array (R, M)
     v : array (A,) or None
         Weight of additive scores; None for scores that are products.
-    lengths : int64 array (N,) or None
-        Number of queries of each sequence, at most T.
-    source_lengths : int64 array (N,) or None
-        Number of steps of each source, at most S.
+    lengths : int64 array (N,)
+        Number of queries of each sequence; their sum is Q.
+    source_lengths : int64 array (N,)
+        Number of steps of each source; their sum is R.
 
     Returns
     -------
-    context : array (N, T, M)
-    weights : array (N, T, S)
-        The attention weights p.
+    context : array (Q, M)
+    weights : array (Q, S)
+        The attention weights p, 0 past the source's length.
 
     Raises
     ------
@@ -53,9 +54,10 @@ def attend(
     Examples
     --------
     >>> import numpy as np
-    >>> context, weights = attend(np.zeros((1, 1, 2)), np.ones((1, 2, 2)), np.array([[[1.0], [3.0]]]))
+    >>> sizes = {"lengths": np.array([1]), "source_lengths": np.array([2])}
+    >>> context, weights = attend(np.zeros((1, 2)), np.ones((2, 2)), np.array([[1.0], [3.0]]), **sizes)
     >>> context, weights
-    (array([[[2.]]]), array([[[0.5, 0.5]]]))
+    (array([[2.]]), array([[0.5, 0.5]]))
     """
     return _core.attend(plain(query), plain(keys), plain(memory), v, lengths, source_lengths)
 
@@ -69,15 +71,15 @@ def attend_backward(
     v: Array | None = None,
     dv: Array | None = None,
     *,
-    lengths: Int64 | None = None,
-    source_lengths: Int64 | None = None,
+    lengths: Int64,
+    source_lengths: Int64,
 ) -> tuple[Array, Array, Array]:
     """Return the gradients of :func:`attend`: ``de = p (dp - sum p dp)`` with ``dp_ts = dcontext_t . memory_s``.
 
     Parameters
     ----------
-    dcontext : array (N, T, M)
-    weights : array (N, T, S)
+    dcontext : array (Q, M)
+    weights : array (Q, S)
         What ``attend`` returned.
     query, keys, memory, v, lengths, source_lengths
         The arguments of ``attend``.
@@ -86,9 +88,9 @@ def attend_backward(
 
     Returns
     -------
-    dquery : array (N, T, A)
-    dkeys : array (N, S, A)
-    dmemory : array (N, S, M)
+    dquery : array (Q, A)
+    dkeys : array (R, A)
+    dmemory : array (R, M)
 
     Raises
     ------
@@ -98,11 +100,12 @@ def attend_backward(
     Examples
     --------
     >>> import numpy as np
-    >>> query, keys, memory = np.zeros((1, 1, 2)), np.ones((1, 2, 2)), np.array([[[1.0], [3.0]]])
-    >>> context, weights = attend(query, keys, memory)
-    >>> attend_backward(np.ones((1, 1, 1)), weights, query, keys, memory)[2]
-    array([[[0.5],
-            [0.5]]])
+    >>> query, keys, memory = np.zeros((1, 2)), np.ones((2, 2)), np.array([[1.0], [3.0]])
+    >>> sizes = {"lengths": np.array([1]), "source_lengths": np.array([2])}
+    >>> context, weights = attend(query, keys, memory, **sizes)
+    >>> attend_backward(np.ones((1, 1)), weights, query, keys, memory, **sizes)[2]
+    array([[0.5],
+           [0.5]])
     """
     return _core.attend_backward(
         plain(dcontext), weights, plain(query), plain(keys), plain(memory), v, lengths, source_lengths, dv

@@ -1,5 +1,6 @@
-"""Sequences of unequal length: conversion, batches, cuts in time."""
+"""Data: files and tables, windows, splits, scaling, padding, made problems, and the batches that models read."""
 
+from rnnfast.data import synthetic as synthetic
 from rnnfast.data.batches import AlignedData as AlignedData
 from rnnfast.data.batches import Batch as Batch
 from rnnfast.data.batches import VectorData as VectorData
@@ -8,11 +9,21 @@ from rnnfast.data.batches import batch_indices as batch_indices
 from rnnfast.data.batches import check_fraction as check_fraction
 from rnnfast.data.batches import hold_out as hold_out
 from rnnfast.data.batches import training_and_validation as training_and_validation
+from rnnfast.data.dataset import Dataset as Dataset
 from rnnfast.data.next_elements import NextElements as NextElements
+from rnnfast.data.padding import bucketed as bucketed
 from rnnfast.data.padding import from_left_padded as from_left_padded
+from rnnfast.data.padding import pad as pad
 from rnnfast.data.pairs import PairBatch as PairBatch
 from rnnfast.data.pairs import PairData as PairData
 from rnnfast.data.pairs import framed as framed
+from rnnfast.data.panels import frame_sequences as frame_sequences
+from rnnfast.data.panels import from_multiindex as from_multiindex
+from rnnfast.data.panels import from_nested as from_nested
+from rnnfast.data.panels import from_numpy3d as from_numpy3d
+from rnnfast.data.readers import read_long as read_long
+from rnnfast.data.readers import read_wide as read_wide
+from rnnfast.data.scaling import Scaler as Scaler
 from rnnfast.data.sequences import Sequences as Sequences
 from rnnfast.data.sequences import as_context as as_context
 from rnnfast.data.sequences import as_id_sequences as as_id_sequences
@@ -27,6 +38,9 @@ from rnnfast.data.sequences import check_steps as check_steps
 from rnnfast.data.sequences import joined as joined
 from rnnfast.data.sequences import step_count as step_count
 from rnnfast.data.sequences import step_values as step_values
+from rnnfast.data.splits import split_by_time as split_by_time
+from rnnfast.data.splits import split_sequences as split_sequences
+from rnnfast.data.ts_files import read_ts as read_ts
 from rnnfast.data.weights import as_step_weights as as_step_weights
 from rnnfast.data.weights import as_weights as as_weights
 from rnnfast.data.weights import class_weighted as class_weighted
@@ -34,3 +48,4 @@ from rnnfast.data.weights import counted_steps as counted_steps
 from rnnfast.data.weights import shared as shared
 from rnnfast.data.weights import weights_by_head as weights_by_head
 from rnnfast.data.weights import without_unread as without_unread
+from rnnfast.data.windows import windows as windows

@@ -125,11 +125,6 @@ class Sequences:
         array[self._places] = rows
         return array.reshape(len(self), self.steps, *rows.shape[1:])
 
-    def unpadded(self, array: Array) -> Array:
-        """Return the rows (R, ...) of an array (N, T, ...) that ``pad`` would make the array of."""
-        rows = array.reshape(len(self) * self.steps, *array.shape[2:])
-        return rows if self._places is None else rows[self._places]
-
     def split(self, values: Array) -> Array | list[Array]:
         """Give rows that belong to the elements, sequence after sequence, the shape the user's data had.
 

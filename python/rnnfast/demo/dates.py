@@ -10,7 +10,8 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast.demo.dates_data import ISO, STYLES, Calendar, Dates, read_with
+from rnnfast.data.synthetic import DATE_STYLES
+from rnnfast.demo.dates_data import ISO, Calendar, Dates, read_with
 from rnnfast.demo.numpy_models import NumpyEncoderDecoder, time_side_by_side
 from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings
 from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss
@@ -77,7 +78,11 @@ def run(settings: Settings) -> Result:
         sequences_per_second=size.epochs * len(learned.x) / seconds,
         speedup_vs_numpy=speedup,
         about=ABOUT.format(
-            styles=len(STYLES), learned=len(learned.x), judged=len(test.x), first=days.first.year, last=days.last.year
+            styles=len(DATE_STYLES),
+            learned=len(learned.x),
+            judged=len(test.x),
+            first=days.first.year,
+            last=days.last.year,
         ),
         model=model.summary(),
         charts=[
@@ -107,7 +112,7 @@ def exact(found: Sequence[Ids], true: Sequence[Ids]) -> float:
 def _yardsticks(learned: Dates, test: Dates) -> dict[str, float]:
     shares = {
         style: float(np.mean([read_with(style, text) == day for text, day in zip(test.texts, test.days, strict=True)]))
-        for style in STYLES
+        for style in DATE_STYLES
     }
     best = max(shares, key=lambda style: shares[style])
     print(
@@ -177,7 +182,7 @@ def _speedup(model: EncoderDecoder, learned: Dates, size: Size) -> float:
 def _heat_maps(model: EncoderDecoder, days: Calendar) -> list[HeatMap]:
     """Return what the model attends to while it writes each character of some dates."""
     day = days.unseen_near(WATCHED)
-    texts = [STYLES[style](day) for style in SHOWN]
+    texts = [DATE_STYLES[style](day) for style in SHOWN]
     written, weights = model.predict([days.vocabulary.encode(text) for text in texts], return_attention=True)
     return [
         HeatMap(

@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-import calendar
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnfast.data.synthetic.texts import DATE_STYLES, DAYS, FIRST
 from rnnfast.text import Vocabulary
 
 Ids = npt.NDArray[np.int64]
-FIRST, DAYS = date(1969, 1, 1), 36525
-"""The hundred years of POSIX's two digits: 69..99 are 1969..1999, 00..68 are 2000..2068."""
 ISO = Vocabulary("-0123456789")
-
-
-def ordinal(day: int) -> str:
-    """Return "1st", "2nd", "3rd", "4th", ...
-
-    Examples
-    --------
-    >>> [ordinal(n) for n in (1, 2, 3, 11, 22, 30)]
-    ['1st', '2nd', '3rd', '11th', '22nd', '30th']
-    """
-    ending = "th" if day // 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
-    return f"{day}{ending}"
-
-
-def _month(d: date) -> str:
-    return calendar.month_name[d.month]
-
-
-def _abbreviated(d: date) -> str:
-    return calendar.month_abbr[d.month]
-
-
-def _weekday(d: date) -> str:
-    return calendar.day_name[d.weekday()]
-
-
-STYLES: dict[str, Callable[[date], str]] = {
-    "%B %d, %Y": lambda d: f"{_month(d)} {d.day}, {d.year}",
-    "%d %b %Y": lambda d: f"{d.day} {_abbreviated(d)} {d.year}",
-    "%d %B %Y": lambda d: f"{d.day} {_month(d)} {d.year}",
-    "%A, %m/%d/%Y": lambda d: f"{_weekday(d)}, {d.month}/{d.day}/{d.year}",
-    "%m/%d/%y": lambda d: f"{d.month}/{d.day}/{d.year % 100:02}",
-    "%d.%m.%Y": lambda d: f"{d.day:02}.{d.month:02}.{d.year}",
-    "%a, %d %b %Y": lambda d: f"{_weekday(d)[:3]}, {d.day:02} {_abbreviated(d)} {d.year}",
-    "%A, %B %dth, %Y": lambda d: f"{_weekday(d)}, {_month(d)} {ordinal(d.day)}, {d.year}",
-    "the %dth of %B %Y": lambda d: f"the {ordinal(d.day)} of {_month(d)} {d.year}",
-    "%d-%b-%y": lambda d: f"{d.day:02}-{_abbreviated(d)}-{d.year % 100:02}".upper(),
-    "%b %d '%y": lambda d: f"{_abbreviated(d).lower()} {d.day} '{d.year % 100:02}",
-    "%Y %B %d, %A": lambda d: f"{d.year} {_month(d)} {d.day}, {_weekday(d)}",
-}
-"""By format of ``datetime.strptime`` (with "th" for the ending of an ordinal), the function that writes a date."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +52,13 @@ class Calendar:
         count = round(held_out * DAYS)
         self.test, self.train = np.sort(order[:count]), np.sort(order[count:])
         year = [FIRST + timedelta(days=n) for n in range(366)]
-        letters = {c for write in STYLES.values() for d in year for c in write(d)} | set("0123456789")
+        letters = {c for write in DATE_STYLES.values() for d in year for c in write(d)} | set("0123456789")
         self.vocabulary = Vocabulary("".join(sorted(letters)))
 
     def written(self, numbers: Sequence[int] | Ids, rng: np.random.Generator) -> Dates:
         """Return these days, each in a random style."""
         days = [FIRST + timedelta(days=int(n)) for n in numbers]
-        styles = list(STYLES.values())
+        styles = list(DATE_STYLES.values())
         texts = [styles[k](d) for k, d in zip(rng.integers(len(styles), size=len(days)), days, strict=True)]
         return Dates(
             days=days,

@@ -150,7 +150,7 @@ def write_by_steps(
 ) -> tuple[Array, Int64, Float64]:
     """Do what ``write_on`` does, step by step in NumPy, for a cell or a task that the engine does not know.
 
-    ``attend`` turns h (R, 1, H) into what the head reads.
+    ``attend`` turns h (R, H) into what the head reads.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def write_by_steps(
     elements = np.zeros((R, length, *width), np.int64 if ids else backbone.dtype)
     counts, log_p = np.full(R, length), np.zeros((R, length if options.return_log_probs else 0))
     for t in range(length):
-        outputs = head(h if attend is None else np.ascontiguousarray(attend(h[:, None])[:, 0]))
+        outputs = head(h if attend is None else attend(h))
         elements[:, t] = _chosen(task, outputs, options, u[t])
         if prefix is not None and t < prefix.shape[1]:
             elements[:, t] = np.where(prefix[:, t] >= 0, prefix[:, t], elements[:, t])

@@ -10,7 +10,7 @@ from rnnfast.interop.torch.acceleration import is_accelerated as is_accelerated
 from rnnfast.interop.torch.acceleration import restore as restore
 from rnnfast.interop.torch.conversion import from_torch as from_torch
 from rnnfast.interop.torch.conversion import to_torch as to_torch
+from rnnfast.interop.torch.frozen import frozen as frozen
 from rnnfast.interop.torch.modules import GRU as GRU
 from rnnfast.interop.torch.modules import LSTM as LSTM
 from rnnfast.interop.torch.modules import RNN as RNN
-from rnnfast.interop.torch.packs import frozen as frozen

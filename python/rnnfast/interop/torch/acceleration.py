@@ -11,6 +11,7 @@ import torch
 from torch.nn.utils.parametrize import is_parametrized
 
 from rnnfast.interop.torch.forwards import bound_to_engine
+from rnnfast.interop.torch.inference import with_shorter_way
 
 _LAYERS = (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN, torch.nn.LSTMCell, torch.nn.GRUCell, torch.nn.RNNCell)
 
@@ -103,8 +104,8 @@ def accelerated(model: torch.nn.Module | None = None) -> Iterator[torch.nn.Modul
     if model is None:
         own = {cls: cls.forward for cls in _LAYERS}
         try:
-            for cls, forward in own.items():
-                cls.forward = bound_to_engine(forward)
+            for cls in own:
+                cls.forward = _forward_on_engine(cls)
             yield None
         finally:
             for cls, forward in own.items():
@@ -143,6 +144,12 @@ def _original(cls: Any) -> type:
     return original
 
 
+def _forward_on_engine(layer: Any) -> Callable[..., Any]:
+    """Return the forward of a class of ``torch.nn`` with the engine's computation."""
+    own = getattr(layer.forward, "__wrapped__", layer.forward)
+    return with_shorter_way(bound_to_engine(own), layer)
+
+
 @cache
 def _on_engine(cls: Any) -> type:
     """Return the accelerated subclass of a class."""
@@ -154,7 +161,7 @@ def _on_engine(cls: Any) -> type:
     if cls is not layer:
         return type(cls.__name__, (cls, _on_engine(layer)), members)
     members |= {
-        "forward": bound_to_engine(layer.forward),
+        "forward": _forward_on_engine(layer),
         "__reduce_ex__": _reduce,
         "__prepare_scriptable__": _not_scriptable,
     }

@@ -85,7 +85,7 @@ class Call(NamedTuple):
     ----------
     x : Tensor (T, N, C), (N, T, C) if ``batch_first``, or (R, C) of packed sequences
     states : list of Tensor (L*D, N, H)
-        h, or h and c.
+        h, or h and c; none for zeros, without gradients.
     weights : list of Tensor
         The stack's parts, one layer and direction after another, at index layer*D + direction.
     learned : list of Tensor (L*D, 1, H)
@@ -170,8 +170,7 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor | None, Tape | None]:
     """Run the stack with its packed weights; return y, h, c or None, and a tape or None, if it is to ``save`` one."""
     x, dtype = array_of(call.x), _numpy_dtype(call.x)
-    states = [_contiguous(array_of(state)) for state in call.states]
-    h0, c0 = (states[0], states[1] if stack.has_cell_state else None)
+    h0, c0, *_ = *[_contiguous(array_of(state)) for state in call.states], None, None
     learned = [array_of(state) for state in call.learned]
     rows = None if call.batch_sizes is None else rows_of(call.batch_sizes)
     time_major = rows is None and not stack.batch_first

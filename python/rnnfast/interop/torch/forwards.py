@@ -45,6 +45,12 @@ def stack_named(
     )
 
 
+def cell_stack(name: str, *, bias: bool) -> Stack:
+    """Return the stack of a cell of ``torch.nn``, whose steps are sequences of one step, time first."""
+    stack: Stack = stack_named(name, bias=bias, projected=False, bidirectional=False, batch_first=False, dropout=0.0)
+    return stack
+
+
 def runs_on_engine(tensors: Sequence[Tensor]) -> bool:
     """Whether the engine computes with these tensors here: plain ones, of one float dtype, outside transforms."""
     dtype = tensors[0].dtype
@@ -105,11 +111,8 @@ def _cell(
     """Compute one step; arguments are those of the function ``<name>_cell`` of ``torch._VF``."""
     states = (hx,) if isinstance(hx, Tensor) else tuple(hx)
     weights = (w, r) if b_w is None or b_r is None else (w, r, b_w, b_r)
-    if not runs_on_engine((x, *states, *weights)) or not _fits(x, states, w, r):
+    if not runs_on_engine((x, *states, *weights)) or not _fits(name, x, states, w, r):
         return getattr(_VF, f"{name}_cell")(x, hx, w, r, b_w, b_r)
-    stack = stack_named(
-        name, bias=len(weights) > 2, projected=False, bidirectional=False, batch_first=False, dropout=0.0
-    )
     call = Call(x[None], [state[None] for state in states], weights)
 
     def torch_path(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -118,14 +121,15 @@ def _cell(
         new = last if isinstance(last, tuple) else (last,)
         return (new[0][None], *[state[None] for state in new])
 
-    _, *last = run(stack, call, torch_path=torch_path)
-    return (last[0][0], last[1][0]) if len(last) > 1 else last[0][0]
+    _, *new = run(cell_stack(name, bias=len(weights) > 2), call, torch_path=torch_path)
+    return (new[0][0], new[1][0]) if len(new) > 1 else new[0][0]
 
 
-def _fits(x: Tensor, states: Sequence[Tensor], w: Tensor, r: Tensor) -> bool:
+def _fits(name: str, x: Tensor, states: Sequence[Tensor], w: Tensor, r: Tensor) -> bool:
     """Whether shapes fit; PyTorch says what is wrong where they do not."""
     shape = (x.shape[0], r.shape[1])
-    return 0 not in x.shape and x.shape[-1] == w.shape[1] and all(state.shape == shape for state in states)
+    known = len(states) == (2 if name == "lstm" else 1)
+    return known and 0 not in x.shape and x.shape[-1] == w.shape[1] and all(state.shape == shape for state in states)
 
 
 _LAYERS = ("lstm", "gru", "rnn_tanh", "rnn_relu")

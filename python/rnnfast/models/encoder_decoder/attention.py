@@ -22,8 +22,8 @@ class AttentionTape:
     keys: Array
     weights: Array
     combined: Array
-    lengths: Int64 | None
-    source_lengths: Int64 | None
+    lengths: Int64
+    source_lengths: Int64
     query_tape: BlockTape | None
     combine_tape: BlockTape
 
@@ -38,7 +38,8 @@ class Attention(Module):
     - "dot": ``h . key_s`` (Luong et al. 2015, "general"),
     - "additive": ``w_score . tanh(W_query h + b_query + key_s)`` (Bahdanau et al. 2015).
 
-    It stands behind the decoder's recurrence, so that all steps of a target are one batch.
+    It stands behind the decoder's recurrence, so that all steps of all targets are one batch: Q rows of targets, R of
+    sources, sequence after sequence.
 
     Parameters
     ----------
@@ -60,9 +61,9 @@ class Attention(Module):
     --------
     >>> import numpy as np
     >>> part = Attention("dot", 4, 3, np.dtype("float64"), np.random.default_rng(0))
-    >>> combined, weights = part.infer(np.ones((2, 5, 4)), np.ones((2, 6, 3)), None, None)
-    >>> combined.shape, weights.shape, float(weights[0, 0, 0] * 6)
-    ((2, 5, 4), (2, 5, 6), 1.0)
+    >>> combined, weights = part.infer(np.ones((5, 4)), np.ones((6, 3)), np.array([5]), np.array([6]))
+    >>> combined.shape, weights.shape, float(weights[0, 0] * 6)
+    ((5, 4), (5, 6), 1.0)
     """
 
     def __init__(self, kind: str, decoder_size: int, memory_size: int, dtype: DType, rng: np.random.Generator) -> None:
@@ -83,24 +84,17 @@ class Attention(Module):
             named |= {"score.weight": self.score}
         return named | {f"combine.{name}": p for name, p in self.combine.parameters().items()}
 
-    def infer(
-        self, h: Array, memory: Array, lengths: Int64 | None, source_lengths: Int64 | None
-    ) -> tuple[Array, Array]:
-        """Return combined (N, T, H) and the weights (N, T, S) of h (N, T, H) and memory (N, S, M).
-
-        Steps of a source past its length have weight 0 and are not read.
-        """
+    def infer(self, h: Array, memory: Array, lengths: Int64, source_lengths: Int64) -> tuple[Array, Array]:
+        """Return combined (Q, H) and the weights (Q, S) of h (Q, H) and memory (R, M)."""
         combined, tape = self.forward(h, memory, lengths, source_lengths)
         return combined, tape.weights
 
-    def forward(
-        self, h: Array, memory: Array, lengths: Int64 | None, source_lengths: Int64 | None
-    ) -> tuple[Array, AttentionTape]:
-        """Return combined (N, T, H) and the tape; the arguments must not change before ``backward``."""
+    def forward(self, h: Array, memory: Array, lengths: Int64, source_lengths: Int64) -> tuple[Array, AttentionTape]:
+        """Return combined (Q, H) and the tape; the arguments must not change before ``backward``."""
         query, query_tape = (h, None) if self.query is None else self.query.forward(h)
-        keys = self._keys(memory)
+        keys = _ops.linear(memory, self.key.value)
         context, weights = _ops.attend(query, keys, memory, self._v(), lengths=lengths, source_lengths=source_lengths)
-        before, combine_tape = self.combine.forward(np.concatenate([context, h], axis=2))
+        before, combine_tape = self.combine.forward(np.concatenate([context, h], axis=1))
         combined = _ops.tanh(before)
         tape = AttentionTape(
             memory=memory,
@@ -116,14 +110,13 @@ class Attention(Module):
         return combined, tape
 
     def backward(self, tape: AttentionTape, dcombined: Array) -> tuple[Array, Array]:
-        """Add the parameters' gradients; return those of h (N, T, H) and memory (N, S, M)."""
-        size = tape.memory.shape[2]
+        """Add the parameters' gradients; return those of h (Q, H) and memory (R, M)."""
+        size = tape.memory.shape[1]
         before = dcombined * (1 - tape.combined * tape.combined)
         djoined = self.combine.backward(tape.combine_tape, before)
-        rows = tape.memory.reshape(-1, size)
         with self._adding:
             dquery, dkeys, dmemory = _ops.attend_backward(
-                djoined[..., :size],
+                djoined[:, :size],
                 tape.weights,
                 tape.query,
                 tape.keys,
@@ -133,20 +126,20 @@ class Attention(Module):
                 lengths=tape.lengths,
                 source_lengths=tape.source_lengths,
             )
-            dkey_rows = dkeys.reshape(-1, dkeys.shape[2])
-            through_keys = _ops.linear_backward(dkey_rows, rows, self.key.value, self.key.grad)
+            through_keys = _ops.linear_backward(dkeys, tape.memory, self.key.value, self.key.grad)
         assert through_keys is not None
         if self.query is not None and tape.query_tape is not None:
             dquery = self.query.backward(tape.query_tape, dquery)
-        dh = djoined[..., size:] + dquery
-        return dh, dmemory + through_keys.reshape(dmemory.shape)
+        dh = djoined[:, size:] + dquery
+        return dh, dmemory + through_keys
 
     def parts(self, memory: Array, source_lengths: Int64 | None) -> _ops.WriterAttention:
-        """Return what the engine needs to attend while it writes: row r to source r."""
+        """Return what the engine needs to attend while it writes, row r to source r of memory (N, S, M)."""
         query = self.query
+        rows = _ops.linear(np.ascontiguousarray(memory).reshape(-1, memory.shape[2]), self.key.value)
         assert self.combine.bias is not None
         return _ops.WriterAttention(
-            keys=self._keys(memory),
+            keys=rows.reshape(*memory.shape[:2], rows.shape[1]),
             memory=np.ascontiguousarray(memory),
             source_lengths=source_lengths,
             query=None if query is None else query.weight.value,
@@ -155,10 +148,6 @@ class Attention(Module):
             combine=self.combine.weight.value,
             combine_bias=self.combine.bias.value,
         )
-
-    def _keys(self, memory: Array) -> Array:
-        rows = _ops.linear(np.ascontiguousarray(memory).reshape(-1, memory.shape[2]), self.key.value)
-        return rows.reshape(*memory.shape[:2], rows.shape[1])
 
     def _v(self) -> Array | None:
         return None if self.score is None else self.score.value

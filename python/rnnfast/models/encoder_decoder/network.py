@@ -27,7 +27,6 @@ from rnnfast.tasks import Task
 class NetworkTape:
     """What ``EncoderDecoderNetwork.backward`` needs."""
 
-    batch: PairBatch
     encoder: BackboneTape
     encoded: State
     decoder: BackboneTape
@@ -119,13 +118,8 @@ class EncoderDecoderNetwork:
         h, _ = self.decoder.infer(batch.inputs, state)
         weights = None
         if self.attention is not None:
-            combined, weights = self.attention.infer(
-                batch.inputs.pad(h),
-                batch.sources.pad(memory),
-                batch.inputs.lengths,
-                batch.sources.lengths,
-            )
-            h = batch.inputs.unpadded(combined)
+            h, of_rows = self.attention.infer(h, memory, batch.inputs.lengths, batch.sources.lengths)
+            weights = batch.inputs.pad(of_rows)
         return self.heads.infer(h, batch.target_rows), weights
 
     def forward(self, batch: PairBatch) -> tuple[dict[str, Array], NetworkTape]:
@@ -134,23 +128,15 @@ class EncoderDecoderNetwork:
         h, _, decoder = self.decoder.forward(batch.inputs, self._bridged(last))
         attention = None
         if self.attention is not None:
-            combined, attention = self.attention.forward(
-                batch.inputs.pad(h),
-                batch.sources.pad(memory),
-                batch.inputs.lengths,
-                batch.sources.lengths,
-            )
-            h = batch.inputs.unpadded(combined)
+            h, attention = self.attention.forward(h, memory, batch.inputs.lengths, batch.sources.lengths)
         outputs, heads = self.heads.forward(h, batch.target_rows)
-        return outputs, NetworkTape(batch, encoder, last, decoder, attention, heads)
+        return outputs, NetworkTape(encoder, last, decoder, attention, heads)
 
     def backward(self, tape: NetworkTape, doutputs: dict[str, Array]) -> None:
         """Add the gradients of all parameters."""
-        dh, dmemory, batch = self.heads.backward(tape.heads, doutputs), None, tape.batch
+        dh, dmemory = self.heads.backward(tape.heads, doutputs), None
         if self.attention is not None and tape.attention is not None:
-            dcombined = batch.inputs.pad(dh)
-            dh_padded, dmemory_padded = self.attention.backward(tape.attention, dcombined)
-            dh, dmemory = batch.inputs.unpadded(dh_padded), batch.sources.unpadded(dmemory_padded)
+            dh, dmemory = self.attention.backward(tape.attention, dh)
         dlast = self.decoder.backward(tape.decoder, dh)
         if self.bridge is not None:
             dlast = self.bridge.backward(dlast, tape.encoded)
@@ -182,10 +168,10 @@ class EncoderDecoderNetwork:
 
     def _attention(self, part: Attention, memory: Sequences) -> Any:
         """Return what attends while elements are written: the engine's form, or where NumPy writes a function of h."""
-        padded, lengths = memory.padded(), memory.lengths
         if not by_steps(self.decoder, self.task):
-            return part.parts(padded, lengths)
-        return lambda h: part.infer(h, padded, None, lengths)[0]
+            return part.parts(memory.padded(), memory.lengths)
+        rows, one_each = memory.flat(), np.ones(len(memory), np.int64)
+        return lambda h: part.infer(h, rows, one_each, memory.lengths)[0]
 
     def again(self, sources: Sequences, found: list[Array], batch_size: int) -> PairData:
         """Return data with which the decoder reads what it has written; the targets are that, without a stop."""
