@@ -102,14 +102,19 @@ def supervised(name: str, make: Callable[[], Any], y: Any, *, tbptt: bool = True
     }
 
 
-def forecasting(name: str, make: Callable[[str], Any], data: dict[str, Any]) -> dict[str, Case]:
+def forecasting(
+    name: str, make: Callable[[str], Any], data: dict[str, Any], accepted: dict[str, str] | None = None
+) -> dict[str, Case]:
     return {
         f"{name}.predict_quantiles": Case(
             make=lambda: make("quantile").predict_quantiles,
             valid=lambda: {**data, "batch_size": 2, "quantiles": [0.5]},
+            accepted=accepted or {},
         ),
         f"{name}.predict_distribution": Case(
-            make=lambda: make("gaussian").predict_distribution, valid=lambda: {**data, "batch_size": 2}
+            make=lambda: make("gaussian").predict_distribution,
+            valid=lambda: {**data, "batch_size": 2},
+            accepted=accepted or {},
         ),
     }
 
@@ -171,6 +176,18 @@ MODELS: dict[str, Case] = {
     ),
     "OneToMany.predict_proba": Case(
         make=lambda: writer(context_size=2).predict_proba, valid=lambda: {**READ, "batch_size": 2}, accepted=READING
+    ),
+    **forecasting(
+        "OneToMany",
+        lambda task: rf.OneToMany(3, task=task, context_size=2, hidden_size=4, seed=0),
+        {"x": X, "lengths": LENGTHS, "context": np.ones((4, 2))},
+        CONTEXT,
+    ),
+    **forecasting(
+        "EncoderDecoder",
+        lambda task: rf.EncoderDecoder(3, 2, task=task, hidden_size=4, seed=0),
+        {"x": X, "lengths": LENGTHS, "max_length": 3},
+        {"max_length": "0"},
     ),
     "OneToMany.trace": Case(make=lambda: writer(context_size=2).trace, valid=lambda: READ, accepted=READING),
     "OneToMany.load_state_dict": Case(
