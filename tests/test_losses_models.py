@@ -7,82 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 import rnnfast as rf
 from rnnfast.tasks import as_task, task_config
-
-Array = npt.NDArray[Any]
-N, T, C, K = 6, 4, 2, 2
-LENGTHS = (4, 2, 3, 4, 1, 3)
-
-# Losses of outputs that are the predictions, and then those of others.
-DIRECT: dict[str, Any] = {
-    "mse": "mse",
-    "mae": "mae",
-    "huber": {"name": "huber", "delta": 0.3},
-    "log_cosh": "log_cosh",
-    "median": {"name": "quantile", "quantiles": [0.4]},
-    "binary_cross_entropy": "binary_cross_entropy",
-    "cross_entropy": {
-        "name": "cross_entropy",
-        "class_weights": [0.5, 2.0, 1.0],
-        "label_smoothing": 0.1,
-        "ignore_index": 1,
-    },
-}
-OTHERS: dict[str, Any] = {
-    "quantile": {"name": "quantile", "quantiles": [0.1, 0.5, 0.9]},
-    "gaussian": "gaussian",
-    "student_t": "student_t",
-    "poisson": "poisson",
-    "negative_binomial": "negative_binomial",
-}
-KINDS = ("ManyToOne", "ManyToMany", "OneToMany", "EncoderDecoder")
-LOSSES: dict[str, Any] = {**DIRECT, **OTHERS}
-CASES = [(kind, name) for kind in KINDS for name in LOSSES]
-
-
-def make(kind: str, problem: str, **options: Any) -> Any:
-    """A float64 model; ids are 0..2, all else has two numbers."""
-    size = 3 if problem == "cross_entropy" else K
-    sizes: tuple[int, ...] = (size, size) if kind == "OneToMany" else (C, size)
-    loss = LOSSES[problem]
-    if problem == "cross_entropy" and kind == "EncoderDecoder":
-        loss = {**loss, "class_weights": [*loss["class_weights"], 1.5]}  # of the stop
-    own = {"cell": "gru", "hidden_size": 4, "dtype": "float64", "seed": 0, **options}
-    return getattr(rf, kind)(*sizes, **{"loss": loss, **own})
-
-
-def targets(loss: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    if loss == "cross_entropy":
-        return rng.integers(0, 3, shape)
-    full = (*shape, K)
-    if loss in ("poisson", "negative_binomial"):
-        return rng.poisson(3, full).astype(float)
-    return rng.random(full) if loss == "binary_cross_entropy" else rng.normal(size=full)
-
-
-def data(kind: str, loss: str, rng: np.random.Generator) -> dict[str, Any]:
-    """Arguments of ``loss``, of ragged sequences where targets are aligned or pairs."""
-    if kind == "OneToMany":
-        return {"sequences": targets(loss, (N, T), rng)}
-    x = [rng.normal(size=(n, C)) for n in LENGTHS]
-    if kind == "ManyToOne":
-        return {"x": x, "y": targets(loss, (N,), rng)}
-    return {"x": x, "y": [targets(loss, (n,), rng) for n in LENGTHS]}
-
-
-def gradients(model: Any, given: dict[str, Any]) -> dict[str, Array]:
-    model.zero_grad()
-    loss = model.loss_and_grad(**given)
-    return {"loss": np.array(loss), **{name: p.grad.copy() for name, p in model.parameters().items()}}
-
-
-def assert_alike(found: dict[str, Array], expected: dict[str, Array]) -> None:
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-10, atol=1e-13, err_msg=name)
+from tests.support.loss_problems import (
+    CASES,
+    KINDS,
+    LENGTHS,
+    LOSSES,
+    Array,
+    C,
+    N,
+    T,
+    assert_alike,
+    data,
+    gradients,
+    headed,
+    heads,
+    make,
+    targets,
+)
 
 
 @pytest.mark.parametrize(("kind", "loss"), CASES)
@@ -200,16 +145,6 @@ def test_equal_weights_of_steps_are_those_of_their_sequence(kind: str, loss: str
         assert_alike(gradients(model, {**given, "sample_weight": each}), expected)
 
 
-def heads(**options: Any) -> Any:
-    own = {"cell": "gru", "hidden_size": 4, "dtype": "float64", "seed": 0, "loss_weights": {"b": 0.3}, **options}
-    return rf.ManyToMany(C, outputs={"a": 3, "b": 2}, **own)
-
-
-def headed(rng: np.random.Generator) -> tuple[list[Array], dict[str, list[Array]]]:
-    x = [rng.normal(size=(n, C)) for n in LENGTHS]
-    return x, {"a": [rng.integers(0, 3, n) for n in LENGTHS], "b": [rng.normal(size=(n, 2)) for n in LENGTHS]}
-
-
 @pytest.mark.parametrize(
     ("options", "tasks"),
     [
@@ -254,65 +189,6 @@ def test_heads_have_weights_of_their_own(rng: np.random.Generator) -> None:
         model.loss(x, y, sample_weight={"b": -np.ones(N)})
     with pytest.raises(TypeError, match=r"^sample_weight: an array is required for a model with one head, got a dict"):
         number.loss(x, y["b"], sample_weight={"b": None})
-
-
-@pytest.mark.parametrize("form", ["balanced", "dict", "array"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_weights_of_classes_are_weights_of_elements(kind: str, form: str, rng: np.random.Generator) -> None:
-    """Those of "balanced" are computed of the targets; the validation has none."""
-    model = make(kind, "cross_entropy", loss=None)
-    twin, given = copy.deepcopy(model), data(kind, "cross_entropy", rng)
-    values = given["sequences" if kind == "OneToMany" else "y"]
-    seen = values[:, 1:] if kind == "OneToMany" else values
-    if kind == "EncoderDecoder":
-        seen = [np.append(s, 3) for s in values]
-    ids = np.concatenate(seen) if isinstance(seen, list) else seen.ravel()
-    size = 4 if kind == "EncoderDecoder" else 3
-    if form == "balanced":
-        counts = np.bincount(ids, minlength=size)
-        v = len(ids) / ((counts > 0).sum() * np.maximum(counts, 1))
-        weight: Any = "balanced"
-    else:
-        v = np.array([0.5, 1.0, 3.0, 0.5])[:size]
-        weight = {0: 0.5, 2: 3, **({3: 0.5} if size == 4 else {})} if form == "dict" else v
-    options: dict[str, Any] = {"epochs": 1, "optimizer": "sgd", "lr": 0.1, "progress": False, "batch_size": N}
-    history = model.fit(
-        *(given[name] for name in given),
-        **options,
-        class_weight=weight,
-        validation_data=given["sequences"] if kind == "OneToMany" else (given["x"], given["y"]),
-    ).history
-    assert history["val_loss"][0] == pytest.approx(model.loss(**given), rel=1e-12)
-    twin.zero_grad()
-    if kind == "EncoderDecoder":  # the stop's weight is not that of the element before it
-        twin = make(kind, "cross_entropy", loss={"name": "cross_entropy", "class_weights": v})
-        expected = twin.loss_and_grad(**given)
-    else:
-        weights = [v[s] for s in values] if isinstance(values, list) else v[values]
-        expected = twin.loss_and_grad(**given, sample_weight=weights)
-    assert history["loss"][0] == pytest.approx(expected, rel=1e-12)
-    rf.SGD(twin.parameters(), lr=0.1).step()
-    for name, value in twin.state_dict().items():
-        np.testing.assert_allclose(model.state_dict()[name], value, rtol=1e-10, atol=1e-13)
-
-
-def test_weights_of_classes_multiply_those_of_samples(rng: np.random.Generator) -> None:
-    model, given = make("ManyToOne", "cross_entropy", loss=None), data("ManyToOne", "cross_entropy", rng)
-    w, v = rng.random(N), np.array([1.0, 2.0, 0.5])
-    w[0] = 0
-    fit: dict[str, Any] = {"epochs": 1, "lr": 1e-9, "progress": False}
-    history = copy.deepcopy(model).fit(**given, sample_weight=w, class_weight=v, **fit).history
-    assert history["loss"][0] == pytest.approx(model.loss(**given, sample_weight=w * v[given["y"]]), rel=1e-6)
-    counts = np.bincount(given["y"][1:], minlength=3)
-    balanced = np.where(counts > 0, (N - 1) / ((counts > 0).sum() * np.maximum(counts, 1)), 0)
-    history = copy.deepcopy(model).fit(**given, sample_weight=w, class_weight="balanced", **fit).history
-    expected = model.loss(**given, sample_weight=w * balanced[given["y"]])
-    assert history["loss"][0] == pytest.approx(expected, rel=1e-6)
-    two, (x, y) = heads(loss_weights=None), headed(rng)
-    y["b"] = [rng.integers(0, 2, n) for n in LENGTHS]
-    history = copy.deepcopy(two).fit(x, y, class_weight={"a": v}, **fit).history
-    weighed = {"a": [v[ids] for ids in y["a"]]}
-    assert history["loss"][0] == pytest.approx(two.loss(x, y, sample_weight=weighed), rel=1e-6)
 
 
 def squared(outputs: Array, y: Array) -> tuple[float, Array]:
@@ -392,24 +268,3 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
 def test_what_is_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^{message}"):
         rf.ManyToOne(3, **{"output_size": 2, "hidden_size": 2, **options})
-
-
-CLASS_WEIGHTS: list[tuple[Any, type[Exception], str]] = [
-    ("balance", ValueError, "class_weight: 'balanced', a dict or an array is required, got 'balance'"),
-    ([1, 2], ValueError, r"class_weight: a weight for each class, shape \(K,\) = \(3,\), is required, got \(2,\)"),
-    ([1, 2, -1], ValueError, "class_weight: finite numbers >= 0 are required"),
-    ({3: 1.0}, ValueError, "class_weight: a class: at most 2 is required, got 3"),
-    ({0: -1.0}, ValueError, r"class_weight\[0\]: a finite number of at least 0 is required"),
-    ({"0": 1.0}, TypeError, "class_weight: a class: an integer is required, got '0'"),
-    ({0: 0, 1: 0, 2: 0}, ValueError, "class_weight: a weight above 0 for a class among the targets is required"),
-]
-
-
-@pytest.mark.parametrize(("given", "error", "message"), CLASS_WEIGHTS, ids=range(len(CLASS_WEIGHTS)))
-def test_weights_of_classes_that_are_refused(given: Any, error: type[Exception], message: str, rng: Any) -> None:
-    model = make("ManyToOne", "cross_entropy", loss=None)
-    with pytest.raises(error, match=f"^{message}"):
-        model.fit(**data("ManyToOne", "cross_entropy", rng), epochs=1, progress=False, class_weight=given)
-    number, own = make("ManyToOne", "mse"), data("ManyToOne", "mse", rng)
-    with pytest.raises(ValueError, match=r"^class_weight: None is required for task='regression'"):
-        number.fit(**own, epochs=1, progress=False, class_weight=given)
