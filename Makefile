@@ -56,10 +56,10 @@ measured := -m coverage run
 endif
 threaded := $(addprefix tests/,test_team.py test_thread_source.py test_system.py test_interpreter.py test_wavefront.py test_thread_safety.py test_versions.py)
 
-.PHONY: help demo test coverage lint format types asan tsan valgrind fuzz mutants weekly bench clean
+.PHONY: help demo test coverage lint format types asan tsan valgrind fuzz mutants weekly bench frameworks clean
 
 help:
-	@echo "make demo | test | coverage | lint | format | types | asan | tsan | valgrind | fuzz | mutants | weekly | bench | clean"
+	@echo "make demo | test | coverage | lint | format | types | asan | tsan | valgrind | fuzz | mutants | weekly | bench | frameworks | clean"
 
 demo: $(VENV)/.installed
 	$(bin)/python -m rnnfast demo $(ARGS)
@@ -119,6 +119,22 @@ valgrind: $(VENV)/.installed
 mutants:
 	$(MAKE) .venv-mutants/.installed VENV=.venv-mutants FAULTS=1
 	.venv-mutants/bin/python -m tests.support.core_mutants $(ARGS)
+
+# The newest version of each framework, in an environment of its own, writes files that the tests read.
+frameworks: $(addprefix frameworks-,keras flax equinox torch)
+
+packages_keras := keras jax
+packages_flax := flax jax
+packages_equinox := equinox jax
+packages_torch := torch==$(TORCH_VERSION)
+
+frameworks-%:
+	$(MAKE) .venv-$*/.installed VENV=.venv-$*
+	.venv-$*/bin/python -m pip install --quiet --no-compile $(packages_$*)
+	rm -rf build/$* && mkdir -p build && cp -r tests/data/interop build/$*
+	RNNFAST_INTEROP_FILES=build/$* .venv-$*/bin/python tests/data/make_interop.py $*
+	RNNFAST_INTEROP_FILES=$(CURDIR)/build/$* .venv-$*/bin/python -m pytest \
+	    tests/test_interop_keras.py tests/test_interop_jax.py tests/test_convert.py
 
 clean:
 	rm -rf .venv .venv-* .nox build dist rnnfast-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -52,3 +52,9 @@ def types(session: nox.Session) -> None:
 def asan(session: nox.Session) -> None:
     """Run the tests in a debug build with AddressSanitizer and UBSan."""
     make(session, "asan")
+
+
+@nox.session
+def frameworks(session: nox.Session) -> None:
+    """Read what the newest versions of other frameworks write, each from an environment of its own."""
+    make(session, "frameworks")

@@ -15,9 +15,9 @@ import rnnfast as rf
 from rnnfast import cli
 from rnnfast.convert import convert
 from rnnfast.interop.state_dicts import from_state_dict
+from tests.support.interop_files import FOLDER, KEPT
 
-DATA = Path(__file__).parent / "data" / "interop"
-TORCH = np.load(DATA / "torch_outputs.npz")
+TORCH = np.load(FOLDER / "torch_outputs.npz")
 X, IDS = TORCH["x"], TORCH["ids"]
 
 
@@ -29,7 +29,7 @@ def equal_states(one: Any, other: Any) -> None:
 
 
 def test_a_layer_that_torch_wrote_loads_by_name() -> None:
-    state = load_file(DATA / "torch_lstm.safetensors")
+    state = load_file(FOLDER / "torch_lstm.safetensors")
     layer = rf.LSTM(2, 4, num_layers=2, proj_size=3)
     assert layer.load_state_dict(state) == ([], [])
     np.testing.assert_allclose(layer(X)[0], TORCH["lstm"], rtol=2e-6, atol=1e-6)
@@ -38,7 +38,7 @@ def test_a_layer_that_torch_wrote_loads_by_name() -> None:
 def test_a_model_that_torch_wrote_loads_by_name() -> None:
     names = {"table": "embedding", "encoder": "rnn", "fc": "head"}
     state = {}
-    for name, value in load_file(DATA / "torch_classifier.safetensors").items():
+    for name, value in load_file(FOLDER / "torch_classifier.safetensors").items():
         part, _, rest = name.partition(".")
         state[f"{names[part]}.{rest}"] = value
     model = rf.ManyToOne(5, 4, embedding=2, cell="gru", hidden_size=3, bidirectional=True)
@@ -54,15 +54,15 @@ def test_a_model_of_torch_becomes_a_file_of_ours(ending: str, tmp_path: Path) ->
     if ending == ".pt":
         pytest.importorskip("torch", reason="PyTorch is not installed")
     destination = tmp_path / "model.safetensors"
-    convert(DATA / f"torch_classifier{ending}", destination, model="many-to-one")
+    convert(FOLDER / f"torch_classifier{ending}", destination, model="many-to-one")
     model = rf.load(destination)
     np.testing.assert_allclose(model.predict_proba(IDS), TORCH["classifier"], rtol=2e-6, atol=1e-6)
 
 
 def test_a_layer_is_written_as_a_state_dictionary(tmp_path: Path) -> None:
-    layer = convert(DATA / "torch_classifier.safetensors", tmp_path / "layer.safetensors", layer="encoder")
+    layer = convert(FOLDER / "torch_classifier.safetensors", tmp_path / "layer.safetensors", layer="encoder")
     assert repr(layer) == "GRU(2, 3, num_layers=1, bidirectional=True, dtype=float32)"
-    own = load_file(DATA / "torch_classifier.safetensors")
+    own = load_file(FOLDER / "torch_classifier.safetensors")
     for name, value in load_file(tmp_path / "layer.safetensors").items():
         np.testing.assert_array_equal(own[f"encoder.{name}"], value, strict=True)
 
@@ -178,9 +178,9 @@ def test_what_has_no_counterpart_is_named(model: Any, ending: str, error: Any, m
 
 
 def test_wrong_files(tmp_path: Path) -> None:
-    own = DATA.parent / "many_to_many_gru.safetensors"
+    own = KEPT.parent / "many_to_many_gru.safetensors"
     with pytest.raises(ValueError, match=r"^source: a name that ends with \.safetensors, \.pt"):
-        convert(DATA.parent / "make_interop.py", tmp_path / "a.json")
+        convert(KEPT.parent / "make_interop.py", tmp_path / "a.json")
     with pytest.raises(ValueError, match=r"^destination: a name that ends with \.safetensors"):
         convert(own, tmp_path / "a.txt")
     with pytest.raises(FileNotFoundError):
@@ -191,7 +191,7 @@ def test_wrong_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^layer: nothing is required for .*, whose model is known, got layer"):
         convert(own, tmp_path / "a.json", layer="rnn")
     with pytest.raises(ValueError, match=r"^model: nothing is required"):
-        convert(DATA / "keras_gru.keras", tmp_path / "a.json", model="many-to-one")
+        convert(FOLDER / "keras_gru.keras", tmp_path / "a.json", model="many-to-one")
     with pytest.raises(TypeError, match=r"^source: a path is required, got 3"):
         convert(3, tmp_path / "a.json")  # type: ignore[arg-type]
     assert [path.name for path in tmp_path.iterdir()] == ["damaged.safetensors"]
@@ -230,7 +230,7 @@ def test_onnx_is_left_to_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source, destination = str(DATA / "torch_classifier.safetensors"), str(tmp_path / "model.safetensors")
+    source, destination = str(FOLDER / "torch_classifier.safetensors"), str(tmp_path / "model.safetensors")
     assert cli.main(["convert", source, destination]) == 1
     assert "rnnfast convert: model: one of many-to-one, many-to-many is required" in capsys.readouterr().err
     assert cli.main(["convert", source, destination, "--model", "many-to-one"]) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,9 @@ import pytest
 
 import rnnfast as rf
 from rnnfast.interop.jax import from_equinox, from_flax, to_equinox, to_flax
+from tests.support.interop_files import FOLDER
 
-DATA = Path(__file__).parent / "data" / "interop"
-FLAX, EQUINOX = np.load(DATA / "flax.npz"), np.load(DATA / "equinox.npz")
+FLAX, EQUINOX = np.load(FOLDER / "flax.npz"), np.load(FOLDER / "equinox.npz")
 FLAX_CELLS = sorted({name.partition("/")[0] for name in FLAX} - {"x"})
 EQUINOX_CELLS = sorted({name.rpartition("/")[0] for name in EQUINOX} - {""})
 

@@ -17,15 +17,15 @@ import rnnfast as rf
 
 pytest.importorskip("h5py", reason="h5py is not installed")
 from rnnfast.interop.keras import from_keras, save_keras, to_keras_weights
+from tests.support.interop_files import FOLDER, KEPT
 
-DATA = Path(__file__).parent / "data" / "interop"
-OUTPUTS = np.load(DATA / "keras_outputs.npz")
+OUTPUTS = np.load(FOLDER / "keras_outputs.npz")
 X, IDS = OUTPUTS["x"], OUTPUTS["ids"]
 FILES = ["rnn", "lstm", "gru", "gru_before", "no_bias", "both", "classifier", "tagger", "functional"]
 
 
 def path_of(name: str) -> Path:
-    return DATA / f"keras_{name}.keras"
+    return FOLDER / f"keras_{name}.keras"
 
 
 def outputs(module: Any) -> np.ndarray:
@@ -196,8 +196,8 @@ def test_lists_of_arrays(cell: str, bias: bool, directions: int) -> None:
 
 def test_other_files_of_keras() -> None:
     whole = from_keras(path_of("functional"))
-    equal_states(from_keras(DATA / "keras_functional.h5"), whole)
-    equal_states(from_keras(DATA / "keras_functional.weights.h5", layer="lstm"), whole.rnn)
+    equal_states(from_keras(FOLDER / "keras_functional.h5"), whole)
+    equal_states(from_keras(FOLDER / "keras_functional.weights.h5", layer="lstm"), whole.rnn)
     equal_states(from_keras(path_of("functional"), layer="reader"), whole.rnn)
 
 
@@ -312,11 +312,16 @@ def test_targets_that_differ(target: Any, message: str) -> None:
         ),
         ([], {"cell": "gru"}, ValueError, "source: "),
         (3, {}, TypeError, "source: a path, a layer or model of Keras, or a list of arrays is required, got 3"),
-        (DATA.parent / "make_interop.py", {}, ValueError, "an undamaged file of Keras is required"),
-        (DATA / "keras_functional.weights.h5", {}, ValueError, r"layer: names are required .*\(dense, lstm\)"),
-        (DATA / "keras_functional.weights.h5", {"layer": "dense"}, ValueError, "dense: a recurrent layer is required"),
-        (DATA / "keras_functional.keras", {"layer": "lstm"}, ValueError, "layer: one of .*reader.* is required"),
-        (DATA / "keras_gru.keras", {"cell_options": {"clip": 1.0}}, ValueError, "cell_options: None is required"),
+        (KEPT.parent / "make_interop.py", {}, ValueError, "an undamaged file of Keras is required"),
+        (FOLDER / "keras_functional.weights.h5", {}, ValueError, r"layer: names are required .*\(dense, lstm\)"),
+        (
+            FOLDER / "keras_functional.weights.h5",
+            {"layer": "dense"},
+            ValueError,
+            "dense: a recurrent layer is required",
+        ),
+        (FOLDER / "keras_functional.keras", {"layer": "lstm"}, ValueError, "layer: one of .*reader.* is required"),
+        (FOLDER / "keras_gru.keras", {"cell_options": {"clip": 1.0}}, ValueError, "cell_options: None is required"),
     ],
 )
 def test_wrong_sources(source: Any, options: dict[str, Any], error: Any, message: str) -> None:

@@ -12,9 +12,9 @@ import pytest
 import rnnfast as rf
 from rnnfast.interop.keras import from_keras, to_keras_weights
 from rnnfast.interop.rtneural import from_rtneural, save_rtneural, to_rtneural
+from tests.support.interop_files import FOLDER
 
-DATA = Path(__file__).parent / "data" / "interop"
-OUTPUTS = np.load(DATA / "keras_outputs.npz")
+OUTPUTS = np.load(FOLDER / "keras_outputs.npz")
 X = OUTPUTS["x"]
 
 MODULES = [
@@ -49,7 +49,7 @@ def test_round_trips(module: Any, tmp_path: Path) -> None:
 def test_weights_are_those_of_keras() -> None:
     """The file of a Keras model: kernels (C, G*H), gates i, f, c, o and z, r, h, a GRU's bias (2, 3*H)."""
     pytest.importorskip("h5py", reason="h5py is not installed")
-    lstm = from_keras(DATA / "keras_functional.keras")
+    lstm = from_keras(FOLDER / "keras_functional.keras")
     kernel, recurrent, bias, *dense = (w.tolist() for w in to_keras_weights(lstm))
     layers = [
         {"type": "lstm", "activation": "tanh", "shape": [None, None, 3], "weights": [kernel, recurrent, bias]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -114,7 +115,16 @@ def assert_same_with_gradients(a: Any, b: Any, x: Any) -> None:
         torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.fixture(autouse=True)
+def import_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inductor adds the folder of its own modules."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+BACKENDS = ["eager", "aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_compile_without_a_break(kind: Any, backend: str) -> None:
     if not hasattr(torch._dynamo.config, "allow_rnn"):
@@ -134,7 +144,36 @@ def test_compile_around_layers() -> None:
     assert_same_with_gradients(net, compiled, torch.randn(3, 6, 4))
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compile_around_packed_sequences() -> None:
+    layer = nn.GRU(4, 5, bidirectional=True)
+    compiled = torch.compile(rft.accelerate(copy.deepcopy(layer)), backend="aot_eager")
+    given = nn.utils.rnn.pack_sequence([torch.randn(2, 4), torch.randn(6, 4)], enforce_sorted=False)
+    results = []
+    for each in (layer, compiled):
+        y, h = each(given)
+        results.append([y.data, h, *torch.autograd.grad(y.data.square().sum(), list(each.parameters()))])
+    for expected, actual in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_compile_a_loop_over_a_cell(backend: str, gradients: bool) -> None:
+    cell = rft.accelerate(nn.LSTMCell(4, 5))
+
+    def last(x: Any) -> Any:
+        state = torch.zeros(3, 5), torch.zeros(3, 5)
+        for step in x:
+            state = cell(step, state)
+        return state[0]
+
+    compiled = torch.compile(last, backend=backend, fullgraph=True)
+    x = torch.randn(4, 3, 4)
+    with torch.set_grad_enabled(gradients):
+        torch.testing.assert_close(compiled(x), last(x))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_compile_our_modules(backend: str) -> None:
     module = rft.LSTM(4, 5, 2, batch_first=True, peephole=True, learn_initial_state=True)
     resets = torch.zeros(3, 6, dtype=torch.bool)

@@ -1,7 +1,8 @@
 """Write the files of other libraries that the tests of ``rnnfast.interop`` read: weights, inputs and outputs.
 
 ``python tests/data/make_interop.py keras flax equinox torch`` writes those of the libraries named, which must be
-installed; the tests need none of them. Keras runs on JAX.
+installed; the tests need none of them. Keras runs on JAX. ``RNNFAST_INTEROP_FILES`` names another folder, for this
+script and for the tests.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parent / "interop"
+FOLDER = Path(os.environ.get("RNNFAST_INTEROP_FILES", Path(__file__).parent / "interop"))
 X = np.random.default_rng(0).normal(size=(2, 4, 2)).astype(np.float32)
 IDS = np.random.default_rng(0).integers(0, 5, (2, 4))
 
@@ -61,18 +62,18 @@ def write_keras() -> None:
         model = keras.Sequential([keras.Input(shape, dtype=dtype), *parts])
         model.set_weights(random_like(model.get_weights()))
         outputs[name] = np.asarray(model(IDS if name == "classifier" else X))
-        model.save(HERE / f"keras_{name}.keras")
-        deflate(HERE / f"keras_{name}.keras")
+        model.save(FOLDER / f"keras_{name}.keras")
+        deflate(FOLDER / f"keras_{name}.keras")
     given = keras.Input((None, 2))
     y = keras.layers.Dense(1)(keras.layers.LSTM(3, name="reader")(given))
     model = keras.Model(given, y)
     model.set_weights(random_like(model.get_weights()))
     outputs["functional"] = np.asarray(model(X))
-    model.save(HERE / "keras_functional.keras")
-    deflate(HERE / "keras_functional.keras")
-    model.save(HERE / "keras_functional.h5")
-    model.save_weights(HERE / "keras_functional.weights.h5")
-    np.savez_compressed(HERE / "keras_outputs.npz", **outputs)
+    model.save(FOLDER / "keras_functional.keras")
+    deflate(FOLDER / "keras_functional.keras")
+    model.save(FOLDER / "keras_functional.h5")
+    model.save_weights(FOLDER / "keras_functional.weights.h5")
+    np.savez_compressed(FOLDER / "keras_outputs.npz", **outputs)
 
 
 def deflate(path: Path) -> None:
@@ -119,7 +120,7 @@ def write_flax() -> None:
         nnx.update(cell, jax.tree.unflatten(tree, [jnp.asarray(a) for a in random_like(leaves)]))
         found |= flat(nnx.to_pure_dict(nnx.state(cell, nnx.Param)), f"{name}/")
         found[f"{name}/y"] = np.asarray(nnx.RNN(cell)(jnp.asarray(X)))
-    np.savez_compressed(HERE / "flax.npz", **found)
+    np.savez_compressed(FOLDER / "flax.npz", **found)
 
 
 def write_equinox() -> None:
@@ -138,7 +139,7 @@ def write_equinox() -> None:
                 if getattr(cell, part, None) is not None:
                     found[f"{key}/{part}"] = np.asarray(getattr(cell, part))
             found[f"{key}/y"] = np.stack([run_equinox(cell, jnp.asarray(x), name) for x in X])
-    np.savez_compressed(HERE / "equinox.npz", **found)
+    np.savez_compressed(FOLDER / "equinox.npz", **found)
 
 
 def run_equinox(cell: Any, x: Any, name: str) -> np.ndarray:
@@ -171,12 +172,12 @@ def write_torch() -> None:
     torch.manual_seed(0)
     layer = torch.nn.LSTM(2, 4, num_layers=2, proj_size=3, batch_first=True)
     model = Classifier()
-    save_file(layer.state_dict(), HERE / "torch_lstm.safetensors")
-    save_file(model.state_dict(), HERE / "torch_classifier.safetensors")
-    torch.save(model.state_dict(), HERE / "torch_classifier.pt")
+    save_file(layer.state_dict(), FOLDER / "torch_lstm.safetensors")
+    save_file(model.state_dict(), FOLDER / "torch_classifier.safetensors")
+    torch.save(model.state_dict(), FOLDER / "torch_classifier.pt")
     with torch.no_grad():
         y, p = layer(torch.tensor(X))[0], model(torch.tensor(IDS))
-    np.savez_compressed(HERE / "torch_outputs.npz", x=X, ids=IDS, lstm=y.numpy(), classifier=p.numpy())
+    np.savez_compressed(FOLDER / "torch_outputs.npz", x=X, ids=IDS, lstm=y.numpy(), classifier=p.numpy())
 
 
 if __name__ == "__main__":
