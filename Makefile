@@ -133,8 +133,8 @@ frameworks-%:
 	.venv-$*/bin/python -m pip install --quiet --no-compile $(packages_$*)
 	rm -rf build/$* && mkdir -p build && cp -r tests/data/interop build/$*
 	RNNFAST_INTEROP_FILES=build/$* .venv-$*/bin/python tests/data/make_interop.py $*
-	RNNFAST_INTEROP_FILES=$(CURDIR)/build/$* .venv-$*/bin/python -m pytest \
-	    tests/test_interop_keras.py tests/test_interop_jax.py tests/test_convert.py
+	RNNFAST_INTEROP_FILES=$(CURDIR)/build/$* $(MAKE) test VENV=.venv-$* \
+	    ARGS="tests/test_interop_keras.py tests/test_interop_jax.py tests/test_convert.py"
 
 clean:
 	rm -rf .venv .venv-* .nox build dist rnnfast-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -25,7 +25,7 @@ LEVELS = [
     {"_ops"},
     {"atomic", "copies", "metadata", "outline"},
     {"config", "init", "params", "schedules", "text"},
-    {"layers", "metrics", "optim", "sampling", "data", "checkpoint"},
+    {"layers", "losses", "metrics", "optim", "sampling", "data", "checkpoint"},
     {"gradcheck", "history", "progress", "stepping", "tasks", "training_state"},
     {"train"},
     {"callbacks", "loggers"},

@@ -10,10 +10,11 @@ import pytest
 import rnnfast as rf
 from tests.support.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
 from tests.support.argument_cases_data import DATA
+from tests.support.argument_cases_losses import LOSSES
 from tests.support.argument_cases_models import MODELS
 from tests.support.argument_cases_training import TRAINING
 
-CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **TRAINING, **OTHERS, **DATA}
+CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **LOSSES, **TRAINING, **OTHERS, **DATA}
 
 REFUSALS = (ValueError, TypeError, OverflowError)
 

@@ -177,6 +177,12 @@ def averaged() -> rf.AveragedWeights:
     return average
 
 
+def accumulated_metric() -> rf.Metric:
+    metric = rf.metrics.AUC()
+    metric.update(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1, 0]), np.ones(2))
+    return metric
+
+
 THINGS: dict[str, Callable[[], Any]] = {
     "parameter": lambda: Parameter(np.arange(3.0)),
     "history": lambda: rf.ManyToOne(3, 2, hidden_size=2).fit(X, LABELS, epochs=2, progress=False),
@@ -190,6 +196,10 @@ THINGS: dict[str, Callable[[], Any]] = {
     "averaged weights": averaged,
     "trace": lambda: rf.LSTM(3, 4, num_layers=2, seed=0).trace(X.astype("f")),
     "vocabulary": lambda: Vocabulary("hello"),
+    "loss": lambda: rf.losses.CrossEntropy(class_weights=[1, 2], label_smoothing=0.1),
+    "quantiles": lambda: rf.losses.Quantile([0.1, 0.9]),
+    "metric": lambda: rf.metrics.F1("macro"),
+    "accumulated metric": accumulated_metric,
     "scaler": lambda: rf.data.Scaler.fit(X),
     "dataset": dataset,
 }

@@ -73,7 +73,12 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
         r"lengths: None is required beside a list x",
     ),
     (lambda: model().loss(X, Y, context=V), TypeError, r"loss: unknown argument 'context'"),
-    (lambda: model().loss(X, Y, sample_weight=Y), ValueError, r"sample_weight: shape \(N,\) = \(4,\) is required"),
+    (lambda: model().loss(X, Y, sample_weight=[1]), ValueError, r"sample_weight: shape \(N,\) = \(4,\) is required"),
+    (
+        lambda: model().loss(X, Y, sample_weight=Y[:, :1]),
+        ValueError,
+        r"sample_weight: a value for every step is requir",
+    ),
     (lambda: model().predict(X, max_length=-1), ValueError, r"max_length: at least 0 is required, got -1"),
     (lambda: model().predict(X, max_length=2**70), OverflowError, r"max_length: at most 2\^62 is required"),
     (lambda: model().predict(X, max_length=2.5), TypeError, r"max_length: an integer is required, got 2.5"),

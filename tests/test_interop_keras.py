@@ -264,6 +264,7 @@ def test_what_has_no_counterpart_here(make: Any, message: str) -> None:
         (lambda: rf.RNN(2, 3, activation=("elu", 0.5)), r"activations: those of Keras .* got elu\(0.5\)"),
         (lambda: rf.LSTM(2, 3, activations=("sigmoid", "relu", "tanh")), "activations: one activation of g and of c"),
         (lambda: rf.ManyToOne(2, outputs={"a": 1, "b": 2}), "outputs: one head is required for Keras, got a, b"),
+        (lambda: rf.ManyToOne(2, 1, task="gaussian"), r"task: one of .* for Keras, got regression \(gaussian\)"),
     ],
 )
 def test_what_has_no_counterpart_there(make: Any, message: str) -> None:

@@ -310,6 +310,8 @@ def test_what_onnx_cannot_express_raises_and_writes_nothing(option: str, tmp_pat
 def test_custom_cells_and_other_objects_raise(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="layer: RNN, LSTM or GRU is required, ONNX has no other, got CustomLayer"):
         rf.ManyToOne(2, 3, cell=Told).to_onnx(tmp_path / "custom.onnx")
+    with pytest.raises(ValueError, match=r"task: .* whose outputs are the predictions .* got 'regression \(poisson\)'"):
+        rf.ManyToOne(2, 1, task="poisson").to_onnx(tmp_path / "counts.onnx")
     with pytest.raises(TypeError, match="model: a layer or a model of rnnfast is required, got Linear"):
         interop.to_onnx(rf.Linear(2, 3), tmp_path / "linear.onnx")
     wrong: Any = 2

@@ -85,6 +85,7 @@ def test_a_separate_activation_and_another_dtype() -> None:
         (lambda: rf.RNN(2, 3), "cell: lstm or gru is required"),
         (lambda: rf.ManyToMany(5, 2, embedding=2), "embedding: None is required, for RTNeural has none, got 2"),
         (lambda: rf.ManyToMany(2, outputs={"a": 1, "b": 1}), "outputs: one head is required for RTNeural"),
+        (lambda: rf.ManyToMany(2, 1, task="quantile"), r"task: one of .* RTNeural, got regression \(quantile\)"),
     ],
 )
 def test_what_has_no_counterpart_there(make: Any, message: str) -> None:

@@ -88,9 +88,14 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     (lambda: tagger().fit(X, Y, epochs=1, batch_size=0), ValueError, r"batch_size: at least 1 is required, got 0"),
     (lambda: tagger().fit(X, Y, epochs=1, validation_data=(X,)), ValueError, r"validation_data: a pair .* got 1"),
     (
+        lambda: numbers().fit(X, Z + np.inf, epochs=1, progress=False),
+        ValueError,
+        r"y: finite numbers are required, got inf in sequence 0 at step 0, number 0 of 2",
+    ),
+    (
         lambda: numbers().fit(X, Z * np.nan, epochs=1, progress=False),
         ValueError,
-        r"y: finite numbers are required, got nan in sequence 0 at step 0, number 0 of 2",
+        r"y: at least one target that is not missing is required, got none",
     ),
 ]
 

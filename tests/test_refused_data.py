@@ -126,6 +126,9 @@ def test_columns_of_pandas() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(("kind", "argument"), READ)
 def test_training_refuses_what_is_not_finite(kind: str, argument: str, value: float) -> None:
+    """But for NaN among targets, which is a missing value."""
+    if argument == "y" and np.isnan(value):
+        return
     given = data(kind)
     given[argument][2, ..., 1] = value
     place = "sequence 2" if given[argument].ndim == 2 else "sequence 2 at step 0"

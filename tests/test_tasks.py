@@ -125,8 +125,8 @@ def test_a_model_that_writes_reads_what_it_writes(make: Any, task: str) -> None:
 
 
 def test_another_name_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"task: one of classification, .*test_normal.* is required, got 'normal'"):
-        as_task("task", "normal")
+    with pytest.raises(ValueError, match=r"task: one of classification, .*test_normal.* is required, got 'normel'"):
+        as_task("task", "normel")
     with pytest.raises((TypeError, ValueError), match=r"task: one of .* is required"):
         as_task("task", 3)
 
@@ -142,3 +142,14 @@ def test_the_elements_of_the_tasks() -> None:
         "regression": ("vector", "float32"),
         "multilabel": ("labels", "int64"),
     }
+
+
+def test_a_task_of_weights_of_elements_only() -> None:
+    """A task from outside knows no missing values, and no weights of single numbers."""
+    model = rf.ManyToOne(C, K, task=Normal(), hidden_size=3)
+    x, y = np.zeros((2, 4, C)), np.ones((2, K))
+    with pytest.raises(ValueError, match=r"^sample_weight: shape \(N,\) = \(2,\) is required, got \(2, 2\)"):
+        model.loss(x, y, sample_weight=np.ones((2, K)))
+    y[0, 1] = np.nan
+    with pytest.raises(ValueError, match=r"^y: finite numbers are required, got nan in sequence 0, number 1 of 2"):
+        model.loss(x, y)

@@ -5,6 +5,8 @@ from rnnfast._ops import __version__ as __version__
 
 # isort: split
 from rnnfast import data as data
+from rnnfast import losses as losses
+from rnnfast import metrics as metrics
 from rnnfast import reference as reference
 from rnnfast import schedules as schedules
 from rnnfast import text as text

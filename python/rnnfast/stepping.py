@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -21,11 +21,12 @@ class BatchLoss:
     Attributes
     ----------
     loss : float
-        Weighted mean over the batch's target elements; the weighted sum over the heads, where there are several.
+        Weighted mean over the batch's target elements; the weighted sum over the heads, where there are several. With a
+        gradient also the penalties, which count in training only.
     losses : dict of str to float
         The mean of each head.
-    weight : float
-        Number of target elements, or the sum of their weights.
+    weights : dict of str to float
+        Of each head the number of target elements, or the sum of their weights.
     outputs : dict of str to ndarray (M, K)
         The outputs of each head; a single head has the name "".
     state : states of the recurrent layers at the end, for a batch that continues this one
@@ -33,9 +34,30 @@ class BatchLoss:
 
     loss: float
     losses: dict[str, float]
-    weight: float
+    weights: dict[str, float]
     outputs: dict[str, Array]
     state: Any
+
+    @property
+    def weight(self) -> float:
+        """The largest weight of a head: 0 where no head has a target."""
+        return max(self.weights.values())
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What a batch contributes to a step over several of them.
+
+    Attributes
+    ----------
+    heads : dict of str to float
+        The share that each head's target elements have in all of them.
+    sequences : float
+        The share of the sequences.
+    """
+
+    heads: dict[str, float]
+    sequences: float
 
 
 class Learner(Protocol):
@@ -46,7 +68,7 @@ class Learner(Protocol):
     def batch_weights(self, batch: Any) -> dict[str, float]: ...  # noqa: D102
 
     def batch_loss(  # noqa: D102
-        self, batch: Any, state: Any = None, *, gradient: bool = False, shares: Mapping[str, float] | None = None
+        self, batch: Any, state: Any = None, *, gradient: bool = False, shares: Shares | None = None
     ) -> BatchLoss: ...
 
 
@@ -101,7 +123,8 @@ class Stepping:
 def gradient(model: Learner, batches: list[Any], state: Any, place: str) -> list[BatchLoss]:
     """Give every parameter the gradient that the batches have when they are joined to one.
 
-    That is the gradient of the heads' losses, each the mean over its target elements of all batches. A batch that
+    That is the gradient of the heads' losses, each the mean over its target elements of all batches, and of penalties,
+    each the mean over the sequences. A batch that
     continues another one begins with that one's final state; ``state`` is what was before the first.
     """
     model.zero_grad()
@@ -114,13 +137,20 @@ def gradient(model: Learner, batches: list[Any], state: Any, place: str) -> list
     return results
 
 
-def _shares(model: Learner, batches: list[Any]) -> list[dict[str, float] | None]:
-    """Return the share that each head's elements of each batch have in all of them; None for a single batch."""
+def _shares(model: Learner, batches: list[Any]) -> list[Shares | None]:
+    """Return what each batch contributes; None for a single one."""
     if len(batches) == 1:
         return [None]
     weights = [model.batch_weights(batch) for batch in batches]
     totals = {head: math.fsum(own[head] for own in weights) for head in weights[0]}
-    return [{head: own[head] / total if total else 0.0 for head, total in totals.items()} for own in weights]
+    sequences = sum(len(batch.inputs) for batch in batches if batch.count)
+    return [
+        Shares(
+            {head: own[head] / total if total else 0.0 for head, total in totals.items()},
+            len(batch.inputs) / max(1, sequences),
+        )
+        for batch, own in zip(batches, weights, strict=True)
+    ]
 
 
 def take_step(optimizer: Optimizer, place: str) -> None:

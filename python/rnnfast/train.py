@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Any, ClassVar, Protocol
 
@@ -21,6 +21,7 @@ from rnnfast.optim import AveragedWeights, LearningRate, Optimizer, as_average, 
 from rnnfast.params import Parameter, write_all
 from rnnfast.progress import Progress, as_shown
 from rnnfast.stepping import BatchLoss, Learner, Stepping, gradient, take_step
+from rnnfast.tasks import Task
 from rnnfast.training_state import TrainingState, state_to_resume
 
 
@@ -315,6 +316,12 @@ class Trainable(Learner, Protocol):
 
     def metrics(self) -> dict[str, list[Metric]]: ...  # noqa: D102
 
+    @property
+    def loss_shares(self) -> dict[str, float]: ...  # noqa: D102
+
+    @property
+    def tasks(self) -> dict[str, Task]: ...  # noqa: D102
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
@@ -368,7 +375,7 @@ def fit(
     initial_epoch = checks.as_integer("initial_epoch", options.initial_epoch, least=0, most=epochs)
     stepping = Stepping(accumulate=options.accumulate, clip_norm=options.clip_norm, clip_value=options.clip_value)
     callbacks = as_callbacks(options.callbacks)
-    metrics = Metrics(model.metrics(), options.metrics)
+    metrics = Metrics(model.metrics(), options.metrics, model.tasks)
     if validation is None and metrics.given:
         raise ValueError("metrics: validation data are required, which metrics are computed of, got none")
     state = state_to_resume(options.resume, initial_epoch, restartable=data.restartable)
@@ -411,22 +418,35 @@ def evaluate(model: Trainable, data: Data, metrics: Any = ()) -> dict[str, float
 
     The loss is the mean over all target elements, whatever batches they sit in. Several heads have a loss each.
     """
-    accumulated = metrics if isinstance(metrics, Metrics) else Metrics(model.metrics(), metrics)
+    accumulated = metrics if isinstance(metrics, Metrics) else Metrics(model.metrics(), metrics, model.tasks)
     accumulated.reset()
-    sums: dict[str, list[float]] = {"loss": []}
-    weights: list[float] = []
-    state = None
+    results, state = [], None
     for batch in data.batches():
         result = model.batch_loss(batch, state if batch.continues else None)
         state = result.state
-        weights.append(result.weight)
-        heads = {f"{name}_loss": loss for name, loss in result.losses.items() if name}
-        for name, value in {"loss": result.loss, **heads}.items():
-            sums.setdefault(name, []).append(value * result.weight)
-        accumulated.update(result.outputs, batch.targets, batch.weights)
-    total = math.fsum(weights)
-    means = {name: math.fsum(values) / total if total else 0.0 for name, values in sums.items()}
-    return means | accumulated.results()
+        counts = np.ones(batch.count, np.int64) if batch.counts is None else batch.counts
+        accumulated.update(result.outputs, batch.targets, batch.weights, counts)
+        results.append(replace(result, outputs={}, state=None))
+    return _means(results, model.loss_shares) | accumulated.results()
+
+
+def _means(results: list[BatchLoss], shares: dict[str, float]) -> dict[str, float]:
+    """Return the loss over all batches, and that of each of several heads, which have ``shares`` in it."""
+
+    def mean(values: list[float], weights: list[float]) -> float:
+        total = math.fsum(weights)
+        return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / total if total else 0.0
+
+    if not results:
+        return {"loss": 0.0}
+    heads = {
+        name: mean([r.losses[name] for r in results], [r.weights[name] for r in results]) for name in results[0].losses
+    }
+    if all(len(set(r.weights.values())) == 1 for r in results):
+        loss = mean([r.loss for r in results], [r.weight for r in results])
+    else:
+        loss = math.fsum(shares[name] * own for name, own in heads.items())
+    return {"loss": loss, **{f"{name}_loss": own for name, own in heads.items() if name}}
 
 
 @contextmanager

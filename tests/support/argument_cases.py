@@ -50,8 +50,10 @@ ACCEPTED = {
     "dampening": "-1 0 2**63", "weight_decay": "0 2**63", "eps": "0 2**63", "alpha": "0 2**63", "patience": "0",
     "min_delta": "0 2**63", "monitor": "text", "mode": "None", "max_norm": "2**63 inf", "characters": "text",
     "sign": "None -1 0", "limit": "None 0 inf 2**63", "mask": "None", "out": "None",
-    "outputs": "None", "loss_weights": "None", "resume": "None", "initial_epoch": "0", "steps_per_epoch": "None",
-    "progress": "None", "every_steps": "None",
+    "outputs": "None", "loss_weights": "None", "resume": "None", "activity_l2": "0 2**63", "task": "None",
+    "loss": "None", "class_weight": "None", "quantiles": "None", "class_weights": "None", "label_smoothing": "0",
+    "ignore_index": "None -1 0", "delta": "2**63",
+    "initial_epoch": "0", "steps_per_epoch": "None", "progress": "None", "every_steps": "None",
 }  # fmt: skip
 
 

@@ -20,7 +20,9 @@ MODEL: dict[str, Any] = {
     "bidirectional": False,
     "dropout": 0.1,
     "output_dropout": 0.1,
+    "activity_l2": 0.1,
     "task": "classification",
+    "loss": "cross_entropy",
     "embedding": 2,
     "cell_options": {"bias": True},
     "dtype": "float32",
@@ -32,6 +34,7 @@ HEADS: dict[str, Any] = {
     "output_size": None,
     "outputs": {"a": 2, "b": 1},
     "task": {"a": "classification", "b": "regression"},
+    "loss": {"b": "huber"},
     "loss_weights": {"a": 0.5},
 }
 PAIR: dict[str, Any] = {
@@ -57,6 +60,7 @@ TRAIN: dict[str, Any] = {
     "validation_split": 0.25,
     "lengths": None,
     "sample_weight": WEIGHTS,
+    "class_weight": "balanced",
     "metrics": [],
     "callbacks": [],
     "progress": False,
@@ -103,11 +107,31 @@ def supervised(name: str, make: Callable[[], Any], y: Any, *, tbptt: bool = True
     }
 
 
-def reading(name: str, make: Callable[[], Any], **own: Any) -> dict[str, Case]:
+def forecasting(
+    name: str, make: Callable[[str], Any], data: dict[str, Any], accepted: dict[str, str] | None = None
+) -> dict[str, Case]:
+    return {
+        f"{name}.predict_quantiles": Case(
+            make=lambda: make("quantile").predict_quantiles,
+            valid=lambda: {**data, "batch_size": 2, "quantiles": [0.5]},
+            accepted=accepted or {},
+        ),
+        f"{name}.predict_distribution": Case(
+            make=lambda: make("gaussian").predict_distribution,
+            valid=lambda: {**data, "batch_size": 2},
+            accepted=accepted or {},
+        ),
+    }
+
+
+def reading(
+    name: str, make: Callable[[], Any], forecasts: Callable[[str], Any] | None = None, **own: Any
+) -> dict[str, Case]:
     data = {"x": X, "lengths": LENGTHS, **own}
     return {
         f"{name}.predict": Case(make=lambda: make().predict, valid=lambda: {**data, "batch_size": 2}),
         f"{name}.predict_proba": Case(make=lambda: make().predict_proba, valid=lambda: {**data, "batch_size": 2}),
+        **({} if forecasts is None else forecasting(name, forecasts, data)),
         f"{name}.trace": Case(make=lambda: make().trace, valid=lambda: data),
         f"{name}.stream": Case(
             make=lambda: make().stream, valid=lambda: {"batch_size": 2, "state": (np.zeros((1, 2, 4), np.float32),) * 2}
@@ -136,8 +160,10 @@ MODELS: dict[str, Case] = {
         make=lambda: translator().fit,
         valid=lambda: {**TRAIN, "x": X, "y": IDS, "lengths": None, "sample_weight": WEIGHTS, "teacher_forcing": 0.5},
     ),
-    **reading("ManyToOne", many_to_one),
-    **reading("ManyToMany", many_to_many, resets=RESETS),
+    **reading("ManyToOne", many_to_one, lambda task: rf.ManyToOne(3, 1, task=task, hidden_size=4, seed=0)),
+    **reading(
+        "ManyToMany", many_to_many, lambda task: rf.ManyToMany(3, 1, task=task, hidden_size=4, seed=0), resets=RESETS
+    ),
     "OneToMany.fit": Case(
         make=lambda: writer(context_size=2).fit,
         valid=lambda: {**TRAIN, **WRITTEN, "sequences": IDS, "tbptt": 2},
@@ -159,6 +185,18 @@ MODELS: dict[str, Case] = {
     ),
     "OneToMany.predict_proba": Case(
         make=lambda: writer(context_size=2).predict_proba, valid=lambda: {**READ, "batch_size": 2}, accepted=READING
+    ),
+    **forecasting(
+        "OneToMany",
+        lambda task: rf.OneToMany(3, task=task, context_size=2, hidden_size=4, seed=0),
+        {"x": X, "lengths": LENGTHS, "context": np.ones((4, 2))},
+        CONTEXT,
+    ),
+    **forecasting(
+        "EncoderDecoder",
+        lambda task: rf.EncoderDecoder(3, 2, task=task, hidden_size=4, seed=0),
+        {"x": X, "lengths": LENGTHS, "max_length": 3},
+        {"max_length": "0"},
     ),
     "OneToMany.trace": Case(make=lambda: writer(context_size=2).trace, valid=lambda: READ, accepted=READING),
     "OneToMany.load_state_dict": Case(

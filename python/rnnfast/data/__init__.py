@@ -4,6 +4,7 @@ from rnnfast.data import synthetic as synthetic
 from rnnfast.data.batches import AlignedData as AlignedData
 from rnnfast.data.batches import Batch as Batch
 from rnnfast.data.batches import VectorData as VectorData
+from rnnfast.data.batches import Weights as Weights
 from rnnfast.data.batches import batch_indices as batch_indices
 from rnnfast.data.batches import check_fraction as check_fraction
 from rnnfast.data.batches import evaluated as evaluated
@@ -32,9 +33,7 @@ from rnnfast.data.sequences import as_one as as_one
 from rnnfast.data.sequences import as_pieces as as_pieces
 from rnnfast.data.sequences import as_real_sequences as as_real_sequences
 from rnnfast.data.sequences import as_resets as as_resets
-from rnnfast.data.sequences import as_step_weights as as_step_weights
 from rnnfast.data.sequences import as_streams as as_streams
-from rnnfast.data.sequences import as_weights as as_weights
 from rnnfast.data.sequences import check_finite as check_finite
 from rnnfast.data.sequences import check_finite_rows as check_finite_rows
 from rnnfast.data.sequences import check_steps as check_steps
@@ -42,7 +41,6 @@ from rnnfast.data.sequences import joined as joined
 from rnnfast.data.sequences import step_count as step_count
 from rnnfast.data.sequences import step_values as step_values
 from rnnfast.data.sequences import stored_targets as stored_targets
-from rnnfast.data.sequences import without_unread as without_unread
 from rnnfast.data.sources import BROUGHT as BROUGHT
 from rnnfast.data.sources import NO_SPLIT as NO_SPLIT
 from rnnfast.data.sources import BatchSource as BatchSource
@@ -50,4 +48,11 @@ from rnnfast.data.sources import without_brought as without_brought
 from rnnfast.data.splits import split_by_time as split_by_time
 from rnnfast.data.splits import split_sequences as split_sequences
 from rnnfast.data.ts_files import read_ts as read_ts
+from rnnfast.data.weights import as_step_weights as as_step_weights
+from rnnfast.data.weights import as_weights as as_weights
+from rnnfast.data.weights import class_weighted as class_weighted
+from rnnfast.data.weights import counted_steps as counted_steps
+from rnnfast.data.weights import shared as shared
+from rnnfast.data.weights import weights_by_head as weights_by_head
+from rnnfast.data.weights import without_unread as without_unread
 from rnnfast.data.windows import windows as windows

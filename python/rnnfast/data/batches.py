@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from rnnfast import checks
 from rnnfast.arrays import Array, Int64
 from rnnfast.data.container import Sequences
 from rnnfast.data.sources import BROUGHT, NO_SPLIT, BatchSource, is_source, named_arguments, without_brought
+
+# Of the target elements of all heads alike, or of each head by its name.
+Weights: TypeAlias = Array | dict[str, Array] | None
 
 WINDOW = 32  # batches whose sequences are sorted by length together: little padding, yet random batches
 
@@ -29,8 +32,10 @@ class Batch:
         The targets of each head; a single head has the name "".
     count : int
         M.
-    weights : ndarray (M,) or None
-        Weight of each target element.
+    weights : ndarray (M,) or (M, K), dict of str to these, or None
+        Weight of each target element, or of each of its numbers; of all heads alike, or of each head.
+    counts : int64 (N,) or None
+        Target elements of each sequence; None means one each.
     target_rows : int64 (M,) or None
         Which outputs have a target: of R steps, sequence after sequence, or of N sequences. None means all of them.
     context : ndarray (N, K) or None
@@ -43,7 +48,8 @@ class Batch:
     inputs: Sequences
     targets: Mapping[str, Array]
     count: int
-    weights: Array | None = None
+    weights: Weights = None
+    counts: Int64 | None = None
     target_rows: Int64 | None = None
     context: Array | None = None
     resets: Array | None = None
@@ -58,7 +64,7 @@ class VectorData:
     ----------
     inputs : Sequences
     targets : dict of str to ndarray (N,) class ids or (N, K)
-    weights : ndarray (N,) or None
+    weights : ndarray (N,) or (N, K), dict of str to these, or None
     batch_size : int
     tbptt : int or None
         The gradient goes back over this many steps, the last ones of each sequence. The steps before only move the
@@ -67,7 +73,7 @@ class VectorData:
 
     inputs: Sequences
     targets: Mapping[str, Array]
-    weights: Array | None = None
+    weights: Weights = None
     batch_size: int
     tbptt: int | None = None
     restartable: ClassVar[bool] = True
@@ -104,7 +110,7 @@ class VectorData:
             inputs=own if lead is None else own.without(lead),
             targets={name: values[index] for name, values in self.targets.items()},
             count=len(index),
-            weights=None if self.weights is None else self.weights[index],
+            weights=None if self.weights is None else _each(self.weights, lambda own: own[index]),
             continues=lead is not None and bool(lead.any()),
         )
 
@@ -131,7 +137,7 @@ class VectorData:
             self,
             inputs=self.inputs.select(index),
             targets={name: values[index] for name, values in self.targets.items()},
-            weights=None if self.weights is None else self.weights[index],
+            weights=None if self.weights is None else _each(self.weights, lambda own: own[index]),
         )
 
 
@@ -144,8 +150,8 @@ class AlignedData:
     inputs : Sequences
     targets : dict of str to Sequences
         The targets of each head, of the inputs' lengths.
-    weights : ndarray (N,), Sequences or None
-        Weight of every element of a sequence; or, of the inputs' lengths, of each element.
+    weights : ndarray (N,), Sequences, dict of str to these, or None
+        Weight of every element of a sequence; or, of the inputs' lengths, of each element or of each of its numbers.
     context : ndarray (N, K) or None
     resets : Sequences of bool, or None
         Of the inputs' lengths: steps before which the state becomes the layer's initial one.
@@ -158,7 +164,7 @@ class AlignedData:
 
     inputs: Sequences
     targets: Mapping[str, Sequences]
-    weights: Array | Sequences | None = None
+    weights: Any = None
     context: Array | None = None
     resets: Sequences | None = None
     batch_size: int
@@ -205,14 +211,11 @@ class AlignedData:
 
     def select(self, index: Int64) -> AlignedData:
         """Return the data of the sequences numbered by ``index``."""
-        weights = self.weights
-        if weights is not None:
-            weights = weights.select(index) if isinstance(weights, Sequences) else weights[index]
         return replace(
             self,
             inputs=self.inputs.select(index),
             targets={name: targets.select(index) for name, targets in self.targets.items()},
-            weights=weights,
+            weights=None if self.weights is None else _each(self.weights, lambda own: _selected(own, index)),
             context=None if self.context is None else self.context[index],
             resets=None if self.resets is None else self.resets.select(index),
         )
@@ -227,21 +230,27 @@ class AlignedData:
         if lead:
             step = inputs.positions() - np.repeat(inputs.offsets, inputs.lengths)
             rows = np.flatnonzero(step >= lead)
-        weights = None
-        if isinstance(self.weights, Sequences):
-            weights = self.weights.select(index).piece(start + lead, stop).flat()
-        elif self.weights is not None:
-            weights = np.repeat(self.weights[index], counts)
         return Batch(
             inputs=inputs,
             targets={name: each.flat() for name, each in targets.items()},
             count=int(counts.sum()) if targets else 0,
-            weights=weights,
+            weights=None if self.weights is None else self._weights(index, counts, start + lead, stop),
+            counts=counts,
             target_rows=rows,
             context=None if self.context is None else self.context[index],
             resets=None if self.resets is None else self.resets.select(index).piece(start, stop).flat(),
             continues=start > 0,
         )
+
+    def _weights(self, index: Int64, counts: Int64, start: int, stop: int | None) -> Any:
+        """Return the weights of steps ``start..stop``, ``counts`` (N,) of each sequence numbered by ``index``."""
+
+        def chosen(own: Array | Sequences) -> Array:
+            if isinstance(own, Sequences):
+                return own.select(index).piece(start, stop).flat()
+            return np.repeat(own[index], counts)
+
+        return _each(self.weights, chosen)
 
     def whole(self) -> Batch:
         """Return all sequences as one batch."""
@@ -250,6 +259,15 @@ class AlignedData:
     def _starts(self, index: Int64) -> range:
         longest = int(self.inputs.lengths[index].max(initial=0))
         return range(0, max(longest, 1), self.tbptt or max(longest, 1))
+
+
+def _selected(weights: Array | Sequences, index: Int64) -> Array | Sequences:
+    return weights.select(index) if isinstance(weights, Sequences) else weights[index]
+
+
+def _each(weights: Any, change: Callable[[Any], Array | Sequences]) -> Any:
+    """Return weights after a change: those of all heads alike, or those of each."""
+    return {head: change(own) for head, own in weights.items()} if isinstance(weights, dict) else change(weights)
 
 
 D = TypeVar("D", VectorData, AlignedData)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
+from rnnfast import checks
 from rnnfast.arrays import Array, DType
 from rnnfast.data.batches import AlignedData, check_fraction
 from rnnfast.data.container import Sequences
@@ -15,9 +17,10 @@ from rnnfast.data.sequences import (
     as_one,
     as_pieces,
     as_streams,
-    as_weights,
     check_finite,
+    step_count,
 )
+from rnnfast.data.weights import Weighed, as_step_weights, as_weights, counted_steps
 
 
 class Reader(Protocol):
@@ -28,11 +31,8 @@ class Reader(Protocol):
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences: ...  # noqa: D102
 
 
-class Targets(Protocol):
+class Targets(Weighed, Protocol):
     """The part of a task that checks targets."""
-
-    @property
-    def ids(self) -> bool: ...  # noqa: D102
 
     def targets(self, y: npt.ArrayLike, size: int, dtype: DType, *, name: str) -> Array: ...  # noqa: D102
 
@@ -88,7 +88,7 @@ class NextElements:
         tbptt: int | None = None,
         burn_in: int = 0,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         name: str = "sequences",
     ) -> AlignedData:
@@ -103,15 +103,18 @@ class NextElements:
             raise ValueError(
                 f"{name}: at least 2 elements each are required (an element's target is the next one), got {shortest}"
             )
+        longest = 0 if single else step_count(sequences, whole)
         if single:
             whole, tbptt = as_streams(whole, streams, name), tbptt or steps
+        weights = self._weights(sample_weight, whole, longest)
         # The inputs' own check knows the ids that may be read, not those that may be written.
         check = partial(self.task.targets, size=self.output_size, dtype=self.dtype, name="sequences")
         targets = whole.without_first().checked(check)
+        targets, weights = counted_steps(self.task, targets, weights, self.dtype, finite=True, name=name)
         data = AlignedData(
             inputs=whole.without_last(),
             targets={"": targets},
-            weights=as_weights(sample_weight, len(whole), self.dtype),
+            weights=weights,
             context=as_context(context, self.context_size, len(whole), self.dtype),
             batch_size=max(batch_size, streams) if single else batch_size,
             tbptt=tbptt,
@@ -120,11 +123,30 @@ class NextElements:
         data.require_targets("sequences")
         return data
 
-    def hold_out_end(self, sequences: Any, fraction: float) -> tuple[Array, Array] | None:
-        """Split a single long sequence in two, the last ``fraction`` behind; None when there are several."""
+    def _weights(self, given: Any, whole: Sequences, steps: int) -> Array | Sequences | None:
+        """Return weights of the sequences, or of their elements but the first; ``steps`` is 0 for streams of one."""
+        width = self.features if self.task.weighs_elements else None
+        if steps:
+            found = as_step_weights(given, whole, steps, self.dtype, width=width)
+            return found.without_first() if isinstance(found, Sequences) else found
+        if given is None or np.shape(given)[:1] != (len(whole.values),):
+            return as_weights(given, len(whole), self.dtype)
+        each = as_weights(given, len(whole.values), self.dtype, width=width)
+        return None if each is None else Sequences(each, whole.offsets, whole.lengths, ragged=False).without_first()
+
+    def hold_out_end(
+        self, sequences: Any, sample_weight: Any, fraction: float
+    ) -> tuple[tuple[Array, Any], tuple[Array, Any]] | None:
+        """Split a single long sequence in two, the last ``fraction`` behind; None when there are several.
+
+        Weights of its elements are split with it; others stay with the first part.
+        """
         one = as_one(sequences, self.features, "sequences")
         if one is None:
             return None
         check_fraction(fraction)
         kept = len(one) - round(len(one) * fraction)
-        return one[:kept], one[kept:]
+        if sample_weight is None or np.shape(sample_weight)[:1] != (len(one),):
+            return (one[:kept], sample_weight), (one[kept:], None)
+        each = checks.as_array("sample_weight", sample_weight)
+        return (one[:kept], each[:kept]), (one[kept:], each[kept:])

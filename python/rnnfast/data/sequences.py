@@ -104,21 +104,27 @@ def as_real_sequences(
     return joined(items, np.zeros((0, features), dtype))
 
 
-def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False) -> None:
+def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False, missing: bool = False) -> bool:
     """Raise ValueError, or warn, where a number of a sequence is NaN, infinite or beyond ``dtype``.
 
-    What lies past a sequence's end does not count. Numbers of a memory map are checked when they are read.
+    What lies past a sequence's end does not count; nor does NaN, where it is a ``missing`` value. Numbers of a memory
+    map are checked when they are read. Return whether all numbers are finite.
     """
     if isinstance(s, StoredSequences):
         s.watch(partial(_check_read, name, warns=warns))
-        return
+        return True
     if s.values.dtype.kind != "f":
-        return
+        return True
     rows = s.values[:, None] if s.values.ndim == 1 else s.values
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(rows.astype(dtype, copy=False))
+    if rows.dtype == dtype:
+        finite = np.isfinite(rows)
+    else:
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(rows.astype(dtype))
     if finite.all():
-        return
+        return True
+    if missing:
+        finite |= np.isnan(rows)
     wrong = np.flatnonzero(~finite.all(axis=1))
     first = np.searchsorted(wrong, s.offsets)
     found = np.flatnonzero(first < np.searchsorted(wrong, s.offsets + s.lengths))
@@ -126,6 +132,7 @@ def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False) 
         n = int(found[0])
         row = int(wrong[first[n]])
         _not_finite(name, rows[row], finite[row], f"sequence {n} at step {row - int(s.offsets[n])}", warns=warns)
+    return False
 
 
 def _check_read(name: str, s: StoredSequences, rows: Array, *, warns: bool) -> None:
@@ -138,17 +145,26 @@ def _check_read(name: str, s: StoredSequences, rows: Array, *, warns: bool) -> N
         _not_finite(name, numbers[row], finite[row], f"sequence {n} at step {step}", warns=warns)
 
 
-def check_finite_rows(name: str, rows: Array, *, weights: Array | None = None, warns: bool = False) -> None:
+def check_finite_rows(
+    name: str, rows: Array, *, weights: Array | None = None, warns: bool = False, missing: bool = False
+) -> bool:
     """Raise ValueError, or warn, where the numbers (N, K) of a sequence are NaN or infinite.
 
-    Those of weight 0 do not count.
+    Those of weight 0 do not count; nor does NaN, where it is a ``missing`` value. Return whether all others are finite.
     """
-    finite = np.isfinite(rows) if rows.dtype.kind == "f" else np.ones(rows.shape, bool)
+    if rows.dtype.kind != "f":
+        return True
+    finite = np.isfinite(rows)
     if weights is not None:
         finite[weights == 0] = True
+    if finite.all():
+        return True
+    if missing:
+        finite |= np.isnan(rows)
     if not finite.all():
         n = int(np.argmin(finite.all(axis=1)))
         _not_finite(name, rows[n], finite[n], f"sequence {n}", warns=warns)
+    return False
 
 
 def _not_finite(name: str, numbers: Array, finite: npt.NDArray[np.bool_], place: str, *, warns: bool) -> None:
@@ -389,29 +405,6 @@ def as_streams(one: Sequences, count: int, name: str) -> Sequences:
     return one.parts(np.zeros(count, np.int64), np.cumsum(lengths) - lengths, lengths + 1)
 
 
-def as_weights(weights: npt.ArrayLike | None, count: int, dtype: DType) -> Array | None:
-    """Return sample weights (N,) in the model's dtype after checking them."""
-    if weights is None:
-        return None
-    values = checks.as_reals("sample_weight", weights, dtype)
-    if values.shape != (count,):
-        raise ValueError(f"sample_weight: shape (N,) = ({count},) is required, got {values.shape}")
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
-    if len(wrong):
-        place = f"{values[wrong[0]]} at index {wrong[0]}"
-        raise ValueError(f"sample_weight: finite numbers >= 0 are required, got {place}")
-    return values
-
-
-def as_step_weights(weights: Any, inputs: Sequences, steps: int, dtype: DType) -> Array | Sequences | None:
-    """Return weights of the sequences (N,), or of all their steps; ``steps`` is T of an array."""
-    if weights is None or as_one(weights, None, "sample_weight") is not None:
-        return as_weights(weights, len(inputs), dtype)
-    each = step_values(weights, inputs, steps, width=None, name="sample_weight")
-    checked = as_weights(each, len(each), dtype)
-    return None if checked is None else inputs.like(checked)
-
-
 def as_pieces(tbptt: Any, burn_in: Any, *, bidirectional: bool) -> tuple[int | None, int]:
     """Return the steps of a piece, None for whole sequences, and the first steps without a loss, checked."""
     steps = None if tbptt is None else checks.as_size("tbptt", tbptt)
@@ -475,11 +468,3 @@ def stored_targets(
     found = StoredSequences(store, numbers, np.zeros_like(numbers), inputs.lengths, ragged=True, convert=convert)
     found.watch(partial(_check_read, name, warns=False))
     return found
-
-
-def without_unread(targets: Array, weights: Array | Sequences | None, inputs: Sequences) -> Array:
-    """Return the targets of all steps, with zeros in place of numbers of weight 0, which nothing reads."""
-    if weights is None or targets.dtype.kind != "f":
-        return targets
-    each = weights.values if isinstance(weights, Sequences) else np.repeat(weights, inputs.lengths)
-    return np.where((each > 0).reshape(-1, *[1] * (targets.ndim - 1)), targets, targets.dtype.type(0))

@@ -235,8 +235,8 @@ def _described(module: Any) -> list[KerasLayer]:
     if list(module.heads.parts) != [""]:
         raise ValueError(f"outputs: one head is required for Keras, got {', '.join(module.heads.parts)}")
     activations = {task: activation for activation, task in TASKS.items()}
-    if module.task.name not in activations:
-        raise ValueError(f"task: one of {', '.join(activations)} is required for Keras, got {module.task.name}")
+    if module.task.name not in activations or not module.task.direct:
+        raise ValueError(f"task: one of {', '.join(activations)} is required for Keras, got {module.task.title}")
     dtype, state = module.dtype.name, module.state_dict()
     table = state.get("embedding.weight")
     found = [_input(module.rnn.input_size, dtype)]

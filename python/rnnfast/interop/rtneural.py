@@ -167,8 +167,8 @@ def to_rtneural(module: Any) -> dict[str, Any]:
     if module.config["embedding"] is not None:
         raise ValueError(f"embedding: None is required, for RTNeural has none, got {module.config['embedding']}")
     activations = {task: activation for activation, task in TASKS.items()}
-    if module.task.name not in activations:
-        raise ValueError(f"task: one of {', '.join(activations)} is required for RTNeural, got {module.task.name}")
+    if module.task.name not in activations or not module.task.direct:
+        raise ValueError(f"task: one of {', '.join(activations)} is required for RTNeural, got {module.task.title}")
     state = module.state_dict()
     arrays = [state["head.weight"].T, state["head.bias"]]
     return _described(module.rnn, [_entry("dense", activations[module.task.name], len(arrays[1]), arrays)])

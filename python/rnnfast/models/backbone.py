@@ -161,10 +161,12 @@ def unit_vectors(ids: Array, size: int, dtype: DType) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class BackboneTape:
-    """What ``Backbone.backward`` needs: the tapes of the input and of the layers."""
+    """What ``Backbone.backward`` needs: the tapes of the input and of the layers, and the penalty's gradient by y."""
 
     input: Any
     rnn: Any
+    dpenalty: Array | None = None
+    penalty: float = 0.0
 
 
 class Backbone(Module):
@@ -176,7 +178,7 @@ class Backbone(Module):
     Parameters
     ----------
     config : dict
-        The model's configuration: cell, hidden_size, num_layers, dropout, cell_options, dtype.
+        The model's configuration: cell, hidden_size, num_layers, dropout, activity_l2, cell_options, dtype.
     input_size : int
         Features of x, or the size of the vocabulary.
     rng : numpy.random.Generator
@@ -224,6 +226,7 @@ class Backbone(Module):
             dtype=dtype.name,
             seed=int(rng.integers(LARGEST_SEED)),
         )
+        self.activity_l2: float = config["activity_l2"]
         self.directions = 2 if bidirectional else 1
         self.states = len(self.rnn.state_sizes)
         self.size: int = self.rnn.output_size
@@ -259,10 +262,16 @@ class Backbone(Module):
         """Return y (R, D*H), the final state and the tape, with dropout."""
         s, read = self.input.forward(x)
         y, last, tape = self.rnn.forward_rows(s.values, s.offsets, s.lengths, state, resets=resets)
-        return y, last, BackboneTape(read, tape)
+        if not self.activity_l2:
+            return y, last, BackboneTape(read, tape)
+        share = self.activity_l2 / len(x)
+        penalty = share * float(np.square(y, dtype=np.float64).sum())
+        return y, last, BackboneTape(read, tape, y * y.dtype.type(2 * share), penalty)
 
     def backward(self, tape: BackboneTape, dy: Array | None, dstate: StateLike = None) -> State:
-        """Add the parameters' gradients; return that of the initial state."""
+        """Add the parameters' gradients, those of the penalty included; return that of the initial state."""
+        if tape.dpenalty is not None:
+            dy = tape.dpenalty if dy is None else dy + tape.dpenalty
         learned = bool(self.input.parameters())
         dinitial: State
         dx, dinitial = self.rnn.backward(tape.rnn, dy, dstate, need_dx=learned)

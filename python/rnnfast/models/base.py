@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
 
 from rnnfast import checkpoint, checks
 from rnnfast.arrays import Array, DType
 from rnnfast.atomic import StrPath
+from rnnfast.data import AlignedData, BatchSource, VectorData, Weights, class_weighted
 from rnnfast.layers import BlockTape, Dropout, Linear, State
 from rnnfast.metadata import Metadata
 from rnnfast.metrics import Metric
 from rnnfast.models.config import HeadConfig
 from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
-from rnnfast.stepping import BatchLoss
+from rnnfast.stepping import BatchLoss, Shares
 from rnnfast.tasks import Task
 from rnnfast.train import History
 from rnnfast.training_state import TrainingState, split_tensors
 
 Outputs = Mapping[str, Array]
 V = TypeVar("V")
+D = TypeVar("D", bound=VectorData | AlignedData | BatchSource)
 M = TypeVar("M", bound="Model")
 
 # Layers without parameters that a file may ask for: no tensor in the file shows that they are meant.
@@ -73,6 +74,7 @@ class Heads(Module):
         dropout: float,
     ) -> None:
         self.configs = dict(heads)
+        self.shares = {name: head.loss_weight for name, head in heads.items()}
         self.dtype = dtype
         self.parts = {
             name: Linear(features, head.task.outputs(head.size), dtype=dtype, seed=rng) for name, head in heads.items()
@@ -128,16 +130,24 @@ class Heads(Module):
         return dh
 
     def loss(
-        self, outputs: Outputs, targets: Outputs, weights: Array | None
-    ) -> tuple[float, dict[str, float], dict[str, Array]]:
-        """Return the weighted sum of the heads' losses, each by itself, and the gradients of the outputs."""
-        losses, gradients = {}, {}
+        self, outputs: Outputs, targets: Outputs, weights: Weights
+    ) -> tuple[float, dict[str, float], dict[str, float], dict[str, Array]]:
+        """Return the weighted sum of the heads' losses, each by itself, their weights, and the outputs' gradients."""
+        total, losses, gradients = 0.0, {}, {}
         for name, head in self.configs.items():
-            loss, gradient = head.task.loss(outputs[name], targets[name], weights)
+            own = weights.get(name) if isinstance(weights, dict) else weights
+            loss, gradient = head.task.loss(outputs[name], targets[name], own)
+            total += loss * head.loss_weight
             losses[name] = loss
             gradients[name] = gradient if head.loss_weight == 1 else gradient * gradient.dtype.type(head.loss_weight)
-        total = sum(loss * self.configs[name].loss_weight for name, loss in losses.items())
-        return float(total), losses, gradients
+        return total, losses, self.totals(targets, weights), gradients
+
+    def totals(self, targets: Outputs, weights: Weights) -> dict[str, float]:
+        """Return the number of each head's target elements, or the sum of their weights."""
+        return {
+            name: head.task.total(targets[name], weights.get(name) if isinstance(weights, dict) else weights)
+            for name, head in self.configs.items()
+        }
 
     def decide(self, outputs: Outputs) -> dict[str, Array]:
         """Return the predictions of all heads."""
@@ -145,12 +155,26 @@ class Heads(Module):
 
     def probabilities(self, outputs: Outputs) -> dict[str, Array]:
         """Return the probabilities of all heads that have some; ValueError where none has."""
-        found = {
-            n: head for n, head in self.configs.items() if head.task.has_probabilities or list(self.configs) == [""]
-        }
+        able = self._able("predict_proba", "probabilities", lambda task: task.has_probabilities)
+        return {name: task.probabilities(outputs[name]) for name, task in able.items()}
+
+    def quantiles(self, outputs: Outputs, levels: Any) -> dict[str, Array]:
+        """Return the quantiles of all heads that predict some; ValueError where none does."""
+        able = self._able("predict_quantiles", "quantiles", lambda task: task.has_quantiles)
+        return {name: task.quantiles(outputs[name], levels) for name, task in able.items()}
+
+    def distributions(self, outputs: Outputs) -> dict[str, dict[str, Array]]:
+        """Return the parameters of the distributions of all heads that predict some; ValueError where none does."""
+        able = self._able("predict_distribution", "a distribution", lambda task: task.has_distribution)
+        return {name: task.distribution(outputs[name]) for name, task in able.items()}
+
+    def _able(self, called: str, wanted: str, has: Callable[[Task], bool]) -> dict[str, Task]:
+        """Return the tasks that have what is wanted, or the only one, which says what it lacks."""
+        tasks = {name: head.task for name, head in self.configs.items()}
+        found = {name: task for name, task in tasks.items() if has(task) or list(tasks) == [""]}
         if not found:
-            raise ValueError("predict_proba: a head whose task has probabilities is required, got none")
-        return {name: head.task.probabilities(outputs[name]) for name, head in found.items()}
+            raise ValueError(f"{called}: a head whose task has {wanted} is required, got none")
+        return found
 
     def side_by_side(self) -> tuple[Array, Array]:
         """Return weight (K, F) and bias (K,) of all heads in one, as a stream reads them."""
@@ -204,7 +228,12 @@ class Model(Module):
     """
 
     known: ClassVar[dict[str, type[Model]]] = {}
-    later_options: ClassVar[dict[str, Any]] = {"output_dropout": 0.0, "outputs": None, "loss_weights": None}
+    later_options: ClassVar[dict[str, Any]] = {
+        "output_dropout": 0.0,
+        "outputs": None,
+        "loss_weights": None,
+        "activity_l2": 0.0,
+    }
 
     def __init__(self, config: dict[str, Any], parts: dict[str, Any], heads: Heads) -> None:
         self.config = config
@@ -227,6 +256,16 @@ class Model(Module):
         if list(self.heads.parts) != [""]:
             raise AttributeError(f"task: one head is required, got several ({', '.join(self.heads.parts)})")
         return self.heads.configs[""].task
+
+    @property
+    def loss_shares(self) -> dict[str, float]:
+        """The weight of each head's loss in the sum; a single head has the name ""."""
+        return self.heads.shares
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The task of each head; a single head has the name ""."""
+        return {name: head.task for name, head in self.heads.configs.items()}
 
     @property
     def metadata(self) -> Metadata:
@@ -256,7 +295,7 @@ class Model(Module):
 
     def metrics(self) -> dict[str, list[Metric]]:
         """Return new accumulators of each head's metrics; a single head has the name ""."""
-        return {name: head.task.metrics() for name, head in self.heads.configs.items()}
+        return {name: task.metrics() for name, task in self.tasks.items()}
 
     @abstractmethod
     def _outputs(self, batch: Any, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State | None, Any]:
@@ -268,8 +307,7 @@ class Model(Module):
 
     def batch_weights(self, batch: Any) -> dict[str, float]:
         """Return the number of each head's target elements in a batch, or the sum of their weights."""
-        weight = float(batch.count) if batch.weights is None else math.fsum(batch.weights)
-        return dict.fromkeys(self.heads.configs, weight)
+        return self.heads.totals(batch.targets, batch.weights)
 
     def batch_loss(
         self,
@@ -277,21 +315,34 @@ class Model(Module):
         state: State | None = None,
         *,
         gradient: bool = False,
-        shares: Mapping[str, float] | None = None,
+        shares: Shares | None = None,
     ) -> BatchLoss:
         """Return the loss of a batch; with ``gradient``, use dropout and add the parameters' gradients.
 
-        ``shares`` multiply the gradient of each head's loss. A batch without any target only moves the state on.
+        ``shares`` multiply the gradients of the heads' losses and of penalties. A batch without any target only moves
+        the state on.
         """
         keep = gradient and batch.count > 0
         outputs, last, tape = self._outputs(batch, state, keep=keep)
-        loss, losses, doutputs = self.heads.loss(outputs, batch.targets, batch.weights)
+        loss, losses, weights, doutputs = self.heads.loss(outputs, batch.targets, batch.weights)
         if keep:
             if shares is not None:
-                doutputs = {name: d * d.dtype.type(shares[name]) for name, d in doutputs.items()}
+                doutputs = {name: d * d.dtype.type(shares.heads[name]) for name, d in doutputs.items()}
+            for part in tape.backbones:
+                loss += part.penalty
+                if shares is not None and part.dpenalty is not None:
+                    part.dpenalty *= part.dpenalty.dtype.type(shares.sequences)
             self._backward(tape, doutputs)
-        weight = max(self.batch_weights(batch).values())
-        return BatchLoss(loss=loss, losses=losses, weight=weight, outputs=outputs, state=last)
+        return BatchLoss(loss=loss, losses=losses, weights=weights, outputs=outputs, state=last)
+
+    def _class_weighted(self, data: D, given: Any) -> D:
+        """Return data with the weights of their classes, which users call ``class_weight``."""
+        heads = {name: (task, self.heads.parts[name].output_size) for name, task in self.tasks.items()}
+        return class_weighted(data, heads, self.dtype, given)
+
+    def _no_outputs(self) -> Array:
+        """Return outputs (0, K) of a single head, of which a task says at once whether it has what is asked for."""
+        return np.zeros((0, self.head.output_size), self.dtype)
 
     def _all_outputs(self, data: Any) -> dict[str, Array]:
         """Return the outputs of all batches, one below the other, of each head."""
@@ -305,8 +356,7 @@ class Model(Module):
         return f"<{self._title()}>"
 
     def _title(self) -> str:
-        tasks = {name: head.task.name for name, head in self.heads.configs.items()}
-        task = ", ".join(f"{name}: {of}" if name else of for name, of in tasks.items())
+        task = ", ".join(f"{name}: {task.title}" if name else task.title for name, task in self.tasks.items())
         return f"{type(self).__name__}: cell={self.config['cell']}, task={task}, dtype={self.dtype}"
 
     def split_outputs(self, outputs: Array) -> dict[str, Array]:
@@ -370,6 +420,8 @@ class Model(Module):
         ValueError
             ``rf.load`` would refuse the file: the configuration does not describe the parameters, such as those that
             a subclass adds; or configuration and metadata have more than 16 MB of text.
+        TypeError
+            The loss is a function, which no file can keep.
         """
         cls = next((kept for kept in type(self).__mro__ if self.known.get(kept.__name__) is kept), None)
         if cls is None:
@@ -498,4 +550,9 @@ def load(path: StrPath) -> Any:
 
 
 def _text(config: Mapping[str, Any]) -> str:
-    return json.dumps(config, sort_keys=True)
+    return json.dumps(config, sort_keys=True, default=_refuse)
+
+
+def _refuse(loss: Any) -> NoReturn:
+    wanted = "a loss that a file can name is required (a subclass of rf.losses.Loss with a name)"
+    raise TypeError(f"loss: {wanted}, got {checks.shown(getattr(loss, 'function', loss))}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnfast import checks
 from rnnfast.layers import GRU, LSTM, RNN, CustomCell, CustomLayer
+from rnnfast.losses import FunctionLoss
 from rnnfast.tasks import Task, as_task, task_config
 
 Config: TypeAlias = dict[str, Any]
@@ -43,7 +44,10 @@ class HeadConfig:
 
 
 def checked(arguments: Mapping[str, Any]) -> Config:
-    """Return a constructor's arguments, its ``locals()``, as JSON can hold them, sizes and dtype checked."""
+    """Return a constructor's arguments, its ``locals()``, as JSON can hold them, sizes and dtype checked.
+
+    The loss becomes a part of the task, which learns by it.
+    """
     known = {name: value for name, value in arguments.items() if name not in ("self", "__class__")}
     for name in sorted(SIZES & known.keys()):
         known[name] = checks.as_size(name, known[name])
@@ -58,6 +62,7 @@ def checked(arguments: Mapping[str, Any]) -> Config:
     known["cell"] = cell_name(known["cell"])
     for name in ("dropout", "output_dropout"):
         known[name] = checks.as_probability(name, known[name])
+    known["activity_l2"] = checks.at_least_zero("activity_l2", known["activity_l2"])
     _check_heads(known)
     known["dtype"] = checks.as_dtype(known["dtype"]).name
     known["seed"] = checks.as_seed(known["seed"])
@@ -77,14 +82,14 @@ def heads_of(config: Config) -> dict[str, HeadConfig]:
 
 
 def _check_heads(known: Config) -> None:
-    """Check outputs, task and loss_weights, and give every head a task of its own."""
-    outputs = known.get("outputs")
+    """Check outputs, task, loss and loss_weights, and give every head a task of its own."""
+    outputs, loss = known.get("outputs"), known.pop("loss")
     if outputs is None:
         if known.get("loss_weights") is not None:
             raise ValueError("loss_weights: None is required without outputs, got some")
         if "outputs" in known and known["output_size"] is None:
             raise ValueError("output_size: a size is required, or outputs={name: size, ...}, got None")
-        known["task"] = task_config(as_task("task", known["task"]))
+        known["task"] = task_config(as_task("task", known["task"], loss))
         return
     if known["output_size"] is not None:
         raise ValueError(f"output_size: None is required beside outputs, got {known['output_size']}")
@@ -96,20 +101,24 @@ def _check_heads(known: Config) -> None:
         raise ValueError("outputs: at least one head is required, got none")
     names = dict(sorted(names.items()))  # the order in which a file gives them back
     known["outputs"] = {name: checks.as_size(f"outputs[{name!r}]", size) for name, size in names.items()}
-    tasks = known["task"]
-    by_head = isinstance(tasks, Mapping) and "name" not in tasks
-    if by_head:
-        _check_names("task", tasks, names, all_of_them=True)
-    known["task"] = {
-        name: task_config(as_task(f"task[{name!r}]" if by_head else "task", tasks[name] if by_head else tasks))
-        for name in names
-    }
+    known["task"] = _tasks(known["task"], loss, names)
     if known["loss_weights"] is not None:
         given = checks.as_mapping("loss_weights", known["loss_weights"])
         _check_names("loss_weights", given, names, all_of_them=False)
         known["loss_weights"] = {
             name: checks.at_least_zero(f"loss_weights[{name!r}]", weight) for name, weight in given.items()
         }
+
+
+def _tasks(tasks: Any, losses: Any, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of each head's task, given one task and one loss of all heads, or dicts by head."""
+    chosen: dict[str, dict[str, tuple[str, Any]]] = {}
+    for argument, given in (("task", tasks), ("loss", losses)):
+        chosen[argument] = {name: (argument, given) for name in names}
+        if isinstance(given, Mapping) and "name" not in given:
+            _check_names(argument, given, names, all_of_them=argument == "task")
+            chosen[argument] = {name: (f"{argument}[{name!r}]", given.get(name)) for name in names}
+    return {name: task_config(as_task(*chosen["task"][name], chosen["loss"][name][1])) for name in names}
 
 
 def _check_names(argument: str, given: Mapping[Any, Any], heads: Mapping[str, Any], *, all_of_them: bool) -> None:
@@ -124,15 +133,15 @@ def _check_names(argument: str, given: Mapping[Any, Any], heads: Mapping[str, An
 def plain(name: str, value: Any) -> Any:
     """Return an option in the form that it has after a model's file, or TypeError where a file cannot hold it.
 
-    NumPy's scalars become Python's, and lists become tuples.
+    NumPy's scalars become Python's, and lists become tuples. A loss that is a function stays: no file can hold it.
 
     Examples
     --------
     >>> plain("zoneout", [np.float32(0.5), 0])
     (0.5, 0)
     """
-    if value is None:
-        return None
+    if value is None or isinstance(value, FunctionLoss):
+        return value
     for kind, others in PLAIN.items():
         if isinstance(value, (kind, *others)):
             return kind(value)

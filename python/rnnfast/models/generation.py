@@ -47,7 +47,7 @@ def write_on(
     log_p : float64 (R, length)
         Of ids: the model's own, before temperature and restrictions.
     """
-    if backbone.custom:
+    if by_steps(backbone, task):
         return write_by_steps(backbone, head, task, state, options, prefix, attention)
     assert head.bias is not None
     writer = _ops.Writer(
@@ -73,6 +73,11 @@ def write_on(
         prefix=prefix,
         log_probs=options.return_log_probs,
     )
+
+
+def by_steps(backbone: Backbone, task: Task) -> bool:
+    """Return whether elements are written step by step in NumPy, since the engine knows the cell or the task not."""
+    return backbone.custom or not task.direct
 
 
 def _search(
@@ -143,7 +148,7 @@ def write_by_steps(
     prefix: Int64 | None,
     attend: Callable[[Array], Array] | None,
 ) -> tuple[Array, Int64, Float64]:
-    """Do what ``write_on`` does, step by step in NumPy, for a cell that the engine does not know.
+    """Do what ``write_on`` does, step by step in NumPy, for a cell or a task that the engine does not know.
 
     ``attend`` turns h (R, H) into what the head reads.
 
@@ -156,10 +161,10 @@ def write_by_steps(
         raise ValueError(f"beams: None is required with a custom cell, got {options.beams}")
     ids, length = task.ids, options.length
     h = backbone.last_h(state)
-    R, K = len(h), head.output_size
+    R, width = len(h), task.decide(np.zeros((0, head.output_size), backbone.dtype)).shape[1:]
     key = options.key()
-    u = np.stack([np.random.default_rng([key, r]).random((length, 1 if ids else K)) for r in range(R)], axis=1)
-    elements = np.zeros((R, length) if ids else (R, length, K), np.int64 if ids else backbone.dtype)
+    u = np.stack([np.random.default_rng([key, r]).random((length, *(width or (1,)))) for r in range(R)], axis=1)
+    elements = np.zeros((R, length, *width), np.int64 if ids else backbone.dtype)
     counts, log_p = np.full(R, length), np.zeros((R, length if options.return_log_probs else 0))
     for t in range(length):
         outputs = head(h if attend is None else attend(h))
@@ -178,8 +183,10 @@ def write_by_steps(
 
 def _chosen(task: Task, outputs: Array, options: WritingOptions, u: Float64) -> Array:
     """Return the next element of every row: ids (R,), or labels or numbers (R, K); u is (R, 1) or (R, K)."""
-    if options.greedy or task.element == "vector":
+    if options.greedy:
         return task.decide(outputs)
+    if task.element == "vector":
+        return task.draw(outputs, u)
     p = task.probabilities(outputs / outputs.dtype.type(options.temperature)).astype(np.float64)
     if task.element == "labels":
         return u < p

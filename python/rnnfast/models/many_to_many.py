@@ -17,15 +17,19 @@ from rnnfast.checks import names_arguments
 from rnnfast.data import (
     AlignedData,
     Batch,
+    Sequences,
     as_pieces,
     as_resets,
     as_step_weights,
     check_finite,
+    counted_steps,
     evaluated,
+    shared,
     step_count,
     step_values,
     stored_targets,
     training_and_validation,
+    weights_by_head,
     without_unread,
 )
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
@@ -48,6 +52,11 @@ class _Tape:
 
     backbone: BackboneTape
     heads: HeadsTape
+
+    @property
+    def backbones(self) -> tuple[BackboneTape, ...]:
+        """Tapes of what may have a penalty."""
+        return (self.backbone,)
 
 
 class ManyToMany(Model):
@@ -77,9 +86,17 @@ class ManyToMany(Model):
         Probability that an output of a layer is dropped before the next layer reads it, in training.
     output_dropout : float
         Probability that an element of what the heads read is dropped, in training.
-    task : {"classification", "regression", "multilabel"}, Task, or a dict of these by head
-        Softmax cross-entropy, mean squared error, or binary cross-entropy; or a task of your own. The loss is the mean
-        over all elements of targets.
+    activity_l2 : float
+        Penalty on the outputs h of the top layer, in training: ``activity_l2 / N * sum h^2`` over all N sequences of a
+        batch, steps and units, is added to the loss; of an encoder-decoder that of both stacks.
+    task : {"classification", "regression", "multilabel"}, Task, name of a loss, a dict of these by head, or None
+        Softmax cross-entropy, mean squared error, or binary cross-entropy; or a task of your own. The name of a loss,
+        as "quantile" or "gaussian", stands for the task that learns by it, and a dict of a name and options, as
+        ``{"name": "quantile", "quantiles": [0.1, 0.9]}``, sets its options. None: the task of ``loss``, or
+        classification. The loss is the mean over all elements of targets; NaN among numbers is a missing value.
+    loss : str, dict, Loss or function, of several heads a dict of these, or None
+        What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
+        object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     loss_weights : dict of str to float, or None
         Weight of each head's loss in the sum; 1 for heads that are not named.
     embedding : int or None
@@ -135,7 +152,9 @@ class ManyToMany(Model):
         bidirectional: bool = False,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
-        task: str | Task | Mapping[str, Any] = "classification",
+        activity_l2: float = 0.0,
+        task: str | Task | Mapping[str, Any] | None = None,
+        loss: Any = None,
         loss_weights: Mapping[str, float] | None = None,
         embedding: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
@@ -178,10 +197,11 @@ class ManyToMany(Model):
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
         sample_weight: Any = None,
+        class_weight: Any = None,
         resets: Any = None,
         tbptt: int | None = None,
         burn_in: int = 0,
-        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+        metrics: str | Metric | Sequence[str | Metric] | Mapping[str, Any] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool | None = None,
         shuffle: bool = True,
@@ -224,8 +244,12 @@ class ManyToMany(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array x.
-        sample_weight : array (N,), (N, T), list of (T_i,) or None
-            Weights of the sequences, or of all steps, in the loss.
+        sample_weight : array (N,), (N, T) or (N, T, K), list of (T_i,) or (T_i, K), a dict of these by head, or None
+            Weights in the loss: of the sequences, of all steps, or of each of K numbers.
+        class_weight : "balanced", dict of class to weight, array (K,), a dict of these by head, or None
+            Weights of the classes among the targets, by which those of ``sample_weight`` are multiplied; not in
+            validation. "balanced": the number of targets / (number of classes among them * targets of the class), as
+            scikit-learn's. A class that a dict does not name has weight 1.
         resets : bool (N, T), list of (T_i,) or None
             Where one is True the state becomes the layer's initial one before the step: the learned one with
             ``learn_initial_state``, else zero. No gradient crosses.
@@ -235,8 +259,10 @@ class ManyToMany(Model):
             with T. Not for bidirectional models.
         burn_in : int
             Steps at the start of a sequence, where the state is cold, that get no loss.
-        metrics : Metric, several of them, or a dict of these by head
-            Further quantities to report of the validation data.
+        metrics : name or Metric, several of them, or a dict of these by head
+            Further quantities to report of the validation data: yours, "accuracy", "balanced_accuracy",
+            "top_k_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "auc", "perplexity", "edit_distance", "mae",
+            "rmse" or "r2"; see ``rf.metrics``.
         callbacks : Callback or several of them
             Called at every event of the training.
         progress : bool or None
@@ -289,6 +315,7 @@ class ManyToMany(Model):
             tbptt=tbptt,
             **{"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in},
         )
+        data = self._class_weighted(data, class_weight)
         return train.fit(self, data, options, validation)
 
     @names_arguments
@@ -349,7 +376,7 @@ class ManyToMany(Model):
         resets: Any = None,
         tbptt: int | None = None,
         burn_in: int = 0,
-        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+        metrics: str | Metric | Sequence[str | Metric] | Mapping[str, Any] = (),
     ) -> dict[str, float]:
         """Return the loss, the task's metrics (accuracy, or the mean absolute error "mae") and further ones.
 
@@ -425,6 +452,69 @@ class ManyToMany(Model):
         return self._arranged(data, self.heads.probabilities(self._all_outputs(data)))
 
     @names_arguments
+    def predict_quantiles(
+        self,
+        x: Any,
+        quantiles: npt.ArrayLike | None = None,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        resets: Any = None,
+    ) -> Any:
+        """Return the quantiles (N, T, K, Q) of every predicted number, in ascending order of their levels.
+
+        Of several heads it returns a dict of those that predict some.
+
+        Parameters
+        ----------
+        x, lengths, resets, batch_size
+            As for ``predict``.
+        quantiles : numbers (Q,) or None
+            Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
+            distribution they are any, by default 0.1, 0.5 and 0.9.
+
+        Raises
+        ------
+        ValueError
+            A task without quantiles, such as a classification; levels that are not learned.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> model = rf.ManyToMany(3, 1, task="quantile", hidden_size=4, seed=0)
+        >>> model.predict_quantiles(np.zeros((5, 7, 3))).shape
+        (5, 7, 1, 3)
+        """
+        data = self._unlabelled(x, lengths, resets, batch_size)
+        return self._arranged(data, self.heads.quantiles(self._all_outputs(data), quantiles))
+
+    @names_arguments
+    def predict_distribution(
+        self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, resets: Any = None
+    ) -> Any:
+        """Return the parameters of the predicted distributions, a dict of arrays (N, T, K) by name.
+
+        They are ``loc`` and ``scale`` of a Gaussian, also ``df`` of a Student-t, ``rate`` of a Poisson, ``mean`` and
+        ``dispersion`` of a negative binomial distribution. Of several heads it returns a dict of such dicts.
+
+        Parameters
+        ----------
+        x, lengths, resets, batch_size
+            As for ``predict``.
+
+        Raises
+        ------
+        ValueError
+            A task without a distribution.
+        """
+        data = self._unlabelled(x, lengths, resets, batch_size)
+        found = self.heads.distributions(self._all_outputs(data))
+        return only(
+            {head: {name: data.inputs.split(rows) for name, rows in own.items()} for head, own in found.items()}
+        )
+
+    @names_arguments
     def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, resets: Any = None) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
 
@@ -495,23 +585,16 @@ class ManyToMany(Model):
         tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=self.config["bidirectional"])
         inputs = self.backbone.read(x, lengths)
         steps = step_count(x, inputs)
-        weights = as_step_weights(sample_weight, inputs, steps, self.dtype)
-        targets = {}
-        for head, (called, values) in by_head(y, list(self.heads.configs)).items():
-            config = self.heads.configs[head]
-            width = None if config.task.ids else config.size
-            convert = partial(config.task.targets, size=config.size, dtype=self.dtype, name=called)
-            stored = stored_targets(values, inputs, steps, width=width, name=called, convert=convert)
-            if stored is not None and weights is None:
-                targets[head] = stored
-                continue
-            each = without_unread(step_values(values, inputs, steps, width=width, name=called), weights, inputs)
-            check_finite(called, inputs.like(each), self.dtype)
-            targets[head] = inputs.like(convert(each))
+        given = by_head(y, list(self.heads.configs))
+        called_weights = weights_by_head(sample_weight, list(given))
+        targets: dict[str, Sequences] = {}
+        weights: dict[str, Array | Sequences | None] = {}
+        for head, (called, values) in given.items():
+            targets[head], weights[head] = self._targets(head, called, values, called_weights[head], inputs, steps)
         data = AlignedData(
             inputs=inputs,
             targets=targets,
-            weights=weights,
+            weights=shared(weights),
             resets=as_resets(resets, inputs, steps),
             batch_size=batch_size,
             tbptt=tbptt,
@@ -519,6 +602,23 @@ class ManyToMany(Model):
         )
         data.require_targets(name)
         return data
+
+    def _targets(
+        self, head: str, called: str, values: Any, weights: tuple[str, Any], inputs: Sequences, steps: int
+    ) -> tuple[Sequences, Array | Sequences | None]:
+        """Return the targets of a head, which messages call ``called``, and their weights, given with a name."""
+        name, given = weights
+        task, size = self.heads.configs[head].task, self.heads.configs[head].size
+        own = as_step_weights(given, inputs, steps, self.dtype, width=size if task.weighs_elements else None, name=name)
+        width = None if task.ids else size
+        convert = partial(task.targets, size=size, dtype=self.dtype, name=called)
+        if own is None and not task.ignores:
+            stored = stored_targets(values, inputs, steps, width=width, name=called, convert=convert)
+            if stored is not None:
+                return stored, None
+        each = without_unread(step_values(values, inputs, steps, width=width, name=called), own, inputs)
+        finite = check_finite(called, inputs.like(each), self.dtype, missing=task.weighs_elements)
+        return counted_steps(task, inputs.like(convert(each)), own, self.dtype, finite=finite, name=called)
 
     def _unlabelled(self, x: Any, lengths: npt.ArrayLike | None, resets: Any, batch_size: int) -> AlignedData:
         inputs = self.backbone.read(x, lengths, warns=True)

@@ -13,7 +13,17 @@ from rnnfast import train
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
-from rnnfast.data import Batch, VectorData, as_pieces, as_weights, check_finite_rows, evaluated, training_and_validation
+from rnnfast.data import (
+    Batch,
+    VectorData,
+    as_pieces,
+    as_weights,
+    check_finite_rows,
+    evaluated,
+    shared,
+    training_and_validation,
+    weights_by_head,
+)
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape
@@ -34,6 +44,11 @@ class _Tape:
 
     backbone: BackboneTape
     heads: HeadsTape
+
+    @property
+    def backbones(self) -> tuple[BackboneTape, ...]:
+        """Tapes of what may have a penalty."""
+        return (self.backbone,)
 
 
 class ManyToOne(Model):
@@ -63,9 +78,17 @@ class ManyToOne(Model):
         Probability that an output of a layer is dropped before the next layer reads it, in training.
     output_dropout : float
         Probability that an element of what the heads read is dropped, in training.
-    task : {"classification", "regression", "multilabel"}, Task, or a dict of these by head
-        Softmax cross-entropy, mean squared error, or binary cross-entropy; or a task of your own. The loss is the mean
-        over all elements of targets.
+    activity_l2 : float
+        Penalty on the outputs h of the top layer, in training: ``activity_l2 / N * sum h^2`` over all N sequences of a
+        batch, steps and units, is added to the loss; of an encoder-decoder that of both stacks.
+    task : {"classification", "regression", "multilabel"}, Task, name of a loss, a dict of these by head, or None
+        Softmax cross-entropy, mean squared error, or binary cross-entropy; or a task of your own. The name of a loss,
+        as "quantile" or "gaussian", stands for the task that learns by it, and a dict of a name and options, as
+        ``{"name": "quantile", "quantiles": [0.1, 0.9]}``, sets its options. None: the task of ``loss``, or
+        classification. The loss is the mean over all elements of targets; NaN among numbers is a missing value.
+    loss : str, dict, Loss or function, of several heads a dict of these, or None
+        What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
+        object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     loss_weights : dict of str to float, or None
         Weight of each head's loss in the sum; 1 for heads that are not named.
     embedding : int or None
@@ -117,7 +140,9 @@ class ManyToOne(Model):
         bidirectional: bool = False,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
-        task: str | Task | Mapping[str, Any] = "classification",
+        activity_l2: float = 0.0,
+        task: str | Task | Mapping[str, Any] | None = None,
+        loss: Any = None,
         loss_weights: Mapping[str, float] | None = None,
         embedding: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
@@ -159,9 +184,10 @@ class ManyToOne(Model):
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
         tbptt: int | None = None,
-        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+        metrics: str | Metric | Sequence[str | Metric] | Mapping[str, Any] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool | None = None,
         shuffle: bool = True,
@@ -204,14 +230,20 @@ class ManyToOne(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array x.
-        sample_weight : array (N,) or None
-            Weights of the sequences in the loss.
+        sample_weight : array (N,) or (N, K), a dict of these by head, or None
+            Weights in the loss: of the sequences, or of each of K numbers.
+        class_weight : "balanced", dict of class to weight, array (K,), a dict of these by head, or None
+            Weights of the classes among the targets, by which those of ``sample_weight`` are multiplied; not in
+            validation. "balanced": the number of targets / (number of classes among them * targets of the class), as
+            scikit-learn's. A class that a dict does not name has weight 1.
         tbptt : int or None
             Truncated back-propagation (Williams and Peng 1990): the gradient goes back over this many steps, the last
             ones of each sequence. The steps before are run without dropout, in memory that does not grow with T.
             Not for bidirectional models.
-        metrics : Metric, several of them, or a dict of these by head
-            Further quantities to report of the validation data.
+        metrics : name or Metric, several of them, or a dict of these by head
+            Further quantities to report of the validation data: yours, "accuracy", "balanced_accuracy",
+            "top_k_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "auc", "perplexity", "edit_distance", "mae",
+            "rmse" or "r2"; see ``rf.metrics``.
         callbacks : Callback or several of them
             Called at every event of the training.
         progress : bool or None
@@ -265,6 +297,7 @@ class ManyToOne(Model):
             lengths=lengths,
             sample_weight=sample_weight,
         )
+        data = self._class_weighted(data, class_weight)
         return train.fit(self, data, options, validation)
 
     @names_arguments
@@ -274,7 +307,7 @@ class ManyToOne(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
     ) -> float:
         """Return the mean loss over all target elements, without dropout.
 
@@ -298,7 +331,7 @@ class ManyToOne(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
     ) -> float:
         """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
 
@@ -315,9 +348,9 @@ class ManyToOne(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
         tbptt: int | None = None,
-        metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
+        metrics: str | Metric | Sequence[str | Metric] | Mapping[str, Any] = (),
     ) -> dict[str, float]:
         """Return the loss, the task's metrics (accuracy, or the mean absolute error "mae") and further ones.
 
@@ -383,6 +416,62 @@ class ManyToOne(Model):
         return only(self.heads.probabilities(self._all_outputs(self._unlabelled(x, lengths, batch_size))))
 
     @names_arguments
+    def predict_quantiles(
+        self,
+        x: Any,
+        quantiles: npt.ArrayLike | None = None,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+    ) -> Any:
+        """Return the quantiles (N, K, Q) of every predicted number, in ascending order of their levels.
+
+        Of several heads it returns a dict of those that predict some.
+
+        Parameters
+        ----------
+        x, lengths, batch_size
+            As for ``predict``.
+        quantiles : numbers (Q,) or None
+            Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
+            distribution they are any, by default 0.1, 0.5 and 0.9.
+
+        Raises
+        ------
+        ValueError
+            A task without quantiles, such as a classification; levels that are not learned.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> model = rf.ManyToOne(3, 1, task="quantile", hidden_size=4, seed=0)
+        >>> model.predict_quantiles(np.zeros((5, 7, 3))).shape
+        (5, 1, 3)
+        """
+        outputs = self._all_outputs(self._unlabelled(x, lengths, batch_size))
+        return only(self.heads.quantiles(outputs, quantiles))
+
+    @names_arguments
+    def predict_distribution(self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None) -> Any:
+        """Return the parameters of the predicted distributions, a dict of arrays (N, K) by name.
+
+        They are ``loc`` and ``scale`` of a Gaussian, also ``df`` of a Student-t, ``rate`` of a Poisson, ``mean`` and
+        ``dispersion`` of a negative binomial distribution. Of several heads it returns a dict of such dicts.
+
+        Parameters
+        ----------
+        x, lengths, batch_size
+            As for ``predict``.
+
+        Raises
+        ------
+        ValueError
+            A task without a distribution.
+        """
+        return only(self.heads.distributions(self._all_outputs(self._unlabelled(x, lengths, batch_size))))
+
+    @names_arguments
     def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
 
@@ -442,25 +531,26 @@ class ManyToOne(Model):
         batch_size: int,
         name: str = "x",
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
         tbptt: int | None = None,
     ) -> VectorData:
         """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
         steps, _ = as_pieces(tbptt, 0, bidirectional=self.config["bidirectional"])
         inputs = self.backbone.read(x, lengths)
         given = by_head(y, list(self.heads.configs))
-        targets = {}
+        called_weights = weights_by_head(sample_weight, list(given))
+        targets, weights = {}, {}
         for head, (called, values) in given.items():
-            config = self.heads.configs[head]
-            targets[head] = config.task.targets(values, config.size, self.dtype, name=called)
-            if len(targets[head]) != len(inputs):
-                raise ValueError(
-                    f"{called}: one target per sequence is required (N = {len(inputs)}), got {len(targets[head])}"
-                )
-        weights = as_weights(sample_weight, len(inputs), self.dtype)
-        for head, (called, _) in given.items():
-            check_finite_rows(called, targets[head], weights=weights)
-        data = VectorData(inputs=inputs, targets=targets, weights=weights, batch_size=batch_size, tbptt=steps)
+            config, (weight_name, own) = self.heads.configs[head], called_weights[head]
+            task = config.task
+            each = task.targets(values, config.size, self.dtype, name=called)
+            if len(each) != len(inputs):
+                raise ValueError(f"{called}: one target per sequence is required (N = {len(inputs)}), got {len(each)}")
+            width = config.size if task.weighs_elements else None
+            found = as_weights(own, len(inputs), self.dtype, width=width, name=weight_name)
+            finite = check_finite_rows(called, each, weights=found, missing=task.weighs_elements)
+            targets[head], weights[head] = task.counted(each, found, self.dtype, finite=finite, name=called)
+        data = VectorData(inputs=inputs, targets=targets, weights=shared(weights), batch_size=batch_size, tbptt=steps)
         data.require_targets(name)
         return data
 

@@ -50,6 +50,11 @@ class _Tape:
     heads: HeadsTape
     context: BlockTape | None
 
+    @property
+    def backbones(self) -> tuple[BackboneTape, ...]:
+        """Tapes of what may have a penalty."""
+        return (self.backbone,)
+
 
 class OneToMany(Model):
     """A seed in, a sequence out: predict the next element, append it, repeat.
@@ -76,9 +81,16 @@ class OneToMany(Model):
         Probability that an output of a layer is dropped before the next layer reads it, in training.
     output_dropout : float
         Probability that an element of what the heads read is dropped, in training.
-    task : {"classification", "regression", "multilabel"} or Task
+    activity_l2 : float
+        Penalty on the outputs h of the top layer, in training: ``activity_l2 / N * sum h^2`` over all N sequences of a
+        batch, steps and units, is added to the loss; of an encoder-decoder that of both stacks.
+    task : {"classification", "regression", "multilabel"}, Task, the name of a loss, or None
         Elements are ids, real vectors, or vectors of 0 and 1. The loss is softmax cross-entropy, mean squared error, or
-        binary cross-entropy, or that of a task of your own; it is the mean over all elements but the first ones.
+        binary cross-entropy, or that of a task of your own; it is the mean over all elements but the first ones. None:
+        the task of ``loss``, or classification. A task of your own must have outputs that are the next element.
+    loss : str, dict, Loss or function, of several heads a dict of these, or None
+        What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
+        object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     embedding : int or None
         Size of a learned vector for each id; None gives the layer unit vectors.
     context_size : int or None
@@ -118,7 +130,9 @@ class OneToMany(Model):
         bidirectional: bool = False,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
-        task: str | Task = "classification",
+        activity_l2: float = 0.0,
+        task: str | Task | Mapping[str, Any] | None = None,
+        loss: Any = None,
         embedding: int | None = None,
         context_size: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
@@ -173,9 +187,10 @@ class OneToMany(Model):
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
         context: npt.ArrayLike | None = None,
-        metrics: Metric | Sequence[Metric] = (),
+        metrics: str | Metric | Sequence[str | Metric] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool | None = None,
         shuffle: bool = True,
@@ -223,12 +238,19 @@ class OneToMany(Model):
             Share of the sequences, the last ones, or the end of a long one, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array.
-        sample_weight : array (N,) or None
-            Weights of the sequences or streams in the loss.
+        sample_weight : array (N,), (N, T) or (N, T, C), list of (T_i,) or (T_i, C), or None
+            Weights in the loss: of the sequences or streams, or of all elements, or of each of C numbers; of a long
+            sequence also (T,) or (T, C). The weight of an element counts where it is the one to predict.
+        class_weight : "balanced", dict of class to weight, array (K,), or None
+            Weights of the classes among the targets, by which those of ``sample_weight`` are multiplied; not in
+            validation. "balanced": the number of targets / (number of classes among them * targets of the class), as
+            scikit-learn's. A class that a dict does not name has weight 1.
         context : array (N, K) or None
             The vectors that start the sequences or streams.
-        metrics : Metric or several of them
-            Further quantities to report of the validation data.
+        metrics : name or Metric, or several of them
+            Further quantities to report of the validation data: yours, "accuracy", "balanced_accuracy",
+            "top_k_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "auc", "perplexity", "edit_distance", "mae",
+            "rmse" or "r2"; see ``rf.metrics``.
         callbacks : Callback or several of them
             Called at every event of the training.
         progress : bool or None
@@ -274,6 +296,7 @@ class OneToMany(Model):
         data, validation = self._split(
             sequences, own, validation_data, validation_split, batch_size, steps=steps_per_epoch
         )
+        data = self._class_weighted(data, class_weight)
         return train.fit(self, data, options, validation)
 
     @names_arguments
@@ -282,7 +305,7 @@ class OneToMany(Model):
         sequences: Any,
         *,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
     ) -> float:
@@ -307,7 +330,7 @@ class OneToMany(Model):
         sequences: Any,
         *,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
     ) -> float:
@@ -326,10 +349,10 @@ class OneToMany(Model):
         batch_size: int | None = None,
         tbptt: int | None = None,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
-        metrics: Metric | Sequence[Metric] = (),
+        metrics: str | Metric | Sequence[str | Metric] = (),
     ) -> dict[str, float]:
         """Return the loss (for ids: nats per element), the task's metrics and further ones.
 
@@ -398,6 +421,65 @@ class OneToMany(Model):
         return self._stepwise(self.task.probabilities, x, batch_size=batch_size, lengths=lengths, context=context)
 
     @names_arguments
+    def predict_quantiles(
+        self,
+        x: Any,
+        quantiles: npt.ArrayLike | None = None,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Any:
+        """Return the quantiles (N, T, K, Q) of the next element at every step, in the order of their levels.
+
+        Parameters
+        ----------
+        x, lengths, context, batch_size
+            As for ``predict``.
+        quantiles : numbers (Q,) or None
+            Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
+            distribution they are any, by default 0.1, 0.5 and 0.9.
+
+        Raises
+        ------
+        ValueError
+            A task without quantiles, such as a classification; levels that are not learned.
+        """
+        self.task.quantiles(self._no_outputs(), quantiles)
+
+        def read(outputs: Array) -> Array:
+            return self.task.quantiles(outputs, quantiles)
+
+        return self._stepwise(read, x, batch_size=batch_size, lengths=lengths, context=context)
+
+    @names_arguments
+    def predict_distribution(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Any:
+        """Return the parameters of the next element's distribution at every step, a dict of arrays (N, T, K) by name.
+
+        They are ``loc`` and ``scale`` of a Gaussian, also ``df`` of a Student-t, ``rate`` of a Poisson, ``mean`` and
+        ``dispersion`` of a negative binomial distribution.
+
+        Parameters
+        ----------
+        x, lengths, context, batch_size
+            As for ``predict``.
+
+        Raises
+        ------
+        ValueError
+            A task without a distribution.
+        """
+        self.task.distribution(self._no_outputs())
+        return self._stepwise(self.task.distribution, x, batch_size=batch_size, lengths=lengths, context=context)
+
+    @names_arguments
     def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, context: npt.ArrayLike | None = None) -> Trace:
         """Return all states and gates of the layers over x, arrays (N, T, H), N = 1 for a single sequence.
 
@@ -442,8 +524,8 @@ class OneToMany(Model):
         context : (K,) or (N, K)
             Starts the latent state; N contexts share a single prompt.
         temperature, top_k, top_p, greedy
-            How elements are drawn, see ``rnnfast.sampling.WritingOptions``. Real elements are not: the outputs are
-            the elements, so a forecast goes on from itself.
+            How elements are drawn, see ``rnnfast.sampling.WritingOptions``. Real elements are the predictions, so a
+            forecast goes on from itself; those of a distribution are drawn from it, unless ``greedy``.
         beams : int or None
             Instead of drawing, search for the most probable ids with so many hypotheses.
         length_penalty : float
@@ -538,11 +620,15 @@ class OneToMany(Model):
             if fraction:
                 raise ValueError(NO_SPLIT.format(fraction))
             return source, self._validated(given)
-        parts = self.reader.hold_out_end(sequences, fraction) if fraction and given is None else None
+        parts = None
+        if fraction and given is None:
+            parts = self.reader.hold_out_end(sequences, own["sample_weight"], fraction)
         if parts is not None:
-            sequences, end = parts
-            own_end = {"sequences": end, "context": own["context"], "name": "validation_split: the held-out end"}
-            return self.reader.data(sequences, **own, **cut), self._judged(**own_end)
+            (sequences, own["sample_weight"]), (end, weights) = parts
+            own_end = {"sequences": end, "sample_weight": weights, "context": own["context"]}
+            return self.reader.data(sequences, **own, **cut), self._judged(
+                **own_end, name="validation_split: the held-out end"
+            )
         data = self.reader.data(sequences, **own, **cut)
         if given is None and fraction:
             return hold_out(data, fraction)
@@ -575,7 +661,7 @@ class OneToMany(Model):
 
     def _stepwise(
         self,
-        read: Callable[[Array], Array],
+        read: Callable[[Array], Array | dict[str, Array]],
         x: Any,
         *,
         batch_size: int,
@@ -583,8 +669,13 @@ class OneToMany(Model):
         context: npt.ArrayLike | None,
     ) -> Any:
         data, single = self.reader.inputs_only(x, batch_size=batch_size, lengths=lengths, context=context)
-        arranged = data.inputs.split(read(self._all_outputs(data)[""]))
-        return arranged[0] if single else arranged
+        found = read(self._all_outputs(data)[""])
+
+        def arranged(rows: Array) -> Any:
+            split = data.inputs.split(rows)
+            return split[0] if single else split
+
+        return {name: arranged(rows) for name, rows in found.items()} if isinstance(found, dict) else arranged(found)
 
     def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[State, int, bool]:
         """Return the states that N prompts leave, N, and whether the user gave just one."""
@@ -637,8 +728,8 @@ def _check_elements(config: Config, task: Task) -> None:
     if config["bidirectional"]:
         raise ValueError("bidirectional: False is required, a model that writes cannot see the future; got True")
     given, written = config["input_size"], config["output_size"]
-    if not task.writes or task.outputs(written) != written:
-        raise ValueError(f"task: one whose outputs are the next element is required, got {task.name!r}")
+    if not task.writes or (task.direct and task.outputs(written) != written):
+        raise ValueError(f"task: one whose outputs are the next element is required, got {task.title!r}")
     if task.ids:
         if written > given:
             raise ValueError(f"output_size: at most input_size = {given} is required, got {written}")

@@ -157,9 +157,9 @@ def _add_heads(graph: Graph, heads: Heads, h: str, axes: tuple[str, ...]) -> Non
 
 
 def _require_known(task: Task) -> None:
-    if type(task) not in (Classification, Regression, Multilabel):
-        wanted = "classification, regression or multilabel"
-        raise ValueError(f"task: {wanted} is required, ONNX cannot express another, got {task.name!r}")
+    if type(task) not in (Classification, Regression, Multilabel) or not task.direct:
+        wanted = "classification, multilabel, or a regression whose outputs are the predictions"
+        raise ValueError(f"task: {wanted} is required, ONNX cannot express another, got {task.title!r}")
 
 
 def _states_of_rows(graph: Graph, rows: str, layer: Any) -> list[str]:

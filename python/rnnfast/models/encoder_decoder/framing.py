@@ -8,7 +8,18 @@ import numpy as np
 
 from rnnfast import checks
 from rnnfast.arrays import Array, DType, Int64
-from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, check_finite, framed, joined
+from rnnfast.data import (
+    Sequences,
+    as_id_sequences,
+    as_real_sequences,
+    as_step_weights,
+    check_finite,
+    counted_steps,
+    framed,
+    joined,
+    step_count,
+    without_unread,
+)
 from rnnfast.tasks import Task
 
 
@@ -40,7 +51,7 @@ class TargetFraming:
     --------
     >>> from rnnfast.tasks import Classification
     >>> targets = TargetFraming(Classification(), 5, None, None, np.dtype("float32"))
-    >>> targets.outputs, targets.inputs, targets.read([[3, 1]], 1).values.tolist()
+    >>> targets.outputs, targets.inputs, targets.read([[3, 1]], 1)[0].values.tolist()
     (6, 7, [6, 3, 1, 5])
     """
 
@@ -61,10 +72,10 @@ class TargetFraming:
             self.stop = target_size if stop is None else stop
             self.start = self.outputs if start is None else start
 
-    def read(self, y: Any, count: int, weights: Array | None = None) -> Sequences:
-        """Return the framed sequences of ``count`` sources after checking them.
+    def read(self, y: Any, count: int, sample_weight: Any = None) -> tuple[Sequences, Array | Sequences | None]:
+        """Return the framed sequences of ``count`` sources, and the weights of all elements but the first.
 
-        Numbers of sequences of weight 0 may be NaN: nothing reads them.
+        Numbers of weight 0 may be NaN, and so may missing ones: nothing learns from them, and the decoder reads 0.
         """
         if self.ids:
             found = as_id_sequences(y, self.size, name="y", size="target_size").loaded()
@@ -72,14 +83,28 @@ class TargetFraming:
             found = as_real_sequences(y, self.size, self.dtype, name="y", size="target_size").loaded()
         if len(found) != count:
             raise ValueError(f"y: a sequence for every source is required (N = {count}), got {len(found)}")
-        lengths = found.lengths if weights is None else np.where(weights > 0, found.lengths, 0)
-        check_finite("y", found.first(lengths), self.dtype)
-        values = found.flat()
+        width = self.size if self.task.weighs_elements else None
+        weights = as_step_weights(sample_weight, found, step_count(y, found), self.dtype, width=width)
+        values = without_unread(found.flat(), weights, found)
+        finite = check_finite("y", found.like(values), self.dtype, missing=self.task.weighs_elements)
         for name, reserved in self.reserved.items():
             if reserved is not None and (values == reserved).any():
                 raise ValueError(f"y: ids other than {name} = {reserved} are required (the model adds it), got it")
         self.task.targets(values, self.size, self.dtype)
-        return self.framed(found)
+        found = found.like(values)
+        present, weights = counted_steps(self.task, found, weights, self.dtype, finite=finite, name="y")
+        if self.ids:
+            return self.framed(found), self._with_stop(weights)
+        return self.framed(present), weights
+
+    def _with_stop(self, weights: Array | Sequences | None) -> Array | Sequences | None:
+        """Return weights of ids with those of the stops: that of the id before, or 1 without one."""
+        if not isinstance(weights, Sequences):
+            return weights
+        found = framed(weights, 1.0, 1.0).without_first()
+        ends = (found.offsets + found.lengths - 1)[found.lengths > 1]
+        found.values[ends] = found.values[ends - 1]
+        return found
 
     def framed(self, s: Sequences) -> Sequences:
         """Return sequences with what stands before and behind them."""

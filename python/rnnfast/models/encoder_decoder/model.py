@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from rnnfast import checks, train
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
-from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite, evaluated, training_and_validation
+from rnnfast.data import PairBatch, PairData, Sequences, check_finite, evaluated, training_and_validation
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.base import Model
@@ -57,14 +57,21 @@ class EncoderDecoder(Model):
         Probability that an output of a layer is dropped before the next layer reads it, in training.
     output_dropout : float
         Probability that an element of what the heads read is dropped, in training.
+    activity_l2 : float
+        Penalty on the outputs h of the top layer, in training: ``activity_l2 / N * sum h^2`` over all N sequences of a
+        batch, steps and units, is added to the loss; of an encoder-decoder that of both stacks.
     source_embedding : int or None
         Size of a learned vector for each id of a source. x then holds integer ids.
     target_embedding : int or None
         Size of a learned vector for each id that the decoder reads; None gives it unit vectors.
-    task : {"classification", "regression", "multilabel"} or Task
+    task : {"classification", "regression", "multilabel"}, Task, the name of a loss, or None
         Elements of y are ids, real vectors, or vectors of 0 and 1. The loss is softmax cross-entropy, mean squared
         error, or binary cross-entropy, or that of a task of your own; it is the mean over all elements of targets,
-        stops included.
+        stops included. NaN among numbers is a missing value, which the decoder reads as 0. None: the task of ``loss``,
+        or classification. A task of your own must have outputs that are the next element.
+    loss : str, dict, Loss or function, of several heads a dict of these, or None
+        What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
+        object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     attention : {"additive", "dot"} or None
         How the decoder looks at the encoder's outputs.
     start, stop : int or None
@@ -118,9 +125,11 @@ class EncoderDecoder(Model):
         bidirectional: bool = False,
         dropout: float = 0.0,
         output_dropout: float = 0.0,
+        activity_l2: float = 0.0,
         source_embedding: int | None = None,
         target_embedding: int | None = None,
-        task: str | Task = "classification",
+        task: str | Task | Mapping[str, Any] | None = None,
+        loss: Any = None,
         attention: str | None = None,
         start: int | None = None,
         stop: int | None = None,
@@ -172,8 +181,9 @@ class EncoderDecoder(Model):
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
-        metrics: Metric | Sequence[Metric] = (),
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        metrics: str | Metric | Sequence[str | Metric] = (),
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool | None = None,
         shuffle: bool = True,
@@ -220,10 +230,17 @@ class EncoderDecoder(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sources in an array x.
-        sample_weight : array (N,) or None
-            Weights of the pairs in the loss.
-        metrics : Metric or several of them
-            Further quantities to report of the validation data.
+        sample_weight : array (N,), (N, T) or (N, T, K), list of (T_i,) or (T_i, K), or None
+            Weights in the loss: of the pairs, of all elements of y, or of each of K numbers. A stop has the weight of
+            the element before it, or 1 without one.
+        class_weight : "balanced", dict of class to weight, array (K,), or None
+            Weights of the classes among the targets, by which those of ``sample_weight`` are multiplied; not in
+            validation. "balanced": the number of targets / (number of classes among them * targets of the class), as
+            scikit-learn's. A class that a dict does not name has weight 1.
+        metrics : name or Metric, or several of them
+            Further quantities to report of the validation data: yours, "accuracy", "balanced_accuracy",
+            "top_k_accuracy", "f1", "f1_macro", "f1_micro", "f1_weighted", "auc", "perplexity", "edit_distance", "mae",
+            "rmse" or "r2"; see ``rf.metrics``.
         callbacks : Callback or several of them
             Called at every event of the training.
         progress : bool or None
@@ -276,6 +293,7 @@ class EncoderDecoder(Model):
             lengths=lengths,
             sample_weight=sample_weight,
         )
+        data = self._class_weighted(data, class_weight)
         with self.forcing.following(teacher_forcing) as before_step:
             return train.fit(self, data, options, validation, before_step)
 
@@ -286,7 +304,7 @@ class EncoderDecoder(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
     ) -> float:
         """Return the mean loss over all target elements, without dropout.
 
@@ -310,7 +328,7 @@ class EncoderDecoder(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
     ) -> float:
         """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
 
@@ -327,8 +345,8 @@ class EncoderDecoder(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
-        metrics: Metric | Sequence[Metric] = (),
+        sample_weight: Any = None,
+        metrics: str | Metric | Sequence[str | Metric] = (),
     ) -> dict[str, float]:
         """Return the loss, the task's metrics (accuracy, or the mean absolute error "mae") and further ones.
 
@@ -388,7 +406,7 @@ class EncoderDecoder(Model):
         list of int64 arrays (T_i,)
             Ids without stop.
         ndarray (N, max_length, K)
-            Vectors: the outputs themselves, or for labels 0 and 1, int64.
+            Vectors: the predicted numbers, or for labels 0 and 1, int64.
         list of arrays (T_i, S_i)
             With ``return_attention``, beside the predictions: the weight of every step of the source at every element.
         """
@@ -423,11 +441,67 @@ class EncoderDecoder(Model):
         ValueError
             For a regression.
         """
-        self.task.probabilities(np.zeros((0, self.network.framing.outputs), self.dtype))  # raises where there are none
-        sources = self._sources(x, lengths, warns=True)
-        again = self.network.again(sources, self._written(sources, max_length, batch_size), batch_size)
-        p = self.task.probabilities(self._all_outputs(again)[""])
-        return self.network.framing.arranged(np.split(p, np.cumsum(again.inputs.lengths))[:-1], max_length, p.dtype)
+        self.task.probabilities(self._no_outputs())
+        return self._at_predictions(
+            lambda outputs: {"": self.task.probabilities(outputs)}, x, max_length, lengths, batch_size
+        )[""]
+
+    @names_arguments
+    def predict_quantiles(
+        self,
+        x: Any,
+        quantiles: npt.ArrayLike | None = None,
+        *,
+        max_length: int | None = None,
+        lengths: npt.ArrayLike | None = None,
+        batch_size: int = 256,
+    ) -> Any:
+        """Return the quantiles (N, max_length, K, Q) of every element, given the predictions before it.
+
+        Parameters
+        ----------
+        x, max_length, lengths, batch_size
+            As for ``predict``.
+        quantiles : numbers (Q,) or None
+            Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
+            distribution they are any, by default 0.1, 0.5 and 0.9.
+
+        Raises
+        ------
+        ValueError
+            A task without quantiles, such as a classification; levels that are not learned.
+        """
+        self.task.quantiles(self._no_outputs(), quantiles)
+        return self._at_predictions(
+            lambda outputs: {"": self.task.quantiles(outputs, quantiles)}, x, max_length, lengths, batch_size
+        )[""]
+
+    @names_arguments
+    def predict_distribution(
+        self,
+        x: Any,
+        *,
+        max_length: int | None = None,
+        lengths: npt.ArrayLike | None = None,
+        batch_size: int = 256,
+    ) -> Any:
+        """Return the parameters of every element's distribution, given the predictions before it.
+
+        They are a dict of arrays (N, max_length, K) by name: ``loc`` and ``scale`` of a Gaussian, also ``df`` of a
+        Student-t, ``rate`` of a Poisson, ``mean`` and ``dispersion`` of a negative binomial distribution.
+
+        Parameters
+        ----------
+        x, max_length, lengths, batch_size
+            As for ``predict``.
+
+        Raises
+        ------
+        ValueError
+            A task without a distribution.
+        """
+        self.task.distribution(self._no_outputs())
+        return self._at_predictions(self.task.distribution, x, max_length, lengths, batch_size)
 
     @names_arguments
     def trace(self, x: Any, y: Any = None, *, lengths: npt.ArrayLike | None = None) -> dict[str, Trace]:
@@ -505,12 +579,11 @@ class EncoderDecoder(Model):
         batch_size: int,
         name: str = "x",
         lengths: npt.ArrayLike | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Any = None,
     ) -> PairData:
         """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
         sources = self._sources(x, lengths)
-        weights = as_weights(sample_weight, len(sources), self.dtype)
-        whole = self.network.framing.read(y, len(sources), weights)
+        whole, weights = self.network.framing.read(y, len(sources), sample_weight)
         data = PairData(
             sources=sources,
             inputs=whole.without_last(),
@@ -546,6 +619,23 @@ class EncoderDecoder(Model):
         )
         options.check_task(self.task.name, self.network.framing.outputs, ids=self.task.ids)
         return self.network.write(sources, limits, options, batch_size)
+
+    def _at_predictions(
+        self,
+        read: Callable[[Array], dict[str, Array]],
+        x: Any,
+        max_length: int | None,
+        lengths: npt.ArrayLike | None,
+        batch_size: int,
+    ) -> dict[str, Any]:
+        """Return what is read of the outputs at every element of the greedy prediction, by name."""
+        sources = self._sources(x, lengths, warns=True)
+        again = self.network.again(sources, self._written(sources, max_length, batch_size), batch_size)
+        found, ends = read(self._all_outputs(again)[""]), np.cumsum(again.inputs.lengths)
+        return {
+            name: self.network.framing.arranged(np.split(rows, ends)[:-1], max_length, rows.dtype)
+            for name, rows in found.items()
+        }
 
     def _outputs(
         self, batch: PairBatch, state: State | None, *, keep: bool

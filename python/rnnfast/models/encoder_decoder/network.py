@@ -17,7 +17,7 @@ from rnnfast.models.base import Heads, HeadsTape
 from rnnfast.models.config import Config, HeadConfig
 from rnnfast.models.encoder_decoder.attention import Attention, AttentionTape
 from rnnfast.models.encoder_decoder.framing import TargetFraming
-from rnnfast.models.generation import write_on
+from rnnfast.models.generation import by_steps, write_on
 from rnnfast.params import Module, Parameter
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
@@ -32,6 +32,11 @@ class NetworkTape:
     decoder: BackboneTape
     attention: AttentionTape | None
     heads: HeadsTape
+
+    @property
+    def backbones(self) -> tuple[BackboneTape, ...]:
+        """Tapes of what may have a penalty."""
+        return self.encoder, self.decoder
 
 
 class EncoderDecoderNetwork:
@@ -63,8 +68,8 @@ class EncoderDecoderNetwork:
         embedding = config["target_embedding"]
         if embedding is not None and not self.framing.ids:
             raise ValueError(f"target_embedding: None is required for task={task.name!r}, got {embedding}")
-        if not task.writes or task.outputs(self.framing.outputs) != self.framing.outputs:
-            raise ValueError(f"task: one whose outputs are the next element is required, got {task.name!r}")
+        if not task.writes or (task.direct and task.outputs(self.framing.outputs) != self.framing.outputs):
+            raise ValueError(f"task: one whose outputs are the next element is required, got {task.title!r}")
         self.encoder = Backbone(
             config,
             config["source_size"],
@@ -161,15 +166,15 @@ class EncoderDecoderNetwork:
                 found[n] = row[:count].astype(self.framing.kind, copy=False)
         return [found[n] for n in range(len(sources))]
 
-    def attending(self, memory: Sequences, *, by_steps: bool = False) -> Any:
+    def attending(self, memory: Sequences, *, function: bool = False) -> Any:
         """Return what attends while elements are written; None without attention.
 
-        That is the engine's form; for a custom cell, and ``by_steps``, a function of h (N, H).
+        That is the engine's form; where NumPy writes, and as a ``function``, a function of h (N, H).
         """
         part = self.attention
         if part is None:
             return None
-        if not (self.decoder.custom or by_steps):
+        if not (function or by_steps(self.decoder, self.task)):
             return part.parts(memory.padded(), memory.lengths)
         rows, one_each = memory.flat(), np.ones(len(memory), np.int64)
         return lambda h: part.infer(h, rows, one_each, memory.lengths)[0]

@@ -97,7 +97,7 @@ def _written(network: EncoderDecoderNetwork, batch: PairBatch, read: Array, own:
     """Return what stands behind the first element of ``read`` (N, T, ...), with predictions where ``own`` (N, T)."""
     memory, state = network.read(batch.sources)
     ids = network.framing.ids
-    attention = network.attending(batch.sources.like(memory), by_steps=not ids)
+    attention = network.attending(batch.sources.like(memory), function=not ids)
     if not ids:
         return _vectors(network, state, attention, read, own)
     _, state = network.decoder.infer(network.framing.first(len(read)), state)
