@@ -33,6 +33,7 @@ WITHOUT_ARGUMENTS = {
 INTERNAL = {
     "batch_loss",
     "set_random_state",
+    "reseed",
     "set_state",
     "split_outputs",
     "restored",

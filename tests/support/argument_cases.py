@@ -49,7 +49,7 @@ ACCEPTED = {
     "dampening": "-1 0 2**63", "weight_decay": "0 2**63", "eps": "0 2**63", "alpha": "0 2**63", "patience": "0",
     "min_delta": "0 2**63", "monitor": "text", "mode": "None", "max_norm": "2**63 inf", "characters": "text",
     "sign": "None -1 0", "limit": "None 0 inf 2**63", "mask": "None", "out": "None",
-    "outputs": "None", "loss_weights": "None", "resume": "None",
+    "outputs": "None", "loss_weights": "None", "resume": "None", "chunk": "None", "samples": "None",
 }  # fmt: skip
 
 

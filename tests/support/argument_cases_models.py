@@ -10,7 +10,9 @@ import numpy as np
 import rnnfast as rf
 from tests.support.argument_cases import IDS, LENGTHS, Case, X
 
-WEIGHTS, RESETS = np.ones(4), np.zeros((4, 3), bool)
+WEIGHTS, RESETS, MASK = np.ones(4), np.zeros((4, 3), bool), np.ones((4, 3), bool)
+PREDICTION: dict[str, Any] = {"state": None, "return_state": True, "chunk": 2, "samples": None, "seed": None}
+CERTAIN = {"seed": "None"}  # without samples nothing is drawn
 MODEL: dict[str, Any] = {
     "input_size": 3,
     "output_size": 2,
@@ -53,6 +55,7 @@ TRAIN: dict[str, Any] = {
     "validation_data": None,
     "validation_split": 0.25,
     "lengths": None,
+    "mask": None,
     "sample_weight": WEIGHTS,
     "metrics": [],
     "callbacks": [],
@@ -81,7 +84,7 @@ def translator() -> Any:
 
 def supervised(name: str, make: Callable[[], Any], y: Any, *, tbptt: bool = True, **own: Any) -> dict[str, Case]:
     """``own``: the arguments that accompany x and y in this model only; ``tbptt``: whether it has that one."""
-    data: dict[str, Any] = {"x": X, "y": y, "lengths": None, "sample_weight": WEIGHTS, **own}
+    data: dict[str, Any] = {"x": X, "y": y, "lengths": None, "mask": MASK, "sample_weight": WEIGHTS, **own}
     pieces = {"tbptt": 2} if tbptt else {}
     return {
         f"{name}.fit": Case(make=lambda: make().fit, valid=lambda: {**TRAIN, **data, **pieces}),
@@ -99,10 +102,13 @@ def supervised(name: str, make: Callable[[], Any], y: Any, *, tbptt: bool = True
 
 
 def reading(name: str, make: Callable[[], Any], **own: Any) -> dict[str, Case]:
-    data = {"x": X, "lengths": LENGTHS, **own}
+    data = {"x": X, "lengths": LENGTHS, "mask": None, **own}
+    options = {"batch_size": 2, **PREDICTION}
     return {
-        f"{name}.predict": Case(make=lambda: make().predict, valid=lambda: {**data, "batch_size": 2}),
-        f"{name}.predict_proba": Case(make=lambda: make().predict_proba, valid=lambda: {**data, "batch_size": 2}),
+        f"{name}.predict": Case(make=lambda: make().predict, valid=lambda: {**data, **options}, accepted=CERTAIN),
+        f"{name}.predict_proba": Case(
+            make=lambda: make().predict_proba, valid=lambda: {**data, **options}, accepted=CERTAIN
+        ),
         f"{name}.trace": Case(make=lambda: make().trace, valid=lambda: data),
         f"{name}.stream": Case(
             make=lambda: make().stream, valid=lambda: {"batch_size": 2, "state": (np.zeros((1, 2, 4), np.float32),) * 2}
@@ -110,9 +116,15 @@ def reading(name: str, make: Callable[[], Any], **own: Any) -> dict[str, Case]:
     }
 
 
-WRITTEN: dict[str, Any] = {"lengths": None, "sample_weight": WEIGHTS, "context": np.ones((4, 2)), "burn_in": 0}
+WRITTEN: dict[str, Any] = {
+    "lengths": None,
+    "mask": None,
+    "sample_weight": WEIGHTS,
+    "context": np.ones((4, 2)),
+    "burn_in": 0,
+}
 CONTEXT = {"context": ""}
-READ: dict[str, Any] = {"x": [0, 2, 1], "lengths": None, "context": np.ones((1, 2))}
+READ: dict[str, Any] = {"x": [0, 2, 1], "lengths": None, "mask": None, "context": np.ones((1, 2))}
 READING = {**CONTEXT, "x": "0"}
 MODELS: dict[str, Case] = {
     "ManyToOne": Case(make=lambda: rf.ManyToOne, valid=lambda: HEADED),
@@ -146,10 +158,14 @@ MODELS: dict[str, Case] = {
         accepted={**CONTEXT, "batch_size": "None"},
     ),
     "OneToMany.predict": Case(
-        make=lambda: writer(context_size=2).predict, valid=lambda: {**READ, "batch_size": 2}, accepted=READING
+        make=lambda: writer(context_size=2).predict,
+        valid=lambda: {**READ, "batch_size": 2, **PREDICTION},
+        accepted={**READING, **CERTAIN},
     ),
     "OneToMany.predict_proba": Case(
-        make=lambda: writer(context_size=2).predict_proba, valid=lambda: {**READ, "batch_size": 2}, accepted=READING
+        make=lambda: writer(context_size=2).predict_proba,
+        valid=lambda: {**READ, "batch_size": 2, **PREDICTION},
+        accepted={**READING, **CERTAIN},
     ),
     "OneToMany.trace": Case(make=lambda: writer(context_size=2).trace, valid=lambda: READ, accepted=READING),
     "OneToMany.load_state_dict": Case(
@@ -191,16 +207,19 @@ MODELS: dict[str, Case] = {
             "length_penalty": 0.5,
             "return_attention": True,
             "lengths": LENGTHS,
+            "mask": None,
             "batch_size": 2,
         },
         accepted={"length_penalty": "0 -1 2**63", "beams": ""},
     ),
     "EncoderDecoder.predict_proba": Case(
         make=lambda: translator().predict_proba,
-        valid=lambda: {"x": X, "max_length": 3, "lengths": LENGTHS, "batch_size": 2},
+        valid=lambda: {"x": X, "max_length": 3, "lengths": LENGTHS, "mask": None, "batch_size": 2},
     ),
     "EncoderDecoder.trace": Case(
-        make=lambda: translator().trace, valid=lambda: {"x": X, "y": IDS, "lengths": LENGTHS}, accepted={"y": "None"}
+        make=lambda: translator().trace,
+        valid=lambda: {"x": X, "y": IDS, "lengths": LENGTHS, "mask": None},
+        accepted={"y": "None"},
     ),
     "EncoderDecoder.stream": Case(
         make=lambda: translator().stream, valid=lambda: {"batch_size": 4, "state": None, "source": X}

@@ -9,6 +9,9 @@ from rnnfast.data.batches import check_fraction as check_fraction
 from rnnfast.data.batches import hold_out as hold_out
 from rnnfast.data.batches import training_and_validation as training_and_validation
 from rnnfast.data.dataset import Dataset as Dataset
+from rnnfast.data.gaps import Gaps as Gaps
+from rnnfast.data.gaps import as_gaps as as_gaps
+from rnnfast.data.gaps import read_with_gaps as read_with_gaps
 from rnnfast.data.next_elements import NextElements as NextElements
 from rnnfast.data.padding import bucketed as bucketed
 from rnnfast.data.padding import from_left_padded as from_left_padded

@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from rnnfast import checks
 from rnnfast.arrays import Array, DType, Int64
+from rnnfast.data.gaps import Gaps
+
+_BLOCK = 1 << 20  # numbers looked at together, in memory that does not grow with the data
 
 
 class Sequences:
@@ -28,6 +31,11 @@ class Sequences:
     ragged : bool
         Whether the user gave a list or lengths; results then are lists.
 
+    Attributes
+    ----------
+    gaps : Gaps or None
+        Where the user's sequences had steps that do not exist; these are sequences without them.
+
     Examples
     --------
     >>> import numpy as np
@@ -41,6 +49,7 @@ class Sequences:
         self.offsets = offsets
         self.lengths = lengths
         self.ragged = ragged
+        self.gaps: Gaps | None = None
 
     def __len__(self) -> int:
         """Return the number of sequences."""
@@ -128,8 +137,10 @@ class Sequences:
     def split(self, values: Array) -> Array | list[Array]:
         """Give rows that belong to the elements, sequence after sequence, the shape the user's data had.
 
-        ``values`` is (sum of lengths, ...); the result is (N, T, ...) or, for ragged data, N arrays.
+        ``values`` is (sum of lengths, ...); the result is (N, T, ...) or, for ragged data, N arrays. At gaps it is 0.
         """
+        if self.gaps is not None:
+            return self.gaps.fill(values)
         if not self.ragged:
             return values.reshape(len(self), self.steps, *values.shape[1:])
         return np.split(values, np.cumsum(self.lengths)[:-1]) if len(self) else []
@@ -154,7 +165,7 @@ def as_id_sequences(
     """
     vocabulary, name, size = checks.as_size("vocabulary", vocabulary), *_named(name, size)
     wanted = f"integer ids (N, T) or a list of 1-D arrays (ids 0..{vocabulary - 1})"
-    x = array_or_items(name, x)
+    x = checks.array_or_items(name, x)
     if isinstance(x, np.ndarray):
         _check_rank(name, x, 2, wanted, "(N, T)")
         result = _from_array(_ids(name, x).reshape(-1), x.shape[0], x.shape[1], lengths)
@@ -189,7 +200,7 @@ def as_real_sequences(
         Another shape, lengths that do not fit.
     """
     features, dtype, name, size = checks.as_size("features", features), checks.as_dtype(dtype), *_named(name, size)
-    x = array_or_items(name, x)
+    x = checks.array_or_items(name, x)
     if isinstance(x, np.ndarray):
         if features == 1 and x.ndim == 2:
             x = x[..., None]
@@ -220,10 +231,12 @@ def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False) 
     if s.values.dtype.kind != "f":
         return
     rows = s.values[:, None] if s.values.ndim == 1 else s.values
+    block = max(1, _BLOCK // max(1, rows.shape[1]))
     with np.errstate(over="ignore"):
+        parts = (rows[i : i + block].astype(dtype, copy=False) for i in range(0, len(rows), block))
+        if all(np.isfinite(part).all() for part in parts):
+            return
         finite = np.isfinite(rows.astype(dtype, copy=False))
-    if finite.all():
-        return
     wrong = np.flatnonzero(~finite.all(axis=1))
     first = np.searchsorted(wrong, s.offsets)
     found = np.flatnonzero(first < np.searchsorted(wrong, s.offsets + s.lengths))
@@ -264,16 +277,6 @@ def check_steps(name: str, s: Sequences) -> None:
             f"{name}: sequences of more than one step are required for a recurrence to act, got data that are read as "
             f"N = {N} sequences of T = 1 step of C = {C} numbers; a single sequence is {name}[None], (1, T, C)"
         )
-
-
-def array_or_items(name: str, x: Any) -> Array | list[Any]:
-    """Return an array where ``x`` is one (NumPy, PyTorch, pandas, ...), else the list of its items."""
-    if checks.is_array(x):
-        array = checks.as_array(name, x)
-        return list(array) if array.dtype == object and array.ndim else array
-    if isinstance(x, str | bytes) or not np.iterable(x):
-        raise TypeError(f"{name}: an array or a list of arrays is required, got {checks.shown(x)}")
-    return list(x)
 
 
 def _from_array(values: Array, count: int, steps: int, lengths: npt.ArrayLike | None) -> Sequences:
@@ -329,7 +332,7 @@ def _check_ids(name: str, s: Sequences, vocabulary: int, size: str) -> None:
 
 def step_count(x: Any, inputs: Sequences) -> int:
     """Return T of an array ``x``, or the longest sequence's of a list; ``inputs`` is what became of ``x``."""
-    array = array_or_items("x", x)
+    array = checks.array_or_items("x", x)
     return array.shape[1] if isinstance(array, np.ndarray) else int(inputs.lengths.max(initial=0))
 
 
@@ -339,7 +342,8 @@ def step_values(values: Any, inputs: Sequences, steps: int, *, width: int | None
     Parameters
     ----------
     values : array (N, T) or (N, T, K), or a list of N arrays (T_n,) or (T_n, K)
-        Of an array nothing past a sequence's length is read; a list has the sequences' own lengths.
+        Of an array nothing past a sequence's length is read; a list has the sequences' own lengths. They have the
+        gaps of the inputs, where nothing is read.
     inputs : Sequences
         The N sequences.
     steps : int
@@ -368,7 +372,7 @@ def step_values(values: Any, inputs: Sequences, steps: int, *, width: int | None
     >>> step_values([[7, 8, 9], [5]], s, 3, width=None, name="y").tolist()
     [7, 8, 9, 5]
     """
-    values = array_or_items(name, values)
+    values = checks.array_or_items(name, values) if inputs.gaps is None else inputs.gaps.drop(name, values)
     if isinstance(values, np.ndarray):
         whole = _fitted(values, (len(inputs), steps), width, name)
         return whole[np.arange(steps) < inputs.lengths[:, None]]

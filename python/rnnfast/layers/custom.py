@@ -149,6 +149,15 @@ class CustomLayer(Module):
         """Set the state of the generator."""
         self._masks.bit_generator.state = state["masks"]
 
+    @property
+    def is_random(self) -> bool:
+        """Whether dropout acts in training."""
+        return self.dropout > 0
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Draw the seed of the generator anew."""
+        self._masks = np.random.default_rng(rng.integers(2**63))
+
     def __call__(
         self,
         x: SequencesLike,

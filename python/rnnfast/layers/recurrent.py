@@ -107,6 +107,15 @@ class Recurrent(Traceable):
         """Set the number of calls."""
         self._calls = int(state["calls"])
 
+    @property
+    def is_random(self) -> bool:
+        """Whether dropout, zoneout or noise acts in training."""
+        return any(self._random)
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Draw the seed of all random masks anew."""
+        self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
+
     def _scan_parameters(self, index: int) -> list[Parameter | None]:
         suffix = stack_suffix(index, self.directions)
         return [self._parameters.get(name + suffix) for name in LAYER_PARTS]

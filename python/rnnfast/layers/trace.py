@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy.typing as npt
@@ -50,6 +51,11 @@ class Trace(CopiedWhole):
     c: list[Array]
     gates: dict[str, list[Array]]
     state: State
+
+    def mapped(self, change: Callable[[Array], Array]) -> Trace:
+        """Return a trace of the same final state whose arrays are those of this one after a ``change``."""
+        gates = {name: [change(gate) for gate in each] for name, each in self.gates.items()}
+        return Trace(h=[change(h) for h in self.h], c=[change(c) for c in self.c], gates=gates, state=self.state)
 
 
 class Traceable(Module):

@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.arrays import Array, DType
-from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, check_finite, check_steps
+from rnnfast.data import (
+    Gaps,
+    Sequences,
+    as_id_sequences,
+    as_real_sequences,
+    check_finite,
+    check_steps,
+    read_with_gaps,
+)
 from rnnfast.layers import BlockTape, CustomCell, Embedding, Linear, State, StateLike, Trace
 from rnnfast.models.config import Config, make_layer
 from rnnfast.params import Module, Parameter
@@ -233,9 +241,9 @@ class Backbone(Module):
         named = {f"embedding.{name}": p for name, p in self.input.parameters().items()}
         return {**named, **{f"rnn.{name}": p for name, p in self.rnn.parameters().items()}}
 
-    def read(self, x: Any, lengths: npt.ArrayLike | None, *, warns: bool = False) -> Sequences:
+    def read(self, x: Any, lengths: npt.ArrayLike | None, mask: Any = None, *, warns: bool = False) -> Sequences:
         """Check and convert x; numbers that are not finite are an error, or a warning where it ``warns``."""
-        found = self.input.sequences(x, lengths, "x")
+        found = read_with_gaps(self.input.sequences, x, lengths, mask)
         check_finite("x", found, self.dtype, warns=warns)
         check_steps("x", found)
         return found
@@ -248,6 +256,15 @@ class Backbone(Module):
     def set_random_state(self, state: Mapping[str, Any]) -> None:
         """Set the state of the layers' random numbers."""
         self.rnn.set_random_state(state)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the layers draw random numbers in training."""
+        return bool(self.rnn.is_random)
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Let what the layers draw be a function of ``rng`` from now on."""
+        self.rnn.reseed(rng)
 
     def infer(self, x: Sequences, state: StateLike, resets: Array | None = None) -> tuple[Array, State]:
         """Return y (R, D*H) and the final state; nothing is kept."""
@@ -270,12 +287,14 @@ class Backbone(Module):
             self.input.backward(tape.input, dx)
         return dinitial
 
-    def trace(self, x: Sequences, state: StateLike, resets: Array | None = None) -> Trace:
-        """Return all states and gates of the layers, arrays (N, T, D*H)."""
+    def trace(self, x: Sequences, state: StateLike, resets: Array | None = None, *, gaps: Gaps | None = None) -> Trace:
+        """Return all states and gates of the layers, arrays (N, T, D*H), with zeros at ``gaps``."""
         inputs = self.input.vectors(x)
         cuts = None if resets is None else x.pad(resets)
         found: Trace = self.rnn.trace(inputs.padded(), state, lengths=x.lengths, resets=cuts)
-        return found
+        if gaps is None:
+            return found
+        return found.mapped(lambda array: gaps.pad(x.unpadded(array)))
 
     def last_h(self, state: State) -> Array:
         """Return the top layer's h of a final state, (N, D*H)."""

@@ -98,6 +98,15 @@ class Heads(Module):
         """Set the state of the dropout's random numbers."""
         self.dropout.set_random_state(state)
 
+    @property
+    def is_random(self) -> bool:
+        """Whether the dropout acts in training."""
+        return self.dropout.is_random
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Let the dropout be a function of ``rng`` from now on."""
+        self.dropout.reseed(rng)
+
     def infer(self, h: Array, rows: Array | None = None) -> dict[str, Array]:
         """Return the outputs (M, K) of h (R, F) at ``rows`` (M,), or at all."""
         read = h if rows is None else h[rows]
@@ -251,6 +260,16 @@ class Model(Module):
         """Set the states that ``random_state`` returned."""
         for prefix, part in self._parts.items():
             part.set_random_state(state[prefix])
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a part draws random numbers in training."""
+        return any(part.is_random for part in self._parts.values())
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Let what all parts draw in training be a function of ``rng`` from now on."""
+        for part in self._parts.values():
+            part.reseed(rng)
 
     def metrics(self) -> dict[str, list[Metric]]:
         """Return new accumulators of each head's metrics; a single head has the name ""."""

@@ -30,11 +30,14 @@ from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape, Model, by_head, only
 from rnnfast.models.config import checked, heads_of
+from rnnfast.models.prediction import PredictionOptions, Reader, predict
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import Optimizer
 from rnnfast.tasks import Task
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
+
+_ACCOMPANYING = ("lengths", "mask", "sample_weight", "resets", "burn_in")
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +172,7 @@ class ManyToMany(Model):
         validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         resets: Any = None,
         tbptt: int | None = None,
@@ -204,6 +208,9 @@ class ManyToMany(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array x.
+        mask : bool (N, T), list of (T_i,) or None
+            Whether a step exists, in place of ``lengths``. Where it is False the state waits, and nothing is read of x,
+            y, ``sample_weight`` and ``resets``: the step might as well be left out.
         sample_weight : array (N,), (N, T), list of (T_i,) or None
             Weights of the sequences, or of all steps, in the loss.
         resets : bool (N, T), list of (T_i,) or None
@@ -241,6 +248,7 @@ class ManyToMany(Model):
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
         """
+        accompanying = dict(zip(_ACCOMPANYING, (lengths, mask, sample_weight, resets, burn_in), strict=True))
         data, validation = training_and_validation(
             self._read_data,
             x,
@@ -248,9 +256,9 @@ class ManyToMany(Model):
             batch_size=batch_size,
             validation_data=validation_data,
             validation_split=validation_split,
-            known=("x", "y", "lengths", "sample_weight", "resets", "tbptt", "burn_in"),
+            known=("x", "y", *_ACCOMPANYING, "tbptt"),
             tbptt=tbptt,
-            **{"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in},
+            **accompanying,
         )
         options = TrainingOptions(
             epochs=epochs,
@@ -273,6 +281,7 @@ class ManyToMany(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         resets: Any = None,
         burn_in: int = 0,
@@ -281,7 +290,7 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x, y, lengths, sample_weight, resets, burn_in
+        x, y, lengths, mask, sample_weight, resets, burn_in
             The data, see ``fit``.
 
         Raises
@@ -289,7 +298,7 @@ class ManyToMany(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
+        accompanying = dict(zip(_ACCOMPANYING, (lengths, mask, sample_weight, resets, burn_in), strict=True))
         data = self._read_data(x, y, batch_size=1, **accompanying)
         return self.batch_loss(data.whole()).loss
 
@@ -300,6 +309,7 @@ class ManyToMany(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         resets: Any = None,
         burn_in: int = 0,
@@ -308,7 +318,7 @@ class ManyToMany(Model):
 
         Arguments and errors are those of ``loss``.
         """
-        accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
+        accompanying = dict(zip(_ACCOMPANYING, (lengths, mask, sample_weight, resets, burn_in), strict=True))
         data = self._read_data(x, y, batch_size=1, **accompanying)
         return self.batch_loss(data.whole(), gradient=True).loss
 
@@ -320,6 +330,7 @@ class ManyToMany(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         resets: Any = None,
         tbptt: int | None = None,
@@ -330,7 +341,7 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x, y, lengths, sample_weight, resets, tbptt, burn_in, metrics
+        x, y, lengths, mask, sample_weight, resets, tbptt, burn_in, metrics
             See ``fit``. ``tbptt`` returns the same numbers in little memory.
         batch_size : int
             Sequences at once.
@@ -345,13 +356,24 @@ class ManyToMany(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
+        accompanying = dict(zip(_ACCOMPANYING, (lengths, mask, sample_weight, resets, burn_in), strict=True))
         data = self._read_data(x, y, batch_size=batch_size, tbptt=tbptt, **accompanying)
         return train.evaluate(self, data, metrics)
 
     @names_arguments
     def predict(
-        self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, resets: Any = None
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        resets: Any = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
     ) -> Any:
         """Return the prediction at every step.
 
@@ -359,10 +381,24 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x, lengths, resets
-            The sequences, see ``fit``.
+        x, lengths, mask, resets
+            The sequences, see ``fit``. Predictions at gaps are 0.
         batch_size : int
-            Sequences at once; predictions do not depend on it.
+            Sequences at once; predictions do not depend on it, unless ``samples`` are drawn.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where the sequences begin, as a call with ``return_state`` left them; zeros by default. Two calls return the
+            bits of one over the joined sequences. Not for bidirectional models.
+        return_state : bool
+            Whether to return also the states in which the sequences end.
+        chunk : int or None
+            Steps at once: the same bits in memory that, beyond x and the result, does not grow with T. Not for
+            bidirectional models.
+        samples : int or None
+            Number of passes with the random numbers of training, dropout above all, each with masks of its own. The
+            mean over them is the prediction of a model that averages over its weights, the standard deviation says how
+            sure it is (Gal and Ghahramani 2016).
+        seed : int or None
+            Seed of these. None draws another one every time.
 
         Returns
         -------
@@ -374,13 +410,46 @@ class ManyToMany(Model):
             For a list, or with ``lengths``.
         dict of str to these
             The predictions of several heads.
+        array (samples, N, T, ...), or list of N arrays (samples, T_i, ...)
+            In place of each array, with ``samples``.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them
+            Beside the predictions, with ``return_state``.
+
+        Raises
+        ------
+        ValueError
+            An option that excludes another one, or that the model cannot fulfil.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> model, x = rf.ManyToMany(3, 1, task="regression", output_dropout=0.5, seed=0), np.ones((2, 7, 3))
+        >>> first, state = model.predict(x[:, :4], return_state=True)
+        >>> both = np.concatenate([first, model.predict(x[:, 4:], state=state)], axis=1)
+        >>> np.array_equal(both, model.predict(x))
+        True
+        >>> passes = model.predict(x, samples=50, seed=0)
+        >>> passes.mean(axis=0).shape, passes.std(axis=0).shape
+        ((2, 7, 1), (2, 7, 1))
         """
-        data = self._unlabelled(x, lengths, resets, batch_size)
-        return self._arranged(data, self.heads.decide(self._all_outputs(data)))
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._predicted(self.heads.decide, options, x, lengths, mask, resets, batch_size)
 
     @names_arguments
     def predict_proba(
-        self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, resets: Any = None
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        resets: Any = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
     ) -> Any:
         """Return the probabilities (N, T, K) of the classes or labels at every step.
 
@@ -388,30 +457,31 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x, lengths, resets, batch_size
+        x, lengths, mask, resets, batch_size, state, return_state, chunk, samples, seed
             As for ``predict``.
 
         Raises
         ------
         ValueError
-            A task without probabilities, such as a regression.
+            A task without probabilities, such as a regression; options as for ``predict``.
         """
-        data = self._unlabelled(x, lengths, resets, batch_size)
-        return self._arranged(data, self.heads.probabilities(self._all_outputs(data)))
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._predicted(self.heads.probabilities, options, x, lengths, mask, resets, batch_size)
 
     @names_arguments
-    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, resets: Any = None) -> Trace:
+    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, mask: Any = None, resets: Any = None) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
 
-        T is the longest sequence's; past a length there are zeros.
+        T is the longest sequence's; past a length and at gaps there are zeros.
 
         Parameters
         ----------
-        x, lengths, resets
+        x, lengths, mask, resets
             As for ``predict``.
         """
-        batch = self._unlabelled(x, lengths, resets, 1).whole()
-        return self.backbone.trace(batch.inputs, None, batch.resets)
+        data = self._unlabelled(x, lengths, mask, resets, batch_size=1)
+        batch = data.whole()
+        return self.backbone.trace(batch.inputs, None, batch.resets, gaps=data.inputs.gaps)
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
@@ -461,6 +531,7 @@ class ManyToMany(Model):
         batch_size: int,
         name: str = "x",
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         resets: Any = None,
         tbptt: int | None = None,
@@ -468,7 +539,7 @@ class ManyToMany(Model):
     ) -> AlignedData:
         """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
         tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=self.config["bidirectional"])
-        inputs = self.backbone.read(x, lengths)
+        inputs = self.backbone.read(x, lengths, mask)
         steps = step_count(x, inputs)
         weights = as_step_weights(sample_weight, inputs, steps, self.dtype)
         targets = {}
@@ -490,13 +561,21 @@ class ManyToMany(Model):
         data.require_targets(name)
         return data
 
-    def _unlabelled(self, x: Any, lengths: npt.ArrayLike | None, resets: Any, batch_size: int) -> AlignedData:
-        inputs = self.backbone.read(x, lengths, warns=True)
+    def _unlabelled(
+        self, x: Any, lengths: Any, mask: Any, resets: Any, *, batch_size: int, chunk: int | None = None
+    ) -> AlignedData:
+        inputs = self.backbone.read(x, lengths, mask, warns=True)
         own = as_resets(resets, inputs, step_count(x, inputs))
-        return AlignedData(inputs=inputs, targets={}, resets=own, batch_size=batch_size)
+        return AlignedData(inputs=inputs, targets={}, resets=own, batch_size=batch_size, tbptt=chunk)
 
-    def _arranged(self, data: AlignedData, values: dict[str, Array]) -> Any:
-        return only({name: data.inputs.split(rows) for name, rows in values.items()})
+    def _predicted(
+        self, read: Reader, options: PredictionOptions, x: Any, lengths: Any, mask: Any, resets: Any, batch_size: int
+    ) -> Any:
+        options.check_model(self)
+        data = self._unlabelled(x, lengths, mask, resets, batch_size=batch_size, chunk=options.chunk)
+        found, last = predict(self, data, read, options)
+        arranged = only({name: options.arranged(rows, data.inputs.split) for name, rows in found.items()})
+        return (arranged, last) if options.return_state else arranged
 
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         if not keep:

@@ -19,6 +19,7 @@ from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape, Model, by_head, only
 from rnnfast.models.config import checked, heads_of
+from rnnfast.models.prediction import PredictionOptions, Reader, predict
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import Optimizer
 from rnnfast.tasks import Task
@@ -154,6 +155,7 @@ class ManyToOne(Model):
         validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
         tbptt: int | None = None,
         metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
@@ -187,6 +189,9 @@ class ManyToOne(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array x.
+        mask : bool (N, T), list of (T_i,) or None
+            Whether a step exists, in place of ``lengths``. Where it is False the state waits, and nothing is read of x:
+            the step might as well be left out.
         sample_weight : array (N,) or None
             Weights of the sequences in the loss.
         tbptt : int or None
@@ -226,9 +231,10 @@ class ManyToOne(Model):
             batch_size=batch_size,
             validation_data=validation_data,
             validation_split=validation_split,
-            known=("x", "y", "lengths", "sample_weight", "tbptt"),
+            known=("x", "y", "lengths", "mask", "sample_weight", "tbptt"),
             tbptt=tbptt,
             lengths=lengths,
+            mask=mask,
             sample_weight=sample_weight,
         )
         options = TrainingOptions(
@@ -252,13 +258,14 @@ class ManyToOne(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> float:
         """Return the mean loss over all target elements, without dropout.
 
         Parameters
         ----------
-        x, y, lengths, sample_weight
+        x, y, lengths, mask, sample_weight
             The data, see ``fit``.
 
         Raises
@@ -266,7 +273,7 @@ class ManyToOne(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, mask=mask, sample_weight=sample_weight)
         return self.batch_loss(data.whole()).loss
 
     @names_arguments
@@ -276,13 +283,14 @@ class ManyToOne(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> float:
         """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
 
         Arguments and errors are those of ``loss``.
         """
-        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, mask=mask, sample_weight=sample_weight)
         return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
@@ -293,6 +301,7 @@ class ManyToOne(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
         tbptt: int | None = None,
         metrics: Metric | Sequence[Metric] | Mapping[str, Any] = (),
@@ -301,7 +310,7 @@ class ManyToOne(Model):
 
         Parameters
         ----------
-        x, y, lengths, sample_weight, tbptt, metrics
+        x, y, lengths, mask, sample_weight, tbptt, metrics
             See ``fit``. ``tbptt`` returns the same numbers in little memory.
         batch_size : int
             Sequences at once.
@@ -316,21 +325,47 @@ class ManyToOne(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._read_data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight, tbptt=tbptt)
+        accompanying = {"lengths": lengths, "mask": mask, "sample_weight": sample_weight, "tbptt": tbptt}
+        data = self._read_data(x, y, batch_size=batch_size, **accompanying)
         return train.evaluate(self, data, metrics)
 
     @names_arguments
-    def predict(self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None) -> Any:
+    def predict(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
+    ) -> Any:
         """Return the prediction for every sequence.
 
         Data that are not finite are a warning: other sequences' predictions do not depend on them.
 
         Parameters
         ----------
-        x, lengths
+        x, lengths, mask
             The sequences, see ``fit``.
         batch_size : int
-            Sequences at once; predictions do not depend on it.
+            Sequences at once; predictions do not depend on it, unless ``samples`` are drawn.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where the sequences begin, as a call with ``return_state`` left them; zeros by default. The second of two
+            calls returns the bits of one over the joined sequences. Not for bidirectional models.
+        return_state : bool
+            Whether to return also the states in which the sequences end.
+        chunk : int or None
+            Steps at once: the same bits in memory that, beyond x, does not grow with T. Not for bidirectional models.
+        samples : int or None
+            Number of passes with the random numbers of training, dropout above all, each with masks of its own. The
+            mean over them is the prediction of a model that averages over its weights, the standard deviation says how
+            sure it is (Gal and Ghahramani 2016).
+        seed : int or None
+            Seed of these. None draws another one every time.
 
         Returns
         -------
@@ -340,37 +375,70 @@ class ManyToOne(Model):
             Numbers of a regression, or 0 and 1 of labels.
         dict of str to array
             The predictions of several heads.
+        array (samples, N, ...)
+            In place of each array, with ``samples``.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them
+            Beside the predictions, with ``return_state``.
+
+        Raises
+        ------
+        ValueError
+            An option that excludes another one, or that the model cannot fulfil.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> model, x = rf.ManyToOne(3, 2, output_dropout=0.5, seed=0), np.ones((4, 7, 3))
+        >>> passes = model.predict_proba(x, samples=50, seed=0)
+        >>> passes.mean(axis=0).shape, passes.std(axis=0).shape
+        ((4, 2), (4, 2))
         """
-        return only(self.heads.decide(self._all_outputs(self._unlabelled(x, lengths, batch_size))))
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._predicted(self.heads.decide, options, x, lengths, mask, batch_size)
 
     @names_arguments
-    def predict_proba(self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None) -> Any:
+    def predict_proba(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
+    ) -> Any:
         """Return the probabilities (N, K) of the classes or labels; of several heads a dict of those that have some.
 
         Parameters
         ----------
-        x, lengths, batch_size
+        x, lengths, mask, batch_size, state, return_state, chunk, samples, seed
             As for ``predict``.
 
         Raises
         ------
         ValueError
-            A task without probabilities, such as a regression.
+            A task without probabilities, such as a regression; options as for ``predict``.
         """
-        return only(self.heads.probabilities(self._all_outputs(self._unlabelled(x, lengths, batch_size))))
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._predicted(self.heads.probabilities, options, x, lengths, mask, batch_size)
 
     @names_arguments
-    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Trace:
+    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, mask: Any = None) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
 
-        T is the longest sequence's; past a length there are zeros.
+        T is the longest sequence's; past a length and at gaps there are zeros.
 
         Parameters
         ----------
-        x, lengths
+        x, lengths, mask
             As for ``predict``.
         """
-        return self.backbone.trace(self.backbone.read(x, lengths, warns=True), None)
+        inputs = self.backbone.read(x, lengths, mask, warns=True)
+        return self.backbone.trace(inputs, None, gaps=inputs.gaps)
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
@@ -419,12 +487,13 @@ class ManyToOne(Model):
         batch_size: int,
         name: str = "x",
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
         tbptt: int | None = None,
     ) -> VectorData:
         """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
         steps, _ = as_pieces(tbptt, 0, bidirectional=self.config["bidirectional"])
-        inputs = self.backbone.read(x, lengths)
+        inputs = self.backbone.read(x, lengths, mask)
         given = by_head(y, list(self.heads.configs))
         targets = {}
         for head, (called, values) in given.items():
@@ -441,9 +510,14 @@ class ManyToOne(Model):
         data.require_targets(name)
         return data
 
-    def _unlabelled(self, x: Any, lengths: npt.ArrayLike | None, batch_size: int) -> VectorData:
-        inputs = self.backbone.read(x, lengths, warns=True)
-        return VectorData(inputs=inputs, targets={}, batch_size=batch_size)
+    def _predicted(
+        self, read: Reader, options: PredictionOptions, x: Any, lengths: Any, mask: Any, batch_size: int
+    ) -> Any:
+        options.check_model(self)
+        inputs = self.backbone.read(x, lengths, mask, warns=True)
+        data = VectorData(inputs=inputs, targets={}, batch_size=batch_size, tbptt=options.chunk)
+        found, last = predict(self, data, read, options)
+        return (only(found), last) if options.return_state else only(found)
 
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         if not keep:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from rnnfast.models.backbone import Backbone, BackboneTape, ContextToState
 from rnnfast.models.base import Heads, HeadsTape, Model
 from rnnfast.models.config import Config, checked, heads_of
 from rnnfast.models.generation import as_prefix, repeat_state, write_on
+from rnnfast.models.prediction import PredictionOptions, Reader, predict
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import Optimizer
 from rnnfast.sampling import WritingOptions
@@ -159,6 +160,7 @@ class OneToMany(Model):
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
         context: npt.ArrayLike | None = None,
         metrics: Metric | Sequence[Metric] = (),
@@ -196,6 +198,9 @@ class OneToMany(Model):
             Share of the sequences, the last ones, or the end of a long one, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array.
+        mask : bool (N, T), list of (T_i,), (T,) of a single sequence, or None
+            Whether an element exists, in place of ``lengths``. Where it is False nothing is read: the element might as
+            well be left out.
         sample_weight : array (N,) or None
             Weights of the sequences or streams in the loss.
         context : array (N, K) or None
@@ -226,7 +231,7 @@ class OneToMany(Model):
         FloatingPointError
             The loss is not finite; the parameters are those before that step.
         """
-        own = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
+        own = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths, "mask": mask}
         own |= {"sample_weight": sample_weight, "context": context}
         data, validation = self._split(sequences, own, validation_data, validation_split, batch_size)
         options = TrainingOptions(
@@ -249,6 +254,7 @@ class OneToMany(Model):
         sequences: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
@@ -257,7 +263,7 @@ class OneToMany(Model):
 
         Parameters
         ----------
-        sequences, lengths, sample_weight, context, burn_in
+        sequences, lengths, mask, sample_weight, context, burn_in
             The data, see ``fit``.
 
         Raises
@@ -265,7 +271,8 @@ class OneToMany(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        options = {"lengths": lengths, "sample_weight": sample_weight, "context": context, "burn_in": burn_in}
+        options = {"lengths": lengths, "mask": mask, "burn_in": burn_in}
+        options |= {"sample_weight": sample_weight, "context": context}
         return self.batch_loss(self._one_batch(sequences, options)).loss
 
     @names_arguments
@@ -274,6 +281,7 @@ class OneToMany(Model):
         sequences: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
@@ -282,7 +290,8 @@ class OneToMany(Model):
 
         Arguments and errors are those of ``loss``.
         """
-        options = {"lengths": lengths, "sample_weight": sample_weight, "context": context, "burn_in": burn_in}
+        options = {"lengths": lengths, "mask": mask, "burn_in": burn_in}
+        options |= {"sample_weight": sample_weight, "context": context}
         return self.batch_loss(self._one_batch(sequences, options), gradient=True).loss
 
     @names_arguments
@@ -293,6 +302,7 @@ class OneToMany(Model):
         batch_size: int | None = None,
         tbptt: int | None = None,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
@@ -302,7 +312,7 @@ class OneToMany(Model):
 
         Parameters
         ----------
-        sequences, tbptt, lengths, sample_weight, context, burn_in, metrics
+        sequences, tbptt, lengths, mask, sample_weight, context, burn_in, metrics
             See ``fit``.
         batch_size : int or None
             Sequences at once. A long sequence is read in one go without it; with it, it is cut into this many streams,
@@ -313,7 +323,7 @@ class OneToMany(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        options: dict[str, Any] = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
+        options: dict[str, Any] = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths, "mask": mask}
         options |= {"sample_weight": sample_weight, "context": context}
         return train.evaluate(self, self._judged(sequences, batch_size=batch_size, **options), metrics)
 
@@ -324,7 +334,13 @@ class OneToMany(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         context: npt.ArrayLike | None = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
     ) -> Any:
         """Return the prediction of the next element at every step of x.
 
@@ -332,10 +348,23 @@ class OneToMany(Model):
 
         Parameters
         ----------
-        x, lengths, context
-            The sequences, see ``fit``.
+        x, lengths, mask, context
+            The sequences, see ``fit``. Predictions at gaps are 0.
         batch_size : int
-            Sequences at once; predictions do not depend on it.
+            Sequences at once; predictions do not depend on it, unless ``samples`` are drawn.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where the sequences begin, as a call with ``return_state`` left them; by default where the context starts
+            them, or zeros. Two calls return the bits of one over the joined sequences.
+        return_state : bool
+            Whether to return also the states in which the sequences end.
+        chunk : int or None
+            Steps at once: the same bits in memory that, beyond x and the result, does not grow with T.
+        samples : int or None
+            Number of passes with the random numbers of training, dropout above all, each with masks of its own. The
+            mean over them is the prediction of a model that averages over its weights, the standard deviation says how
+            sure it is (Gal and Ghahramani 2016).
+        seed : int or None
+            Seed of these. None draws another one every time.
 
         Returns
         -------
@@ -347,8 +376,18 @@ class OneToMany(Model):
             For a list, or with ``lengths``.
         array (T,) or (T, K)
             For a single sequence.
+        array (samples, N, T, ...), or list of N arrays (samples, T_i, ...)
+            In place of each array, with ``samples``.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them
+            Beside the predictions, with ``return_state``.
+
+        Raises
+        ------
+        ValueError
+            An option that excludes another one, or that the model cannot fulfil.
         """
-        return self._stepwise(self.task.decide, x, batch_size=batch_size, lengths=lengths, context=context)
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._stepwise(self.heads.decide, options, x, lengths, mask, context, batch_size)
 
     @names_arguments
     def predict_proba(
@@ -357,25 +396,39 @@ class OneToMany(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         context: npt.ArrayLike | None = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
     ) -> Any:
         """Return the probabilities (N, T, K) of the next element at every step; arguments are those of ``predict``."""
-        return self._stepwise(self.task.probabilities, x, batch_size=batch_size, lengths=lengths, context=context)
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._stepwise(self.heads.probabilities, options, x, lengths, mask, context, batch_size)
 
     @names_arguments
-    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, context: npt.ArrayLike | None = None) -> Trace:
+    def trace(
+        self,
+        x: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Trace:
         """Return all states and gates of the layers over x, arrays (N, T, H), N = 1 for a single sequence.
 
-        T is the longest sequence's; past a length there are zeros.
+        T is the longest sequence's; past a length and at gaps there are zeros.
 
         Parameters
         ----------
-        x, lengths, context
+        x, lengths, mask, context
             As for ``predict``.
         """
-        data, _ = self.reader.inputs_only(x, batch_size=1, lengths=lengths, context=context)
+        data, _ = self.reader.inputs_only(x, batch_size=1, lengths=lengths, mask=mask, context=context)
         batch = data.whole()
-        return self.backbone.trace(batch.inputs, self._start(batch.context))
+        return self.backbone.trace(batch.inputs, self._start(batch.context), gaps=data.inputs.gaps)
 
     @names_arguments
     def generate(
@@ -505,7 +558,7 @@ class OneToMany(Model):
         if given is None:
             return hold_out(data, fraction) if fraction else (data, None)
         options = dict(given) if isinstance(given, Mapping) else {"sequences": given}
-        known = ("sequences", "lengths", "sample_weight", "context", "burn_in", "tbptt", "batch_size")
+        known = ("sequences", "lengths", "mask", "sample_weight", "context", "burn_in", "tbptt", "batch_size")
         checks.known_arguments("validation_data", options, known)
         if "sequences" not in options:
             raise ValueError(f"validation_data: sequences are required, got {', '.join(options) or 'an empty dict'}")
@@ -522,16 +575,21 @@ class OneToMany(Model):
 
     def _stepwise(
         self,
-        read: Callable[[Array], Array],
+        read: Reader,
+        options: PredictionOptions,
         x: Any,
-        *,
+        lengths: Any,
+        mask: Any,
+        context: Any,
         batch_size: int,
-        lengths: npt.ArrayLike | None,
-        context: npt.ArrayLike | None,
     ) -> Any:
-        data, single = self.reader.inputs_only(x, batch_size=batch_size, lengths=lengths, context=context)
-        arranged = data.inputs.split(read(self._all_outputs(data)[""]))
-        return arranged[0] if single else arranged
+        options.check_model(self)
+        given = {"lengths": lengths, "mask": mask, "context": context, "goes_on": options.state is not None}
+        data, single = self.reader.inputs_only(x, batch_size=batch_size, chunk=options.chunk, **given)
+        found, last = predict(self, data, read, options)
+        split = data.inputs.split
+        arranged = options.arranged(found[""], (lambda rows: split(rows)[0]) if single else split)
+        return (arranged, last) if options.return_state else arranged
 
     def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[State, int, bool]:
         """Return the states that N prompts leave, N, and whether the user gave just one."""
@@ -553,10 +611,8 @@ class OneToMany(Model):
 
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         context = None
-        if not batch.continues:
-            state = None
-            if self.context is not None and batch.context is not None:
-                state, context = self.context.forward(batch.context)
+        if state is None and self.context is not None and batch.context is not None:
+            state, context = self.context.forward(batch.context)
         if not keep:
             y, last = self.backbone.infer(batch.inputs, state)
             return self.heads.infer(y, batch.target_rows), last, None

@@ -12,7 +12,15 @@ from rnnfast import checks, train
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
-from rnnfast.data import PairBatch, PairData, Sequences, as_weights, check_finite, training_and_validation
+from rnnfast.data import (
+    PairBatch,
+    PairData,
+    Sequences,
+    as_weights,
+    check_finite,
+    read_with_gaps,
+    training_and_validation,
+)
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.base import Model
@@ -165,6 +173,7 @@ class EncoderDecoder(Model):
         validation_data: tuple[Any, Any] | Mapping[str, Any] | None = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
         metrics: Metric | Sequence[Metric] = (),
         callbacks: Callback | Sequence[Callback] = (),
@@ -197,6 +206,9 @@ class EncoderDecoder(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sources in an array x.
+        mask : bool (N, S), list of (S_i,) or None
+            Whether a step of a source exists, in place of ``lengths``. Where it is False nothing is read: the step
+            might as well be left out.
         sample_weight : array (N,) or None
             Weights of the pairs in the loss.
         metrics : Metric or several of them
@@ -232,8 +244,9 @@ class EncoderDecoder(Model):
             batch_size=batch_size,
             validation_data=validation_data,
             validation_split=validation_split,
-            known=("x", "y", "lengths", "sample_weight"),
+            known=("x", "y", "lengths", "mask", "sample_weight"),
             lengths=lengths,
+            mask=mask,
             sample_weight=sample_weight,
         )
         options = TrainingOptions(
@@ -257,13 +270,14 @@ class EncoderDecoder(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> float:
         """Return the mean loss over all target elements, without dropout.
 
         Parameters
         ----------
-        x, y, lengths, sample_weight
+        x, y, lengths, mask, sample_weight
             The data, see ``fit``.
 
         Raises
@@ -271,7 +285,7 @@ class EncoderDecoder(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, mask=mask, sample_weight=sample_weight)
         return self.batch_loss(data.whole()).loss
 
     @names_arguments
@@ -281,13 +295,14 @@ class EncoderDecoder(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> float:
         """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
 
         Arguments and errors are those of ``loss``.
         """
-        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, mask=mask, sample_weight=sample_weight)
         return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
@@ -298,6 +313,7 @@ class EncoderDecoder(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
         metrics: Metric | Sequence[Metric] = (),
     ) -> dict[str, float]:
@@ -305,7 +321,7 @@ class EncoderDecoder(Model):
 
         Parameters
         ----------
-        x, y, lengths, sample_weight, metrics
+        x, y, lengths, mask, sample_weight, metrics
             See ``fit``.
         batch_size : int
             Sequences at once.
@@ -319,7 +335,7 @@ class EncoderDecoder(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._read_data(x, y, batch_size=batch_size, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=batch_size, lengths=lengths, mask=mask, sample_weight=sample_weight)
         return train.evaluate(self, data, metrics)
 
     @names_arguments
@@ -332,13 +348,14 @@ class EncoderDecoder(Model):
         length_penalty: float = 0.0,
         return_attention: bool = False,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         batch_size: int = 256,
     ) -> Any:
         """Write what belongs to each source, each element after those that were written before.
 
         Parameters
         ----------
-        x, lengths
+        x, lengths, mask
             The sources, see ``fit``.
         max_length : int or None
             Most elements to write. None: twice the length of the source and 10; vectors, which nothing stops, need a
@@ -366,7 +383,7 @@ class EncoderDecoder(Model):
             raise ValueError(
                 "return_attention: a model with attention is required (attention='dot'), got attention=None"
             )
-        sources = self._sources(x, lengths, warns=True)
+        sources = self._sources(x, lengths, mask, warns=True)
         found = self._written(sources, max_length, batch_size, beams, length_penalty)
         arranged = self.network.framing.arranged(found, max_length, self.network.framing.kind)
         return (arranged, self.network.maps(sources, found, batch_size)) if return_attention else arranged
@@ -378,6 +395,7 @@ class EncoderDecoder(Model):
         *,
         max_length: int | None = None,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         batch_size: int = 256,
     ) -> Any:
         """Return the probabilities of the K outputs at every element of the greedy prediction.
@@ -394,25 +412,28 @@ class EncoderDecoder(Model):
             For a regression.
         """
         self.task.probabilities(np.zeros((0, self.network.framing.outputs), self.dtype))  # raises where there are none
-        sources = self._sources(x, lengths, warns=True)
+        sources = self._sources(x, lengths, mask, warns=True)
         again = self.network.again(sources, self._written(sources, max_length, batch_size), batch_size)
         p = self.task.probabilities(self._all_outputs(again)[""])
         return self.network.framing.arranged(np.split(p, np.cumsum(again.inputs.lengths))[:-1], max_length, p.dtype)
 
     @names_arguments
-    def trace(self, x: Any, y: Any = None, *, lengths: npt.ArrayLike | None = None) -> dict[str, Trace]:
+    def trace(
+        self, x: Any, y: Any = None, *, lengths: npt.ArrayLike | None = None, mask: Any = None
+    ) -> dict[str, Trace]:
         """Return all states and gates under "encoder", arrays (N, S, D*H), and "decoder", (N, T, H).
 
         Parameters
         ----------
-        x, lengths
+        x, lengths, mask
             As for ``predict``.
         y : as for ``fit``, optional
             What the decoder reads, after a start; by default the model's own greedy prediction. T is one above the
-            longest; past a length there are zeros.
+            longest; past a length and at gaps there are zeros.
         """
-        read = self.predict(x, lengths=lengths) if y is None else y
-        return self.network.trace(self._read_data(x, read, batch_size=1, lengths=lengths).whole())
+        read = self.predict(x, lengths=lengths, mask=mask) if y is None else y
+        data = self._read_data(x, read, batch_size=1, lengths=lengths, mask=mask)
+        return self.network.trace(data.whole(), data.sources.gaps)
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: StateLike = None, *, source: Any = None) -> Stream:
@@ -475,10 +496,11 @@ class EncoderDecoder(Model):
         batch_size: int,
         name: str = "x",
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: npt.ArrayLike | None = None,
     ) -> PairData:
         """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
-        sources = self._sources(x, lengths)
+        sources = self._sources(x, lengths, mask)
         weights = as_weights(sample_weight, len(sources), self.dtype)
         whole = self.network.framing.read(y, len(sources), weights)
         data = PairData(
@@ -491,8 +513,8 @@ class EncoderDecoder(Model):
         data.require_targets(name)
         return data
 
-    def _sources(self, x: Any, lengths: npt.ArrayLike | None, *, warns: bool = False) -> Sequences:
-        found = self.network.encoder.input.sequences(x, lengths, "x")
+    def _sources(self, x: Any, lengths: npt.ArrayLike | None, mask: Any, *, warns: bool = False) -> Sequences:
+        found = read_with_gaps(self.network.encoder.input.sequences, x, lengths, mask)
         check_finite("x", found, self.dtype, warns=warns)
         return found
 

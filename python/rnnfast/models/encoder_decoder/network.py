@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnfast import _ops, init
 from rnnfast.arrays import Array, DType, Int64
-from rnnfast.data import PairBatch, PairData, Sequences, batch_indices
+from rnnfast.data import Gaps, PairBatch, PairData, Sequences, batch_indices
 from rnnfast.layers import State, Trace
 from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape
@@ -137,9 +137,9 @@ class EncoderDecoderNetwork:
             dlast = self.bridge.backward(dlast, tape.encoded)
         self.encoder.backward(tape.encoder, dmemory, dlast)
 
-    def trace(self, batch: PairBatch) -> dict[str, Trace]:
-        """Return all states and gates of both stacks."""
-        encoder = self.encoder.trace(batch.sources, None)
+    def trace(self, batch: PairBatch, gaps: Gaps | None) -> dict[str, Trace]:
+        """Return all states and gates of both stacks; ``gaps`` are those of the sources."""
+        encoder = self.encoder.trace(batch.sources, None, gaps=gaps)
         return {"encoder": encoder, "decoder": self.decoder.trace(batch.inputs, self._bridged(encoder.state))}
 
     def write(self, sources: Sequences, limits: Int64, options: WritingOptions, batch_size: int) -> list[Array]:
@@ -180,10 +180,11 @@ class EncoderDecoderNetwork:
         weights: list[Array] = []
         for batch in self.again(sources, found, batch_size).batches():
             assert isinstance(batch, PairBatch)
-            own = self.infer(batch)[1]
-            assert own is not None
-            weights += list(own)
-        return [w[: len(e), :size].copy() for w, e, size in zip(weights, found, sources.lengths, strict=True)]
+            several = self.infer(batch)[1]
+            assert several is not None
+            weights += list(several)
+        own = [w[: len(e), :size].copy() for w, e, size in zip(weights, found, sources.lengths, strict=True)]
+        return own if sources.gaps is None else sources.gaps.columns(own)
 
 
 def _groups(limits: Int64, batch_size: int, *, alike: bool) -> Iterator[Int64]:
