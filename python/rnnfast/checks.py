@@ -360,7 +360,18 @@ def array_or_items(name: str, x: Any) -> Array | list[Any]:
         return list(array) if array.dtype == object and array.ndim else array
     if isinstance(x, str | bytes) or not np.iterable(x):
         raise TypeError(f"{name}: an array or a list of arrays is required, got {shown(x)}")
-    return list(x)
+    return unpacked(name, x)
+
+
+def unpacked(name: str, x: Iterable[Any]) -> list[Any]:
+    """Return the items of a sequence, or of a PackedSequence of PyTorch the arrays (T_i, ...) that are packed in it."""
+    if not isinstance(x, tuple) or not hasattr(x, "batch_sizes"):
+        return list(x)
+    values, sizes = as_array(f"{name}.data", x.data), as_array(f"{name}.batch_sizes", x.batch_sizes)  # type: ignore[attr-defined]
+    starts = np.cumsum(sizes) - sizes
+    items = [values[starts[sizes > n] + n] for n in range(int(sizes.max(initial=0)))]
+    order = x.unsorted_indices  # type: ignore[attr-defined]
+    return items if order is None else [items[i] for i in as_array(f"{name}.unsorted_indices", order)]
 
 
 def as_reals(name: str, value: Any, dtype: DType, *, counts: Array | None = None) -> Array:

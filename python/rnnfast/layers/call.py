@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops, init
+from rnnfast import _ops, checks, init
 from rnnfast._ops import Parts
 from rnnfast.arrays import Array, DType
 from rnnfast.copies import NotCopied
@@ -69,7 +69,7 @@ def read_inputs(
     if isinstance(x, (list, tuple)):
         if lengths is not None:
             raise ValueError("lengths: none are accepted beside a list of arrays, which has its own")
-        batch, own = _ops.pad(x, width, dtype)
+        batch, own = _ops.pad(checks.unpacked("x", x), width, dtype)
         N, T = batch.shape[:2]
         return batch, own, _ops.resets_array(resets, N, T, own=own, time_major=False)
     batch = _ops.sequences("x", x, width, dtype, time_major=time_major)
