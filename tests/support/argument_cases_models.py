@@ -205,6 +205,8 @@ MODELS: dict[str, Case] = {
             "max_length": 3,
             "beams": 2,
             "length_penalty": 0.5,
+            "num_sequences": 1,
+            "return_log_probs": True,
             "return_attention": True,
             "lengths": LENGTHS,
             "mask": None,

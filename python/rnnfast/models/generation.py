@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rnnfast import _ops
 from rnnfast.arrays import Array, Float64, Int64
-from rnnfast.data import Sequences, as_one
+from rnnfast.data import as_one
 from rnnfast.layers import Linear, State
 from rnnfast.models.backbone import Backbone
+from rnnfast.models.rows import as_rows
+from rnnfast.models.search import search
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
 
@@ -47,20 +50,12 @@ def write_on(
     log_p : float64 (R, length)
         Of ids: the model's own, before temperature and restrictions.
     """
+    if options.beams is not None:
+        return _search(backbone, head, task, state, options, prefix, attention)
     if backbone.custom:
         return write_by_steps(backbone, head, task, state, options, prefix, attention)
-    assert head.bias is not None
-    writer = _ops.Writer(
-        layers=backbone.rnn.packed(),
-        table=backbone.input.table,
-        head=head.weight.value,
-        bias=head.bias.value,
-        attention=attention,
-    )
-    if options.beams is not None:
-        return _search(backbone, writer, state, options, prefix)
     return _ops.generate(
-        writer,
+        _writer(backbone, head, attention),
         state,
         element=task.element,
         length=options.length,
@@ -75,27 +70,58 @@ def write_on(
     )
 
 
-def _search(
-    backbone: Backbone, writer: _ops.Writer, state: State, options: WritingOptions, prefix: Int64 | None
-) -> tuple[Int64, Int64, Float64]:
-    """Search behind the prefix, which is read as a part of the prompt."""
-    assert options.beams is not None
-    start, forced = state, 0 if prefix is None else prefix.shape[1]
-    if prefix is not None and forced:
-        start = backbone.infer(as_rows(prefix), state)[1]
-    ids, counts, _ = _ops.beam_search(
-        writer,
-        start,
-        length=options.length - forced,
-        beams=options.beams,
-        stop=options.stop,
-        length_penalty=options.length_penalty,
+def in_steps(backbone: Backbone, options: WritingOptions) -> bool:
+    """Return whether attention is needed as a function: where elements are written step by step in NumPy."""
+    return backbone.custom or (options.beams is not None and options.num_sequences > 1)
+
+
+def _writer(backbone: Backbone, head: Linear, attention: Any) -> _ops.Writer:
+    assert head.bias is not None
+    return _ops.Writer(
+        layers=backbone.rnn.packed(),
+        table=backbone.input.table,
+        head=head.weight.value,
+        bias=head.bias.value,
+        attention=attention,
     )
-    if prefix is not None:
-        ids = np.concatenate([prefix, ids], axis=1)
-    log_p = np.zeros(ids.shape)
-    if options.return_log_probs:
-        _, _, log_p = _ops.generate(writer, state, element="id", length=options.length, prefix=ids, log_probs=True)
+
+
+def _search(
+    backbone: Backbone,
+    head: Linear,
+    task: Task,
+    state: State,
+    options: WritingOptions,
+    prefix: Int64 | None,
+    attention: Any,
+) -> tuple[Int64, Int64, Float64]:
+    """Search behind the prefix, which is read as a part of the prompt; where a sequence ended stands its stop."""
+    assert options.beams is not None
+    forced = 0 if prefix is None else prefix.shape[1]
+    start = state if prefix is None or not forced else backbone.infer(as_rows(prefix), state)[1]
+    behind = replace(options, length=options.length - forced)
+    reading = replace(options, beams=None, length_penalty=0.0, stop=None, num_sequences=1)
+    if in_steps(backbone, options):
+        ids, counts, log_p = search(backbone, head, start, behind, attention)
+    else:
+        writer = _writer(backbone, head, attention)
+        penalty = options.length_penalty
+        ids, counts, _ = _ops.beam_search(
+            writer, start, length=behind.length, beams=options.beams, stop=options.stop, length_penalty=penalty
+        )
+        if options.stop is not None:
+            ended = np.flatnonzero(counts < behind.length)
+            ids[ended, counts[ended]] = options.stop
+        log_p = np.zeros(ids.shape)
+        if options.return_log_probs:
+            own = replace(reading, length=behind.length)
+            log_p = write_on(backbone, head, task, start, own, ids, attention)[2]
+    if prefix is not None and forced:
+        before = write_on(backbone, head, task, state, replace(reading, length=forced), prefix)[2]
+        ids, log_p = (
+            np.concatenate([np.repeat(first, options.num_sequences, axis=0), second], axis=1)
+            for first, second in ((prefix, ids), (before, log_p))
+        )
     return ids, counts + forced, log_p
 
 
@@ -146,14 +172,7 @@ def write_by_steps(
     """Do what ``write_on`` does, step by step in NumPy, for a cell that the engine does not know.
 
     ``attend`` turns h (R, H) into what the head reads.
-
-    Raises
-    ------
-    ValueError
-        With ``beams``.
     """
-    if options.beams is not None:
-        raise ValueError(f"beams: None is required with a custom cell, got {options.beams}")
     ids, length = task.ids, options.length
     h = backbone.last_h(state)
     R, K = len(h), head.output_size
@@ -193,17 +212,3 @@ def _chosen(task: Task, outputs: Array, options: WritingOptions, u: Float64) -> 
     sums = np.cumsum(ranked, axis=1)
     place = np.argmax(sums > u * sums[:, -1:], axis=1)
     return np.take_along_axis(order, place[:, None], axis=1)[:, 0]
-
-
-def as_rows(elements: Array) -> Sequences:
-    """Return elements (R, T, ...) as R sequences of T steps."""
-    R, T = elements.shape[:2]
-    offsets = np.arange(R, dtype=np.int64) * T
-    return Sequences(elements.reshape(R * T, *elements.shape[2:]), offsets, np.full(R, T, np.int64), ragged=False)
-
-
-def repeat_state(state: State, copies: int) -> State:
-    """Return the states (L, N, H) of N sequences with each of them ``copies`` times."""
-    if isinstance(state, tuple):
-        return tuple(np.repeat(part, copies, axis=1) for part in state)
-    return np.repeat(state, copies, axis=1)

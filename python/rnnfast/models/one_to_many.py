@@ -19,8 +19,9 @@ from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape, ContextToState
 from rnnfast.models.base import Heads, HeadsTape, Model
 from rnnfast.models.config import Config, checked, heads_of
-from rnnfast.models.generation import as_prefix, repeat_state, write_on
+from rnnfast.models.generation import as_prefix, write_on
 from rnnfast.models.prediction import PredictionOptions, Reader, predict
+from rnnfast.models.rows import repeat_state
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import Optimizer
 from rnnfast.sampling import WritingOptions
@@ -471,7 +472,8 @@ class OneToMany(Model):
         prefix
             Ids that the result begins with: one sequence for all prompts, or one for each.
         num_sequences : int
-            Sequences from each prompt.
+            Sequences from each prompt: with ``beams``, of which there are as many at least, the best ones, the best
+            first.
         return_log_probs : bool
             Return also the log-probabilities of the ids, as ``predict_proba`` has them: temperature 1, all ids.
         seed : int or None
@@ -504,8 +506,9 @@ class OneToMany(Model):
         options.check_task(self.task.name, size, ids=self.task.ids)
         state, rows, single = self._read(prompt, context)
         forced = as_prefix(prefix, rows, self.backbone, self.task, size, options)
-        if num_sequences > 1:
-            state, single = repeat_state(state, num_sequences), False
+        single = single and num_sequences == 1
+        if num_sequences > 1 and beams is None:
+            state = repeat_state(state, num_sequences)
             forced = None if forced is None else np.repeat(forced, num_sequences, axis=0)
         elements, counts, log_p = write_on(self.backbone, self.head, self.task, state, options, forced)
 

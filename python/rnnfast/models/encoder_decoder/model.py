@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks, train
-from rnnfast.arrays import Array
+from rnnfast.arrays import Array, Float64
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
 from rnnfast.data import (
@@ -346,6 +346,8 @@ class EncoderDecoder(Model):
         max_length: int | None = None,
         beams: int | None = None,
         length_penalty: float = 0.0,
+        num_sequences: int = 1,
+        return_log_probs: bool = False,
         return_attention: bool = False,
         lengths: npt.ArrayLike | None = None,
         mask: Any = None,
@@ -365,6 +367,10 @@ class EncoderDecoder(Model):
             every step.
         length_penalty : float
             The search wants the highest ``log p / ((5 + n) / 6)^length_penalty``, n ids with stop (Wu et al. 2016).
+        num_sequences : int
+            Number of sequences for each source, the best that the search finds, the best first; at most ``beams``.
+        return_log_probs : bool
+            Return also log p of each sequence, its stop included.
         return_attention : bool
             Return also what was attended to.
         batch_size : int
@@ -376,17 +382,36 @@ class EncoderDecoder(Model):
             Ids without stop.
         ndarray (N, max_length, K)
             Vectors: the outputs themselves, or for labels 0 and 1, int64.
+        list of N lists of arrays (T_i,)
+            Where ``num_sequences`` is above 1.
+        log_p : float64 array (N,), or (N, num_sequences)
+            With ``return_log_probs``, behind the predictions.
         list of arrays (T_i, S_i)
-            With ``return_attention``, beside the predictions: the weight of every step of the source at every element.
+            With ``return_attention``, behind these: the weight of every step of the source at every element.
         """
-        if checks.as_flag("return_attention", return_attention) and self.network.attention is None:
-            raise ValueError(
-                "return_attention: a model with attention is required (attention='dot'), got attention=None"
-            )
+        several = checks.as_size("num_sequences", num_sequences) > 1
+        if checks.as_flag("return_attention", return_attention):
+            if self.network.attention is None:
+                wanted = "a model with attention is required (attention='dot'), got attention=None"
+                raise ValueError(f"return_attention: {wanted}")
+            if several:
+                raise ValueError(f"num_sequences: 1 is required beside return_attention, got {num_sequences}")
         sources = self._sources(x, lengths, mask, warns=True)
-        found = self._written(sources, max_length, batch_size, beams, length_penalty)
-        arranged = self.network.framing.arranged(found, max_length, self.network.framing.kind)
-        return (arranged, self.network.maps(sources, found, batch_size)) if return_attention else arranged
+        found, log_p = self._written(
+            sources,
+            max_length,
+            batch_size,
+            beams=beams,
+            length_penalty=length_penalty,
+            num_sequences=num_sequences,
+            return_log_probs=return_log_probs,
+        )
+        results = [self._arranged(found, max_length, num_sequences)]
+        if return_log_probs:
+            results.append(log_p.reshape(-1, num_sequences) if several else log_p)
+        if return_attention:
+            results.append(self.network.maps(sources, found, batch_size))
+        return results[0] if len(results) == 1 else tuple(results)
 
     @names_arguments
     def predict_proba(
@@ -413,7 +438,7 @@ class EncoderDecoder(Model):
         """
         self.task.probabilities(np.zeros((0, self.network.framing.outputs), self.dtype))  # raises where there are none
         sources = self._sources(x, lengths, mask, warns=True)
-        again = self.network.again(sources, self._written(sources, max_length, batch_size), batch_size)
+        again = self.network.again(sources, self._written(sources, max_length, batch_size)[0], batch_size)
         p = self.task.probabilities(self._all_outputs(again)[""])
         return self.network.framing.arranged(np.split(p, np.cumsum(again.inputs.lengths))[:-1], max_length, p.dtype)
 
@@ -519,25 +544,27 @@ class EncoderDecoder(Model):
         return found
 
     def _written(
-        self,
-        sources: Sequences,
-        max_length: int | None,
-        batch_size: int,
-        beams: int | None = None,
-        length_penalty: float = 0.0,
-    ) -> list[Array]:
-        """Return the prediction for each source, (T_n,) ids or (T_n, K) numbers."""
+        self, sources: Sequences, max_length: int | None, batch_size: int, *, beams: int | None = None, **options: Any
+    ) -> tuple[list[Array], Float64]:
+        """Return the predictions for each source, (T_n,) ids or (T_n, K) numbers, and log p of each."""
         checks.as_size("batch_size", batch_size)
         limits = self.network.framing.limits(sources, max_length)
-        options = WritingOptions(
+        own = WritingOptions(
             length=int(limits.max(initial=0)),
             beams=beams,
             greedy=beams is None,
-            length_penalty=length_penalty,
             stop=self.network.framing.stop,
+            **options,
         )
-        options.check_task(self.task.name, self.network.framing.outputs, ids=self.task.ids)
-        return self.network.write(sources, limits, options, batch_size)
+        own.check_task(self.task.name, self.network.framing.outputs, ids=self.task.ids)
+        if beams is None and own.num_sequences != 1:
+            raise ValueError(f"num_sequences: 1 is required without beams, got {own.num_sequences}")
+        return self.network.write(sources, limits, own, batch_size)
+
+    def _arranged(self, found: list[Array], max_length: int | None, n: int) -> Any:
+        if n == 1:
+            return self.network.framing.arranged(found, max_length, self.network.framing.kind)
+        return [found[i : i + n] for i in range(0, len(found), n)]
 
     def _outputs(
         self, batch: PairBatch, state: State | None, *, keep: bool

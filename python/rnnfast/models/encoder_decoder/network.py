@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import _ops, init
-from rnnfast.arrays import Array, DType, Int64
+from rnnfast.arrays import Array, DType, Float64, Int64
 from rnnfast.data import Gaps, PairBatch, PairData, Sequences, batch_indices
 from rnnfast.layers import State, Trace
 from rnnfast.models.backbone import Backbone, BackboneTape
@@ -17,7 +17,7 @@ from rnnfast.models.base import Heads, HeadsTape
 from rnnfast.models.config import Config, HeadConfig
 from rnnfast.models.encoder_decoder.attention import Attention, AttentionTape
 from rnnfast.models.encoder_decoder.framing import TargetFraming
-from rnnfast.models.generation import write_on
+from rnnfast.models.generation import in_steps, write_on
 from rnnfast.params import Module, Parameter
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
@@ -142,31 +142,39 @@ class EncoderDecoderNetwork:
         encoder = self.encoder.trace(batch.sources, None, gaps=gaps)
         return {"encoder": encoder, "decoder": self.decoder.trace(batch.inputs, self._bridged(encoder.state))}
 
-    def write(self, sources: Sequences, limits: Int64, options: WritingOptions, batch_size: int) -> list[Array]:
-        """Return what belongs to each of N sources, (T_n,) ids without stop or (T_n, K) numbers.
+    def write(
+        self, sources: Sequences, limits: Int64, options: WritingOptions, batch_size: int
+    ) -> tuple[list[Array], Float64]:
+        """Return what belongs to each of N sources, (T_n,) ids without stop or (T_n, K) numbers, and its log p.
 
-        ``limits`` (N,) are the most elements of each. A search looks at hypotheses of that length, so that it runs
-        once for every limit; else what is too long is cut off.
+        With ``num_sequences`` n there are n*N of them, those of a source side by side. log p counts the stop; without
+        ``return_log_probs`` it means nothing. ``limits`` (N,) are the most elements of each. A search looks at
+        hypotheses of that length, so that it runs once for every limit; else what is too long is cut off.
         """
+        n = options.num_sequences
         found: dict[int, Array] = {}
+        total = np.zeros(n * len(sources))
         for index in _groups(limits, batch_size, alike=options.beams is not None):
             chosen = sources.select(index)
             memory, state = self.read(chosen)
-            attention = None if self.attention is None else self._attention(self.attention, chosen.like(memory))
-            _, state = self.decoder.infer(self.framing.first(len(index)), state)
             own = replace(options, length=int(limits[index].max()))
+            attention = None if self.attention is None else self._attention(self.attention, chosen.like(memory), own)
+            _, state = self.decoder.infer(self.framing.first(len(index)), state)
             head = self.heads.parts[""]
-            elements, counts, _ = write_on(self.decoder, head, self.task, state, own, attention=attention)
-            for n, row, count in zip(index, elements, np.minimum(counts, limits[index]), strict=True):
-                found[n] = row[:count].astype(self.framing.kind, copy=False)
-        return [found[n] for n in range(len(sources))]
+            elements, counts, log_p = write_on(self.decoder, head, self.task, state, own, attention=attention)
+            most = np.repeat(limits[index], n)
+            places = (n * index[:, None] + np.arange(n)).ravel()
+            for place, row, each, count, limit in zip(places, elements, log_p, counts, most, strict=True):
+                found[int(place)] = row[: min(count, limit)].astype(self.framing.kind, copy=False)
+                total[place] = each[: min(count + 1, limit)].sum()
+        return [found[place] for place in range(len(total))], total
 
-    def _attention(self, part: Attention, memory: Sequences) -> Any:
-        """Return what attends while elements are written: the engine's form, or for a custom cell a function of h."""
-        if not self.decoder.custom:
+    def _attention(self, part: Attention, memory: Sequences, options: WritingOptions) -> Any:
+        """Return what attends while elements are written: the engine's form, or a function of h (N*B, H)."""
+        if not in_steps(self.decoder, options):
             return part.parts(memory.padded(), memory.lengths)
-        rows, one_each = memory.flat(), np.ones(len(memory), np.int64)
-        return lambda h: part.infer(h, rows, one_each, memory.lengths)[0]
+        rows, N = memory.flat(), len(memory)
+        return lambda h: part.infer(h, rows, np.full(N, len(h) // N, np.int64), memory.lengths)[0]
 
     def again(self, sources: Sequences, found: list[Array], batch_size: int) -> PairData:
         """Return data with which the decoder reads what it has written; the targets are that, without a stop."""
