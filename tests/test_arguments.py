@@ -34,6 +34,7 @@ INTERNAL = {
     "batch_loss",
     "set_random_state",
     "reseed",
+    "first_state",
     "set_state",
     "split_outputs",
     "restored",

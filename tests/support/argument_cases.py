@@ -20,7 +20,7 @@ from rnnfast.data import (
     from_nested,
     from_numpy3d,
 )
-from rnnfast.text import Vocabulary
+from rnnfast.text import ByteVocabulary, Vocabulary, WordVocabulary
 
 HOSTILE: dict[str, Any] = {
     "None": None,
@@ -50,6 +50,8 @@ ACCEPTED = {
     "min_delta": "0 2**63", "monitor": "text", "mode": "None", "max_norm": "2**63 inf", "characters": "text",
     "sign": "None -1 0", "limit": "None 0 inf 2**63", "mask": "None", "out": "None",
     "outputs": "None", "loss_weights": "None", "resume": "None", "chunk": "None", "samples": "None",
+    "vocabulary": "None", "source_vocabulary": "None", "target_vocabulary": "None", "max_size": "None",
+    "texts": "text",
 }  # fmt: skip
 
 
@@ -69,6 +71,7 @@ class Case:
         return set(self.accepted.get(argument, ACCEPTED.get(argument, "")).split())
 
 
+KEPT: dict[str, Any] = {"max_size": 2, "min_count": 1, "unknown": True, "padding": True}
 X32 = np.ones((2, 3, 3), np.float32)
 X, IDS = np.ones((4, 3, 3)), np.array([[0, 1, 2, 1]] * 4)
 LENGTHS = [3, 2, 3, 1]
@@ -354,7 +357,7 @@ OTHERS: dict[str, Case] = {
     "as_id_sequences": Case(
         make=lambda: as_id_sequences,
         valid=lambda: {"x": IDS, "vocabulary": 3, "lengths": [4, 2, 1, 0], "name": "x", "size": "input_size"},
-        accepted={"name": "text", "size": "text"},
+        accepted={"name": "text", "size": "text", "vocabulary": ""},
     ),
     "as_real_sequences": Case(
         make=lambda: as_real_sequences,
@@ -373,7 +376,9 @@ OTHERS: dict[str, Case] = {
         valid=lambda: {"lengths": np.array([3, 1, 2]), "batch_size": 2, "rng": np.random.default_rng(0)},
         accepted={"lengths": "", "rng": "None"},
     ),
-    "Vocabulary": Case(make=lambda: Vocabulary, valid=lambda: {"characters": "abc"}),
+    "Vocabulary": Case(make=lambda: Vocabulary, valid=lambda: {"characters": "abc", **KEPT}),
+    "WordVocabulary": Case(make=lambda: WordVocabulary, valid=lambda: {"texts": "a b", "lowercase": True, **KEPT}),
+    "ByteVocabulary": Case(make=lambda: ByteVocabulary, valid=lambda: {"padding": True}),
     "Vocabulary.encode": Case(make=lambda: Vocabulary("abc").encode, valid=lambda: {"text": "ab"}),
     "Vocabulary.decode": Case(make=lambda: Vocabulary("abc").decode, valid=lambda: {"ids": [0, 2]}),
 }

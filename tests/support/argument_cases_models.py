@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 import rnnfast as rf
+from rnnfast.text import Vocabulary
 from tests.support.argument_cases import IDS, LENGTHS, Case, X
 
 WEIGHTS, RESETS, MASK = np.ones(4), np.zeros((4, 3), bool), np.ones((4, 3), bool)
 PREDICTION: dict[str, Any] = {"state": None, "return_state": True, "chunk": 2, "samples": None, "seed": None}
 CERTAIN = {"seed": "None"}  # without samples nothing is drawn
+LETTERS = Vocabulary("abc")
 MODEL: dict[str, Any] = {
+    "vocabulary": LETTERS,
     "input_size": 3,
     "output_size": 2,
     "cell": "gru",
@@ -37,11 +40,13 @@ HEADS: dict[str, Any] = {
     "loss_weights": {"a": 0.5},
 }
 PAIR: dict[str, Any] = {
-    **{k: v for k, v in MODEL.items() if k not in ("input_size", "output_size", "embedding")},
+    **{k: v for k, v in MODEL.items() if k not in ("input_size", "output_size", "embedding", "vocabulary")},
     "source_size": 3,
     "target_size": 4,
     "source_embedding": 2,
     "target_embedding": 2,
+    "source_vocabulary": LETTERS,
+    "target_vocabulary": None,
     "attention": "dot",
     "start": 1,
     "stop": 2,
@@ -126,16 +131,17 @@ WRITTEN: dict[str, Any] = {
 CONTEXT = {"context": ""}
 READ: dict[str, Any] = {"x": [0, 2, 1], "lengths": None, "mask": None, "context": np.ones((1, 2))}
 READING = {**CONTEXT, "x": "0"}
+SIZED = {"input_size": "None"}  # beside a vocabulary
 MODELS: dict[str, Case] = {
-    "ManyToOne": Case(make=lambda: rf.ManyToOne, valid=lambda: HEADED),
-    "ManyToMany": Case(make=lambda: rf.ManyToMany, valid=lambda: HEADED),
+    "ManyToOne": Case(make=lambda: rf.ManyToOne, valid=lambda: HEADED, accepted=SIZED),
+    "ManyToMany": Case(make=lambda: rf.ManyToMany, valid=lambda: HEADED, accepted=SIZED),
     "ManyToOne with heads": Case(
-        make=lambda: rf.ManyToOne, valid=lambda: HEADS, accepted={"output_size": "None", "outputs": ""}
+        make=lambda: rf.ManyToOne, valid=lambda: HEADS, accepted={**SIZED, "output_size": "None", "outputs": ""}
     ),
     "OneToMany": Case(
-        make=lambda: rf.OneToMany, valid=lambda: {**MODEL, "context_size": 2}, accepted={"output_size": "None"}
+        make=lambda: rf.OneToMany, valid=lambda: {**MODEL, "context_size": 2}, accepted={**SIZED, "output_size": "None"}
     ),
-    "EncoderDecoder": Case(make=lambda: rf.EncoderDecoder, valid=lambda: PAIR),
+    "EncoderDecoder": Case(make=lambda: rf.EncoderDecoder, valid=lambda: PAIR, accepted={"source_size": "None"}),
     **supervised("ManyToOne", many_to_one, [0, 1, 1, 0]),
     **supervised("ManyToMany", many_to_many, IDS[:, :3] // 2, resets=RESETS, burn_in=1),
     **supervised("EncoderDecoder", translator, IDS, tbptt=False),

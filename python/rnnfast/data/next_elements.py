@@ -19,12 +19,14 @@ from rnnfast.data.sequences import (
     as_weights,
     check_finite,
 )
+from rnnfast.text import AnyVocabulary, as_ids
 
 
 class Reader(Protocol):
     """The part of a model that reads what users give as x."""
 
     size: int
+    vocabulary: AnyVocabulary | None
 
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences: ...  # noqa: D102
 
@@ -66,6 +68,7 @@ class NextElements:
 
         Numbers that are not finite are an error or, where it ``warns``, a warning.
         """
+        x = as_ids(self.reader.vocabulary, x, name)
         one = as_one(x, self.features, name)
         if one is not None and lengths is not None:
             raise ValueError(f"lengths: None is required where {name} is a single sequence, got some")
@@ -142,7 +145,7 @@ class NextElements:
 
     def hold_out_end(self, sequences: Any, fraction: float) -> tuple[Array, Array] | None:
         """Split a single long sequence in two, the last ``fraction`` behind; None when there are several."""
-        one = as_one(sequences, self.features, "sequences")
+        one = as_one(as_ids(self.reader.vocabulary, sequences, "sequences"), self.features, "sequences")
         if one is None:
             return None
         check_fraction(fraction)

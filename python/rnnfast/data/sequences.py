@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rnnfast import checks
 from rnnfast.arrays import Array, DType, Int64
 from rnnfast.data.gaps import Gaps
+from rnnfast.text import is_text
 
 _BLOCK = 1 << 20  # numbers looked at together, in memory that does not grow with the data
 
@@ -331,8 +332,8 @@ def _check_ids(name: str, s: Sequences, vocabulary: int, size: str) -> None:
 
 
 def step_count(x: Any, inputs: Sequences) -> int:
-    """Return T of an array ``x``, or the longest sequence's of a list; ``inputs`` is what became of ``x``."""
-    array = checks.array_or_items("x", x)
+    """Return T of an array ``x``, or the longest sequence's of a list or of texts; ``inputs`` is what became of it."""
+    array = None if is_text(x) else checks.array_or_items("x", x)
     return array.shape[1] if isinstance(array, np.ndarray) else int(inputs.lengths.max(initial=0))
 
 

@@ -22,6 +22,7 @@ from rnnfast.data import (
 from rnnfast.layers import BlockTape, CustomCell, Embedding, Linear, State, StateLike, Trace
 from rnnfast.models.config import Config, make_layer
 from rnnfast.params import Module, Parameter
+from rnnfast.text import AnyVocabulary, as_ids
 
 LARGEST_SEED = 2**63
 
@@ -37,10 +38,13 @@ class Input(Protocol):
         What users call the number of features or ids.
     table : ndarray (V, size), int or None
         The row of every id; V where the rows are unit vectors; None where x holds vectors.
+    vocabulary : AnyVocabulary or None
+        What makes ids of texts.
     """
 
     size: int
     named: str
+    vocabulary: AnyVocabulary | None
 
     @property
     def table(self) -> Array | int | None: ...  # noqa: D102
@@ -64,6 +68,7 @@ class Vectors(Module):
         self.dtype = dtype
         self.named = named
         self.table = None
+        self.vocabulary: AnyVocabulary | None = None
 
     def parameters(self) -> dict[str, Parameter]:
         """Return nothing."""
@@ -88,10 +93,19 @@ class Vectors(Module):
 class EmbeddedIds(Module):
     """Integer ids, each of which stands for a learned vector; parameter ``weight (V, size)``."""
 
-    def __init__(self, vocabulary: int, size: int, dtype: DType, rng: np.random.Generator, named: str) -> None:
+    def __init__(
+        self,
+        count: int,
+        size: int,
+        dtype: DType,
+        rng: np.random.Generator,
+        named: str,
+        vocabulary: AnyVocabulary | None = None,
+    ) -> None:
         self.size = size
         self.named = named
-        self.embedding = Embedding(vocabulary, size, dtype=dtype, seed=rng)
+        self.vocabulary = vocabulary
+        self.embedding = Embedding(count, size, dtype=dtype, seed=rng)
 
     @property
     def table(self) -> Array:
@@ -103,8 +117,9 @@ class EmbeddedIds(Module):
         return self.embedding.parameters()
 
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences:
-        """Check the user's ids."""
-        return as_id_sequences(x, len(self.table), lengths=lengths, name=name, size=self.named)
+        """Check the user's ids, or make them of texts."""
+        ids = as_ids(self.vocabulary, [x] if isinstance(x, str) else x, name)
+        return as_id_sequences(ids, len(self.table), lengths=lengths, name=name, size=self.named)
 
     def vectors(self, s: Sequences) -> Sequences:
         """Return the vectors of all ids."""
@@ -123,10 +138,11 @@ class EmbeddedIds(Module):
 class UnitVectors(Module):
     """Integer ids as unit vectors (R, V): an embedding that is not learned."""
 
-    def __init__(self, vocabulary: int, dtype: DType, named: str) -> None:
-        self.size = vocabulary
+    def __init__(self, count: int, dtype: DType, named: str, vocabulary: AnyVocabulary | None = None) -> None:
+        self.size = count
         self.dtype = dtype
         self.named = named
+        self.vocabulary = vocabulary
 
     @property
     def table(self) -> int:
@@ -138,8 +154,9 @@ class UnitVectors(Module):
         return {}
 
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences:
-        """Check the user's ids."""
-        return as_id_sequences(x, self.size, lengths=lengths, name=name, size=self.named)
+        """Check the user's ids, or make them of texts."""
+        ids = as_ids(self.vocabulary, [x] if isinstance(x, str) else x, name)
+        return as_id_sequences(ids, self.size, lengths=lengths, name=name, size=self.named)
 
     def vectors(self, s: Sequences) -> Sequences:
         """Return the unit vectors of all ids."""
@@ -192,10 +209,12 @@ class Backbone(Module):
     embedding : int or None
         Size of the vectors that stand for ids.
     one_hot : bool
-        Without an embedding: whether x holds ids, which become unit vectors.
+        Without an embedding: whether x holds ids, which become unit vectors; so it does with a vocabulary.
     bidirectional : bool
     named : str
         What users call ``input_size``.
+    vocabulary : AnyVocabulary or None
+        What makes ids of texts.
 
     Attributes
     ----------
@@ -213,13 +232,16 @@ class Backbone(Module):
         one_hot: bool,
         bidirectional: bool,
         named: str = "input_size",
+        vocabulary: AnyVocabulary | None = None,
     ) -> None:
         self.dtype = dtype = np.dtype(config["dtype"])
         self.input: Input
         if embedding is not None:
-            self.input = EmbeddedIds(input_size, embedding, dtype, rng, named)
+            self.input = EmbeddedIds(input_size, embedding, dtype, rng, named, vocabulary)
+        elif one_hot or vocabulary is not None:
+            self.input = UnitVectors(input_size, dtype, named, vocabulary)
         else:
-            self.input = (UnitVectors if one_hot else Vectors)(input_size, dtype, named)
+            self.input = Vectors(input_size, dtype, named)
         self.custom = config["cell"] in CustomCell.known
         self.rnn: Any = make_layer(
             config["cell"],

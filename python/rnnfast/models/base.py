@@ -20,7 +20,7 @@ from rnnfast.atomic import StrPath
 from rnnfast.layers import BlockTape, Dropout, Linear, State
 from rnnfast.metadata import Metadata
 from rnnfast.metrics import Metric
-from rnnfast.models.config import HeadConfig
+from rnnfast.models.config import VOCABULARIES, HeadConfig
 from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
 from rnnfast.tasks import Task
@@ -211,7 +211,12 @@ class Model(Module):
     """
 
     known: ClassVar[dict[str, type[Model]]] = {}
-    later_options: ClassVar[dict[str, Any]] = {"output_dropout": 0.0, "outputs": None, "loss_weights": None}
+    later_options: ClassVar[dict[str, Any]] = {
+        "output_dropout": 0.0,
+        "outputs": None,
+        "loss_weights": None,
+        **dict.fromkeys(VOCABULARIES),
+    }
 
     def __init__(self, config: dict[str, Any], parts: dict[str, Any], heads: Heads) -> None:
         self.config = config

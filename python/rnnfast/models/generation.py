@@ -8,15 +8,54 @@ from typing import Any
 
 import numpy as np
 
-from rnnfast import _ops
+from rnnfast import _ops, checks
 from rnnfast.arrays import Array, Float64, Int64
-from rnnfast.data import as_one
+from rnnfast.data import as_context, as_one
 from rnnfast.layers import Linear, State
 from rnnfast.models.backbone import Backbone
-from rnnfast.models.rows import as_rows
+from rnnfast.models.rows import as_rows, repeat_state
 from rnnfast.models.search import search
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
+from rnnfast.text import AnyVocabulary, as_ids, is_text
+
+
+def generated(model: Any, prompt: Any, context: Any, prefix: Any, options: WritingOptions) -> Any:
+    """Return what a ``OneToMany`` model writes on from prompts, in the form that its ``generate`` describes."""
+    size, copies = model.config["output_size"], options.num_sequences
+    options.check_task(model.task.name, size, ids=model.task.ids)
+    state, rows, single = _after_prompts(model, prompt, context)
+    forced = as_prefix(prefix, rows, model.backbone, model.task, size, options)
+    single = single and copies == 1
+    if copies > 1 and options.beams is None:
+        state = repeat_state(state, copies)
+        forced = None if forced is None else np.repeat(forced, copies, axis=0)
+    elements, counts, log_p = write_on(model.backbone, model.head, model.task, state, options, forced)
+
+    def result(values: Array) -> Any:
+        if single:
+            return values[0, : counts[0]]
+        return values if options.stop is None else [v[:n] for v, n in zip(values, counts, strict=True)]
+
+    written = result(elements)
+    if model.vocabulary is not None and is_text(prompt):
+        written = model.vocabulary.decode(written)
+    return (written, result(log_p)) if options.return_log_probs else written
+
+
+def _after_prompts(model: Any, prompt: Any, context: Any) -> tuple[State, int, bool]:
+    """Return the states that N prompts leave, N, and whether the user gave just one."""
+    prompts, single = model.reader.read(prompt, None, "prompt", warns=True)
+    rows = np.arange(len(prompts), dtype=np.int64)
+    start = None if context is None else checks.as_array("context", context)
+    if start is not None:
+        if single and start.ndim == 2:
+            rows, single = np.zeros(len(start), np.int64), False
+        start = np.atleast_2d(start)
+    start = as_context(start, model.config["context_size"], len(rows), model.dtype, warns=True)
+    if len(prompts) == 0 or prompts.lengths.min() < 1:
+        raise ValueError("prompt: at least one element each is required, got none")
+    return model.backbone.infer(prompts.select(rows), model.first_state(start))[1], len(rows), single
 
 
 def write_on(
@@ -136,6 +175,7 @@ def as_prefix(
         return None
     if not task.ids:
         raise ValueError(f"prefix: None is required for task={task.name!r}, got one")
+    prefix = as_ids(backbone.input.vocabulary, prefix, "prefix")
     one = as_one(prefix, None, "prefix")
     given = backbone.input.sequences(prefix if one is None else one[None], None, "prefix")
     if len(given) == 0:
@@ -158,6 +198,16 @@ def as_prefix(
     if options.stop is not None and (ids == options.stop).any():
         raise ValueError(f"prefix: ids other than stop = {options.stop} are required, got it")
     return ids
+
+
+def as_stop(vocabulary: AnyVocabulary | None, stop: Any) -> Any:
+    """Return the id of a text that stands for one; anything else as it is."""
+    found = as_ids(vocabulary, stop, "stop")
+    if isinstance(stop, str):
+        if len(found) != 1:
+            raise ValueError(f"stop: an id, or the text of one, is required, got {stop!r}, the text of {len(found)}")
+        return int(found[0])
+    return stop
 
 
 def write_by_steps(

@@ -34,6 +34,7 @@ from rnnfast.models.prediction import PredictionOptions, Reader, predict
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import Optimizer
 from rnnfast.tasks import Task
+from rnnfast.text import AnyVocabulary, as_vocabulary
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
 
@@ -56,8 +57,8 @@ class ManyToMany(Model):
 
     Parameters
     ----------
-    input_size : int
-        Features C of a step; with ``embedding``, the size of the vocabulary.
+    input_size : int or None
+        Features C of a step; with ``embedding``, the number of ids. None stands for the size of ``vocabulary``.
     output_size : int or None
         Classes, numbers or labels K. None beside ``outputs``.
     outputs : dict of str to int, or None
@@ -82,6 +83,8 @@ class ManyToMany(Model):
         Weight of each head's loss in the sum; 1 for heads that are not named.
     embedding : int or None
         Size of a learned vector for each id. x then holds integer ids.
+    vocabulary : Vocabulary, WordVocabulary, ByteVocabulary, or None
+        What makes ids of texts, see ``rnnfast.text``. x then holds texts, or ids; the model's file keeps it.
     cell_options : dict or None
         Further options of the layer, as ``{"activation": "relu"}``; see ``rf.RNN``, ``rf.LSTM`` and ``rf.GRU``.
     dtype : {"float32", "float64"}
@@ -96,8 +99,8 @@ class ManyToMany(Model):
 
     Notes
     -----
-    x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, or
-    of 1-D arrays of ids. y is (N, T) class ids 0..K-1 or (N, T, K) numbers, of which nothing past a length is
+    x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, of 1-D
+    arrays of ids, or of texts. y is (N, T) class ids 0..K-1 or (N, T, K) numbers, of which nothing past a length is
     read; or a list of (T_i,) or (T_i, K) arrays. Predictions are (N, T) or (N, T, K), or a list of N arrays for a list
     or with ``lengths``. The parameters are ``embedding.weight``,
     ``rnn.*``, ``head.weight (K, D*H)`` and ``head.bias (K,)``; of several heads ``heads.<name>.weight`` and
@@ -123,7 +126,7 @@ class ManyToMany(Model):
     @names_arguments
     def __init__(
         self,
-        input_size: int,
+        input_size: int | None = None,
         output_size: int | None = None,
         *,
         outputs: Mapping[str, int] | None = None,
@@ -136,6 +139,7 @@ class ManyToMany(Model):
         task: str | Task | Mapping[str, Any] = "classification",
         loss_weights: Mapping[str, float] | None = None,
         embedding: int | None = None,
+        vocabulary: AnyVocabulary | None = None,
         cell_options: Mapping[str, Any] | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
@@ -149,6 +153,7 @@ class ManyToMany(Model):
             embedding=config["embedding"],
             one_hot=False,
             bidirectional=config["bidirectional"],
+            vocabulary=as_vocabulary("vocabulary", config["vocabulary"]),
         )
         heads = Heads(heads_of(config), self.backbone.size, self.backbone.dtype, rng, dropout=config["output_dropout"])
         super().__init__(config, {"": self.backbone}, heads)
@@ -157,6 +162,11 @@ class ManyToMany(Model):
     def rnn(self) -> Any:
         """The recurrent layers: an ``RNN``, ``LSTM``, ``GRU`` or ``CustomLayer``."""
         return self.backbone.rnn
+
+    @property
+    def vocabulary(self) -> AnyVocabulary | None:
+        """What makes ids of texts; None where the model has none."""
+        return self.backbone.input.vocabulary
 
     @names_arguments
     def fit(
@@ -188,7 +198,7 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
+        x : array (N, T, C), ids (N, T), or a list of (T_i, C), of ids (T_i,) or of texts
             The sequences.
         y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K); of several heads a dict of them
             The targets.
@@ -408,6 +418,8 @@ class ManyToMany(Model):
             Numbers of a regression, or 0 and 1 of labels.
         list of N arrays
             For a list, or with ``lengths``.
+        array (T,) or (T, K)
+            For a single text.
         dict of str to these
             The predictions of several heads.
         array (samples, N, T, ...), or list of N arrays (samples, T_i, ...)
@@ -574,7 +586,8 @@ class ManyToMany(Model):
         options.check_model(self)
         data = self._unlabelled(x, lengths, mask, resets, batch_size=batch_size, chunk=options.chunk)
         found, last = predict(self, data, read, options)
-        arranged = only({name: options.arranged(rows, data.inputs.split) for name, rows in found.items()})
+        split = (lambda rows: data.inputs.split(rows)[0]) if isinstance(x, str) else data.inputs.split
+        arranged = only({name: options.arranged(rows, split) for name, rows in found.items()})
         return (arranged, last) if options.return_state else arranged
 
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:

@@ -23,6 +23,7 @@ from rnnfast.models.prediction import PredictionOptions, Reader, predict
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import Optimizer
 from rnnfast.tasks import Task
+from rnnfast.text import AnyVocabulary, as_vocabulary
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
 
@@ -43,8 +44,8 @@ class ManyToOne(Model):
 
     Parameters
     ----------
-    input_size : int
-        Features C of a step; with ``embedding``, the size of the vocabulary.
+    input_size : int or None
+        Features C of a step; with ``embedding``, the number of ids. None stands for the size of ``vocabulary``.
     output_size : int or None
         Classes, numbers or labels K. None beside ``outputs``.
     outputs : dict of str to int, or None
@@ -69,6 +70,8 @@ class ManyToOne(Model):
         Weight of each head's loss in the sum; 1 for heads that are not named.
     embedding : int or None
         Size of a learned vector for each id. x then holds integer ids.
+    vocabulary : Vocabulary, WordVocabulary, ByteVocabulary, or None
+        What makes ids of texts, see ``rnnfast.text``. x then holds texts, or ids; the model's file keeps it.
     cell_options : dict or None
         Further options of the layer, as ``{"activation": "relu"}``; see ``rf.RNN``, ``rf.LSTM`` and ``rf.GRU``.
     dtype : {"float32", "float64"}
@@ -83,8 +86,8 @@ class ManyToOne(Model):
 
     Notes
     -----
-    x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, or
-    of 1-D arrays of ids. y is (N,) class ids 0..K-1 or (N, K) numbers. The parameters are ``embedding.weight``,
+    x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, of 1-D
+    arrays of ids, or of texts. y is (N,) class ids 0..K-1 or (N, K) numbers. The parameters are ``embedding.weight``,
     ``rnn.*``, ``head.weight (K, D*H)`` and ``head.bias (K,)``; of several heads ``heads.<name>.weight`` and
     ``heads.<name>.bias``.
 
@@ -106,7 +109,7 @@ class ManyToOne(Model):
     @names_arguments
     def __init__(
         self,
-        input_size: int,
+        input_size: int | None = None,
         output_size: int | None = None,
         *,
         outputs: Mapping[str, int] | None = None,
@@ -119,6 +122,7 @@ class ManyToOne(Model):
         task: str | Task | Mapping[str, Any] = "classification",
         loss_weights: Mapping[str, float] | None = None,
         embedding: int | None = None,
+        vocabulary: AnyVocabulary | None = None,
         cell_options: Mapping[str, Any] | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
@@ -132,6 +136,7 @@ class ManyToOne(Model):
             embedding=config["embedding"],
             one_hot=False,
             bidirectional=config["bidirectional"],
+            vocabulary=as_vocabulary("vocabulary", config["vocabulary"]),
         )
         heads = Heads(heads_of(config), self.backbone.size, self.backbone.dtype, rng, dropout=config["output_dropout"])
         super().__init__(config, {"": self.backbone}, heads)
@@ -140,6 +145,11 @@ class ManyToOne(Model):
     def rnn(self) -> Any:
         """The recurrent layers: an ``RNN``, ``LSTM``, ``GRU`` or ``CustomLayer``."""
         return self.backbone.rnn
+
+    @property
+    def vocabulary(self) -> AnyVocabulary | None:
+        """What makes ids of texts; None where the model has none."""
+        return self.backbone.input.vocabulary
 
     @names_arguments
     def fit(
@@ -169,7 +179,7 @@ class ManyToOne(Model):
 
         Parameters
         ----------
-        x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
+        x : array (N, T, C), ids (N, T), or a list of (T_i, C), of ids (T_i,) or of texts
             The sequences.
         y : ids (N,) or array (N, K); of several heads a dict of them
             The targets.
@@ -373,6 +383,8 @@ class ManyToOne(Model):
             Class ids of a classification.
         array (N, K)
             Numbers of a regression, or 0 and 1 of labels.
+        int or array (K,)
+            For a single text.
         dict of str to array
             The predictions of several heads.
         array (samples, N, ...)
@@ -517,7 +529,9 @@ class ManyToOne(Model):
         inputs = self.backbone.read(x, lengths, mask, warns=True)
         data = VectorData(inputs=inputs, targets={}, batch_size=batch_size, tbptt=options.chunk)
         found, last = predict(self, data, read, options)
-        return (only(found), last) if options.return_state else only(found)
+        one = isinstance(x, str)
+        arranged = only({name: options.arranged(rows, lambda r: r[0] if one else r) for name, rows in found.items()})
+        return (arranged, last) if options.return_state else arranged
 
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         if not keep:

@@ -19,13 +19,13 @@ from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape, ContextToState
 from rnnfast.models.base import Heads, HeadsTape, Model
 from rnnfast.models.config import Config, checked, heads_of
-from rnnfast.models.generation import as_prefix, write_on
+from rnnfast.models.generation import as_stop, generated
 from rnnfast.models.prediction import PredictionOptions, Reader, predict
-from rnnfast.models.rows import repeat_state
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import Optimizer
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
+from rnnfast.text import AnyVocabulary, as_vocabulary
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
 
@@ -50,11 +50,11 @@ class OneToMany(Model):
 
     Parameters
     ----------
-    input_size : int
-        Size of the vocabulary of ids, or features C of real elements.
+    input_size : int or None
+        Number of ids, or features C of real elements. None stands for the size of ``vocabulary``.
     output_size : int or None
-        Ids that the model may write; None stands for ``input_size``. It is smaller where the last ids occur in prompts
-        only.
+        Ids that the model may write; None stands for ``input_size``, of a vocabulary without its padding. It is smaller
+        where the last ids occur in prompts only.
     cell : {"lstm", "gru", "rnn"}, or a CustomCell by its class or name
         The recurrent cell.
     hidden_size : int
@@ -72,6 +72,8 @@ class OneToMany(Model):
         binary cross-entropy, or that of a task of your own; it is the mean over all elements but the first ones.
     embedding : int or None
         Size of a learned vector for each id; None gives the layer unit vectors.
+    vocabulary : Vocabulary, WordVocabulary, ByteVocabulary, or None
+        What makes ids of texts, see ``rnnfast.text``. x then holds texts, or ids; the model's file keeps it.
     context_size : int or None
         Size K of the vector that starts a sequence.
     cell_options : dict or None
@@ -83,9 +85,9 @@ class OneToMany(Model):
 
     Notes
     -----
-    Sequences are ids (N, T) or a list of 1-D arrays; real ones (N, T, C) or a list of (T_i, C); or a single long
-    one, ids (T,) or (T, C). The parameters are ``embedding.weight``, ``rnn.*``, ``context.weight``, ``context.bias``,
-    ``head.weight (K, H)`` and ``head.bias (K,)``.
+    Sequences are ids (N, T) or a list of 1-D arrays; real ones (N, T, C) or a list of (T_i, C); texts; or a single long
+    one, ids (T,), (T, C) or a text. The parameters are ``embedding.weight``, ``rnn.*``, ``context.weight``,
+    ``context.bias``, ``head.weight (K, H)`` and ``head.bias (K,)``.
 
     Examples
     --------
@@ -100,7 +102,7 @@ class OneToMany(Model):
     @names_arguments
     def __init__(
         self,
-        input_size: int,
+        input_size: int | None = None,
         output_size: int | None = None,
         *,
         cell: str | type[CustomCell] = "lstm",
@@ -111,12 +113,13 @@ class OneToMany(Model):
         output_dropout: float = 0.0,
         task: str | Task = "classification",
         embedding: int | None = None,
+        vocabulary: AnyVocabulary | None = None,
         context_size: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
-        config = checked({**locals(), "output_size": input_size if output_size is None else output_size})
+        config = checked({**locals(), "output_size": _written_size(input_size, output_size, vocabulary)})
         heads = heads_of(config)
         _check_elements(config, heads[""].task)
         rng = np.random.default_rng(config["seed"])
@@ -127,6 +130,7 @@ class OneToMany(Model):
             embedding=config["embedding"],
             one_hot=heads[""].task.ids,
             bidirectional=False,
+            vocabulary=as_vocabulary("vocabulary", config["vocabulary"]),
         )
         found = Heads(heads, self.backbone.size, self.backbone.dtype, rng, dropout=config["output_dropout"])
         parts: dict[str, Any] = {"": self.backbone}
@@ -145,6 +149,11 @@ class OneToMany(Model):
     def rnn(self) -> Any:
         """The recurrent layers: an ``RNN``, ``LSTM``, ``GRU`` or ``CustomLayer``."""
         return self.backbone.rnn
+
+    @property
+    def vocabulary(self) -> AnyVocabulary | None:
+        """What makes ids of texts; None where the model has none."""
+        return self.backbone.input.vocabulary
 
     @names_arguments
     def fit(
@@ -175,7 +184,7 @@ class OneToMany(Model):
 
         Parameters
         ----------
-        sequences : ids (N, T), array (N, T, C), a list of (T_i,) or (T_i, C), or a single long one (T,) or (T, C)
+        sequences : ids (N, T), array (N, T, C), a list of (T_i,) or (T_i, C) or texts, or a single (T,), (T, C) or text
             The data. A long sequence is cut into ``batch_size`` streams.
         epochs : int
             Passes over the data.
@@ -429,7 +438,7 @@ class OneToMany(Model):
         """
         data, _ = self.reader.inputs_only(x, batch_size=1, lengths=lengths, mask=mask, context=context)
         batch = data.whole()
-        return self.backbone.trace(batch.inputs, self._start(batch.context), gaps=data.inputs.gaps)
+        return self.backbone.trace(batch.inputs, self.first_state(batch.context), gaps=data.inputs.gaps)
 
     @names_arguments
     def generate(
@@ -444,7 +453,7 @@ class OneToMany(Model):
         greedy: bool = False,
         beams: int | None = None,
         length_penalty: float = 0.0,
-        stop: int | None = None,
+        stop: int | str | None = None,
         prefix: Any = None,
         num_sequences: int = 1,
         return_log_probs: bool = False,
@@ -455,7 +464,7 @@ class OneToMany(Model):
         Parameters
         ----------
         prompt
-            One sequence or several, of at least one element each.
+            One sequence or several, of at least one element each; of any lengths, as a list of arrays or of texts.
         length : int
             Number of elements to write.
         context : (K,) or (N, K)
@@ -467,10 +476,10 @@ class OneToMany(Model):
             Instead of drawing, search for the most probable ids with so many hypotheses.
         length_penalty : float
             The search wants the highest ``log p / ((5 + n) / 6)^length_penalty``, n ids behind the prefix with stop.
-        stop : int or None
-            The id that ends a sequence; it is not part of the result.
+        stop : int, str or None
+            The id, or the text of the one id, that ends a sequence; it is not part of the result.
         prefix
-            Ids that the result begins with: one sequence for all prompts, or one for each.
+            Ids or text that the result begins with: one sequence for all prompts, or one for each.
         num_sequences : int
             Sequences from each prompt: with ``beams``, of which there are as many at least, the best ones, the best
             first.
@@ -486,6 +495,8 @@ class OneToMany(Model):
             For a single prompt, context and sequence; shorter where ``stop`` came.
         ndarray (R, length, ...), or with ``stop`` a list of R arrays
             Else; the ``num_sequences`` of a prompt stand together.
+        str, or list of str
+            In place of ids, for a prompt that is text.
         log_p : float64
             With ``return_log_probs``, beside the ids and like them.
         """
@@ -497,27 +508,12 @@ class OneToMany(Model):
             greedy=greedy,
             beams=beams,
             length_penalty=length_penalty,
-            stop=stop,
+            stop=as_stop(self.vocabulary, stop),
             num_sequences=num_sequences,
             return_log_probs=return_log_probs,
             seed=seed,
         )
-        size = self.config["output_size"]
-        options.check_task(self.task.name, size, ids=self.task.ids)
-        state, rows, single = self._read(prompt, context)
-        forced = as_prefix(prefix, rows, self.backbone, self.task, size, options)
-        single = single and num_sequences == 1
-        if num_sequences > 1 and beams is None:
-            state = repeat_state(state, num_sequences)
-            forced = None if forced is None else np.repeat(forced, num_sequences, axis=0)
-        elements, counts, log_p = write_on(self.backbone, self.head, self.task, state, options, forced)
-
-        def result(values: Array) -> Any:
-            if single:
-                return values[0, : counts[0]]
-            return values if stop is None else [v[:n] for v, n in zip(values, counts, strict=True)]
-
-        return (result(elements), result(log_p)) if return_log_probs else result(elements)
+        return generated(self, prompt, context, prefix, options)
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: StateLike = None, *, context: npt.ArrayLike | None = None) -> Stream:
@@ -544,7 +540,7 @@ class OneToMany(Model):
         given = None if context is None else np.atleast_2d(checks.as_array("context", context))
         N = checks.as_size("batch_size", batch_size)
         start = as_context(given, self.config["context_size"], N, self.dtype, warns=True)
-        return stream_of(self.backbone, self.heads, N, state, self._start(start))
+        return stream_of(self.backbone, self.heads, N, state, self.first_state(start))
 
     def _split(
         self, sequences: Any, own: dict[str, Any], given: Any, fraction: float, batch_size: int
@@ -594,21 +590,7 @@ class OneToMany(Model):
         arranged = options.arranged(found[""], (lambda rows: split(rows)[0]) if single else split)
         return (arranged, last) if options.return_state else arranged
 
-    def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[State, int, bool]:
-        """Return the states that N prompts leave, N, and whether the user gave just one."""
-        prompts, single = self.reader.read(prompt, None, "prompt", warns=True)
-        rows = np.arange(len(prompts), dtype=np.int64)
-        start = None if context is None else checks.as_array("context", context)
-        if start is not None:
-            if single and start.ndim == 2:
-                rows, single = np.zeros(len(start), np.int64), False
-            start = np.atleast_2d(start)
-        start = as_context(start, self.config["context_size"], len(rows), self.dtype, warns=True)
-        if len(prompts) == 0 or prompts.lengths.min() < 1:
-            raise ValueError("prompt: at least one element each is required, got none")
-        return self.backbone.infer(prompts.select(rows), self._start(start))[1], len(rows), single
-
-    def _start(self, context: Array | None) -> State | None:
+    def first_state(self, context: Array | None) -> State | None:
         """Return the states in which sequences with these contexts (N, K) begin; None without a context."""
         return None if self.context is None or context is None else self.context(context)
 
@@ -629,6 +611,14 @@ class OneToMany(Model):
             self.context.backward(tape.context, dstate)
 
 
+def _written_size(input_size: int | None, output_size: int | None, vocabulary: Any) -> int | None:
+    """Return how many ids the model may write."""
+    if output_size is not None:
+        return output_size
+    found = as_vocabulary("vocabulary", vocabulary)
+    return input_size if found is None else found.written
+
+
 def _check_elements(config: Config, task: Task) -> None:
     """Raise ValueError unless the model can read what it writes."""
     if config["bidirectional"]:
@@ -636,6 +626,8 @@ def _check_elements(config: Config, task: Task) -> None:
     given, written = config["input_size"], config["output_size"]
     if not task.writes or task.outputs(written) != written:
         raise ValueError(f"task: one whose outputs are the next element is required, got {task.name!r}")
+    if config["vocabulary"] is not None and not task.ids:
+        raise ValueError(f"vocabulary: None is required for task={task.name!r}, got one")
     if task.ids:
         if written > given:
             raise ValueError(f"output_size: at most input_size = {given} is required, got {written}")

@@ -78,9 +78,9 @@ class PredictionOptions:
         if self.samples is None:
             return split(rows)
         passes = [split(each) for each in rows]
-        if isinstance(passes[0], np.ndarray):
-            return np.stack(passes)
-        return [np.stack(each) for each in zip(*passes, strict=True)]
+        if isinstance(passes[0], list):
+            return [np.stack(each) for each in zip(*passes, strict=True)]
+        return np.stack(passes)
 
 
 def predict(

@@ -10,6 +10,7 @@ from rnnfast import checks
 from rnnfast.arrays import Array, DType, Int64
 from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, check_finite, framed, joined
 from rnnfast.tasks import Task
+from rnnfast.text import AnyVocabulary, as_ids
 
 
 class TargetFraming:
@@ -26,6 +27,8 @@ class TargetFraming:
     start, stop : int or None
         Ids that users reserve; None for vectors, which neither begin nor end with an element of their own.
     dtype : numpy dtype
+    vocabulary : AnyVocabulary or None
+        What makes ids of texts.
 
     Attributes
     ----------
@@ -44,13 +47,22 @@ class TargetFraming:
     (6, 7, [6, 3, 1, 5])
     """
 
-    def __init__(self, task: Task, target_size: int, start: int | None, stop: int | None, dtype: DType) -> None:
+    def __init__(
+        self,
+        task: Task,
+        target_size: int,
+        start: int | None,
+        stop: int | None,
+        dtype: DType,
+        vocabulary: AnyVocabulary | None = None,
+    ) -> None:
         self.task = task
         self.size = target_size
         self.dtype = dtype
         self.ids = task.ids
         self.kind = task.dtype(dtype)
         self.reserved = {"start": start, "stop": stop}
+        self.vocabulary = vocabulary
         self._check_reserved()
         self.outputs = self.inputs = target_size
         self.start: int | None = start
@@ -67,7 +79,8 @@ class TargetFraming:
         Numbers of sequences of weight 0 may be NaN: nothing reads them.
         """
         if self.ids:
-            found = as_id_sequences(y, self.size, name="y", size="target_size")
+            ids = as_ids(self.vocabulary, [y] if isinstance(y, str) else y, "y")
+            found = as_id_sequences(ids, self.size, name="y", size="target_size")
         else:
             found = as_real_sequences(y, self.size, self.dtype, name="y", size="target_size")
         if len(found) != count:
@@ -111,6 +124,8 @@ class TargetFraming:
         return joined([item.astype(self.dtype) for item in items], np.zeros((0, self.inputs), self.dtype))
 
     def _check_reserved(self) -> None:
+        if self.vocabulary is not None and not self.ids:
+            raise ValueError(f"target_vocabulary: None is required for task={self.task.name!r}, got one")
         for name, reserved in self.reserved.items():
             if reserved is None:
                 continue

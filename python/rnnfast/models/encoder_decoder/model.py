@@ -30,6 +30,7 @@ from rnnfast.models.streaming import stream_of
 from rnnfast.optim import Optimizer
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task, as_task
+from rnnfast.text import AnyVocabulary
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
 
@@ -45,10 +46,12 @@ class EncoderDecoder(Model):
 
     Parameters
     ----------
-    source_size : int
-        Features C of a source's step; with ``source_embedding``, the size of the sources' vocabulary.
-    target_size : int
-        Number of ids that y may hold, or numbers K of each of its elements.
+    source_size : int or None
+        Features C of a source's step; with ``source_embedding``, the number of the sources' ids. None stands for the
+        size of ``source_vocabulary``.
+    target_size : int or None
+        Number of ids that y may hold, or numbers K of each of its elements. None stands for the size of
+        ``target_vocabulary``.
     cell : {"lstm", "gru", "rnn"}, or a CustomCell by its class or name
         The recurrent cell.
     hidden_size : int
@@ -70,6 +73,9 @@ class EncoderDecoder(Model):
         Elements of y are ids, real vectors, or vectors of 0 and 1. The loss is softmax cross-entropy, mean squared
         error, or binary cross-entropy, or that of a task of your own; it is the mean over all elements of targets,
         stops included.
+    source_vocabulary, target_vocabulary : Vocabulary, WordVocabulary, ByteVocabulary, or None
+        What makes ids of texts, see ``rnnfast.text``. Sources, or y, are then texts, or ids; predictions are texts. The
+        model's file keeps them.
     attention : {"additive", "dot"} or None
         How the decoder looks at the encoder's outputs.
     start, stop : int or None
@@ -89,8 +95,9 @@ class EncoderDecoder(Model):
 
     Notes
     -----
-    x is (N, S, C), or (N, S) ids, with ``lengths`` where sources are shorter; or a list of (S_i, C) arrays, or of 1-D
-    arrays of ids. y is (N, T) ids or (N, T, K) numbers; or a list of (T_i,) or (T_i, K) arrays. The
+    x is (N, S, C), or (N, S) ids, with ``lengths`` where sources are shorter; or a list of (S_i, C) arrays, of 1-D
+    arrays of ids, or of texts. y is (N, T) ids or (N, T, K) numbers; or a list of (T_i,) or (T_i, K) arrays, or of
+    texts. The
     parameters are ``source_embedding.weight``,
     ``encoder.*``, ``bridge.weight (S*L*H, 2H)`` with rows by state (h, c), layer and unit, ``target_embedding.weight``,
     ``decoder.*``, ``attention.*``, ``head.weight (K, H)``, ``head.bias (K,)``, where K counts a stop of the model's
@@ -114,8 +121,8 @@ class EncoderDecoder(Model):
     @names_arguments
     def __init__(
         self,
-        source_size: int,
-        target_size: int,
+        source_size: int | None = None,
+        target_size: int | None = None,
         *,
         cell: str | type[CustomCell] = "lstm",
         hidden_size: int = 128,
@@ -125,6 +132,8 @@ class EncoderDecoder(Model):
         output_dropout: float = 0.0,
         source_embedding: int | None = None,
         target_embedding: int | None = None,
+        source_vocabulary: AnyVocabulary | None = None,
+        target_vocabulary: AnyVocabulary | None = None,
         task: str | Task = "classification",
         attention: str | None = None,
         start: int | None = None,
@@ -148,6 +157,16 @@ class EncoderDecoder(Model):
     def decoder(self) -> Any:
         """The recurrent layers that write."""
         return self.network.decoder.rnn
+
+    @property
+    def source_vocabulary(self) -> AnyVocabulary | None:
+        """What makes ids of texts that are read; None where the model has none."""
+        return self.network.encoder.input.vocabulary
+
+    @property
+    def target_vocabulary(self) -> AnyVocabulary | None:
+        """What makes texts of ids that are written; None where the model has none."""
+        return self.network.framing.vocabulary
 
     @property
     def start_id(self) -> int | None:
@@ -380,10 +399,14 @@ class EncoderDecoder(Model):
         -------
         list of int64 arrays (T_i,)
             Ids without stop.
+        list of str
+            In place of ids, with a vocabulary of the targets.
         ndarray (N, max_length, K)
             Vectors: the outputs themselves, or for labels 0 and 1, int64.
-        list of N lists of arrays (T_i,)
+        list of N lists of these
             Where ``num_sequences`` is above 1.
+        str, or other item of these lists
+            For a single source that is text.
         log_p : float64 array (N,), or (N, num_sequences)
             With ``return_log_probs``, behind the predictions.
         list of arrays (T_i, S_i)
@@ -411,6 +434,8 @@ class EncoderDecoder(Model):
             results.append(log_p.reshape(-1, num_sequences) if several else log_p)
         if return_attention:
             results.append(self.network.maps(sources, found, batch_size))
+        if isinstance(x, str):
+            results = [each[0] for each in results]
         return results[0] if len(results) == 1 else tuple(results)
 
     @names_arguments
@@ -456,8 +481,9 @@ class EncoderDecoder(Model):
             What the decoder reads, after a start; by default the model's own greedy prediction. T is one above the
             longest; past a length and at gaps there are zeros.
         """
-        read = self.predict(x, lengths=lengths, mask=mask) if y is None else y
-        data = self._read_data(x, read, batch_size=1, lengths=lengths, mask=mask)
+        if y is None:
+            y = self._written(self._sources(x, lengths, mask, warns=True), None, 256)[0]
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, mask=mask)
         return self.network.trace(data.whole(), data.sources.gaps)
 
     @names_arguments
@@ -562,9 +588,12 @@ class EncoderDecoder(Model):
         return self.network.write(sources, limits, own, batch_size)
 
     def _arranged(self, found: list[Array], max_length: int | None, n: int) -> Any:
-        if n == 1:
-            return self.network.framing.arranged(found, max_length, self.network.framing.kind)
-        return [found[i : i + n] for i in range(0, len(found), n)]
+        vocabulary, framing = self.target_vocabulary, self.network.framing
+        if vocabulary is not None:
+            every: Any = [vocabulary.decode(ids) for ids in found]
+        else:
+            every = framing.arranged(found, max_length, framing.kind) if n == 1 else found
+        return every if n == 1 else [every[i : i + n] for i in range(0, len(every), n)]
 
     def _outputs(
         self, batch: PairBatch, state: State | None, *, keep: bool

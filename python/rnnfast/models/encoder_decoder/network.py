@@ -21,6 +21,7 @@ from rnnfast.models.generation import in_steps, write_on
 from rnnfast.params import Module, Parameter
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
+from rnnfast.text import as_vocabulary
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,8 @@ class EncoderDecoderNetwork:
     def __init__(self, config: Config, task: Task, rng: np.random.Generator) -> None:
         dtype = np.dtype(config["dtype"])
         self.task = task
-        self.framing = TargetFraming(task, config["target_size"], config["start"], config["stop"], dtype)
+        written = as_vocabulary("target_vocabulary", config["target_vocabulary"])
+        self.framing = TargetFraming(task, config["target_size"], config["start"], config["stop"], dtype, written)
         embedding = config["target_embedding"]
         if embedding is not None and not self.framing.ids:
             raise ValueError(f"target_embedding: None is required for task={task.name!r}, got {embedding}")
@@ -73,6 +75,7 @@ class EncoderDecoderNetwork:
             one_hot=False,
             bidirectional=config["bidirectional"],
             named="source_size",
+            vocabulary=as_vocabulary("source_vocabulary", config["source_vocabulary"]),
         )
         self.decoder = Backbone(
             config, self.framing.inputs, rng, embedding=embedding, one_hot=self.framing.ids, bidirectional=False
