@@ -114,7 +114,7 @@ def state() -> Any:
 
 
 def run() -> dict[str, Any]:
-    return {"x": X32, "state": state(), "lengths": [3, 2], "resets": np.zeros((2, 3), bool)}
+    return {"x": X32, "state": state(), "lengths": [3, 2], "resets": np.zeros((2, 3), bool), "mask": None}
 
 
 def run_rows() -> dict[str, Any]:

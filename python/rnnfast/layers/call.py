@@ -286,6 +286,7 @@ class Tape(SingleUseTape):
     learned: tuple[str, ...] = ()
     gradient_norms: Array | None = None
     row_count: int | None = None
+    gaps: Any = None  # a StepMask: where the user's steps were moved from
 
     @property
     def used(self) -> bool:
@@ -315,4 +316,13 @@ class Tape(SingleUseTape):
         if given.shape[:2] != (self.sequences, self.steps):
             N, T = self.sequences, self.steps
             raise ValueError(f"dy: the shape of y, N = {N} and T = {T}, is required, got {np.shape(dy)}")
-        return given
+        return given if self.gaps is None else self.gaps.to_front(given)
+
+    def spread(self, dx: Array) -> Array:
+        """Return dL/dx in the places of the user's steps; so are ``gradient_norms`` from now on."""
+        if self.gaps is None:
+            return dx
+        if self.gradient_norms is not None:
+            self.gradient_norms = self.gaps.spread_norms(self.gradient_norms)
+        found: Array = self.gaps.spread(dx)
+        return found
