@@ -235,9 +235,9 @@ def test_both_directions_need_the_whole_sequence(name: str, options: Any, rng: n
         build(name, "gru", bidirectional=True).predict(data(name, rng), **options)
 
 
-@pytest.mark.parametrize("name", [*BUILDERS, "EncoderDecoder"])
+@every_model
 def test_a_forecast_is_found(name: str) -> None:
     """Users of other libraries ask ``predict`` for further steps."""
-    model: Any = build(name) if name in BUILDERS else rf.EncoderDecoder(C, K, hidden_size=4, seed=0)
+    model = build(name)
     with pytest.raises(TypeError, match=r"predict: unknown argument 'steps' \(.*OneToMany.*generate"):
         model.predict(np.zeros((1, 2, C)), steps=12)

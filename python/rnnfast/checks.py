@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 LARGEST = 2**62  # what the engine's counters hold, with room for sums of two
 
-_FORECAST = ("batch_size", "a OneToMany model writes on from its own outputs, see OneToMany.generate")
+_FORECAST = ("chunk", "a OneToMany model writes on from its own outputs, see OneToMany.generate")
 
 # Arguments of other libraries: the argument here that has their meaning, and what a message says of it.
 FOREIGN = {

@@ -233,11 +233,11 @@ def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False) 
         return
     rows = s.values[:, None] if s.values.ndim == 1 else s.values
     block = max(1, _BLOCK // max(1, rows.shape[1]))
-    with np.errstate(over="ignore"):
-        parts = (rows[i : i + block].astype(dtype, copy=False) for i in range(0, len(rows), block))
-        if all(np.isfinite(part).all() for part in parts):
-            return
-        finite = np.isfinite(rows.astype(dtype, copy=False))
+    if len(rows) > block and all(_finite(rows[i : i + block], dtype).all() for i in range(0, len(rows), block)):
+        return
+    finite = _finite(rows, dtype)
+    if finite.all():
+        return
     wrong = np.flatnonzero(~finite.all(axis=1))
     first = np.searchsorted(wrong, s.offsets)
     found = np.flatnonzero(first < np.searchsorted(wrong, s.offsets + s.lengths))
@@ -245,6 +245,14 @@ def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False) 
         n = int(found[0])
         row = int(wrong[first[n]])
         _not_finite(name, rows[row], finite[row], f"sequence {n} at step {row - int(s.offsets[n])}", warns=warns)
+
+
+def _finite(numbers: Array, dtype: DType) -> npt.NDArray[np.bool_]:
+    """Return which numbers are finite in ``dtype``."""
+    if numbers.dtype == dtype:
+        return np.asarray(np.isfinite(numbers))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.isfinite(numbers.astype(dtype)))
 
 
 def check_finite_rows(name: str, rows: Array, *, weights: Array | None = None, warns: bool = False) -> None:

@@ -529,8 +529,9 @@ class ManyToOne(Model):
         inputs = self.backbone.read(x, lengths, mask, warns=True)
         data = VectorData(inputs=inputs, targets={}, batch_size=batch_size, tbptt=options.chunk)
         found, last = predict(self, data, read, options)
-        one = isinstance(x, str)
-        arranged = only({name: options.arranged(rows, lambda r: r[0] if one else r) for name, rows in found.items()})
+        if isinstance(x, str):
+            found = {name: options.arranged(rows, lambda each: each[0]) for name, rows in found.items()}
+        arranged = only(found)
         return (arranged, last) if options.return_state else arranged
 
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:

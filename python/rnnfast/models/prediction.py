@@ -16,6 +16,7 @@ from rnnfast.layers import State, StateLike
 
 Reader: TypeAlias = Callable[[dict[str, Array]], dict[str, Array]]
 Places: TypeAlias = slice | Int64
+WHOLE = slice(None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,18 +121,17 @@ def _states(model: Any, data: VectorData | AlignedData, state: StateLike) -> Sta
 def _pass(
     model: Any, data: VectorData | AlignedData, read: Reader, start: State | None, *, training: bool
 ) -> tuple[dict[str, Array], State]:
-    total = len(data.inputs) if isinstance(data, VectorData) else data.inputs.count
     found: dict[str, Array] = {}
     last: list[State] = []
     for batch, own, places in _placed(data):
         state = last.pop() if batch.continues else _chosen(start, own)
         outputs, state, _ = model._outputs(batch, state, keep=training)
         last.append(state)
+        if places is WHOLE:
+            return read(outputs), state
         for name, values in read(outputs).items():
-            if len(values) == total:
-                found[name] = values
-                continue
             if name not in found:
+                total = len(data.inputs) if isinstance(data, VectorData) else data.inputs.count
                 found[name] = np.empty((total, *values.shape[1:]), values.dtype)
             found[name][places] = values
     if not last:
@@ -143,25 +143,27 @@ def _pass(
 
 def _placed(data: VectorData | AlignedData) -> Iterator[tuple[Batch, slice, Places]]:
     """Yield all batches in order, which of the N sequences each has, and where its outputs are among those of all."""
-    inputs = data.inputs
-    own, begin = slice(0, 0), 0
+    own, begin, row = slice(0, 0), 0, 0
     for batch in data.batches():
-        begin = begin + (data.tbptt or 0) if batch.continues else 0
         if not batch.continues:
-            own = slice(own.stop, own.stop + len(batch.inputs))
-        if isinstance(data, VectorData):
+            own, begin = slice(own.stop, own.stop + len(batch.inputs)), 0
+        if data.tbptt is None and len(batch.inputs) == len(data.inputs):
+            yield batch, own, WHOLE
+        elif isinstance(data, VectorData):
             yield batch, own, own if batch.target_rows is None else batch.target_rows
+        elif data.tbptt is None:
+            yield batch, own, slice(row, row + batch.inputs.count)
+            row += batch.inputs.count
         else:
-            rows = Sequences(inputs.values, inputs.starts[own], inputs.lengths[own], ragged=True)
-            yield batch, own, _places(rows.piece(begin, None if data.tbptt is None else begin + data.tbptt))
+            yield batch, own, _places(data.inputs, own, begin, begin + data.tbptt)
+            begin += data.tbptt
 
 
-def _places(s: Sequences) -> Places:
-    """Return where the elements of sequences lie, as a slice where they lie side by side."""
-    ends = s.offsets + s.lengths
-    filled = s.lengths > 0
-    if np.array_equal(s.offsets[filled][1:], ends[filled][:-1]):
-        first = int(s.offsets[filled][0]) if filled.any() else 0
+def _places(inputs: Sequences, own: slice, begin: int, end: int) -> Places:
+    """Return where steps ``begin..end`` of some sequences are among all steps; a slice where they lie side by side."""
+    s = Sequences(inputs.values, inputs.starts[own], inputs.lengths[own], ragged=True).piece(begin, end)
+    if len(s) == 1:
+        first = int(s.offsets[0])
         return slice(first, first + s.count)
     return s.positions()
 
