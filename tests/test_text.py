@@ -6,6 +6,8 @@ import copy
 import random
 import re
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +203,37 @@ def test_a_long_text_is_one_sequence() -> None:
     assert a.trace(text).h[0].shape == (1, len(text), 5)
 
 
+WORDS = ["abc", "ba", "c"]
+
+
+def series(library: str) -> Callable[[list[str]], Any]:
+    def make(words: list[str]) -> Any:
+        return pytest.importorskip(library, reason=f"{library} is not installed").Series(words)
+
+    return make
+
+
+# Libraries set environment variables when they are first used: a fixture of the module begins before a test's guard.
+@pytest.fixture(
+    scope="module",
+    params=[list, tuple, np.array, partial(np.array, dtype=object), series("pandas"), series("polars")],
+    ids=["list", "tuple", "array", "objects", "pandas", "polars"],
+)
+def given(request: pytest.FixtureRequest) -> Any:
+    return request.param(WORDS)
+
+
+def test_texts_come_in_any_container(given: Any) -> None:
+    words = WORDS
+    model = rf.ManyToOne(output_size=2, vocabulary=Vocabulary("abc"), hidden_size=5, seed=0)
+    equal(model.predict_proba(given), model.predict_proba(words))
+    many = rf.ManyToMany(output_size=2, vocabulary=Vocabulary("abc"), hidden_size=5, seed=0)
+    assert many.loss(given, [[0, 1, 0], [1, 1], [0]]) == many.loss(words, [[0, 1, 0], [1, 1], [0]])
+    writer = rf.OneToMany(vocabulary=Vocabulary("abc"), hidden_size=5, seed=0)
+    assert writer.generate(given, 3, seed=0) == writer.generate(words, 3, seed=0)
+    assert writer.loss(given[:2]) == writer.loss(words[:2])
+
+
 def test_a_single_text_has_no_axis_of_sequences() -> None:
     v = Vocabulary("hello")
     options: dict[str, Any] = {"vocabulary": v, "hidden_size": 5, "output_dropout": 0.3, "seed": 0}
@@ -227,6 +260,8 @@ def test_an_encoder_decoder_of_texts(attention: Any) -> None:
     assert best[0] == "bac"
     assert len(best) == 2
     assert log_p.shape == (2,)
+    p = model.predict_proba("cab")
+    assert v.decode(p.argmax(axis=1)) == "bac"
     assert model.loss(words, reverse) == model.loss(v.encode(words), v.encode(reverse))
     assert model.trace("cab")["decoder"].h[0].shape == (1, 4, 24)
     stream = model.stream(source="cab") if attention is None else None

@@ -368,13 +368,14 @@ def as_vocabulary(name: str, given: Any) -> AnyVocabulary | None:
 
 
 def is_text(x: Any) -> bool:
-    """Return whether x is a text, or a list or array of texts."""
+    """Return whether x is a text, or a list, array or column of pandas or polars of texts."""
     if isinstance(x, str):
         return True
-    if isinstance(x, list | tuple):
-        return len(x) > 0 and isinstance(x[0], str)
-    kind = getattr(getattr(x, "dtype", None), "kind", "")
-    return kind in ("U", "O", "T") and getattr(x, "ndim", 0) == 1 and len(x) > 0 and isinstance(np.asarray(x)[0], str)
+    if not isinstance(x, list | tuple):
+        kind = getattr(getattr(x, "dtype", None), "kind", "O" if hasattr(x, "null_count") else "")
+        if kind not in ("U", "O", "T") or getattr(x, "ndim", 1) != 1:
+            return False
+    return len(x) > 0 and isinstance(next(iter(x)), str)
 
 
 def as_ids(vocabulary: AnyVocabulary | None, x: Any, name: str) -> Any:

@@ -316,7 +316,8 @@ class Backbone(Module):
         found: Trace = self.rnn.trace(inputs.padded(), state, lengths=x.lengths, resets=cuts)
         if gaps is None:
             return found
-        return found.mapped(lambda array: gaps.pad(x.unpadded(array)))
+        exists = np.arange(x.steps) < x.lengths[:, None]
+        return found.mapped(lambda array: gaps.pad(array[exists]))
 
     def last_h(self, state: State) -> Array:
         """Return the top layer's h of a final state, (N, D*H)."""

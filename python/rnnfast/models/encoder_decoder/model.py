@@ -455,6 +455,8 @@ class EncoderDecoder(Model):
         Returns
         -------
         list of arrays (T_i, K), or ndarray (N, max_length, K) for labels
+        array (T, K)
+            For a single source that is text.
 
         Raises
         ------
@@ -465,7 +467,8 @@ class EncoderDecoder(Model):
         sources = self._sources(x, lengths, mask, warns=True)
         again = self.network.again(sources, self._written(sources, max_length, batch_size)[0], batch_size)
         p = self.task.probabilities(self._all_outputs(again)[""])
-        return self.network.framing.arranged(np.split(p, np.cumsum(again.inputs.lengths))[:-1], max_length, p.dtype)
+        each = np.split(p, np.cumsum(again.inputs.lengths))[:-1]
+        return each[0] if isinstance(x, str) else self.network.framing.arranged(each, max_length, p.dtype)
 
     @names_arguments
     def trace(
