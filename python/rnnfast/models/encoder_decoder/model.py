@@ -205,9 +205,9 @@ class EncoderDecoder(Model):
 
         Parameters
         ----------
-        x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
+        x : array (N, T, C), ids (N, T), or a list of (T_i, C), of ids (T_i,) or of texts
             The sources.
-        y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K)
+        y : ids (N, T), array (N, T, K), or a list of (T_i,), of (T_i, K) or of texts
             What belongs to each source, without ``start`` and ``stop``.
         epochs : int
             Passes over the data.
