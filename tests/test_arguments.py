@@ -39,6 +39,8 @@ INTERNAL = {
     "batch_weights",
     "end_with",
     "set_random_state",
+    "reseed",
+    "first_state",
     "set_state",
     "split_outputs",
     "restored",

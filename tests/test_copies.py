@@ -15,7 +15,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast.params import Module, Parameter
-from rnnfast.text import Vocabulary
+from rnnfast.text import ByteVocabulary, Vocabulary, WordVocabulary
 from tests.support.argument_cases_data import dataset
 from tests.support.examples import LABELS, SMALL_LAYERS, SMALL_MODELS, X
 
@@ -202,6 +202,8 @@ THINGS: dict[str, Callable[[], Any]] = {
     "accumulated metric": accumulated_metric,
     "scaler": lambda: rf.data.Scaler.fit(X),
     "dataset": dataset,
+    "words": lambda: WordVocabulary("hello world", padding=True),
+    "bytes": ByteVocabulary,
 }
 
 

@@ -245,7 +245,7 @@ def test_labels_are_drawn_one_by_one() -> None:
         ({"beams": 2, "top_k": 2}, r"top_k: None is required with beams, got 2"),
         ({"beams": 2, "top_p": 0.5}, r"top_p: None is required with beams, got 0.5"),
         ({"beams": 2, "greedy": True}, r"greedy: False is required with beams, got True"),
-        ({"beams": 2, "num_sequences": 2}, r"num_sequences: 1 is required with beams, got 2"),
+        ({"beams": 2, "num_sequences": 3}, r"num_sequences: at most beams = 2 is required, got 3"),
     ],
 )
 def test_messages(cycle: Any, options: dict[str, Any], message: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from rnnfast.models.generation import as_rows
+from rnnfast.models.rows import as_rows
 from tests.support.comparison import CELLS
 from tests.support.matrix import SETTINGS
 from tests.support.state import using_isa

@@ -13,7 +13,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops, reference
-from rnnfast.models.generation import as_rows
+from rnnfast.models.rows import as_rows
 from rnnfast.reference import base, cells, lstm, norm
 from tests.support.bits import assert_alone, joined
 from tests.support.comparison import (

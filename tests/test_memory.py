@@ -212,3 +212,23 @@ def test_a_step_of_a_ragged_batch_by_rows(cell: str) -> None:
     existing = (N - 1) / 2 / N
     numbers = C + 2 * (1 + SAVED[CELLS[cell][0]]) * H + H
     assert_within(measured / 2, 4 * (3 * C + existing * numbers) + existing * PLANNED)
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "bytes_of_a_step"),
+    [
+        (f"ManyToMany({C}, 3", f"np.ones(({N}, T, {C}), np.float32)", 4 * C + 8),
+        (f"ManyToMany({C}, 3, task='regression'", f"np.ones(({N}, T, {C}), np.float32)", 4 * C + 4 * 3),
+        (f"ManyToOne({C}, 3", f"np.ones(({N}, T, {C}), np.float32)", 4 * C),
+        ("OneToMany(9", f"np.ones(({N}, T), np.int64)", 8 + 8),
+    ],
+    ids=["ids", "numbers", "one", "next"],
+)
+def test_a_step_of_a_prediction_in_chunks(model: str, x: str, bytes_of_a_step: int) -> None:
+    """x and the result, nothing else."""
+    measured = bytes_per_row(f"""
+        model = rf.{model}, hidden_size={H}, seed=0)
+        x = {x}
+        found = model.predict(x, chunk=50)
+        """)
+    assert_within(measured, bytes_of_a_step)

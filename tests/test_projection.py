@@ -12,7 +12,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops, reference
-from rnnfast.models.generation import as_rows
+from rnnfast.models.rows import as_rows
 from tests.support.comparison import KINDS, assert_matches, build_layer, bundle, collect, make_problem, run_engine
 from tests.support.randomness import masks_of, trained
 

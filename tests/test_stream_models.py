@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from rnnfast.models.generation import as_rows
+from rnnfast.models.rows import as_rows
 from tests.support.comparison import CELLS, unbundle
 
 LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

@@ -10,7 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast import _ops
-from rnnfast.models.generation import as_rows
+from rnnfast.models.rows import as_rows
 from tests.support.processes import needs_limits, not_sanitized, output
 
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -24,6 +24,8 @@ R = TypeVar("R")
 
 LARGEST = 2**62  # what the engine's counters hold, with room for sums of two
 
+_FORECAST = ("chunk", "a OneToMany model writes on from its own outputs, see OneToMany.generate")
+
 # Arguments of other libraries: the argument here that has their meaning, and what a message says of it.
 FOREIGN = {
     "batch_first": ("time_major", "arrays are batch-first by default, see time_major"),
@@ -32,6 +34,8 @@ FOREIGN = {
     "verbose": ("progress", "see progress"),
     "learning_rate": ("lr", "see lr"),
     "n": ("batch_size", "a model writes on with generate, see generate"),
+    "steps": _FORECAST,
+    "horizon": _FORECAST,
 }
 
 
@@ -347,6 +351,27 @@ def _of_frame(name: str, frame: Any, columns: list[Any]) -> Array:
             raise TypeError(f"{name}[{label!r}]: real numbers are required, got a column of dtype {column.dtype}")
         arrays.append(array)
     return np.stack(arrays, axis=1) if arrays else np.zeros(frame.shape)
+
+
+def array_or_items(name: str, x: Any) -> Array | list[Any]:
+    """Return an array where ``x`` is one (NumPy, PyTorch, pandas, ...), else the list of its items."""
+    if is_array(x):
+        array = as_array(name, x)
+        return list(array) if array.dtype == object and array.ndim else array
+    if isinstance(x, str | bytes) or not np.iterable(x):
+        raise TypeError(f"{name}: an array or a list of arrays is required, got {shown(x)}")
+    return unpacked(name, x)
+
+
+def unpacked(name: str, x: Iterable[Any]) -> list[Any]:
+    """Return the items of a sequence, or of a PackedSequence of PyTorch the arrays (T_i, ...) that are packed in it."""
+    if not isinstance(x, tuple) or not hasattr(x, "batch_sizes"):
+        return list(x)
+    values, sizes = as_array(f"{name}.data", x.data), as_array(f"{name}.batch_sizes", x.batch_sizes)  # type: ignore[attr-defined]
+    starts = np.cumsum(sizes) - sizes
+    items = [values[starts[sizes > n] + n] for n in range(int(sizes.max(initial=0)))]
+    order = x.unsorted_indices  # type: ignore[attr-defined]
+    return items if order is None else [items[i] for i in as_array(f"{name}.unsorted_indices", order)]
 
 
 def as_reals(name: str, value: Any, dtype: DType, *, counts: Array | None = None) -> Array:

@@ -338,6 +338,14 @@ class Module(CopiedWhole, ABC):
     def set_random_state(self, state: Mapping[str, Any]) -> None:
         """Set the state that ``random_state`` returned."""
 
+    @property
+    def is_random(self) -> bool:
+        """Whether training draws random numbers."""
+        return False
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Let what training draws be a function of ``rng`` from now on."""
+
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         for p in self.parameters().values():

@@ -40,7 +40,7 @@ class WritingOptions:
     stop : int or None
         The id that ends a sequence.
     num_sequences : int
-        Number of sequences from each prompt.
+        Number of sequences from each prompt; with ``beams`` the best ones.
     return_log_probs : bool
         Whether the log-probabilities of the ids are returned.
     seed : int or None
@@ -101,7 +101,9 @@ class WritingOptions:
             if self.length_penalty != 0:
                 raise ValueError(f"length_penalty: 0.0 is required without beams, got {self.length_penalty}")
             return
-        drawing = {"temperature": 1.0, "top_k": None, "top_p": None, "greedy": False, "num_sequences": 1}
+        if self.num_sequences > self.beams:
+            raise ValueError(f"num_sequences: at most beams = {self.beams} is required, got {self.num_sequences}")
+        drawing = {"temperature": 1.0, "top_k": None, "top_p": None, "greedy": False}
         for name, unset in drawing.items():
             if getattr(self, name) != unset:
                 raise ValueError(f"{name}: {unset} is required with beams, got {getattr(self, name)}")

@@ -19,7 +19,7 @@ from rnnfast.data import (
     from_nested,
     from_numpy3d,
 )
-from rnnfast.text import Vocabulary
+from rnnfast.text import ByteVocabulary, Vocabulary, WordVocabulary
 
 HOSTILE: dict[str, Any] = {
     "None": None,
@@ -54,6 +54,8 @@ ACCEPTED = {
     "loss": "None", "class_weight": "None", "quantiles": "None", "class_weights": "None", "label_smoothing": "0",
     "ignore_index": "None -1 0", "delta": "2**63",
     "initial_epoch": "0", "steps_per_epoch": "None", "progress": "None", "every_steps": "None",
+    "chunk": "None", "samples": "None", "vocabulary": "None", "source_vocabulary": "None",
+    "target_vocabulary": "None", "max_size": "None", "texts": "text",
 }  # fmt: skip
 
 
@@ -73,6 +75,7 @@ class Case:
         return set(self.accepted.get(argument, ACCEPTED.get(argument, "")).split())
 
 
+KEPT: dict[str, Any] = {"max_size": 2, "min_count": 1, "unknown": True, "padding": True}
 X32 = np.ones((2, 3, 3), np.float32)
 X, IDS = np.ones((4, 3, 3)), np.array([[0, 1, 2, 1]] * 4)
 LENGTHS = [3, 2, 3, 1]
@@ -115,7 +118,7 @@ def state() -> Any:
 
 
 def run() -> dict[str, Any]:
-    return {"x": X32, "state": state(), "lengths": [3, 2], "resets": np.zeros((2, 3), bool)}
+    return {"x": X32, "state": state(), "lengths": [3, 2], "resets": np.zeros((2, 3), bool), "mask": None}
 
 
 def run_rows() -> dict[str, Any]:
@@ -318,7 +321,7 @@ OTHERS: dict[str, Case] = {
     "as_id_sequences": Case(
         make=lambda: as_id_sequences,
         valid=lambda: {"x": IDS, "vocabulary": 3, "lengths": [4, 2, 1, 0], "name": "x", "size": "input_size"},
-        accepted={"name": "text", "size": "text"},
+        accepted={"name": "text", "size": "text", "vocabulary": ""},
     ),
     "as_real_sequences": Case(
         make=lambda: as_real_sequences,
@@ -337,7 +340,9 @@ OTHERS: dict[str, Case] = {
         valid=lambda: {"lengths": np.array([3, 1, 2]), "batch_size": 2, "rng": np.random.default_rng(0)},
         accepted={"lengths": "", "rng": "None"},
     ),
-    "Vocabulary": Case(make=lambda: Vocabulary, valid=lambda: {"characters": "abc"}),
+    "Vocabulary": Case(make=lambda: Vocabulary, valid=lambda: {"characters": "abc", **KEPT}),
+    "WordVocabulary": Case(make=lambda: WordVocabulary, valid=lambda: {"texts": "a b", "lowercase": True, **KEPT}),
+    "ByteVocabulary": Case(make=lambda: ByteVocabulary, valid=lambda: {"padding": True}),
     "Vocabulary.encode": Case(make=lambda: Vocabulary("abc").encode, valid=lambda: {"text": "ab"}),
     "Vocabulary.decode": Case(make=lambda: Vocabulary("abc").decode, valid=lambda: {"ids": [0, 2]}),
 }

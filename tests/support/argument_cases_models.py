@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 
 import rnnfast as rf
+from rnnfast.text import Vocabulary
 from tests.support.argument_cases import IDS, LENGTHS, Case, X
 
-WEIGHTS, RESETS = np.ones(4), np.zeros((4, 3), bool)
+WEIGHTS, RESETS, MASK = np.ones(4), np.zeros((4, 3), bool), np.ones((4, 3), bool)
+PREDICTION: dict[str, Any] = {"state": None, "return_state": True, "chunk": 2, "samples": None, "seed": None}
+CERTAIN = {"seed": "None"}  # without samples nothing is drawn
+LETTERS = Vocabulary("abc")
 MODEL: dict[str, Any] = {
+    "vocabulary": LETTERS,
     "input_size": 3,
     "output_size": 2,
     "cell": "gru",
@@ -38,11 +43,13 @@ HEADS: dict[str, Any] = {
     "loss_weights": {"a": 0.5},
 }
 PAIR: dict[str, Any] = {
-    **{k: v for k, v in MODEL.items() if k not in ("input_size", "output_size", "embedding")},
+    **{k: v for k, v in MODEL.items() if k not in ("input_size", "output_size", "embedding", "vocabulary")},
     "source_size": 3,
     "target_size": 4,
     "source_embedding": 2,
     "target_embedding": 2,
+    "source_vocabulary": LETTERS,
+    "target_vocabulary": None,
     "attention": "dot",
     "start": 1,
     "stop": 2,
@@ -59,6 +66,7 @@ TRAIN: dict[str, Any] = {
     "validation_data": None,
     "validation_split": 0.25,
     "lengths": None,
+    "mask": None,
     "sample_weight": WEIGHTS,
     "class_weight": "balanced",
     "metrics": [],
@@ -90,7 +98,7 @@ def translator() -> Any:
 
 def supervised(name: str, make: Callable[[], Any], y: Any, *, tbptt: bool = True, **own: Any) -> dict[str, Case]:
     """``own``: the arguments that accompany x and y in this model only; ``tbptt``: whether it has that one."""
-    data: dict[str, Any] = {"x": X, "y": y, "lengths": None, "sample_weight": WEIGHTS, **own}
+    data: dict[str, Any] = {"x": X, "y": y, "lengths": None, "mask": MASK, "sample_weight": WEIGHTS, **own}
     pieces = {"tbptt": 2} if tbptt else {}
     return {
         f"{name}.fit": Case(make=lambda: make().fit, valid=lambda: {**TRAIN, **data, **pieces}),
@@ -127,10 +135,13 @@ def forecasting(
 def reading(
     name: str, make: Callable[[], Any], forecasts: Callable[[str], Any] | None = None, **own: Any
 ) -> dict[str, Case]:
-    data = {"x": X, "lengths": LENGTHS, **own}
+    data = {"x": X, "lengths": LENGTHS, "mask": None, **own}
+    options = {"batch_size": 2, **PREDICTION}
     return {
-        f"{name}.predict": Case(make=lambda: make().predict, valid=lambda: {**data, "batch_size": 2}),
-        f"{name}.predict_proba": Case(make=lambda: make().predict_proba, valid=lambda: {**data, "batch_size": 2}),
+        f"{name}.predict": Case(make=lambda: make().predict, valid=lambda: {**data, **options}, accepted=CERTAIN),
+        f"{name}.predict_proba": Case(
+            make=lambda: make().predict_proba, valid=lambda: {**data, **options}, accepted=CERTAIN
+        ),
         **({} if forecasts is None else forecasting(name, forecasts, data)),
         f"{name}.trace": Case(make=lambda: make().trace, valid=lambda: data),
         f"{name}.stream": Case(
@@ -139,20 +150,27 @@ def reading(
     }
 
 
-WRITTEN: dict[str, Any] = {"lengths": None, "sample_weight": WEIGHTS, "context": np.ones((4, 2)), "burn_in": 0}
+WRITTEN: dict[str, Any] = {
+    "lengths": None,
+    "mask": None,
+    "sample_weight": WEIGHTS,
+    "context": np.ones((4, 2)),
+    "burn_in": 0,
+}
 CONTEXT = {"context": ""}
-READ: dict[str, Any] = {"x": [0, 2, 1], "lengths": None, "context": np.ones((1, 2))}
+READ: dict[str, Any] = {"x": [0, 2, 1], "lengths": None, "mask": None, "context": np.ones((1, 2))}
 READING = {**CONTEXT, "x": "0"}
+SIZED = {"input_size": "None"}  # beside a vocabulary
 MODELS: dict[str, Case] = {
-    "ManyToOne": Case(make=lambda: rf.ManyToOne, valid=lambda: HEADED),
-    "ManyToMany": Case(make=lambda: rf.ManyToMany, valid=lambda: HEADED),
+    "ManyToOne": Case(make=lambda: rf.ManyToOne, valid=lambda: HEADED, accepted=SIZED),
+    "ManyToMany": Case(make=lambda: rf.ManyToMany, valid=lambda: HEADED, accepted=SIZED),
     "ManyToOne with heads": Case(
-        make=lambda: rf.ManyToOne, valid=lambda: HEADS, accepted={"output_size": "None", "outputs": ""}
+        make=lambda: rf.ManyToOne, valid=lambda: HEADS, accepted={**SIZED, "output_size": "None", "outputs": ""}
     ),
     "OneToMany": Case(
-        make=lambda: rf.OneToMany, valid=lambda: {**MODEL, "context_size": 2}, accepted={"output_size": "None"}
+        make=lambda: rf.OneToMany, valid=lambda: {**MODEL, "context_size": 2}, accepted={**SIZED, "output_size": "None"}
     ),
-    "EncoderDecoder": Case(make=lambda: rf.EncoderDecoder, valid=lambda: PAIR),
+    "EncoderDecoder": Case(make=lambda: rf.EncoderDecoder, valid=lambda: PAIR, accepted={"source_size": "None"}),
     **supervised("ManyToOne", many_to_one, [0, 1, 1, 0]),
     **supervised("ManyToMany", many_to_many, IDS[:, :3] // 2, resets=RESETS, burn_in=1),
     **supervised("EncoderDecoder", translator, IDS, tbptt=False),
@@ -181,21 +199,25 @@ MODELS: dict[str, Case] = {
         accepted={**CONTEXT, "batch_size": "None"},
     ),
     "OneToMany.predict": Case(
-        make=lambda: writer(context_size=2).predict, valid=lambda: {**READ, "batch_size": 2}, accepted=READING
+        make=lambda: writer(context_size=2).predict,
+        valid=lambda: {**READ, "batch_size": 2, **PREDICTION},
+        accepted={**READING, **CERTAIN},
     ),
     "OneToMany.predict_proba": Case(
-        make=lambda: writer(context_size=2).predict_proba, valid=lambda: {**READ, "batch_size": 2}, accepted=READING
+        make=lambda: writer(context_size=2).predict_proba,
+        valid=lambda: {**READ, "batch_size": 2, **PREDICTION},
+        accepted={**READING, **CERTAIN},
     ),
     **forecasting(
         "OneToMany",
         lambda task: rf.OneToMany(3, task=task, context_size=2, hidden_size=4, seed=0),
-        {"x": X, "lengths": LENGTHS, "context": np.ones((4, 2))},
+        {"x": X, "lengths": LENGTHS, "mask": None, "context": np.ones((4, 2))},
         CONTEXT,
     ),
     **forecasting(
         "EncoderDecoder",
         lambda task: rf.EncoderDecoder(3, 2, task=task, hidden_size=4, seed=0),
-        {"x": X, "lengths": LENGTHS, "max_length": 3},
+        {"x": X, "lengths": LENGTHS, "mask": None, "max_length": 3},
         {"max_length": "0"},
     ),
     "OneToMany.trace": Case(make=lambda: writer(context_size=2).trace, valid=lambda: READ, accepted=READING),
@@ -236,18 +258,23 @@ MODELS: dict[str, Case] = {
             "max_length": 3,
             "beams": 2,
             "length_penalty": 0.5,
+            "num_sequences": 1,
+            "return_log_probs": True,
             "return_attention": True,
             "lengths": LENGTHS,
+            "mask": None,
             "batch_size": 2,
         },
         accepted={"length_penalty": "0 -1 2**63", "beams": ""},
     ),
     "EncoderDecoder.predict_proba": Case(
         make=lambda: translator().predict_proba,
-        valid=lambda: {"x": X, "max_length": 3, "lengths": LENGTHS, "batch_size": 2},
+        valid=lambda: {"x": X, "max_length": 3, "lengths": LENGTHS, "mask": None, "batch_size": 2},
     ),
     "EncoderDecoder.trace": Case(
-        make=lambda: translator().trace, valid=lambda: {"x": X, "y": IDS, "lengths": LENGTHS}, accepted={"y": "None"}
+        make=lambda: translator().trace,
+        valid=lambda: {"x": X, "y": IDS, "lengths": LENGTHS, "mask": None},
+        accepted={"y": "None"},
     ),
     "EncoderDecoder.stream": Case(
         make=lambda: translator().stream, valid=lambda: {"batch_size": 4, "state": None, "source": X}

@@ -73,12 +73,14 @@ def models() -> None:
                 rf.EncoderDecoder(4, 6, attention=attention, start=0, stop=5, **sizes), x, [1 + i % 4 for i in ids]
             )
             pairs.predict(x, max_length=5, beams=2)
+            pairs.predict(x, max_length=5, beams=2, num_sequences=2)
             pairs.predict(x, max_length=5)
         if "bidirectional" in sizes:
             continue
         written = trained(rf.OneToMany(6, embedding=5, **sizes), ids, optimizer="sgd", lr=0.1)
         written.generate([1, 2], 8, top_k=3, top_p=0.9, num_sequences=2, seed=0)
         written.generate([1, 2], 8, beams=3, stop=0)
+        written.predict(ids, chunk=2, mask=[i % 2 == 0 for i in ids])
         forecast = trained(rf.OneToMany(4, task="regression", context_size=2, **sizes), x, context=np.ones((len(x), 2)))
         forecast.generate(x[0], 5, context=np.ones(2))
         stream = written.stream()

@@ -45,6 +45,7 @@ from rnnfast._ops.recurrent import row_resets as row_resets
 from rnnfast._ops.recurrent import sequences as sequences
 from rnnfast._ops.recurrent import state_array as state_array
 from rnnfast._ops.recurrent import step_array as step_array
+from rnnfast._ops.recurrent import step_flags as step_flags
 from rnnfast._ops.recurrent import trace as trace
 from rnnfast._ops.registry import ACTIVATIONS as ACTIVATIONS
 from rnnfast._ops.registry import CELLS as CELLS

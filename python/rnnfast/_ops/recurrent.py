@@ -207,31 +207,39 @@ def row_resets(resets: npt.ArrayLike | None, rows: int) -> Array | None:
 def resets_array(
     resets: npt.ArrayLike | None, sequences: int, steps: int, *, own: Array | None, time_major: bool
 ) -> Array | None:
-    """Check resets, bool (N, T), (T, N) if ``time_major``, and return them as uint8 (N, T); None where there are none.
+    """Check resets as ``step_flags`` does; None where there are none."""
+    if resets is None:
+        return None
+    flags = step_flags("resets", resets, sequences, steps, own=own, time_major=time_major)
+    return flags if flags.any() else None
+
+
+def step_flags(
+    name: str, flags: npt.ArrayLike, sequences: int, steps: int, *, own: Array | None, time_major: bool
+) -> Array:
+    """Check one bool for every step, (N, T), (T, N) if ``time_major``, and return them as uint8 (N, T).
 
     ``own`` are the lengths of a list of sequences, to which a list of (T_i,) belongs.
     """
-    if resets is None:
-        return None
-    if isinstance(resets, (list, tuple)) and own is not None:
-        return _pad_resets(resets, sequences, steps, own)
-    a = checks.as_array("resets", resets)
-    _require_bool("resets", a)
+    if isinstance(flags, (list, tuple)) and own is not None:
+        return _pad_flags(name, flags, sequences, steps, own)
+    a = checks.as_array(name, flags)
+    _require_bool(name, a)
     axes, shape = ("(T, N)", (steps, sequences)) if time_major else ("(N, T)", (sequences, steps))
     if a.shape != shape:
-        raise ValueError(f"resets: shape {axes} = {shape} is required, got {a.shape}")
-    return plain((a.T if time_major else a).view(np.uint8)) if a.any() else None
+        raise ValueError(f"{name}: shape {axes} = {shape} is required, got {a.shape}")
+    return plain((a.T if time_major else a).view(np.uint8))
 
 
-def _pad_resets(resets: Sequence[npt.ArrayLike], sequences: int, steps: int, lengths: Array) -> Array:
-    if len(resets) != sequences:
-        raise ValueError(f"resets: one array for each of N = {sequences} sequences is required, got {len(resets)}")
+def _pad_flags(name: str, flags: Sequence[npt.ArrayLike], sequences: int, steps: int, lengths: Array) -> Array:
+    if len(flags) != sequences:
+        raise ValueError(f"{name}: one array for each of N = {sequences} sequences is required, got {len(flags)}")
     padded = np.zeros((sequences, steps), np.uint8)
-    for i, (own, length) in enumerate(zip(resets, lengths, strict=True)):
-        a = checks.as_array(f"resets[{i}]", own)
-        _require_bool(f"resets[{i}]", a)
+    for i, (own, length) in enumerate(zip(flags, lengths, strict=True)):
+        a = checks.as_array(f"{name}[{i}]", own)
+        _require_bool(f"{name}[{i}]", a)
         if a.shape != (length,):
-            raise ValueError(f"resets[{i}]: shape (T,) = ({length},) is required, got {a.shape}")
+            raise ValueError(f"{name}[{i}]: shape (T,) = ({length},) is required, got {a.shape}")
         padded[i, :length] = a
     return padded
 

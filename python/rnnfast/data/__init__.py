@@ -13,6 +13,13 @@ from rnnfast.data.batches import training_and_validation as training_and_validat
 from rnnfast.data.container import Sequences as Sequences
 from rnnfast.data.container import is_mapped as is_mapped
 from rnnfast.data.dataset import Dataset as Dataset
+from rnnfast.data.element_batches import batches_of_elements as batches_of_elements
+from rnnfast.data.element_batches import judged_elements as judged_elements
+from rnnfast.data.element_batches import one_batch as one_batch
+from rnnfast.data.element_batches import split_elements as split_elements
+from rnnfast.data.gaps import Gaps as Gaps
+from rnnfast.data.gaps import as_gaps as as_gaps
+from rnnfast.data.gaps import read_with_gaps as read_with_gaps
 from rnnfast.data.next_elements import NextElements as NextElements
 from rnnfast.data.padding import bucketed as bucketed
 from rnnfast.data.padding import from_left_padded as from_left_padded

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast.arrays import Array, Int64
+from rnnfast.data.gaps import Gaps
 
 
 class Sequences:
@@ -27,6 +28,11 @@ class Sequences:
     ragged : bool
         Whether the user gave a list or lengths; results then are lists.
 
+    Attributes
+    ----------
+    gaps : Gaps or None
+        Where the user's sequences had steps that do not exist; these are sequences without them.
+
     Examples
     --------
     >>> import numpy as np
@@ -41,6 +47,7 @@ class Sequences:
         self.offsets = offsets
         self.lengths = lengths
         self.ragged = ragged
+        self.gaps: Gaps | None = None
 
     def __len__(self) -> int:
         """Return the number of sequences."""
@@ -153,8 +160,10 @@ class Sequences:
     def split(self, values: Array) -> Array | list[Array]:
         """Give rows that belong to the elements, sequence after sequence, the shape the user's data had.
 
-        ``values`` is (sum of lengths, ...); the result is (N, T, ...) or, for ragged data, N arrays.
+        ``values`` is (sum of lengths, ...); the result is (N, T, ...) or, for ragged data, N arrays. At gaps it is 0.
         """
+        if self.gaps is not None:
+            return self.gaps.fill(values)
         if not self.ragged:
             return values.reshape(len(self), self.steps, *values.shape[1:])
         return np.split(values, np.cumsum(self.lengths)[:-1]) if len(self) else []

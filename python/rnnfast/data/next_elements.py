@@ -12,6 +12,7 @@ from rnnfast import checks
 from rnnfast.arrays import Array, DType
 from rnnfast.data.batches import AlignedData, check_fraction
 from rnnfast.data.container import Sequences
+from rnnfast.data.gaps import read_with_gaps
 from rnnfast.data.sequences import (
     as_context,
     as_one,
@@ -21,12 +22,14 @@ from rnnfast.data.sequences import (
     step_count,
 )
 from rnnfast.data.weights import Weighed, as_step_weights, as_weights, counted_steps
+from rnnfast.text import AnyVocabulary, as_ids
 
 
 class Reader(Protocol):
     """The part of a model that reads what users give as x."""
 
     size: int
+    vocabulary: AnyVocabulary | None
 
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences: ...  # noqa: D102
 
@@ -58,25 +61,44 @@ class NextElements:
         self.dtype = dtype
         self.features = None if task.ids else reader.size
 
-    def read(self, x: Any, lengths: npt.ArrayLike | None, name: str, *, warns: bool = False) -> tuple[Sequences, bool]:
+    def read(
+        self, x: Any, lengths: npt.ArrayLike | None, name: str, *, mask: Any = None, warns: bool = False
+    ) -> tuple[Sequences, bool]:
         """Return the sequences in ``x``, and whether it is a single one instead of several.
 
         Numbers that are not finite are an error or, where it ``warns``, a warning.
         """
+        x = as_ids(self.reader.vocabulary, x, name)
         one = as_one(x, self.features, name)
         if one is not None and lengths is not None:
             raise ValueError(f"lengths: None is required where {name} is a single sequence, got some")
-        found = self.reader.sequences(x if one is None else one[None], lengths, name)
+        if one is not None:
+            x, mask = one[None], None if mask is None else checks.as_array("mask", mask)[None]
+        found = read_with_gaps(self.reader.sequences, x, lengths, mask, name)
         check_finite(name, found, self.dtype, warns=warns)
         return found, one is not None
 
     def inputs_only(
-        self, x: Any, *, batch_size: int, lengths: npt.ArrayLike | None, context: npt.ArrayLike | None
+        self,
+        x: Any,
+        *,
+        batch_size: int,
+        lengths: npt.ArrayLike | None,
+        context: npt.ArrayLike | None,
+        mask: Any = None,
+        chunk: int | None = None,
+        goes_on: bool = False,
     ) -> tuple[AlignedData, bool]:
-        """Return data without targets, and whether they are a single sequence."""
-        inputs, single = self.read(x, lengths, "x", warns=True)
-        start = as_context(context, self.context_size, len(inputs), self.dtype, warns=True)
-        return AlignedData(inputs=inputs, targets={}, context=start, batch_size=batch_size), single
+        """Return data without targets, and whether they are a single sequence.
+
+        Sequences that go on from a given state have no context.
+        """
+        inputs, single = self.read(x, lengths, "x", mask=mask, warns=True)
+        if goes_on and context is not None:
+            raise ValueError("context: None is required beside state, which a context started; got both")
+        size = None if goes_on else self.context_size
+        start = as_context(context, size, len(inputs), self.dtype, warns=True)
+        return AlignedData(inputs=inputs, targets={}, context=start, batch_size=batch_size, tbptt=chunk), single
 
     def data(
         self,
@@ -88,6 +110,7 @@ class NextElements:
         tbptt: int | None = None,
         burn_in: int = 0,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         name: str = "sequences",
@@ -97,7 +120,7 @@ class NextElements:
         A single long sequence is cut into ``streams`` and, without ``tbptt``, into pieces of ``steps``.
         """
         tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=False)
-        whole, single = self.read(sequences, lengths, name)
+        whole, single = self.read(sequences, lengths, name, mask=mask)
         shortest = int(whole.lengths.min(initial=2))
         if shortest < 2:
             raise ValueError(
@@ -141,7 +164,7 @@ class NextElements:
 
         Weights of its elements are split with it; others stay with the first part.
         """
-        one = as_one(sequences, self.features, "sequences")
+        one = as_one(as_ids(self.reader.vocabulary, sequences, "sequences"), self.features, "sequences")
         if one is None:
             return None
         check_fraction(fraction)

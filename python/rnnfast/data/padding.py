@@ -12,7 +12,6 @@ from rnnfast import checks
 from rnnfast.arrays import Array, Int64
 from rnnfast.checks import names_arguments
 from rnnfast.data.batches import batch_indices
-from rnnfast.data.sequences import array_or_items
 
 
 @names_arguments
@@ -112,7 +111,7 @@ def bucketed(
 
 
 def _items(sequences: Any) -> list[Array]:
-    given = array_or_items("sequences", sequences)
+    given = checks.array_or_items("sequences", sequences)
     items = [checks.as_array(f"sequences[{n}]", item) for n, item in enumerate(given)]
     if not items:
         raise ValueError("sequences: at least one is required, got none")

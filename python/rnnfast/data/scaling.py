@@ -12,7 +12,6 @@ from rnnfast import checks
 from rnnfast.arrays import Array, Float64
 from rnnfast.checks import names_arguments
 from rnnfast.copies import CopiedWhole
-from rnnfast.data.sequences import array_or_items
 
 
 class Scaler(CopiedWhole):
@@ -148,7 +147,7 @@ class Scaler(CopiedWhole):
         return f"Scaler(mean={self.mean.tolist()}, std={self.std.tolist()})"
 
     def _each(self, x: Any, convert: Any) -> Any:
-        whole = array_or_items("x", x)
+        whole = checks.array_or_items("x", x)
         if isinstance(whole, np.ndarray):
             return self._one("x", whole, convert)
         return [self._one(f"x[{n}]", checks.as_array(f"x[{n}]", one), convert) for n, one in enumerate(whole)]
@@ -181,7 +180,7 @@ def _features(name: str, values: Array) -> Array:
 
 def _rows(x: Any, lengths: npt.ArrayLike | None) -> Float64:
     """Return all steps (R, C) of all sequences."""
-    whole = array_or_items("x", x)
+    whole = checks.array_or_items("x", x)
     if isinstance(whole, np.ndarray):
         values = _features("x", whole)
         if lengths is None:

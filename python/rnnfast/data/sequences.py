@@ -12,6 +12,9 @@ import numpy.typing as npt
 from rnnfast import checks
 from rnnfast.arrays import Array, DType, Int64
 from rnnfast.data.container import Sequences, StoredSequences, is_mapped
+from rnnfast.text import is_text
+
+_BLOCK = 1 << 20  # numbers looked at together, in memory that does not grow with the data
 
 
 def as_id_sequences(
@@ -35,7 +38,7 @@ def as_id_sequences(
     """
     vocabulary, name, size = checks.as_size("vocabulary", vocabulary), *_named(name, size)
     wanted = f"integer ids (N, T) or a list of 1-D arrays (ids 0..{vocabulary - 1})"
-    x = array_or_items(name, x)
+    x = checks.array_or_items(name, x)
     if isinstance(x, np.ndarray):
         _check_rank(name, x, 2, wanted, "(N, T)")
         if is_mapped(x):
@@ -77,7 +80,7 @@ def as_real_sequences(
         Another shape, lengths that do not fit.
     """
     features, dtype, name, size = checks.as_size("features", features), checks.as_dtype(dtype), *_named(name, size)
-    x = array_or_items(name, x)
+    x = checks.array_or_items(name, x)
     if isinstance(x, np.ndarray):
         if features == 1 and x.ndim == 2:
             x = x[..., None]
@@ -116,11 +119,10 @@ def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False, 
     if s.values.dtype.kind != "f":
         return True
     rows = s.values[:, None] if s.values.ndim == 1 else s.values
-    if rows.dtype == dtype:
-        finite = np.isfinite(rows)
-    else:
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(rows.astype(dtype))
+    block = max(1, _BLOCK // max(1, rows.shape[1]))
+    if len(rows) > block and all(_finite(rows[i : i + block], dtype).all() for i in range(0, len(rows), block)):
+        return True
+    finite = _finite(rows, dtype)
     if finite.all():
         return True
     if missing:
@@ -143,6 +145,14 @@ def _check_read(name: str, s: StoredSequences, rows: Array, *, warns: bool) -> N
         row = int(np.argmin(finite.all(axis=1)))
         n, step = s.place(row)
         _not_finite(name, numbers[row], finite[row], f"sequence {n} at step {step}", warns=warns)
+
+
+def _finite(numbers: Array, dtype: DType) -> npt.NDArray[np.bool_]:
+    """Return which numbers are finite in ``dtype``."""
+    if numbers.dtype == dtype:
+        return np.asarray(np.isfinite(numbers))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.isfinite(numbers.astype(dtype)))
 
 
 def check_finite_rows(
@@ -185,16 +195,6 @@ def check_steps(name: str, s: Sequences) -> None:
             f"{name}: sequences of more than one step are required for a recurrence to act, got data that are read as "
             f"N = {N} sequences of T = 1 step of C = {C} numbers; a single sequence is {name}[None], (1, T, C)"
         )
-
-
-def array_or_items(name: str, x: Any) -> Array | list[Any]:
-    """Return an array where ``x`` is one (NumPy, PyTorch, pandas, ...), else the list of its items."""
-    if checks.is_array(x):
-        array = checks.as_array(name, x)
-        return list(array) if array.dtype == object and array.ndim else array
-    if isinstance(x, str | bytes) or not np.iterable(x):
-        raise TypeError(f"{name}: an array or a list of arrays is required, got {checks.shown(x)}")
-    return list(x)
 
 
 def _from_array(values: Array, count: int, steps: int, lengths: npt.ArrayLike | None) -> Sequences:
@@ -283,8 +283,8 @@ def _check_ids(name: str, ids: Int64, vocabulary: int, size: str) -> None:
 
 
 def step_count(x: Any, inputs: Sequences) -> int:
-    """Return T of an array ``x``, or the longest sequence's of a list; ``inputs`` is what became of ``x``."""
-    array = array_or_items("x", x)
+    """Return T of an array ``x``, or the longest sequence's of a list or of texts; ``inputs`` is what became of it."""
+    array = None if is_text(x) else checks.array_or_items("x", x)
     return array.shape[1] if isinstance(array, np.ndarray) else int(inputs.lengths.max(initial=0))
 
 
@@ -294,7 +294,8 @@ def step_values(values: Any, inputs: Sequences, steps: int, *, width: int | None
     Parameters
     ----------
     values : array (N, T) or (N, T, K), or a list of N arrays (T_n,) or (T_n, K)
-        Of an array nothing past a sequence's length is read; a list has the sequences' own lengths.
+        Of an array nothing past a sequence's length is read; a list has the sequences' own lengths. They have the
+        gaps of the inputs, where nothing is read.
     inputs : Sequences
         The N sequences.
     steps : int
@@ -323,7 +324,7 @@ def step_values(values: Any, inputs: Sequences, steps: int, *, width: int | None
     >>> step_values([[7, 8, 9], [5]], s, 3, width=None, name="y").tolist()
     [7, 8, 9, 5]
     """
-    values = array_or_items(name, values)
+    values = checks.array_or_items(name, values) if inputs.gaps is None else inputs.gaps.drop(name, values)
     if isinstance(values, np.ndarray):
         whole = _fitted(values, (len(inputs), steps), width, name)
         return whole[np.arange(steps) < inputs.lengths[:, None]]
@@ -450,7 +451,7 @@ def stored_targets(
     ``convert`` checks elements (R, ...) and makes targets of them; the other arguments are those of ``step_values``.
     None stands for targets in memory.
     """
-    given = array_or_items(name, values)
+    given = checks.array_or_items(name, values)
     store: Array | list[Array]
     if isinstance(given, np.ndarray):
         if not is_mapped(given):

@@ -8,7 +8,6 @@ import numpy as np
 
 from rnnfast import checks
 from rnnfast.arrays import Array
-from rnnfast.data.sequences import array_or_items
 
 
 def as_parts(name: str, given: Any) -> tuple[dict[str, Array], str]:
@@ -40,7 +39,7 @@ def as_parts(name: str, given: Any) -> tuple[dict[str, Array], str]:
     >>> as_parts("x", [[1.0, 2.0], [3.0]])
     ({'x[0]': array([1., 2.]), 'x[1]': array([3.])}, 'list')
     """
-    whole = array_or_items(name, given)
+    whole = checks.array_or_items(name, given)
     if not isinstance(whole, np.ndarray) and len(whole) and not any(np.ndim(item) for item in whole):
         whole = checks.as_array(name, whole)
     if isinstance(whole, np.ndarray):

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from rnnfast import checks
 from rnnfast.arrays import Array, Int64
 from rnnfast.checks import names_arguments
-from rnnfast.data.sequences import array_or_items
 from rnnfast.data.series import as_parts, in_form
 
 
@@ -105,7 +104,7 @@ def split_sequences(
     """
     if not data:
         raise ValueError("data: at least one array or list is required, got none")
-    entries = [array_or_items(f"data[{i}]", each) for i, each in enumerate(data)]
+    entries = [checks.array_or_items(f"data[{i}]", each) for i, each in enumerate(data)]
     counts = [len(each) for each in entries]
     for i, count in enumerate(counts):
         if count != counts[0]:

@@ -12,7 +12,7 @@ from rnnfast import checks
 from rnnfast.arrays import Array, DType
 from rnnfast.data.batches import AlignedData, VectorData
 from rnnfast.data.container import Sequences
-from rnnfast.data.sequences import array_or_items, as_one, step_values
+from rnnfast.data.sequences import as_one, step_values
 from rnnfast.data.sources import BatchSource
 
 D = TypeVar("D", bound=VectorData | AlignedData | BatchSource)
@@ -95,7 +95,7 @@ def as_step_weights(
     """
     if weights is None or as_one(weights, None, name) is not None:
         return as_weights(weights, len(inputs), dtype, name=name)
-    given = array_or_items(name, weights)
+    given = checks.array_or_items(name, weights)
     axes = given.ndim if isinstance(given, np.ndarray) else 1 + max(map(np.ndim, given), default=0)
     each = step_values(given, inputs, steps, width=width if axes == 3 else None, name=name)
     checked = as_weights(each, len(each), dtype, width=width, name=name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -202,7 +201,7 @@ def _samples(model: OneToMany, vocabulary: Vocabulary, size: Size, seed: int) ->
     def write(beginning: str, temperature: float) -> str:
         prompt = vocabulary.encode(manual_text.START + beginning)
         stop = int(vocabulary.encode(manual_text.START)[0])
-        ids: Any = model.generate(prompt, size.written, temperature=temperature, stop=stop, seed=seed)
+        ids: list[int] = model.generate(prompt, size.written, temperature=temperature, stop=stop, seed=seed)
         return beginning + vocabulary.decode(ids)
 
     heading = 'The "spam" statement\n********************\n\n'

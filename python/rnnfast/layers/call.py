@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import _ops, init
+from rnnfast import _ops, checks, init
 from rnnfast._ops import Parts
 from rnnfast.arrays import Array, DType
 from rnnfast.copies import NotCopied
@@ -69,7 +69,7 @@ def read_inputs(
     if isinstance(x, (list, tuple)):
         if lengths is not None:
             raise ValueError("lengths: none are accepted beside a list of arrays, which has its own")
-        batch, own = _ops.pad(x, width, dtype)
+        batch, own = _ops.pad(checks.unpacked("x", x), width, dtype)
         N, T = batch.shape[:2]
         return batch, own, _ops.resets_array(resets, N, T, own=own, time_major=False)
     batch = _ops.sequences("x", x, width, dtype, time_major=time_major)
@@ -286,6 +286,7 @@ class Tape(SingleUseTape):
     learned: tuple[str, ...] = ()
     gradient_norms: Array | None = None
     row_count: int | None = None
+    gaps: Any = None  # a StepMask: where the user's steps were moved from
 
     @property
     def used(self) -> bool:
@@ -315,4 +316,13 @@ class Tape(SingleUseTape):
         if given.shape[:2] != (self.sequences, self.steps):
             N, T = self.sequences, self.steps
             raise ValueError(f"dy: the shape of y, N = {N} and T = {T}, is required, got {np.shape(dy)}")
-        return given
+        return given if self.gaps is None else self.gaps.to_front(given)
+
+    def spread(self, dx: Array) -> Array:
+        """Return dL/dx in the places of the user's steps; so are ``gradient_norms`` from now on."""
+        if self.gaps is None:
+            return dx
+        if self.gradient_norms is not None:
+            self.gradient_norms = self.gaps.spread_norms(self.gradient_norms)
+        found: Array = self.gaps.spread(dx)
+        return found

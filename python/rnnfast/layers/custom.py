@@ -12,10 +12,11 @@ from rnnfast import _ops, checks
 from rnnfast.arrays import Array
 from rnnfast.checks import names_arguments
 from rnnfast.init import stack_suffix
-from rnnfast.layers.call import Inputs, SequencesLike, State, StateLike, Tape, pad_rows, read_inputs, read_rows
+from rnnfast.layers.call import Inputs, SequencesLike, State, StateLike, Tape, pad_rows, read_rows
 from rnnfast.layers.custom_cell import CustomCell
 from rnnfast.layers.custom_scan import SavedScans, Scan, steps_of
 from rnnfast.layers.options import Randomness
+from rnnfast.layers.step_mask import read_existing, spread
 from rnnfast.layers.trace import Trace
 from rnnfast.outline import count_layer, outlined
 from rnnfast.params import Module, Parameter
@@ -149,6 +150,15 @@ class CustomLayer(Module):
         """Set the state of the generator."""
         self._masks.bit_generator.state = state["masks"]
 
+    @property
+    def is_random(self) -> bool:
+        """Whether dropout acts in training."""
+        return self.dropout > 0
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Draw the seed of the generator anew."""
+        self._masks = np.random.default_rng(rng.integers(2**63))
+
     def __call__(
         self,
         x: SequencesLike,
@@ -156,6 +166,7 @@ class CustomLayer(Module):
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
     ) -> tuple[Array, State]:
         """Run the layer without dropout; nothing is kept for ``backward``.
 
@@ -169,6 +180,9 @@ class CustomLayer(Module):
             Number of valid steps of each sequence, 0..T. Past them y is 0 and the state stays as it is.
         resets : bool (N, T), (T, N) with ``time_major``, or a list of (T_i,) for a list of arrays, optional
             True at t separates step t-1 from step t, in both directions: step t starts from zeros.
+        mask : bool (N, T), (T, N) with ``time_major``, or a list of (T_i,) for a list of arrays, optional
+            Whether a step exists, in place of ``lengths``. Where it is False y is 0, the state stays as it is, and
+            nothing is read of x and resets: the step might as well be left out.
 
         Returns
         -------
@@ -184,8 +198,9 @@ class CustomLayer(Module):
         TypeError
             If the dtype is not the layer's, or resets are not bool.
         """
-        h, final, _ = self._run(self._read(x, lengths, resets), state, keep=False, dropping=False)
-        return self._user_axes(h[-1]), self._one(final)
+        given, gaps = read_existing(self, x, lengths, resets, mask)
+        h, final, _ = self._run(given, state, keep=False, dropping=False)
+        return spread(self._user_axes(h[-1]), gaps), self._one(final)
 
     def forward(
         self,
@@ -194,13 +209,14 @@ class CustomLayer(Module):
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
         training: bool = True,
     ) -> tuple[Array, State, Tape]:
         """Run the layer as ``__call__`` does, with dropout if ``training``; keep what ``backward`` needs.
 
         Parameters
         ----------
-        x, state, lengths, resets
+        x, state, lengths, resets, mask
             As for ``__call__``. x must not be modified until ``backward``.
         training : bool
             Whether dropout acts.
@@ -213,8 +229,10 @@ class CustomLayer(Module):
             To be passed to ``backward``, once.
         """
         dropping = checks.as_flag("training", training)
-        h, final, tape = self._run(self._read(x, lengths, resets), state, keep=True, dropping=dropping)
-        return self._user_axes(h[-1]), self._one(final), tape
+        given, gaps = read_existing(self, x, lengths, resets, mask)
+        h, final, tape = self._run(given, state, keep=True, dropping=dropping)
+        tape.gaps = gaps
+        return spread(self._user_axes(h[-1]), gaps), self._one(final), tape
 
     def call_rows(
         self,
@@ -255,6 +273,7 @@ class CustomLayer(Module):
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
     ) -> Trace:
         """Run the layer as ``__call__`` does and return h of every layer.
 
@@ -262,15 +281,17 @@ class CustomLayer(Module):
 
         Parameters
         ----------
-        x, state, lengths, resets
+        x, state, lengths, resets, mask
             As for ``__call__``.
 
         Returns
         -------
         Trace
         """
-        h, final, _ = self._run(self._read(x, lengths, resets), state, keep=False, dropping=False)
-        return Trace(h=[self._user_axes(array) for array in h], c=[], gates={}, state=self._one(final))
+        given, gaps = read_existing(self, x, lengths, resets, mask)
+        h, final, _ = self._run(given, state, keep=False, dropping=False)
+        found = [spread(self._user_axes(array), gaps) for array in h]
+        return Trace(h=found, c=[], gates={}, state=self._one(final))
 
     def backward(
         self,
@@ -335,10 +356,7 @@ class CustomLayer(Module):
                 if layer:
                     dx = dx * tape.core.masks[layer - 1]
         dx = dx if need_dx else dx[:, :, :0]
-        return self._user_axes(dx) if valid is None else dx[valid], self._one(dstates)
-
-    def _read(self, x: SequencesLike, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
-        return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
+        return tape.spread(self._user_axes(dx) if valid is None else dx[valid]), self._one(dstates)
 
     def _read_rows(
         self, values: npt.ArrayLike, offsets: npt.ArrayLike, lengths: npt.ArrayLike, resets: npt.ArrayLike | None

@@ -444,6 +444,15 @@ class Dropout(Block):
         """Set the number of calls."""
         self._calls = int(state["calls"])
 
+    @property
+    def is_random(self) -> bool:
+        """Whether numbers are dropped in training."""
+        return self.p > 0
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Draw the seed of all masks anew."""
+        self._seed, self._calls = int(rng.integers(2**63)), 0
+
     def __call__(self, x: npt.ArrayLike) -> Array:
         """Return x itself.
 

@@ -27,12 +27,12 @@ from rnnfast.layers.call import (
     add_to_learned,
     initial_states,
     make_learned_states,
-    read_inputs,
     read_rows,
     reset_states,
     split_state,
 )
 from rnnfast.layers.options import Randomness
+from rnnfast.layers.step_mask import read_existing, spread
 from rnnfast.layers.stream import Stream
 from rnnfast.layers.trace import Traceable
 from rnnfast.params import Parameter
@@ -107,6 +107,15 @@ class Recurrent(Traceable):
         """Set the number of calls."""
         self._calls = int(state["calls"])
 
+    @property
+    def is_random(self) -> bool:
+        """Whether dropout, zoneout or noise acts in training."""
+        return any(self._random)
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Draw the seed of all random masks anew."""
+        self._dropout_seed, self._calls = int(rng.integers(2**63)), 0
+
     def _scan_parameters(self, index: int) -> list[Parameter | None]:
         suffix = stack_suffix(index, self.directions)
         return [self._parameters.get(name + suffix) for name in LAYER_PARTS]
@@ -121,9 +130,6 @@ class Recurrent(Traceable):
     def state_shapes(self, sequences: int) -> tuple[tuple[int, int, int], ...]:
         """Return the shape (L*D, N, H) of each state of N sequences; (L*D, N, P) for a projected h."""
         return tuple([(self.num_layers * self.directions, sequences, size) for size in self.state_sizes])
-
-    def _read(self, x: SequencesLike, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs:
-        return read_inputs(x, lengths, resets, width=self.input_size, dtype=self.dtype, time_major=self.time_major)
 
     def _run(
         self, given: Inputs, state: StateLike, *, save: str, training: bool, offsets: Array | None = None
@@ -170,6 +176,7 @@ class Recurrent(Traceable):
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
     ) -> tuple[Array, State]:
         """Run the layer without dropout and noise; nothing is kept for ``backward``.
 
@@ -186,6 +193,9 @@ class Recurrent(Traceable):
             True at t separates step t-1 from step t, in both directions: step t starts from the layer's initial state,
             which is the learned one or zeros, also where ``state`` is given and t is 0. No gradient passes a reset; the
             learned state receives the gradient of step t.
+        mask : bool (N, T), (T, N) with ``time_major``, or a list of (T_i,) for a list of arrays, optional
+            Whether a step exists, in place of ``lengths``. Where it is False y is 0, the state stays as it is, and
+            nothing is read of x and resets: the step might as well be left out.
 
         Returns
         -------
@@ -201,8 +211,9 @@ class Recurrent(Traceable):
         TypeError
             If the dtype is not the layer's, or resets are not bool.
         """
-        y, final, _ = self._run(self._read(x, lengths, resets), state, save="nothing", training=False)
-        return y, final
+        given, gaps = read_existing(self, x, lengths, resets, mask)
+        y, final, _ = self._run(given, state, save="nothing", training=False)
+        return spread(y, gaps), final
 
     def forward(
         self,
@@ -211,6 +222,7 @@ class Recurrent(Traceable):
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
         training: bool = True,
         save: str = "all",
     ) -> tuple[Array, State, Tape]:
@@ -218,7 +230,7 @@ class Recurrent(Traceable):
 
         Parameters
         ----------
-        x, state, lengths, resets
+        x, state, lengths, resets, mask
             As for ``__call__``. x and the returned y must not be modified until ``backward``.
         training : bool
             Whether dropout, zoneout and noise are random.
@@ -241,9 +253,11 @@ class Recurrent(Traceable):
         if type(save) is not str or save not in _SAVES:
             checks.as_choice("save", save, _SAVES)
         training = checks.as_flag("training", training)
-        y, final, tape = self._run(self._read(x, lengths, resets), state, save=save, training=training)
+        given, gaps = read_existing(self, x, lengths, resets, mask)
+        y, final, tape = self._run(given, state, save=save, training=training)
         assert tape is not None
-        return y, final, tape
+        tape.gaps = gaps
+        return spread(y, gaps), final, tape
 
     def call_rows(
         self,
@@ -367,7 +381,8 @@ class Recurrent(Traceable):
                 add_to_learned(self.learned_state, STATE_NAMES, danew)
         dx = np.empty((*tape.shape, 0), self.dtype) if dx is None else dx
         transposed = self.time_major and tape.row_count is None
-        return (dx.transpose(1, 0, 2) if transposed else dx), dh0 if dc0 is None else (dh0, dc0)
+        dx = tape.spread(dx.transpose(1, 0, 2) if transposed else dx)
+        return dx, dh0 if dc0 is None else (dh0, dc0)
 
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
         """Return a copy of the layer that reads step by step: ``step(x)`` maps (N, C) to (N, H), see ``Stream``.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy.typing as npt
 
 from rnnfast import _ops
-from rnnfast.arrays import Array
+from rnnfast.arrays import Array, DType
 from rnnfast.copies import CopiedWhole
 from rnnfast.layers.call import Inputs, SequencesLike, State, StateLike, Tape
+from rnnfast.layers.step_mask import read_existing
 from rnnfast.params import Module
 
 
@@ -51,15 +53,19 @@ class Trace(CopiedWhole):
     gates: dict[str, list[Array]]
     state: State
 
+    def mapped(self, change: Callable[[Array], Array]) -> Trace:
+        """Return a trace of the same final state whose arrays are those of this one after a ``change``."""
+        gates = {name: [change(gate) for gate in each] for name, each in self.gates.items()}
+        return Trace(h=[change(h) for h in self.h], c=[change(c) for c in self.c], gates=gates, state=self.state)
+
 
 class Traceable(Module):
     """Base of layers that can return their gates: adds ``trace``."""
 
     gate_names: tuple[str, ...]
+    input_size: int
+    dtype: DType
     time_major: bool
-
-    @abstractmethod
-    def _read(self, x: SequencesLike, lengths: npt.ArrayLike | None, resets: npt.ArrayLike | None) -> Inputs: ...
 
     @abstractmethod
     def _run(
@@ -73,6 +79,7 @@ class Traceable(Module):
         *,
         lengths: npt.ArrayLike | None = None,
         resets: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
     ) -> Trace:
         """Run the layer as ``__call__`` does and return all states and gates.
 
@@ -80,7 +87,7 @@ class Traceable(Module):
 
         Parameters
         ----------
-        x, state, lengths, resets
+        x, state, lengths, resets, mask
             As for ``__call__``.
 
         Returns
@@ -93,10 +100,11 @@ class Traceable(Module):
         ValueError, TypeError
             As from ``__call__``.
         """
-        y, final, tape = self._run(self._read(x, lengths, resets), state, save="all", training=False)
+        given, gaps = read_existing(self, x, lengths, resets, mask)
+        y, final, tape = self._run(given, state, save="all", training=False)
         assert tape is not None
         layers = _ops.trace(tape.core)
-        return Trace(
+        found = Trace(
             h=[*(self._user_axes(h) for h, _, _ in layers[:-1]), y],
             c=[self._user_axes(c) for _, c, _ in layers if c is not None],
             gates={
@@ -104,6 +112,7 @@ class Traceable(Module):
             },
             state=final,
         )
+        return found if gaps is None else found.mapped(gaps.spread)
 
     def _user_axes(self, array: Array | None) -> Array:
         assert array is not None

@@ -10,10 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.arrays import Array, DType
-from rnnfast.data import Sequences, as_id_sequences, as_real_sequences, check_finite, check_steps
+from rnnfast.data import (
+    Gaps,
+    Sequences,
+    as_id_sequences,
+    as_real_sequences,
+    check_finite,
+    check_steps,
+    read_with_gaps,
+)
 from rnnfast.layers import BlockTape, CustomCell, Embedding, Linear, State, StateLike, Trace
 from rnnfast.models.config import Config, make_layer
 from rnnfast.params import Module, Parameter
+from rnnfast.text import AnyVocabulary, as_ids
 
 LARGEST_SEED = 2**63
 
@@ -29,10 +38,13 @@ class Input(Protocol):
         What users call the number of features or ids.
     table : ndarray (V, size), int or None
         The row of every id; V where the rows are unit vectors; None where x holds vectors.
+    vocabulary : AnyVocabulary or None
+        What makes ids of texts.
     """
 
     size: int
     named: str
+    vocabulary: AnyVocabulary | None
 
     @property
     def table(self) -> Array | int | None: ...  # noqa: D102
@@ -56,6 +68,7 @@ class Vectors(Module):
         self.dtype = dtype
         self.named = named
         self.table = None
+        self.vocabulary: AnyVocabulary | None = None
 
     def parameters(self) -> dict[str, Parameter]:
         """Return nothing."""
@@ -80,10 +93,19 @@ class Vectors(Module):
 class EmbeddedIds(Module):
     """Integer ids, each of which stands for a learned vector; parameter ``weight (V, size)``."""
 
-    def __init__(self, vocabulary: int, size: int, dtype: DType, rng: np.random.Generator, named: str) -> None:
+    def __init__(
+        self,
+        count: int,
+        size: int,
+        dtype: DType,
+        rng: np.random.Generator,
+        named: str,
+        vocabulary: AnyVocabulary | None = None,
+    ) -> None:
         self.size = size
         self.named = named
-        self.embedding = Embedding(vocabulary, size, dtype=dtype, seed=rng)
+        self.vocabulary = vocabulary
+        self.embedding = Embedding(count, size, dtype=dtype, seed=rng)
 
     @property
     def table(self) -> Array:
@@ -95,8 +117,9 @@ class EmbeddedIds(Module):
         return self.embedding.parameters()
 
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences:
-        """Check the user's ids."""
-        return as_id_sequences(x, len(self.table), lengths=lengths, name=name, size=self.named)
+        """Check the user's ids, or make them of texts."""
+        ids = as_ids(self.vocabulary, [x] if isinstance(x, str) else x, name)
+        return as_id_sequences(ids, len(self.table), lengths=lengths, name=name, size=self.named)
 
     def vectors(self, s: Sequences) -> Sequences:
         """Return the vectors of all ids."""
@@ -115,10 +138,11 @@ class EmbeddedIds(Module):
 class UnitVectors(Module):
     """Integer ids as unit vectors (R, V): an embedding that is not learned."""
 
-    def __init__(self, vocabulary: int, dtype: DType, named: str) -> None:
-        self.size = vocabulary
+    def __init__(self, count: int, dtype: DType, named: str, vocabulary: AnyVocabulary | None = None) -> None:
+        self.size = count
         self.dtype = dtype
         self.named = named
+        self.vocabulary = vocabulary
 
     @property
     def table(self) -> int:
@@ -130,8 +154,9 @@ class UnitVectors(Module):
         return {}
 
     def sequences(self, x: Any, lengths: npt.ArrayLike | None, name: str) -> Sequences:
-        """Check the user's ids."""
-        return as_id_sequences(x, self.size, lengths=lengths, name=name, size=self.named)
+        """Check the user's ids, or make them of texts."""
+        ids = as_ids(self.vocabulary, [x] if isinstance(x, str) else x, name)
+        return as_id_sequences(ids, self.size, lengths=lengths, name=name, size=self.named)
 
     def vectors(self, s: Sequences) -> Sequences:
         """Return the unit vectors of all ids."""
@@ -186,10 +211,12 @@ class Backbone(Module):
     embedding : int or None
         Size of the vectors that stand for ids.
     one_hot : bool
-        Without an embedding: whether x holds ids, which become unit vectors.
+        Without an embedding: whether x holds ids, which become unit vectors; so it does with a vocabulary.
     bidirectional : bool
     named : str
         What users call ``input_size``.
+    vocabulary : AnyVocabulary or None
+        What makes ids of texts.
 
     Attributes
     ----------
@@ -207,13 +234,16 @@ class Backbone(Module):
         one_hot: bool,
         bidirectional: bool,
         named: str = "input_size",
+        vocabulary: AnyVocabulary | None = None,
     ) -> None:
         self.dtype = dtype = np.dtype(config["dtype"])
         self.input: Input
         if embedding is not None:
-            self.input = EmbeddedIds(input_size, embedding, dtype, rng, named)
+            self.input = EmbeddedIds(input_size, embedding, dtype, rng, named, vocabulary)
+        elif one_hot or vocabulary is not None:
+            self.input = UnitVectors(input_size, dtype, named, vocabulary)
         else:
-            self.input = (UnitVectors if one_hot else Vectors)(input_size, dtype, named)
+            self.input = Vectors(input_size, dtype, named)
         self.custom = config["cell"] in CustomCell.known
         self.rnn: Any = make_layer(
             config["cell"],
@@ -236,9 +266,9 @@ class Backbone(Module):
         named = {f"embedding.{name}": p for name, p in self.input.parameters().items()}
         return {**named, **{f"rnn.{name}": p for name, p in self.rnn.parameters().items()}}
 
-    def read(self, x: Any, lengths: npt.ArrayLike | None, *, warns: bool = False) -> Sequences:
+    def read(self, x: Any, lengths: npt.ArrayLike | None, mask: Any = None, *, warns: bool = False) -> Sequences:
         """Check and convert x; numbers that are not finite are an error, or a warning where it ``warns``."""
-        found = self.input.sequences(x, lengths, "x")
+        found = read_with_gaps(self.input.sequences, x, lengths, mask)
         check_finite("x", found, self.dtype, warns=warns)
         check_steps("x", found)
         return found
@@ -251,6 +281,15 @@ class Backbone(Module):
     def set_random_state(self, state: Mapping[str, Any]) -> None:
         """Set the state of the layers' random numbers."""
         self.rnn.set_random_state(state)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the layers draw random numbers in training."""
+        return bool(self.rnn.is_random)
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Let what the layers draw be a function of ``rng`` from now on."""
+        self.rnn.reseed(rng)
 
     def infer(self, x: Sequences, state: StateLike, resets: Array | None = None) -> tuple[Array, State]:
         """Return y (R, D*H) and the final state; nothing is kept."""
@@ -279,12 +318,15 @@ class Backbone(Module):
             self.input.backward(tape.input, dx)
         return dinitial
 
-    def trace(self, x: Sequences, state: StateLike, resets: Array | None = None) -> Trace:
-        """Return all states and gates of the layers, arrays (N, T, D*H)."""
+    def trace(self, x: Sequences, state: StateLike, resets: Array | None = None, *, gaps: Gaps | None = None) -> Trace:
+        """Return all states and gates of the layers, arrays (N, T, D*H), with zeros at ``gaps``."""
         inputs = self.input.vectors(x)
         cuts = None if resets is None else x.pad(resets)
         found: Trace = self.rnn.trace(inputs.padded(), state, lengths=x.lengths, resets=cuts)
-        return found
+        if gaps is None:
+            return found
+        exists = np.arange(x.steps) < x.lengths[:, None]
+        return found.mapped(lambda array: gaps.pad(array[exists]))
 
     def last_h(self, state: State) -> Array:
         """Return the top layer's h of a final state, (N, D*H)."""

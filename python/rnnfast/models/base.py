@@ -20,7 +20,7 @@ from rnnfast.data import AlignedData, BatchSource, VectorData, Weights, class_we
 from rnnfast.layers import BlockTape, Dropout, Linear, State
 from rnnfast.metadata import Metadata
 from rnnfast.metrics import Metric
-from rnnfast.models.config import HeadConfig
+from rnnfast.models.config import VOCABULARIES, HeadConfig
 from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
 from rnnfast.stepping import BatchLoss, Shares
@@ -101,6 +101,15 @@ class Heads(Module):
     def set_random_state(self, state: Mapping[str, Any]) -> None:
         """Set the state of the dropout's random numbers."""
         self.dropout.set_random_state(state)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the dropout acts in training."""
+        return self.dropout.is_random
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Let the dropout be a function of ``rng`` from now on."""
+        self.dropout.reseed(rng)
 
     def infer(self, h: Array, rows: Array | None = None) -> dict[str, Array]:
         """Return the outputs (M, K) of h (R, F) at ``rows`` (M,), or at all."""
@@ -233,6 +242,7 @@ class Model(Module):
         "outputs": None,
         "loss_weights": None,
         "activity_l2": 0.0,
+        **dict.fromkeys(VOCABULARIES),
     }
 
     def __init__(self, config: dict[str, Any], parts: dict[str, Any], heads: Heads) -> None:
@@ -292,6 +302,16 @@ class Model(Module):
         """Set the states that ``random_state`` returned."""
         for prefix, part in self._parts.items():
             part.set_random_state(state.get(prefix, {}))
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a part draws random numbers in training."""
+        return any(part.is_random for part in self._parts.values())
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        """Let what all parts draw in training be a function of ``rng`` from now on."""
+        for part in self._parts.values():
+            part.reseed(rng)
 
     def metrics(self) -> dict[str, list[Metric]]:
         """Return new accumulators of each head's metrics; a single head has the name ""."""

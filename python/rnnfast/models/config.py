@@ -13,6 +13,7 @@ from rnnfast import checks
 from rnnfast.layers import GRU, LSTM, RNN, CustomCell, CustomLayer
 from rnnfast.losses import FunctionLoss
 from rnnfast.tasks import Task, as_task, task_config
+from rnnfast.text import as_vocabulary
 
 Config: TypeAlias = dict[str, Any]
 
@@ -20,6 +21,8 @@ CELLS: dict[str, Any] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 ATTENTION = ("additive", "dot")
 SIZES = {"input_size", "source_size", "target_size", "hidden_size", "num_layers"}
 OPTIONAL_SIZES = {"output_size", "embedding", "context_size", "source_embedding", "target_embedding"}
+# The vocabularies that a model may have, each with the size that it stands for.
+VOCABULARIES = {"vocabulary": "input_size", "source_vocabulary": "source_size", "target_vocabulary": "target_size"}
 # What JSON holds, with NumPy's forms of it; bool before int, of which it is a kind.
 PLAIN: dict[type, tuple[type, ...]] = {bool: (np.bool_,), int: (np.integer,), float: (np.floating,), str: ()}
 
@@ -49,6 +52,8 @@ def checked(arguments: Mapping[str, Any]) -> Config:
     The loss becomes a part of the task, which learns by it.
     """
     known = {name: value for name, value in arguments.items() if name not in ("self", "__class__")}
+    for name in VOCABULARIES.keys() & known.keys():
+        _describe_vocabulary(known, name)
     for name in sorted(SIZES & known.keys()):
         known[name] = checks.as_size(name, known[name])
     for name in sorted(OPTIONAL_SIZES & known.keys()):
@@ -79,6 +84,16 @@ def heads_of(config: Config) -> dict[str, HeadConfig]:
         name: HeadConfig(task=as_task("task", tasks[name]), size=size, loss_weight=weights.get(name, 1.0))
         for name, size in config["outputs"].items()
     }
+
+
+def _describe_vocabulary(known: Config, name: str) -> None:
+    """Put what a file keeps in the place of a vocabulary, and its size in that of the argument it stands for."""
+    found, size = as_vocabulary(name, known[name]), VOCABULARIES[name]
+    if found is None:
+        return
+    if known[size] is not None and checks.as_size(size, known[size]) != len(found):
+        raise ValueError(f"{size}: None, or len({name}) = {len(found)}, is required beside it, got {known[size]}")
+    known |= {name: found.config(), size: len(found)}
 
 
 def _check_heads(known: Config) -> None:

@@ -3,17 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from rnnfast import _ops
+from rnnfast import _ops, checks
 from rnnfast.arrays import Array, Float64, Int64
-from rnnfast.data import Sequences, as_one
+from rnnfast.data import as_context, as_one
 from rnnfast.layers import Linear, State
 from rnnfast.models.backbone import Backbone
+from rnnfast.models.rows import as_rows, repeat_state
+from rnnfast.models.search import search
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
+from rnnfast.text import AnyVocabulary, as_ids, is_text
+
+
+def generated(model: Any, prompt: Any, context: Any, prefix: Any, options: WritingOptions) -> Any:
+    """Return what a ``OneToMany`` model writes on from prompts, in the form that its ``generate`` describes."""
+    size, copies = model.config["output_size"], options.num_sequences
+    options.check_task(model.task.name, size, ids=model.task.ids)
+    state, rows, single = _after_prompts(model, prompt, context)
+    forced = as_prefix(prefix, rows, model.backbone, model.task, size, options)
+    single = single and copies == 1
+    if copies > 1 and options.beams is None:
+        state = repeat_state(state, copies)
+        forced = None if forced is None else np.repeat(forced, copies, axis=0)
+    elements, counts, log_p = write_on(model.backbone, model.head, model.task, state, options, forced)
+
+    def result(values: Array) -> Any:
+        if single:
+            return values[0, : counts[0]]
+        return values if options.stop is None else [v[:n] for v, n in zip(values, counts, strict=True)]
+
+    written = result(elements)
+    if model.vocabulary is not None and is_text(prompt):
+        written = model.vocabulary.decode(written)
+    return (written, result(log_p)) if options.return_log_probs else written
+
+
+def _after_prompts(model: Any, prompt: Any, context: Any) -> tuple[State, int, bool]:
+    """Return the states that N prompts leave, N, and whether the user gave just one."""
+    prompts, single = model.reader.read(prompt, None, "prompt", warns=True)
+    rows = np.arange(len(prompts), dtype=np.int64)
+    start = None if context is None else checks.as_array("context", context)
+    if start is not None:
+        if single and start.ndim == 2:
+            rows, single = np.zeros(len(start), np.int64), False
+        start = np.atleast_2d(start)
+    start = as_context(start, model.config["context_size"], len(rows), model.dtype, warns=True)
+    if len(prompts) == 0 or prompts.lengths.min() < 1:
+        raise ValueError("prompt: at least one element each is required, got none")
+    return model.backbone.infer(prompts.select(rows), model.first_state(start))[1], len(rows), single
 
 
 def write_on(
@@ -47,20 +89,12 @@ def write_on(
     log_p : float64 (R, length)
         Of ids: the model's own, before temperature and restrictions.
     """
-    if by_steps(backbone, task):
-        return write_by_steps(backbone, head, task, state, options, prefix, attention)
-    assert head.bias is not None
-    writer = _ops.Writer(
-        layers=backbone.rnn.packed(),
-        table=backbone.input.table,
-        head=head.weight.value,
-        bias=head.bias.value,
-        attention=attention,
-    )
     if options.beams is not None:
-        return _search(backbone, writer, state, options, prefix)
+        return _search(backbone, head, task, state, options, prefix, attention)
+    if backbone.custom or not task.direct:
+        return write_by_steps(backbone, head, task, state, options, prefix, attention)
     return _ops.generate(
-        writer,
+        _writer(backbone, head, attention),
         state,
         element=task.element,
         length=options.length,
@@ -75,32 +109,59 @@ def write_on(
     )
 
 
-def by_steps(backbone: Backbone, task: Task) -> bool:
-    """Return whether elements are written step by step in NumPy, since the engine knows the cell or the task not."""
-    return backbone.custom or not task.direct
+def in_steps(backbone: Backbone, task: Task, options: WritingOptions) -> bool:
+    """Return whether attention is needed as a function: where elements are written step by step in NumPy."""
+    several = options.beams is not None and options.num_sequences > 1
+    return backbone.custom or not task.direct or several
+
+
+def _writer(backbone: Backbone, head: Linear, attention: Any) -> _ops.Writer:
+    assert head.bias is not None
+    return _ops.Writer(
+        layers=backbone.rnn.packed(),
+        table=backbone.input.table,
+        head=head.weight.value,
+        bias=head.bias.value,
+        attention=attention,
+    )
 
 
 def _search(
-    backbone: Backbone, writer: _ops.Writer, state: State, options: WritingOptions, prefix: Int64 | None
+    backbone: Backbone,
+    head: Linear,
+    task: Task,
+    state: State,
+    options: WritingOptions,
+    prefix: Int64 | None,
+    attention: Any,
 ) -> tuple[Int64, Int64, Float64]:
-    """Search behind the prefix, which is read as a part of the prompt."""
+    """Search behind the prefix, which is read as a part of the prompt; where a sequence ended stands its stop."""
     assert options.beams is not None
-    start, forced = state, 0 if prefix is None else prefix.shape[1]
+    forced = 0 if prefix is None else prefix.shape[1]
+    start = state if prefix is None or not forced else backbone.infer(as_rows(prefix), state)[1]
+    behind = replace(options, length=options.length - forced)
+    reading = replace(options, beams=None, length_penalty=0.0, stop=None, num_sequences=1)
+    if in_steps(backbone, task, options):
+        ids, counts, log_p = search(backbone, head, start, behind, attention)
+    else:
+        writer = _writer(backbone, head, attention)
+        penalty = options.length_penalty
+        ids, counts, _ = _ops.beam_search(
+            writer, start, length=behind.length, beams=options.beams, stop=options.stop, length_penalty=penalty
+        )
+        if options.stop is not None:
+            ended = np.flatnonzero(counts < behind.length)
+            ids[ended, counts[ended]] = options.stop
+        log_p = np.zeros(ids.shape)
+        if options.return_log_probs:
+            own = replace(reading, length=behind.length)
+            log_p = write_on(backbone, head, task, start, own, ids, attention)[2]
     if prefix is not None and forced:
-        start = backbone.infer(as_rows(prefix), state)[1]
-    ids, counts, _ = _ops.beam_search(
-        writer,
-        start,
-        length=options.length - forced,
-        beams=options.beams,
-        stop=options.stop,
-        length_penalty=options.length_penalty,
-    )
-    if prefix is not None:
-        ids = np.concatenate([prefix, ids], axis=1)
-    log_p = np.zeros(ids.shape)
-    if options.return_log_probs:
-        _, _, log_p = _ops.generate(writer, state, element="id", length=options.length, prefix=ids, log_probs=True)
+        before = write_on(backbone, head, task, state, replace(reading, length=forced), prefix)[2]
+        ids, log_p = (
+            np.concatenate([np.repeat(first, options.num_sequences, axis=0), second], axis=1)
+            for first, second in ((prefix, ids), (before, log_p))
+        )
     return ids, counts + forced, log_p
 
 
@@ -115,6 +176,7 @@ def as_prefix(
         return None
     if not task.ids:
         raise ValueError(f"prefix: None is required for task={task.name!r}, got one")
+    prefix = as_ids(backbone.input.vocabulary, prefix, "prefix")
     one = as_one(prefix, None, "prefix")
     given = backbone.input.sequences(prefix if one is None else one[None], None, "prefix")
     if len(given) == 0:
@@ -139,6 +201,16 @@ def as_prefix(
     return ids
 
 
+def as_stop(vocabulary: AnyVocabulary | None, stop: Any) -> Any:
+    """Return the id of a text that stands for one; anything else as it is."""
+    found = as_ids(vocabulary, stop, "stop")
+    if isinstance(stop, str):
+        if len(found) != 1:
+            raise ValueError(f"stop: an id, or the text of one, is required, got {stop!r}, the text of {len(found)}")
+        return int(found[0])
+    return stop
+
+
 def write_by_steps(
     backbone: Backbone,
     head: Linear,
@@ -151,14 +223,7 @@ def write_by_steps(
     """Do what ``write_on`` does, step by step in NumPy, for a cell or a task that the engine does not know.
 
     ``attend`` turns h (R, H) into what the head reads.
-
-    Raises
-    ------
-    ValueError
-        With ``beams``.
     """
-    if options.beams is not None:
-        raise ValueError(f"beams: None is required with a custom cell, got {options.beams}")
     ids, length = task.ids, options.length
     h = backbone.last_h(state)
     R, width = len(h), task.decide(np.zeros((0, head.output_size), backbone.dtype)).shape[1:]
@@ -200,17 +265,3 @@ def _chosen(task: Task, outputs: Array, options: WritingOptions, u: Float64) -> 
     sums = np.cumsum(ranked, axis=1)
     place = np.argmax(sums > u * sums[:, -1:], axis=1)
     return np.take_along_axis(order, place[:, None], axis=1)[:, 0]
-
-
-def as_rows(elements: Array) -> Sequences:
-    """Return elements (R, T, ...) as R sequences of T steps."""
-    R, T = elements.shape[:2]
-    offsets = np.arange(R, dtype=np.int64) * T
-    return Sequences(elements.reshape(R * T, *elements.shape[2:]), offsets, np.full(R, T, np.int64), ragged=False)
-
-
-def repeat_state(state: State, copies: int) -> State:
-    """Return the states (L, N, H) of N sequences with each of them ``copies`` times."""
-    if isinstance(state, tuple):
-        return tuple(np.repeat(part, copies, axis=1) for part in state)
-    return np.repeat(state, copies, axis=1)

@@ -37,13 +37,15 @@ from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape, Model, by_head, only
 from rnnfast.models.config import checked, heads_of
+from rnnfast.models.prediction import PredictionOptions, Reader, predict
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.tasks import Task
+from rnnfast.text import AnyVocabulary, as_vocabulary
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
 
-READ = ("x", "y", "lengths", "sample_weight", "resets", "tbptt", "burn_in")  # what data are made of
+READ = ("x", "y", "lengths", "mask", "sample_weight", "resets", "tbptt", "burn_in")  # what data are made of
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +69,8 @@ class ManyToMany(Model):
 
     Parameters
     ----------
-    input_size : int
-        Features C of a step; with ``embedding``, the size of the vocabulary.
+    input_size : int or None
+        Features C of a step; with ``embedding``, the number of ids. None stands for the size of ``vocabulary``.
     output_size : int or None
         Classes, numbers or labels K. None beside ``outputs``.
     outputs : dict of str to int, or None
@@ -101,6 +103,8 @@ class ManyToMany(Model):
         Weight of each head's loss in the sum; 1 for heads that are not named.
     embedding : int or None
         Size of a learned vector for each id. x then holds integer ids.
+    vocabulary : Vocabulary, WordVocabulary, ByteVocabulary, or None
+        What makes ids of texts, see ``rnnfast.text``. x then holds texts, or ids; the model's file keeps it.
     cell_options : dict or None
         Further options of the layer, as ``{"activation": "relu"}``; see ``rf.RNN``, ``rf.LSTM`` and ``rf.GRU``.
     dtype : {"float32", "float64"}
@@ -115,8 +119,8 @@ class ManyToMany(Model):
 
     Notes
     -----
-    x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, or
-    of 1-D arrays of ids. y is (N, T) class ids 0..K-1 or (N, T, K) numbers, of which nothing past a length is
+    x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, of 1-D
+    arrays of ids, or of texts. y is (N, T) class ids 0..K-1 or (N, T, K) numbers, of which nothing past a length is
     read; or a list of (T_i,) or (T_i, K) arrays. Predictions are (N, T) or (N, T, K), or a list of N arrays for a list
     or with ``lengths``. The parameters are ``embedding.weight``,
     ``rnn.*``, ``head.weight (K, D*H)`` and ``head.bias (K,)``; of several heads ``heads.<name>.weight`` and
@@ -142,7 +146,7 @@ class ManyToMany(Model):
     @names_arguments
     def __init__(
         self,
-        input_size: int,
+        input_size: int | None = None,
         output_size: int | None = None,
         *,
         outputs: Mapping[str, int] | None = None,
@@ -157,6 +161,7 @@ class ManyToMany(Model):
         loss: Any = None,
         loss_weights: Mapping[str, float] | None = None,
         embedding: int | None = None,
+        vocabulary: AnyVocabulary | None = None,
         cell_options: Mapping[str, Any] | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
@@ -170,6 +175,7 @@ class ManyToMany(Model):
             embedding=config["embedding"],
             one_hot=False,
             bidirectional=config["bidirectional"],
+            vocabulary=as_vocabulary("vocabulary", config["vocabulary"]),
         )
         heads = Heads(heads_of(config), self.backbone.size, self.backbone.dtype, rng, dropout=config["output_dropout"])
         super().__init__(config, {"": self.backbone}, heads)
@@ -178,6 +184,11 @@ class ManyToMany(Model):
     def rnn(self) -> Any:
         """The recurrent layers: an ``RNN``, ``LSTM``, ``GRU`` or ``CustomLayer``."""
         return self.backbone.rnn
+
+    @property
+    def vocabulary(self) -> AnyVocabulary | None:
+        """What makes ids of texts; None where the model has none."""
+        return self.backbone.input.vocabulary
 
     @names_arguments
     def fit(
@@ -196,6 +207,7 @@ class ManyToMany(Model):
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         class_weight: Any = None,
         resets: Any = None,
@@ -214,7 +226,7 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
+        x : array (N, T, C), ids (N, T), or a list of (T_i, C), of ids (T_i,) or of texts
             The sequences; memory maps are read batch by batch. Or batches, see Notes.
         y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K); of several heads a dict of them; or None
             The targets. None where x brings batches.
@@ -244,6 +256,9 @@ class ManyToMany(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array x.
+        mask : bool (N, T), list of (T_i,) or None
+            Whether a step exists, in place of ``lengths``. Where it is False the state waits, and nothing is read of x,
+            y, ``sample_weight`` and ``resets``: the step might as well be left out.
         sample_weight : array (N,), (N, T) or (N, T, K), list of (T_i,) or (T_i, K), a dict of these by head, or None
             Weights in the loss: of the sequences, of all steps, or of each of K numbers.
         class_weight : "balanced", dict of class to weight, array (K,), a dict of these by head, or None
@@ -313,7 +328,7 @@ class ManyToMany(Model):
             known=READ,
             steps_per_epoch=steps_per_epoch,
             tbptt=tbptt,
-            **{"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in},
+            **{"lengths": lengths, "mask": mask, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in},
         )
         data = self._class_weighted(data, class_weight)
         return train.fit(self, data, options, validation)
@@ -325,6 +340,7 @@ class ManyToMany(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         resets: Any = None,
         burn_in: int = 0,
@@ -333,7 +349,7 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x, y, lengths, sample_weight, resets, burn_in
+        x, y, lengths, mask, sample_weight, resets, burn_in
             The data, see ``fit``.
 
         Raises
@@ -341,8 +357,8 @@ class ManyToMany(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
-        data = self._read_data(x, y, batch_size=1, **accompanying)
+        own = {"lengths": lengths, "mask": mask, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
+        data = self._read_data(x, y, batch_size=1, **own)
         return self.batch_loss(data.whole()).loss
 
     @names_arguments
@@ -352,6 +368,7 @@ class ManyToMany(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         resets: Any = None,
         burn_in: int = 0,
@@ -360,8 +377,8 @@ class ManyToMany(Model):
 
         Arguments and errors are those of ``loss``.
         """
-        accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
-        data = self._read_data(x, y, batch_size=1, **accompanying)
+        own = {"lengths": lengths, "mask": mask, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
+        data = self._read_data(x, y, batch_size=1, **own)
         return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
@@ -372,6 +389,7 @@ class ManyToMany(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         resets: Any = None,
         tbptt: int | None = None,
@@ -382,7 +400,7 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x, y, lengths, sample_weight, resets, tbptt, burn_in, metrics
+        x, y, lengths, mask, sample_weight, resets, tbptt, burn_in, metrics
             See ``fit``, batches included. ``tbptt`` returns the same numbers in little memory.
         batch_size : int
             Sequences at once.
@@ -403,7 +421,18 @@ class ManyToMany(Model):
 
     @names_arguments
     def predict(
-        self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, resets: Any = None
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        resets: Any = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
     ) -> Any:
         """Return the prediction at every step.
 
@@ -411,10 +440,24 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x, lengths, resets
-            The sequences, see ``fit``.
+        x, lengths, mask, resets
+            The sequences, see ``fit``. Predictions at gaps are 0.
         batch_size : int
-            Sequences at once; predictions do not depend on it.
+            Sequences at once; predictions do not depend on it, unless ``samples`` are drawn.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where the sequences begin, as a call with ``return_state`` left them; zeros by default. Two calls return the
+            bits of one over the joined sequences. Not for bidirectional models.
+        return_state : bool
+            Whether to return also the states in which the sequences end.
+        chunk : int or None
+            Steps at once: the same bits in memory that, beyond x and the result, does not grow with T. Not for
+            bidirectional models.
+        samples : int or None
+            Number of passes with the random numbers of training, dropout above all, each with masks of its own. The
+            mean over them is the prediction of a model that averages over its weights, the standard deviation says how
+            sure it is (Gal and Ghahramani 2016).
+        seed : int or None
+            Seed of these. None draws another one every time.
 
         Returns
         -------
@@ -424,15 +467,50 @@ class ManyToMany(Model):
             Numbers of a regression, or 0 and 1 of labels.
         list of N arrays
             For a list, or with ``lengths``.
+        array (T,) or (T, K)
+            For a single text.
         dict of str to these
             The predictions of several heads.
+        array (samples, N, T, ...), or list of N arrays (samples, T_i, ...)
+            In place of each array, with ``samples``.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them
+            Beside the predictions, with ``return_state``.
+
+        Raises
+        ------
+        ValueError
+            An option that excludes another one, or that the model cannot fulfil.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> model, x = rf.ManyToMany(3, 1, task="regression", output_dropout=0.5, seed=0), np.ones((2, 7, 3))
+        >>> first, state = model.predict(x[:, :4], return_state=True)
+        >>> both = np.concatenate([first, model.predict(x[:, 4:], state=state)], axis=1)
+        >>> np.array_equal(both, model.predict(x))
+        True
+        >>> passes = model.predict(x, samples=50, seed=0)
+        >>> passes.mean(axis=0).shape, passes.std(axis=0).shape
+        ((2, 7, 1), (2, 7, 1))
         """
-        data = self._unlabelled(x, lengths, resets, batch_size)
-        return self._arranged(data, self.heads.decide(self._all_outputs(data)))
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._predicted(self.heads.decide, options, x, lengths, mask, resets, batch_size)
 
     @names_arguments
     def predict_proba(
-        self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, resets: Any = None
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        resets: Any = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
     ) -> Any:
         """Return the probabilities (N, T, K) of the classes or labels at every step.
 
@@ -440,16 +518,16 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x, lengths, resets, batch_size
+        x, lengths, mask, resets, batch_size, state, return_state, chunk, samples, seed
             As for ``predict``.
 
         Raises
         ------
         ValueError
-            A task without probabilities, such as a regression.
+            A task without probabilities, such as a regression; options as for ``predict``.
         """
-        data = self._unlabelled(x, lengths, resets, batch_size)
-        return self._arranged(data, self.heads.probabilities(self._all_outputs(data)))
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._predicted(self.heads.probabilities, options, x, lengths, mask, resets, batch_size)
 
     @names_arguments
     def predict_quantiles(
@@ -459,6 +537,7 @@ class ManyToMany(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         resets: Any = None,
     ) -> Any:
         """Return the quantiles (N, T, K, Q) of every predicted number, in ascending order of their levels.
@@ -467,7 +546,7 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x, lengths, resets, batch_size
+        x, lengths, mask, resets, batch_size
             As for ``predict``.
         quantiles : numbers (Q,) or None
             Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
@@ -486,12 +565,21 @@ class ManyToMany(Model):
         >>> model.predict_quantiles(np.zeros((5, 7, 3))).shape
         (5, 7, 1, 3)
         """
-        data = self._unlabelled(x, lengths, resets, batch_size)
-        return self._arranged(data, self.heads.quantiles(self._all_outputs(data), quantiles))
+
+        def read(outputs: dict[str, Array]) -> dict[str, Array]:
+            return self.heads.quantiles(outputs, quantiles)
+
+        return self._predicted(read, PredictionOptions(), x, lengths, mask, resets, batch_size)
 
     @names_arguments
     def predict_distribution(
-        self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, resets: Any = None
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        resets: Any = None,
     ) -> Any:
         """Return the parameters of the predicted distributions, a dict of arrays (N, T, K) by name.
 
@@ -500,7 +588,7 @@ class ManyToMany(Model):
 
         Parameters
         ----------
-        x, lengths, resets, batch_size
+        x, lengths, mask, resets, batch_size
             As for ``predict``.
 
         Raises
@@ -508,25 +596,26 @@ class ManyToMany(Model):
         ValueError
             A task without a distribution.
         """
-        data = self._unlabelled(x, lengths, resets, batch_size)
+        data = self._unlabelled(x, lengths, mask, resets, batch_size=batch_size)
         found = self.heads.distributions(self._all_outputs(data))
         return only(
             {head: {name: data.inputs.split(rows) for name, rows in own.items()} for head, own in found.items()}
         )
 
     @names_arguments
-    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, resets: Any = None) -> Trace:
+    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, mask: Any = None, resets: Any = None) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
 
-        T is the longest sequence's; past a length there are zeros.
+        T is the longest sequence's; past a length and at gaps there are zeros.
 
         Parameters
         ----------
-        x, lengths, resets
+        x, lengths, mask, resets
             As for ``predict``.
         """
-        batch = self._unlabelled(x, lengths, resets, 1).whole()
-        return self.backbone.trace(batch.inputs, None, batch.resets)
+        data = self._unlabelled(x, lengths, mask, resets, batch_size=1)
+        batch = data.whole()
+        return self.backbone.trace(batch.inputs, None, batch.resets, gaps=data.inputs.gaps)
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
@@ -576,6 +665,7 @@ class ManyToMany(Model):
         batch_size: int,
         name: str = "x",
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         resets: Any = None,
         tbptt: int | None = None,
@@ -583,7 +673,7 @@ class ManyToMany(Model):
     ) -> AlignedData:
         """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
         tbptt, burn_in = as_pieces(tbptt, burn_in, bidirectional=self.config["bidirectional"])
-        inputs = self.backbone.read(x, lengths)
+        inputs = self.backbone.read(x, lengths, mask)
         steps = step_count(x, inputs)
         given = by_head(y, list(self.heads.configs))
         called_weights = weights_by_head(sample_weight, list(given))
@@ -620,13 +710,22 @@ class ManyToMany(Model):
         finite = check_finite(called, inputs.like(each), self.dtype, missing=task.weighs_elements)
         return counted_steps(task, inputs.like(convert(each)), own, self.dtype, finite=finite, name=called)
 
-    def _unlabelled(self, x: Any, lengths: npt.ArrayLike | None, resets: Any, batch_size: int) -> AlignedData:
-        inputs = self.backbone.read(x, lengths, warns=True)
+    def _unlabelled(
+        self, x: Any, lengths: Any, mask: Any, resets: Any, *, batch_size: int, chunk: int | None = None
+    ) -> AlignedData:
+        inputs = self.backbone.read(x, lengths, mask, warns=True)
         own = as_resets(resets, inputs, step_count(x, inputs))
-        return AlignedData(inputs=inputs, targets={}, resets=own, batch_size=batch_size)
+        return AlignedData(inputs=inputs, targets={}, resets=own, batch_size=batch_size, tbptt=chunk)
 
-    def _arranged(self, data: AlignedData, values: dict[str, Array]) -> Any:
-        return only({name: data.inputs.split(rows) for name, rows in values.items()})
+    def _predicted(
+        self, read: Reader, options: PredictionOptions, x: Any, lengths: Any, mask: Any, resets: Any, batch_size: int
+    ) -> Any:
+        options.check_model(self)
+        data = self._unlabelled(x, lengths, mask, resets, batch_size=batch_size, chunk=options.chunk)
+        found, last = predict(self, data, read, options)
+        split = (lambda rows: data.inputs.split(rows)[0]) if isinstance(x, str) else data.inputs.split
+        arranged = only({name: options.arranged(rows, split) for name, rows in found.items()})
+        return (arranged, last) if options.return_state else arranged
 
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         if not keep:

@@ -29,9 +29,11 @@ from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape, Model, by_head, only
 from rnnfast.models.config import checked, heads_of
+from rnnfast.models.prediction import PredictionOptions, Reader, predict
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.tasks import Task
+from rnnfast.text import AnyVocabulary, as_vocabulary
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
 
@@ -59,8 +61,8 @@ class ManyToOne(Model):
 
     Parameters
     ----------
-    input_size : int
-        Features C of a step; with ``embedding``, the size of the vocabulary.
+    input_size : int or None
+        Features C of a step; with ``embedding``, the number of ids. None stands for the size of ``vocabulary``.
     output_size : int or None
         Classes, numbers or labels K. None beside ``outputs``.
     outputs : dict of str to int, or None
@@ -93,6 +95,8 @@ class ManyToOne(Model):
         Weight of each head's loss in the sum; 1 for heads that are not named.
     embedding : int or None
         Size of a learned vector for each id. x then holds integer ids.
+    vocabulary : Vocabulary, WordVocabulary, ByteVocabulary, or None
+        What makes ids of texts, see ``rnnfast.text``. x then holds texts, or ids; the model's file keeps it.
     cell_options : dict or None
         Further options of the layer, as ``{"activation": "relu"}``; see ``rf.RNN``, ``rf.LSTM`` and ``rf.GRU``.
     dtype : {"float32", "float64"}
@@ -107,8 +111,8 @@ class ManyToOne(Model):
 
     Notes
     -----
-    x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, or
-    of 1-D arrays of ids. y is (N,) class ids 0..K-1 or (N, K) numbers. The parameters are ``embedding.weight``,
+    x is (N, T, C), or (N, T) ids, with ``lengths`` where sequences are shorter; or a list of (T_i, C) arrays, of 1-D
+    arrays of ids, or of texts. y is (N,) class ids 0..K-1 or (N, K) numbers. The parameters are ``embedding.weight``,
     ``rnn.*``, ``head.weight (K, D*H)`` and ``head.bias (K,)``; of several heads ``heads.<name>.weight`` and
     ``heads.<name>.bias``.
 
@@ -130,7 +134,7 @@ class ManyToOne(Model):
     @names_arguments
     def __init__(
         self,
-        input_size: int,
+        input_size: int | None = None,
         output_size: int | None = None,
         *,
         outputs: Mapping[str, int] | None = None,
@@ -145,6 +149,7 @@ class ManyToOne(Model):
         loss: Any = None,
         loss_weights: Mapping[str, float] | None = None,
         embedding: int | None = None,
+        vocabulary: AnyVocabulary | None = None,
         cell_options: Mapping[str, Any] | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
@@ -158,6 +163,7 @@ class ManyToOne(Model):
             embedding=config["embedding"],
             one_hot=False,
             bidirectional=config["bidirectional"],
+            vocabulary=as_vocabulary("vocabulary", config["vocabulary"]),
         )
         heads = Heads(heads_of(config), self.backbone.size, self.backbone.dtype, rng, dropout=config["output_dropout"])
         super().__init__(config, {"": self.backbone}, heads)
@@ -166,6 +172,11 @@ class ManyToOne(Model):
     def rnn(self) -> Any:
         """The recurrent layers: an ``RNN``, ``LSTM``, ``GRU`` or ``CustomLayer``."""
         return self.backbone.rnn
+
+    @property
+    def vocabulary(self) -> AnyVocabulary | None:
+        """What makes ids of texts; None where the model has none."""
+        return self.backbone.input.vocabulary
 
     @names_arguments
     def fit(
@@ -184,6 +195,7 @@ class ManyToOne(Model):
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         class_weight: Any = None,
         tbptt: int | None = None,
@@ -200,7 +212,7 @@ class ManyToOne(Model):
 
         Parameters
         ----------
-        x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
+        x : array (N, T, C), ids (N, T), or a list of (T_i, C), of ids (T_i,) or of texts
             The sequences; memory maps are read batch by batch. Or batches, see Notes.
         y : ids (N,) or array (N, K); of several heads a dict of them; or None
             The targets. None where x brings batches.
@@ -230,6 +242,9 @@ class ManyToOne(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array x.
+        mask : bool (N, T), list of (T_i,) or None
+            Whether a step exists, in place of ``lengths``. Where it is False the state waits, and nothing is read of x:
+            the step might as well be left out.
         sample_weight : array (N,) or (N, K), a dict of these by head, or None
             Weights in the loss: of the sequences, or of each of K numbers.
         class_weight : "balanced", dict of class to weight, array (K,), a dict of these by head, or None
@@ -295,6 +310,7 @@ class ManyToOne(Model):
             steps_per_epoch=steps_per_epoch,
             tbptt=tbptt,
             lengths=lengths,
+            mask=mask,
             sample_weight=sample_weight,
         )
         data = self._class_weighted(data, class_weight)
@@ -307,13 +323,14 @@ class ManyToOne(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
     ) -> float:
         """Return the mean loss over all target elements, without dropout.
 
         Parameters
         ----------
-        x, y, lengths, sample_weight
+        x, y, lengths, mask, sample_weight
             The data, see ``fit``.
 
         Raises
@@ -321,7 +338,7 @@ class ManyToOne(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, mask=mask, sample_weight=sample_weight)
         return self.batch_loss(data.whole()).loss
 
     @names_arguments
@@ -331,13 +348,14 @@ class ManyToOne(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
     ) -> float:
         """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
 
         Arguments and errors are those of ``loss``.
         """
-        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, mask=mask, sample_weight=sample_weight)
         return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
@@ -348,6 +366,7 @@ class ManyToOne(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         tbptt: int | None = None,
         metrics: str | Metric | Sequence[str | Metric] | Mapping[str, Any] = (),
@@ -356,7 +375,7 @@ class ManyToOne(Model):
 
         Parameters
         ----------
-        x, y, lengths, sample_weight, tbptt, metrics
+        x, y, lengths, mask, sample_weight, tbptt, metrics
             See ``fit``, batches included. ``tbptt`` returns the same numbers in little memory.
         batch_size : int
             Sequences at once.
@@ -376,17 +395,42 @@ class ManyToOne(Model):
         return train.evaluate(self, data, metrics)
 
     @names_arguments
-    def predict(self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None) -> Any:
+    def predict(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
+    ) -> Any:
         """Return the prediction for every sequence.
 
         Data that are not finite are a warning: other sequences' predictions do not depend on them.
 
         Parameters
         ----------
-        x, lengths
+        x, lengths, mask
             The sequences, see ``fit``.
         batch_size : int
-            Sequences at once; predictions do not depend on it.
+            Sequences at once; predictions do not depend on it, unless ``samples`` are drawn.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where the sequences begin, as a call with ``return_state`` left them; zeros by default. The second of two
+            calls returns the bits of one over the joined sequences. Not for bidirectional models.
+        return_state : bool
+            Whether to return also the states in which the sequences end.
+        chunk : int or None
+            Steps at once: the same bits in memory that, beyond x, does not grow with T. Not for bidirectional models.
+        samples : int or None
+            Number of passes with the random numbers of training, dropout above all, each with masks of its own. The
+            mean over them is the prediction of a model that averages over its weights, the standard deviation says how
+            sure it is (Gal and Ghahramani 2016).
+        seed : int or None
+            Seed of these. None draws another one every time.
 
         Returns
         -------
@@ -394,26 +438,60 @@ class ManyToOne(Model):
             Class ids of a classification.
         array (N, K)
             Numbers of a regression, or 0 and 1 of labels.
+        int or array (K,)
+            For a single text.
         dict of str to array
             The predictions of several heads.
+        array (samples, N, ...)
+            In place of each array, with ``samples``.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them
+            Beside the predictions, with ``return_state``.
+
+        Raises
+        ------
+        ValueError
+            An option that excludes another one, or that the model cannot fulfil.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rnnfast as rf
+        >>> model, x = rf.ManyToOne(3, 2, output_dropout=0.5, seed=0), np.ones((4, 7, 3))
+        >>> passes = model.predict_proba(x, samples=50, seed=0)
+        >>> passes.mean(axis=0).shape, passes.std(axis=0).shape
+        ((4, 2), (4, 2))
         """
-        return only(self.heads.decide(self._all_outputs(self._unlabelled(x, lengths, batch_size))))
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._predicted(self.heads.decide, options, x, lengths, mask, batch_size)
 
     @names_arguments
-    def predict_proba(self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None) -> Any:
+    def predict_proba(
+        self,
+        x: Any,
+        *,
+        batch_size: int = 256,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
+    ) -> Any:
         """Return the probabilities (N, K) of the classes or labels; of several heads a dict of those that have some.
 
         Parameters
         ----------
-        x, lengths, batch_size
+        x, lengths, mask, batch_size, state, return_state, chunk, samples, seed
             As for ``predict``.
 
         Raises
         ------
         ValueError
-            A task without probabilities, such as a regression.
+            A task without probabilities, such as a regression; options as for ``predict``.
         """
-        return only(self.heads.probabilities(self._all_outputs(self._unlabelled(x, lengths, batch_size))))
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._predicted(self.heads.probabilities, options, x, lengths, mask, batch_size)
 
     @names_arguments
     def predict_quantiles(
@@ -423,6 +501,7 @@ class ManyToOne(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
     ) -> Any:
         """Return the quantiles (N, K, Q) of every predicted number, in ascending order of their levels.
 
@@ -430,7 +509,7 @@ class ManyToOne(Model):
 
         Parameters
         ----------
-        x, lengths, batch_size
+        x, lengths, mask, batch_size
             As for ``predict``.
         quantiles : numbers (Q,) or None
             Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
@@ -449,11 +528,16 @@ class ManyToOne(Model):
         >>> model.predict_quantiles(np.zeros((5, 7, 3))).shape
         (5, 1, 3)
         """
-        outputs = self._all_outputs(self._unlabelled(x, lengths, batch_size))
-        return only(self.heads.quantiles(outputs, quantiles))
+
+        def read(outputs: dict[str, Array]) -> dict[str, Array]:
+            return self.heads.quantiles(outputs, quantiles)
+
+        return self._predicted(read, PredictionOptions(), x, lengths, mask, batch_size)
 
     @names_arguments
-    def predict_distribution(self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None) -> Any:
+    def predict_distribution(
+        self, x: Any, *, batch_size: int = 256, lengths: npt.ArrayLike | None = None, mask: Any = None
+    ) -> Any:
         """Return the parameters of the predicted distributions, a dict of arrays (N, K) by name.
 
         They are ``loc`` and ``scale`` of a Gaussian, also ``df`` of a Student-t, ``rate`` of a Poisson, ``mean`` and
@@ -461,7 +545,7 @@ class ManyToOne(Model):
 
         Parameters
         ----------
-        x, lengths, batch_size
+        x, lengths, mask, batch_size
             As for ``predict``.
 
         Raises
@@ -469,20 +553,23 @@ class ManyToOne(Model):
         ValueError
             A task without a distribution.
         """
-        return only(self.heads.distributions(self._all_outputs(self._unlabelled(x, lengths, batch_size))))
+        return only(
+            self.heads.distributions(self._all_outputs(self._unlabelled(x, lengths, mask, batch_size=batch_size)))
+        )
 
     @names_arguments
-    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None) -> Trace:
+    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, mask: Any = None) -> Trace:
         """Return all states and gates of the layers, arrays (N, T, D*H) of all N sequences at once.
 
-        T is the longest sequence's; past a length there are zeros.
+        T is the longest sequence's; past a length and at gaps there are zeros.
 
         Parameters
         ----------
-        x, lengths
+        x, lengths, mask
             As for ``predict``.
         """
-        return self.backbone.trace(self.backbone.read(x, lengths, warns=True), None)
+        inputs = self.backbone.read(x, lengths, mask, warns=True)
+        return self.backbone.trace(inputs, None, gaps=inputs.gaps)
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: StateLike = None) -> Stream:
@@ -531,12 +618,13 @@ class ManyToOne(Model):
         batch_size: int,
         name: str = "x",
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         tbptt: int | None = None,
     ) -> VectorData:
         """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
         steps, _ = as_pieces(tbptt, 0, bidirectional=self.config["bidirectional"])
-        inputs = self.backbone.read(x, lengths)
+        inputs = self.backbone.read(x, lengths, mask)
         given = by_head(y, list(self.heads.configs))
         called_weights = weights_by_head(sample_weight, list(given))
         targets, weights = {}, {}
@@ -554,9 +642,20 @@ class ManyToOne(Model):
         data.require_targets(name)
         return data
 
-    def _unlabelled(self, x: Any, lengths: npt.ArrayLike | None, batch_size: int) -> VectorData:
-        inputs = self.backbone.read(x, lengths, warns=True)
-        return VectorData(inputs=inputs, targets={}, batch_size=batch_size)
+    def _unlabelled(self, x: Any, lengths: Any, mask: Any, *, batch_size: int, chunk: int | None = None) -> VectorData:
+        inputs = self.backbone.read(x, lengths, mask, warns=True)
+        return VectorData(inputs=inputs, targets={}, batch_size=batch_size, tbptt=chunk)
+
+    def _predicted(
+        self, read: Reader, options: PredictionOptions, x: Any, lengths: Any, mask: Any, batch_size: int
+    ) -> Any:
+        options.check_model(self)
+        data = self._unlabelled(x, lengths, mask, batch_size=batch_size, chunk=options.chunk)
+        found, last = predict(self, data, read, options)
+        if isinstance(x, str):
+            found = {name: options.arranged(rows, lambda each: each[0]) for name, rows in found.items()}
+        arranged = only(found)
+        return (arranged, last) if options.return_state else arranged
 
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         if not keep:

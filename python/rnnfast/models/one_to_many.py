@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,31 +14,28 @@ from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
 from rnnfast.data import (
-    BROUGHT,
-    NO_SPLIT,
-    AlignedData,
     Batch,
-    BatchSource,
     NextElements,
     as_context,
-    hold_out,
-    without_brought,
+    batches_of_elements,
+    judged_elements,
+    one_batch,
+    split_elements,
 )
 from rnnfast.layers import BlockTape, CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.backbone import Backbone, BackboneTape, ContextToState
-from rnnfast.models.base import Heads, HeadsTape, Model
+from rnnfast.models.base import Heads, HeadsTape, Model, only
 from rnnfast.models.config import Config, checked, heads_of
-from rnnfast.models.generation import as_prefix, repeat_state, write_on
+from rnnfast.models.generation import as_stop, generated
+from rnnfast.models.prediction import PredictionOptions, Reader, predict
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
+from rnnfast.text import AnyVocabulary, as_vocabulary
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
-
-TRAIN_STEPS = 64  # of a long array, in one gradient
-EVALUATE_STEPS = 1024  # of a long array, in memory at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +60,11 @@ class OneToMany(Model):
 
     Parameters
     ----------
-    input_size : int
-        Size of the vocabulary of ids, or features C of real elements.
+    input_size : int or None
+        Number of ids, or features C of real elements. None stands for the size of ``vocabulary``.
     output_size : int or None
-        Ids that the model may write; None stands for ``input_size``. It is smaller where the last ids occur in prompts
-        only.
+        Ids that the model may write; None stands for ``input_size``, of a vocabulary without its padding. It is smaller
+        where the last ids occur in prompts only.
     cell : {"lstm", "gru", "rnn"}, or a CustomCell by its class or name
         The recurrent cell.
     hidden_size : int
@@ -93,6 +89,8 @@ class OneToMany(Model):
         object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
     embedding : int or None
         Size of a learned vector for each id; None gives the layer unit vectors.
+    vocabulary : Vocabulary, WordVocabulary, ByteVocabulary, or None
+        What makes ids of texts, see ``rnnfast.text``. x then holds texts, or ids; the model's file keeps it.
     context_size : int or None
         Size K of the vector that starts a sequence.
     cell_options : dict or None
@@ -104,9 +102,9 @@ class OneToMany(Model):
 
     Notes
     -----
-    Sequences are ids (N, T) or a list of 1-D arrays; real ones (N, T, C) or a list of (T_i, C); or a single long
-    one, ids (T,) or (T, C). The parameters are ``embedding.weight``, ``rnn.*``, ``context.weight``, ``context.bias``,
-    ``head.weight (K, H)`` and ``head.bias (K,)``.
+    Sequences are ids (N, T) or a list of 1-D arrays; real ones (N, T, C) or a list of (T_i, C); texts; or a single long
+    one, ids (T,), (T, C) or a text. The parameters are ``embedding.weight``, ``rnn.*``, ``context.weight``,
+    ``context.bias``, ``head.weight (K, H)`` and ``head.bias (K,)``.
 
     Examples
     --------
@@ -121,7 +119,7 @@ class OneToMany(Model):
     @names_arguments
     def __init__(
         self,
-        input_size: int,
+        input_size: int | None = None,
         output_size: int | None = None,
         *,
         cell: str | type[CustomCell] = "lstm",
@@ -134,12 +132,13 @@ class OneToMany(Model):
         task: str | Task | Mapping[str, Any] | None = None,
         loss: Any = None,
         embedding: int | None = None,
+        vocabulary: AnyVocabulary | None = None,
         context_size: int | None = None,
         cell_options: Mapping[str, Any] | None = None,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
-        config = checked({**locals(), "output_size": input_size if output_size is None else output_size})
+        config = checked({**locals(), "output_size": _written_size(input_size, output_size, vocabulary)})
         heads = heads_of(config)
         _check_elements(config, heads[""].task)
         rng = np.random.default_rng(config["seed"])
@@ -150,6 +149,7 @@ class OneToMany(Model):
             embedding=config["embedding"],
             one_hot=heads[""].task.ids,
             bidirectional=False,
+            vocabulary=as_vocabulary("vocabulary", config["vocabulary"]),
         )
         found = Heads(heads, self.backbone.size, self.backbone.dtype, rng, dropout=config["output_dropout"])
         parts: dict[str, Any] = {"": self.backbone}
@@ -169,6 +169,11 @@ class OneToMany(Model):
         """The recurrent layers: an ``RNN``, ``LSTM``, ``GRU`` or ``CustomLayer``."""
         return self.backbone.rnn
 
+    @property
+    def vocabulary(self) -> AnyVocabulary | None:
+        """What makes ids of texts; None where the model has none."""
+        return self.backbone.input.vocabulary
+
     @names_arguments
     def fit(
         self,
@@ -187,6 +192,7 @@ class OneToMany(Model):
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         class_weight: Any = None,
         context: npt.ArrayLike | None = None,
@@ -203,7 +209,7 @@ class OneToMany(Model):
 
         Parameters
         ----------
-        sequences : ids (N, T), array (N, T, C), a list of (T_i,) or (T_i, C), or a single long one (T,) or (T, C)
+        sequences : ids (N, T), array (N, T, C), a list of (T_i,) or (T_i, C) or texts, or a single (T,), (T, C) or text
             The data; memory maps are read batch by batch. A long sequence is cut into ``batch_size`` streams. Or
             batches, see Notes.
         epochs : int
@@ -238,6 +244,9 @@ class OneToMany(Model):
             Share of the sequences, the last ones, or the end of a long one, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sequences in an array.
+        mask : bool (N, T), list of (T_i,), (T,) of a single sequence, or None
+            Whether an element exists, in place of ``lengths``. Where it is False nothing is read: the element might as
+            well be left out.
         sample_weight : array (N,), (N, T) or (N, T, C), list of (T_i,) or (T_i, C), or None
             Weights in the loss: of the sequences or streams, or of all elements, or of each of C numbers; of a long
             sequence also (T,) or (T, C). The weight of an element counts where it is the one to predict.
@@ -291,10 +300,10 @@ class OneToMany(Model):
         when its turn comes. ``batch_size`` has no effect.
         """
         options = TrainingOptions.of(locals())
-        own = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
+        own = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths, "mask": mask}
         own |= {"sample_weight": sample_weight, "context": context}
-        data, validation = self._split(
-            sequences, own, validation_data, validation_split, batch_size, steps=steps_per_epoch
+        data, validation = split_elements(
+            self.reader, sequences, own, validation_data, validation_split, batch_size, steps=steps_per_epoch
         )
         data = self._class_weighted(data, class_weight)
         return train.fit(self, data, options, validation)
@@ -305,6 +314,7 @@ class OneToMany(Model):
         sequences: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
@@ -313,7 +323,7 @@ class OneToMany(Model):
 
         Parameters
         ----------
-        sequences, lengths, sample_weight, context, burn_in
+        sequences, lengths, mask, sample_weight, context, burn_in
             The data, see ``fit``.
 
         Raises
@@ -321,8 +331,9 @@ class OneToMany(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        options = {"lengths": lengths, "sample_weight": sample_weight, "context": context, "burn_in": burn_in}
-        return self.batch_loss(self._one_batch(sequences, options)).loss
+        options = {"lengths": lengths, "mask": mask, "burn_in": burn_in}
+        options |= {"sample_weight": sample_weight, "context": context}
+        return self.batch_loss(one_batch(self.reader, sequences, options)).loss
 
     @names_arguments
     def loss_and_grad(
@@ -330,6 +341,7 @@ class OneToMany(Model):
         sequences: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
@@ -338,8 +350,9 @@ class OneToMany(Model):
 
         Arguments and errors are those of ``loss``.
         """
-        options = {"lengths": lengths, "sample_weight": sample_weight, "context": context, "burn_in": burn_in}
-        return self.batch_loss(self._one_batch(sequences, options), gradient=True).loss
+        options = {"lengths": lengths, "mask": mask, "burn_in": burn_in}
+        options |= {"sample_weight": sample_weight, "context": context}
+        return self.batch_loss(one_batch(self.reader, sequences, options), gradient=True).loss
 
     @names_arguments
     def evaluate(
@@ -349,6 +362,7 @@ class OneToMany(Model):
         batch_size: int | None = None,
         tbptt: int | None = None,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         context: npt.ArrayLike | None = None,
         burn_in: int = 0,
@@ -358,7 +372,7 @@ class OneToMany(Model):
 
         Parameters
         ----------
-        sequences, tbptt, lengths, sample_weight, context, burn_in, metrics
+        sequences, tbptt, lengths, mask, sample_weight, context, burn_in, metrics
             See ``fit``; of batches a callable only.
         batch_size : int or None
             Sequences at once. A long sequence is read in one go without it; with it, it is cut into this many streams,
@@ -369,11 +383,11 @@ class OneToMany(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        options: dict[str, Any] = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths}
+        options: dict[str, Any] = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths, "mask": mask}
         options |= {"sample_weight": sample_weight, "context": context}
         if callable(sequences):
-            return train.evaluate(self, self._batches("sequences", sequences, options), metrics)
-        return train.evaluate(self, self._judged(sequences, batch_size=batch_size, **options), metrics)
+            return train.evaluate(self, batches_of_elements(self.reader, "sequences", sequences, options), metrics)
+        return train.evaluate(self, judged_elements(self.reader, sequences, batch_size=batch_size, **options), metrics)
 
     @names_arguments
     def predict(
@@ -382,7 +396,13 @@ class OneToMany(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         context: npt.ArrayLike | None = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
     ) -> Any:
         """Return the prediction of the next element at every step of x.
 
@@ -390,10 +410,23 @@ class OneToMany(Model):
 
         Parameters
         ----------
-        x, lengths, context
-            The sequences, see ``fit``.
+        x, lengths, mask, context
+            The sequences, see ``fit``. Predictions at gaps are 0.
         batch_size : int
-            Sequences at once; predictions do not depend on it.
+            Sequences at once; predictions do not depend on it, unless ``samples`` are drawn.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them, optional
+            Where the sequences begin, as a call with ``return_state`` left them; by default where the context starts
+            them, or zeros. Two calls return the bits of one over the joined sequences.
+        return_state : bool
+            Whether to return also the states in which the sequences end.
+        chunk : int or None
+            Steps at once: the same bits in memory that, beyond x and the result, does not grow with T.
+        samples : int or None
+            Number of passes with the random numbers of training, dropout above all, each with masks of its own. The
+            mean over them is the prediction of a model that averages over its weights, the standard deviation says how
+            sure it is (Gal and Ghahramani 2016).
+        seed : int or None
+            Seed of these. None draws another one every time.
 
         Returns
         -------
@@ -405,8 +438,18 @@ class OneToMany(Model):
             For a list, or with ``lengths``.
         array (T,) or (T, K)
             For a single sequence.
+        array (samples, N, T, ...), or list of N arrays (samples, T_i, ...)
+            In place of each array, with ``samples``.
+        state : array (L, N, H), for LSTM a tuple (h, c) of them
+            Beside the predictions, with ``return_state``.
+
+        Raises
+        ------
+        ValueError
+            An option that excludes another one, or that the model cannot fulfil.
         """
-        return self._stepwise(self.task.decide, x, batch_size=batch_size, lengths=lengths, context=context)
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._stepwise(self.heads.decide, options, x, lengths, mask, context, batch_size)
 
     @names_arguments
     def predict_proba(
@@ -415,10 +458,17 @@ class OneToMany(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         context: npt.ArrayLike | None = None,
+        state: StateLike = None,
+        return_state: bool = False,
+        chunk: int | None = None,
+        samples: int | None = None,
+        seed: int | None = None,
     ) -> Any:
         """Return the probabilities (N, T, K) of the next element at every step; arguments are those of ``predict``."""
-        return self._stepwise(self.task.probabilities, x, batch_size=batch_size, lengths=lengths, context=context)
+        options = PredictionOptions(state=state, return_state=return_state, chunk=chunk, samples=samples, seed=seed)
+        return self._stepwise(self.heads.probabilities, options, x, lengths, mask, context, batch_size)
 
     @names_arguments
     def predict_quantiles(
@@ -428,13 +478,14 @@ class OneToMany(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         context: npt.ArrayLike | None = None,
     ) -> Any:
         """Return the quantiles (N, T, K, Q) of the next element at every step, in the order of their levels.
 
         Parameters
         ----------
-        x, lengths, context, batch_size
+        x, lengths, mask, context, batch_size
             As for ``predict``.
         quantiles : numbers (Q,) or None
             Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
@@ -447,10 +498,10 @@ class OneToMany(Model):
         """
         self.task.quantiles(self._no_outputs(), quantiles)
 
-        def read(outputs: Array) -> Array:
-            return self.task.quantiles(outputs, quantiles)
+        def read(outputs: dict[str, Array]) -> dict[str, Array]:
+            return {"": self.task.quantiles(outputs[""], quantiles)}
 
-        return self._stepwise(read, x, batch_size=batch_size, lengths=lengths, context=context)
+        return self._stepwise(read, PredictionOptions(), x, lengths, mask, context, batch_size)
 
     @names_arguments
     def predict_distribution(
@@ -459,6 +510,7 @@ class OneToMany(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         context: npt.ArrayLike | None = None,
     ) -> Any:
         """Return the parameters of the next element's distribution at every step, a dict of arrays (N, T, K) by name.
@@ -468,7 +520,7 @@ class OneToMany(Model):
 
         Parameters
         ----------
-        x, lengths, context, batch_size
+        x, lengths, mask, context, batch_size
             As for ``predict``.
 
         Raises
@@ -477,22 +529,33 @@ class OneToMany(Model):
             A task without a distribution.
         """
         self.task.distribution(self._no_outputs())
-        return self._stepwise(self.task.distribution, x, batch_size=batch_size, lengths=lengths, context=context)
+
+        def read(outputs: dict[str, Array]) -> dict[str, Array]:
+            return self.task.distribution(outputs[""])
+
+        return self._stepwise(read, PredictionOptions(), x, lengths, mask, context, batch_size)
 
     @names_arguments
-    def trace(self, x: Any, *, lengths: npt.ArrayLike | None = None, context: npt.ArrayLike | None = None) -> Trace:
+    def trace(
+        self,
+        x: Any,
+        *,
+        lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
+        context: npt.ArrayLike | None = None,
+    ) -> Trace:
         """Return all states and gates of the layers over x, arrays (N, T, H), N = 1 for a single sequence.
 
-        T is the longest sequence's; past a length there are zeros.
+        T is the longest sequence's; past a length and at gaps there are zeros.
 
         Parameters
         ----------
-        x, lengths, context
+        x, lengths, mask, context
             As for ``predict``.
         """
-        data, _ = self.reader.inputs_only(x, batch_size=1, lengths=lengths, context=context)
+        data, _ = self.reader.inputs_only(x, batch_size=1, lengths=lengths, mask=mask, context=context)
         batch = data.whole()
-        return self.backbone.trace(batch.inputs, self._start(batch.context))
+        return self.backbone.trace(batch.inputs, self.first_state(batch.context), gaps=data.inputs.gaps)
 
     @names_arguments
     def generate(
@@ -507,7 +570,7 @@ class OneToMany(Model):
         greedy: bool = False,
         beams: int | None = None,
         length_penalty: float = 0.0,
-        stop: int | None = None,
+        stop: int | str | None = None,
         prefix: Any = None,
         num_sequences: int = 1,
         return_log_probs: bool = False,
@@ -518,7 +581,7 @@ class OneToMany(Model):
         Parameters
         ----------
         prompt
-            One sequence or several, of at least one element each.
+            One sequence or several, of at least one element each; of any lengths, as a list of arrays or of texts.
         length : int
             Number of elements to write.
         context : (K,) or (N, K)
@@ -530,12 +593,13 @@ class OneToMany(Model):
             Instead of drawing, search for the most probable ids with so many hypotheses.
         length_penalty : float
             The search wants the highest ``log p / ((5 + n) / 6)^length_penalty``, n ids behind the prefix with stop.
-        stop : int or None
-            The id that ends a sequence; it is not part of the result.
+        stop : int, str or None
+            The id, or the text of the one id, that ends a sequence; it is not part of the result.
         prefix
-            Ids that the result begins with: one sequence for all prompts, or one for each.
+            Ids or text that the result begins with: one sequence for all prompts, or one for each.
         num_sequences : int
-            Sequences from each prompt.
+            Sequences from each prompt: with ``beams``, of which there are as many at least, the best ones, the best
+            first.
         return_log_probs : bool
             Return also the log-probabilities of the ids, as ``predict_proba`` has them: temperature 1, all ids.
         seed : int or None
@@ -548,6 +612,8 @@ class OneToMany(Model):
             For a single prompt, context and sequence; shorter where ``stop`` came.
         ndarray (R, length, ...), or with ``stop`` a list of R arrays
             Else; the ``num_sequences`` of a prompt stand together.
+        str, or list of str
+            In place of ids, for a prompt that is text.
         log_p : float64
             With ``return_log_probs``, beside the ids and like them.
         """
@@ -559,26 +625,12 @@ class OneToMany(Model):
             greedy=greedy,
             beams=beams,
             length_penalty=length_penalty,
-            stop=stop,
+            stop=as_stop(self.vocabulary, stop),
             num_sequences=num_sequences,
             return_log_probs=return_log_probs,
             seed=seed,
         )
-        size = self.config["output_size"]
-        options.check_task(self.task.name, size, ids=self.task.ids)
-        state, rows, single = self._read(prompt, context)
-        forced = as_prefix(prefix, rows, self.backbone, self.task, size, options)
-        if num_sequences > 1:
-            state, single = repeat_state(state, num_sequences), False
-            forced = None if forced is None else np.repeat(forced, num_sequences, axis=0)
-        elements, counts, log_p = write_on(self.backbone, self.head, self.task, state, options, forced)
-
-        def result(values: Array) -> Any:
-            if single:
-                return values[0, : counts[0]]
-            return values if stop is None else [v[:n] for v, n in zip(values, counts, strict=True)]
-
-        return (result(elements), result(log_p)) if return_log_probs else result(elements)
+        return generated(self, prompt, context, prefix, options)
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: StateLike = None, *, context: npt.ArrayLike | None = None) -> Stream:
@@ -605,102 +657,35 @@ class OneToMany(Model):
         given = None if context is None else np.atleast_2d(checks.as_array("context", context))
         N = checks.as_size("batch_size", batch_size)
         start = as_context(given, self.config["context_size"], N, self.dtype, warns=True)
-        return stream_of(self.backbone, self.heads, N, state, self._start(start))
-
-    def _split(
-        self, sequences: Any, own: dict[str, Any], given: Any, fraction: float, batch_size: int, *, steps: int | None
-    ) -> tuple[AlignedData | BatchSource, AlignedData | BatchSource | None]:
-        """Return the data to train on and those to validate with."""
-        size = checks.as_size("batch_size", batch_size)
-        steps = None if steps is None else checks.as_size("steps_per_epoch", steps)
-        cut: dict[str, Any] = {"batch_size": size, "streams": size, "steps": TRAIN_STEPS}
-        fraction = checks.at_least_zero("validation_split", fraction)
-        if callable(sequences) or steps is not None:
-            source = self._batches("sequences", sequences, own, steps)
-            if fraction:
-                raise ValueError(NO_SPLIT.format(fraction))
-            return source, self._validated(given)
-        parts = None
-        if fraction and given is None:
-            parts = self.reader.hold_out_end(sequences, own["sample_weight"], fraction)
-        if parts is not None:
-            (sequences, own["sample_weight"]), (end, weights) = parts
-            own_end = {"sequences": end, "sample_weight": weights, "context": own["context"]}
-            return self.reader.data(sequences, **own, **cut), self._judged(
-                **own_end, name="validation_split: the held-out end"
-            )
-        data = self.reader.data(sequences, **own, **cut)
-        if given is None and fraction:
-            return hold_out(data, fraction)
-        return data, self._validated(given)
-
-    def _validated(self, given: Any) -> AlignedData | BatchSource | None:
-        """Return what ``validation_data`` stand for."""
-        if given is None:
-            return None
-        if callable(given):
-            return self._batches("validation_data", given, {})
-        known = ("sequences", *(name for name in BROUGHT if name != "resets"), "burn_in", "tbptt", "batch_size")
-        return self._judged(**_arguments("validation_data", given, known), name="validation_data")
-
-    def _batches(self, name: str, source: Any, own: dict[str, Any], steps: int | None = None) -> BatchSource:
-        """Return what trains on, or is validated with, batches that the user brings."""
-        known = ("sequences", *(name for name in BROUGHT if name != "resets"))
-        options = without_brought(own)
-        read = partial(self.reader.data, batch_size=checks.LARGEST, streams=1, steps=None, **options)
-        arguments = partial(_arguments, "batch", known=known)
-        return BatchSource(source, read, arguments, name=name, steps=steps, pieces=options.get("tbptt") is not None)
-
-    def _judged(self, sequences: Any, *, batch_size: int | None = None, **options: Any) -> AlignedData:
-        """Return what ``evaluate`` and validation read, alike."""
-        streams, size = (1, 256) if batch_size is None else (checks.as_size("batch_size", batch_size),) * 2
-        return self.reader.data(sequences, batch_size=size, streams=streams, steps=EVALUATE_STEPS, **options)
-
-    def _one_batch(self, sequences: Any, options: dict[str, Any]) -> Any:
-        return self.reader.data(sequences, batch_size=1, streams=1, steps=None, **options).whole()
+        return stream_of(self.backbone, self.heads, N, state, self.first_state(start))
 
     def _stepwise(
         self,
-        read: Callable[[Array], Array | dict[str, Array]],
+        read: Reader,
+        options: PredictionOptions,
         x: Any,
-        *,
+        lengths: Any,
+        mask: Any,
+        context: Any,
         batch_size: int,
-        lengths: npt.ArrayLike | None,
-        context: npt.ArrayLike | None,
     ) -> Any:
-        data, single = self.reader.inputs_only(x, batch_size=batch_size, lengths=lengths, context=context)
-        found = read(self._all_outputs(data)[""])
+        options.check_model(self)
+        given = {"lengths": lengths, "mask": mask, "context": context, "goes_on": options.state is not None}
+        data, single = self.reader.inputs_only(x, batch_size=batch_size, chunk=options.chunk, **given)
+        found, last = predict(self, data, read, options)
+        split = data.inputs.split
+        each = (lambda rows: split(rows)[0]) if single else split
+        arranged = only({name: options.arranged(rows, each) for name, rows in found.items()})
+        return (arranged, last) if options.return_state else arranged
 
-        def arranged(rows: Array) -> Any:
-            split = data.inputs.split(rows)
-            return split[0] if single else split
-
-        return {name: arranged(rows) for name, rows in found.items()} if isinstance(found, dict) else arranged(found)
-
-    def _read(self, prompt: Any, context: npt.ArrayLike | None) -> tuple[State, int, bool]:
-        """Return the states that N prompts leave, N, and whether the user gave just one."""
-        prompts, single = self.reader.read(prompt, None, "prompt", warns=True)
-        rows = np.arange(len(prompts), dtype=np.int64)
-        start = None if context is None else checks.as_array("context", context)
-        if start is not None:
-            if single and start.ndim == 2:
-                rows, single = np.zeros(len(start), np.int64), False
-            start = np.atleast_2d(start)
-        start = as_context(start, self.config["context_size"], len(rows), self.dtype, warns=True)
-        if len(prompts) == 0 or prompts.lengths.min() < 1:
-            raise ValueError("prompt: at least one element each is required, got none")
-        return self.backbone.infer(prompts.select(rows), self._start(start))[1], len(rows), single
-
-    def _start(self, context: Array | None) -> State | None:
+    def first_state(self, context: Array | None) -> State | None:
         """Return the states in which sequences with these contexts (N, K) begin; None without a context."""
         return None if self.context is None or context is None else self.context(context)
 
     def _outputs(self, batch: Batch, state: State | None, *, keep: bool) -> tuple[dict[str, Array], State, Any]:
         context = None
-        if not batch.continues:
-            state = None
-            if self.context is not None and batch.context is not None:
-                state, context = self.context.forward(batch.context)
+        if state is None and self.context is not None and batch.context is not None:
+            state, context = self.context.forward(batch.context)
         if not keep:
             y, last = self.backbone.infer(batch.inputs, state)
             return self.heads.infer(y, batch.target_rows), last, None
@@ -714,13 +699,12 @@ class OneToMany(Model):
             self.context.backward(tape.context, dstate)
 
 
-def _arguments(name: str, given: Any, known: Sequence[str]) -> dict[str, Any]:
-    """Return sequences, or a dict, as arguments of the model's data."""
-    arguments = dict(given) if isinstance(given, Mapping) else {"sequences": given}
-    checks.known_arguments(name, arguments, known)
-    if "sequences" not in arguments:
-        raise ValueError(f"{name}: sequences are required, got {', '.join(arguments) or 'an empty dict'}")
-    return arguments
+def _written_size(input_size: int | None, output_size: int | None, vocabulary: Any) -> int | None:
+    """Return how many ids the model may write."""
+    if output_size is not None:
+        return output_size
+    found = as_vocabulary("vocabulary", vocabulary)
+    return input_size if found is None else found.written
 
 
 def _check_elements(config: Config, task: Task) -> None:
@@ -730,6 +714,8 @@ def _check_elements(config: Config, task: Task) -> None:
     given, written = config["input_size"], config["output_size"]
     if not task.writes or (task.direct and task.outputs(written) != written):
         raise ValueError(f"task: one whose outputs are the next element is required, got {task.title!r}")
+    if config["vocabulary"] is not None and not task.ids:
+        raise ValueError(f"vocabulary: None is required for task={task.title!r}, got one")
     if task.ids:
         if written > given:
             raise ValueError(f"output_size: at most input_size = {given} is required, got {written}")

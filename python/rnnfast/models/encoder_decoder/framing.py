@@ -21,6 +21,7 @@ from rnnfast.data import (
     without_unread,
 )
 from rnnfast.tasks import Task
+from rnnfast.text import AnyVocabulary, as_ids
 
 
 class TargetFraming:
@@ -37,6 +38,8 @@ class TargetFraming:
     start, stop : int or None
         Ids that users reserve; None for vectors, which neither begin nor end with an element of their own.
     dtype : numpy dtype
+    vocabulary : AnyVocabulary or None
+        What makes ids of texts.
 
     Attributes
     ----------
@@ -55,13 +58,22 @@ class TargetFraming:
     (6, 7, [6, 3, 1, 5])
     """
 
-    def __init__(self, task: Task, target_size: int, start: int | None, stop: int | None, dtype: DType) -> None:
+    def __init__(
+        self,
+        task: Task,
+        target_size: int,
+        start: int | None,
+        stop: int | None,
+        dtype: DType,
+        vocabulary: AnyVocabulary | None = None,
+    ) -> None:
         self.task = task
         self.size = target_size
         self.dtype = dtype
         self.ids = task.ids
         self.kind = task.dtype(dtype)
         self.reserved = {"start": start, "stop": stop}
+        self.vocabulary = vocabulary
         self._check_reserved()
         self.outputs = self.inputs = target_size
         self.start: int | None = start
@@ -78,7 +90,8 @@ class TargetFraming:
         Numbers of weight 0 may be NaN, and so may missing ones: nothing learns from them, and the decoder reads 0.
         """
         if self.ids:
-            found = as_id_sequences(y, self.size, name="y", size="target_size").loaded()
+            ids = as_ids(self.vocabulary, [y] if isinstance(y, str) else y, "y")
+            found = as_id_sequences(ids, self.size, name="y", size="target_size").loaded()
         else:
             found = as_real_sequences(y, self.size, self.dtype, name="y", size="target_size").loaded()
         if len(found) != count:
@@ -136,6 +149,8 @@ class TargetFraming:
         return joined([item.astype(self.dtype) for item in items], np.zeros((0, self.inputs), self.dtype))
 
     def _check_reserved(self) -> None:
+        if self.vocabulary is not None and not self.ids:
+            raise ValueError(f"target_vocabulary: None is required for task={self.task.name!r}, got one")
         for name, reserved in self.reserved.items():
             if reserved is None:
                 continue

@@ -9,10 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks, train
-from rnnfast.arrays import Array
+from rnnfast.arrays import Array, Float64
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
-from rnnfast.data import PairBatch, PairData, Sequences, check_finite, evaluated, training_and_validation
+from rnnfast.data import (
+    PairBatch,
+    PairData,
+    Sequences,
+    check_finite,
+    evaluated,
+    read_with_gaps,
+    training_and_validation,
+)
 from rnnfast.layers import CustomCell, State, StateLike, Stream, Trace
 from rnnfast.metrics import Metric
 from rnnfast.models.base import Model
@@ -23,6 +31,7 @@ from rnnfast.models.streaming import stream_of
 from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task, as_task
+from rnnfast.text import AnyVocabulary
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
 
@@ -40,10 +49,12 @@ class EncoderDecoder(Model):
 
     Parameters
     ----------
-    source_size : int
-        Features C of a source's step; with ``source_embedding``, the size of the sources' vocabulary.
-    target_size : int
-        Number of ids that y may hold, or numbers K of each of its elements.
+    source_size : int or None
+        Features C of a source's step; with ``source_embedding``, the number of the sources' ids. None stands for the
+        size of ``source_vocabulary``.
+    target_size : int or None
+        Number of ids that y may hold, or numbers K of each of its elements. None stands for the size of
+        ``target_vocabulary``.
     cell : {"lstm", "gru", "rnn"}, or a CustomCell by its class or name
         The recurrent cell.
     hidden_size : int
@@ -72,6 +83,9 @@ class EncoderDecoder(Model):
     loss : str, dict, Loss or function, of several heads a dict of these, or None
         What the task learns by, instead of its own loss: a name such as "huber", a dict of a name and options, an
         object of ``rf.losses``, or a function (outputs, y) -> (loss, gradient), which no file can keep.
+    source_vocabulary, target_vocabulary : Vocabulary, WordVocabulary, ByteVocabulary, or None
+        What makes ids of texts, see ``rnnfast.text``. Sources, or y, are then texts, or ids; predictions are texts. The
+        model's file keeps them.
     attention : {"additive", "dot"} or None
         How the decoder looks at the encoder's outputs.
     start, stop : int or None
@@ -91,8 +105,9 @@ class EncoderDecoder(Model):
 
     Notes
     -----
-    x is (N, S, C), or (N, S) ids, with ``lengths`` where sources are shorter; or a list of (S_i, C) arrays, or of 1-D
-    arrays of ids. y is (N, T) ids or (N, T, K) numbers; or a list of (T_i,) or (T_i, K) arrays. The
+    x is (N, S, C), or (N, S) ids, with ``lengths`` where sources are shorter; or a list of (S_i, C) arrays, of 1-D
+    arrays of ids, or of texts. y is (N, T) ids or (N, T, K) numbers; or a list of (T_i,) or (T_i, K) arrays, or of
+    texts. The
     parameters are ``source_embedding.weight``,
     ``encoder.*``, ``bridge.weight (S*L*H, 2H)`` with rows by state (h, c), layer and unit, ``target_embedding.weight``,
     ``decoder.*``, ``attention.*``, ``head.weight (K, H)``, ``head.bias (K,)``, where K counts a stop of the model's
@@ -116,8 +131,8 @@ class EncoderDecoder(Model):
     @names_arguments
     def __init__(
         self,
-        source_size: int,
-        target_size: int,
+        source_size: int | None = None,
+        target_size: int | None = None,
         *,
         cell: str | type[CustomCell] = "lstm",
         hidden_size: int = 128,
@@ -128,6 +143,8 @@ class EncoderDecoder(Model):
         activity_l2: float = 0.0,
         source_embedding: int | None = None,
         target_embedding: int | None = None,
+        source_vocabulary: AnyVocabulary | None = None,
+        target_vocabulary: AnyVocabulary | None = None,
         task: str | Task | Mapping[str, Any] | None = None,
         loss: Any = None,
         attention: str | None = None,
@@ -152,6 +169,16 @@ class EncoderDecoder(Model):
     def decoder(self) -> Any:
         """The recurrent layers that write."""
         return self.network.decoder.rnn
+
+    @property
+    def source_vocabulary(self) -> AnyVocabulary | None:
+        """What makes ids of texts that are read; None where the model has none."""
+        return self.network.encoder.input.vocabulary
+
+    @property
+    def target_vocabulary(self) -> AnyVocabulary | None:
+        """What makes texts of ids that are written; None where the model has none."""
+        return self.network.framing.vocabulary
 
     @property
     def start_id(self) -> int | None:
@@ -181,6 +208,7 @@ class EncoderDecoder(Model):
         validation_data: Any = None,
         validation_split: float = 0.0,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         class_weight: Any = None,
         metrics: str | Metric | Sequence[str | Metric] = (),
@@ -196,9 +224,9 @@ class EncoderDecoder(Model):
 
         Parameters
         ----------
-        x : array (N, T, C), ids (N, T), or a list of (T_i, C) or of ids (T_i,)
+        x : array (N, T, C), ids (N, T), or a list of (T_i, C), of ids (T_i,) or of texts
             The sources; memory maps are read batch by batch. Or batches, see Notes.
-        y : ids (N, T), array (N, T, K), or a list of (T_i,) or (T_i, K); or None
+        y : ids (N, T), array (N, T, K), or a list of (T_i,), of (T_i, K) or of texts; or None
             What belongs to each source, without ``start`` and ``stop``. None where x brings batches.
         epochs : int
             Passes over the data.
@@ -230,6 +258,9 @@ class EncoderDecoder(Model):
             Share of the sequences, the last ones, that is held out for that instead.
         lengths : integers (N,) or None
             Lengths of the sources in an array x.
+        mask : bool (N, S), list of (S_i,) or None
+            Whether a step of a source exists, in place of ``lengths``. Where it is False nothing is read: the step
+            might as well be left out.
         sample_weight : array (N,), (N, T) or (N, T, K), list of (T_i,) or (T_i, K), or None
             Weights in the loss: of the pairs, of all elements of y, or of each of K numbers. A stop has the weight of
             the element before it, or 1 without one.
@@ -291,6 +322,7 @@ class EncoderDecoder(Model):
             known=READ,
             steps_per_epoch=steps_per_epoch,
             lengths=lengths,
+            mask=mask,
             sample_weight=sample_weight,
         )
         data = self._class_weighted(data, class_weight)
@@ -304,13 +336,14 @@ class EncoderDecoder(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
     ) -> float:
         """Return the mean loss over all target elements, without dropout.
 
         Parameters
         ----------
-        x, y, lengths, sample_weight
+        x, y, lengths, mask, sample_weight
             The data, see ``fit``.
 
         Raises
@@ -318,7 +351,7 @@ class EncoderDecoder(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, mask=mask, sample_weight=sample_weight)
         return self.batch_loss(data.whole()).loss
 
     @names_arguments
@@ -328,13 +361,14 @@ class EncoderDecoder(Model):
         y: Any,
         *,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
     ) -> float:
         """Return the loss, with dropout, and add its gradient to every parameter's ``grad``.
 
         Arguments and errors are those of ``loss``.
         """
-        data = self._read_data(x, y, batch_size=1, lengths=lengths, sample_weight=sample_weight)
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, mask=mask, sample_weight=sample_weight)
         return self.batch_loss(data.whole(), gradient=True).loss
 
     @names_arguments
@@ -345,6 +379,7 @@ class EncoderDecoder(Model):
         *,
         batch_size: int = 256,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
         metrics: str | Metric | Sequence[str | Metric] = (),
     ) -> dict[str, float]:
@@ -352,7 +387,7 @@ class EncoderDecoder(Model):
 
         Parameters
         ----------
-        x, y, lengths, sample_weight, metrics
+        x, y, lengths, mask, sample_weight, metrics
             See ``fit``, batches included.
         batch_size : int
             Sequences at once.
@@ -378,15 +413,18 @@ class EncoderDecoder(Model):
         max_length: int | None = None,
         beams: int | None = None,
         length_penalty: float = 0.0,
+        num_sequences: int = 1,
+        return_log_probs: bool = False,
         return_attention: bool = False,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         batch_size: int = 256,
     ) -> Any:
         """Write what belongs to each source, each element after those that were written before.
 
         Parameters
         ----------
-        x, lengths
+        x, lengths, mask
             The sources, see ``fit``.
         max_length : int or None
             Most elements to write. None: twice the length of the source and 10; vectors, which nothing stops, need a
@@ -396,6 +434,10 @@ class EncoderDecoder(Model):
             every step.
         length_penalty : float
             The search wants the highest ``log p / ((5 + n) / 6)^length_penalty``, n ids with stop (Wu et al. 2016).
+        num_sequences : int
+            Number of sequences for each source, the best that the search finds, the best first; at most ``beams``.
+        return_log_probs : bool
+            Return also log p of each sequence, its stop included.
         return_attention : bool
             Return also what was attended to.
         batch_size : int
@@ -405,19 +447,44 @@ class EncoderDecoder(Model):
         -------
         list of int64 arrays (T_i,)
             Ids without stop.
+        list of str
+            In place of ids, with a vocabulary of the targets.
         ndarray (N, max_length, K)
             Vectors: the predicted numbers, or for labels 0 and 1, int64.
+        list of N lists of these
+            Where ``num_sequences`` is above 1.
+        str, or other item of these lists
+            For a single source that is text.
+        log_p : float64 array (N,), or (N, num_sequences)
+            With ``return_log_probs``, behind the predictions.
         list of arrays (T_i, S_i)
-            With ``return_attention``, beside the predictions: the weight of every step of the source at every element.
+            With ``return_attention``, behind these: the weight of every step of the source at every element.
         """
-        if checks.as_flag("return_attention", return_attention) and self.network.attention is None:
-            raise ValueError(
-                "return_attention: a model with attention is required (attention='dot'), got attention=None"
-            )
-        sources = self._sources(x, lengths, warns=True)
-        found = self._written(sources, max_length, batch_size, beams, length_penalty)
-        arranged = self.network.framing.arranged(found, max_length, self.network.framing.kind)
-        return (arranged, self.network.maps(sources, found, batch_size)) if return_attention else arranged
+        several = checks.as_size("num_sequences", num_sequences) > 1
+        if checks.as_flag("return_attention", return_attention):
+            if self.network.attention is None:
+                wanted = "a model with attention is required (attention='dot'), got attention=None"
+                raise ValueError(f"return_attention: {wanted}")
+            if several:
+                raise ValueError(f"num_sequences: 1 is required beside return_attention, got {num_sequences}")
+        sources = self._sources(x, lengths, mask, warns=True)
+        found, log_p = self._written(
+            sources,
+            max_length,
+            batch_size,
+            beams=beams,
+            length_penalty=length_penalty,
+            num_sequences=num_sequences,
+            return_log_probs=return_log_probs,
+        )
+        results = [self._arranged(found, max_length, num_sequences)]
+        if return_log_probs:
+            results.append(log_p.reshape(-1, num_sequences) if several else log_p)
+        if return_attention:
+            results.append(self.network.maps(sources, found, batch_size))
+        if isinstance(x, str):
+            results = [each[0] for each in results]
+        return results[0] if len(results) == 1 else tuple(results)
 
     @names_arguments
     def predict_proba(
@@ -426,6 +493,7 @@ class EncoderDecoder(Model):
         *,
         max_length: int | None = None,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         batch_size: int = 256,
     ) -> Any:
         """Return the probabilities of the K outputs at every element of the greedy prediction.
@@ -435,6 +503,8 @@ class EncoderDecoder(Model):
         Returns
         -------
         list of arrays (T_i, K), or ndarray (N, max_length, K) for labels
+        array (T, K)
+            For a single source that is text.
 
         Raises
         ------
@@ -443,7 +513,7 @@ class EncoderDecoder(Model):
         """
         self.task.probabilities(self._no_outputs())
         return self._at_predictions(
-            lambda outputs: {"": self.task.probabilities(outputs)}, x, max_length, lengths, batch_size
+            lambda outputs: {"": self.task.probabilities(outputs)}, x, max_length, lengths, mask, batch_size
         )[""]
 
     @names_arguments
@@ -454,13 +524,14 @@ class EncoderDecoder(Model):
         *,
         max_length: int | None = None,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         batch_size: int = 256,
     ) -> Any:
         """Return the quantiles (N, max_length, K, Q) of every element, given the predictions before it.
 
         Parameters
         ----------
-        x, max_length, lengths, batch_size
+        x, max_length, lengths, mask, batch_size
             As for ``predict``.
         quantiles : numbers (Q,) or None
             Levels within (0, 1). Of ``task="quantile"`` they are some of those that are learned, by default all; of a
@@ -473,7 +544,7 @@ class EncoderDecoder(Model):
         """
         self.task.quantiles(self._no_outputs(), quantiles)
         return self._at_predictions(
-            lambda outputs: {"": self.task.quantiles(outputs, quantiles)}, x, max_length, lengths, batch_size
+            lambda outputs: {"": self.task.quantiles(outputs, quantiles)}, x, max_length, lengths, mask, batch_size
         )[""]
 
     @names_arguments
@@ -483,6 +554,7 @@ class EncoderDecoder(Model):
         *,
         max_length: int | None = None,
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         batch_size: int = 256,
     ) -> Any:
         """Return the parameters of every element's distribution, given the predictions before it.
@@ -492,7 +564,7 @@ class EncoderDecoder(Model):
 
         Parameters
         ----------
-        x, max_length, lengths, batch_size
+        x, max_length, lengths, mask, batch_size
             As for ``predict``.
 
         Raises
@@ -501,22 +573,26 @@ class EncoderDecoder(Model):
             A task without a distribution.
         """
         self.task.distribution(self._no_outputs())
-        return self._at_predictions(self.task.distribution, x, max_length, lengths, batch_size)
+        return self._at_predictions(self.task.distribution, x, max_length, lengths, mask, batch_size)
 
     @names_arguments
-    def trace(self, x: Any, y: Any = None, *, lengths: npt.ArrayLike | None = None) -> dict[str, Trace]:
+    def trace(
+        self, x: Any, y: Any = None, *, lengths: npt.ArrayLike | None = None, mask: Any = None
+    ) -> dict[str, Trace]:
         """Return all states and gates under "encoder", arrays (N, S, D*H), and "decoder", (N, T, H).
 
         Parameters
         ----------
-        x, lengths
+        x, lengths, mask
             As for ``predict``.
         y : as for ``fit``, optional
             What the decoder reads, after a start; by default the model's own greedy prediction. T is one above the
-            longest; past a length there are zeros.
+            longest; past a length and at gaps there are zeros.
         """
-        read = self.predict(x, lengths=lengths) if y is None else y
-        return self.network.trace(self._read_data(x, read, batch_size=1, lengths=lengths).whole())
+        if y is None:
+            y = self._written(self._sources(x, lengths, mask, warns=True), None, 256)[0]
+        data = self._read_data(x, y, batch_size=1, lengths=lengths, mask=mask)
+        return self.network.trace(data.whole(), data.sources.gaps)
 
     @names_arguments
     def stream(self, batch_size: int = 1, state: StateLike = None, *, source: Any = None) -> Stream:
@@ -579,10 +655,11 @@ class EncoderDecoder(Model):
         batch_size: int,
         name: str = "x",
         lengths: npt.ArrayLike | None = None,
+        mask: Any = None,
         sample_weight: Any = None,
     ) -> PairData:
         """Check and convert the user's data, of which at least one target counts; messages call them ``name``."""
-        sources = self._sources(x, lengths)
+        sources = self._sources(x, lengths, mask)
         whole, weights = self.network.framing.read(y, len(sources), sample_weight)
         data = PairData(
             sources=sources,
@@ -594,31 +671,36 @@ class EncoderDecoder(Model):
         data.require_targets(name)
         return data
 
-    def _sources(self, x: Any, lengths: npt.ArrayLike | None, *, warns: bool = False) -> Sequences:
-        found = self.network.encoder.input.sequences(x, lengths, "x")
+    def _sources(self, x: Any, lengths: npt.ArrayLike | None, mask: Any, *, warns: bool = False) -> Sequences:
+        found = read_with_gaps(self.network.encoder.input.sequences, x, lengths, mask)
         check_finite("x", found, self.dtype, warns=warns)
         return found
 
     def _written(
-        self,
-        sources: Sequences,
-        max_length: int | None,
-        batch_size: int,
-        beams: int | None = None,
-        length_penalty: float = 0.0,
-    ) -> list[Array]:
-        """Return the prediction for each source, (T_n,) ids or (T_n, K) numbers."""
+        self, sources: Sequences, max_length: int | None, batch_size: int, *, beams: int | None = None, **options: Any
+    ) -> tuple[list[Array], Float64]:
+        """Return the predictions for each source, (T_n,) ids or (T_n, K) numbers, and log p of each."""
         checks.as_size("batch_size", batch_size)
         limits = self.network.framing.limits(sources, max_length)
-        options = WritingOptions(
+        own = WritingOptions(
             length=int(limits.max(initial=0)),
             beams=beams,
             greedy=beams is None,
-            length_penalty=length_penalty,
             stop=self.network.framing.stop,
+            **options,
         )
-        options.check_task(self.task.name, self.network.framing.outputs, ids=self.task.ids)
-        return self.network.write(sources, limits, options, batch_size)
+        own.check_task(self.task.name, self.network.framing.outputs, ids=self.task.ids)
+        if beams is None and own.num_sequences != 1:
+            raise ValueError(f"num_sequences: 1 is required without beams, got {own.num_sequences}")
+        return self.network.write(sources, limits, own, batch_size)
+
+    def _arranged(self, found: list[Array], max_length: int | None, n: int) -> Any:
+        vocabulary, framing = self.target_vocabulary, self.network.framing
+        if vocabulary is not None:
+            every: Any = [vocabulary.decode(ids) for ids in found]
+        else:
+            every = framing.arranged(found, max_length, framing.kind) if n == 1 else found
+        return every if n == 1 else [every[i : i + n] for i in range(0, len(every), n)]
 
     def _at_predictions(
         self,
@@ -626,16 +708,19 @@ class EncoderDecoder(Model):
         x: Any,
         max_length: int | None,
         lengths: npt.ArrayLike | None,
+        mask: Any,
         batch_size: int,
     ) -> dict[str, Any]:
         """Return what is read of the outputs at every element of the greedy prediction, by name."""
-        sources = self._sources(x, lengths, warns=True)
-        again = self.network.again(sources, self._written(sources, max_length, batch_size), batch_size)
+        sources = self._sources(x, lengths, mask, warns=True)
+        again = self.network.again(sources, self._written(sources, max_length, batch_size)[0], batch_size)
         found, ends = read(self._all_outputs(again)[""]), np.cumsum(again.inputs.lengths)
-        return {
-            name: self.network.framing.arranged(np.split(rows, ends)[:-1], max_length, rows.dtype)
-            for name, rows in found.items()
-        }
+
+        def arranged(rows: Array) -> Any:
+            each = np.split(rows, ends)[:-1]
+            return each[0] if isinstance(x, str) else self.network.framing.arranged(each, max_length, rows.dtype)
+
+        return {name: arranged(rows) for name, rows in found.items()}
 
     def _outputs(
         self, batch: PairBatch, state: State | None, *, keep: bool

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from rnnfast import _ops, init
-from rnnfast.arrays import Array, DType, Int64
-from rnnfast.data import PairBatch, PairData, Sequences, batch_indices
+from rnnfast.arrays import Array, DType, Float64, Int64
+from rnnfast.data import Gaps, PairBatch, PairData, Sequences, batch_indices
 from rnnfast.layers import State, Trace
 from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape
 from rnnfast.models.config import Config, HeadConfig
 from rnnfast.models.encoder_decoder.attention import Attention, AttentionTape
 from rnnfast.models.encoder_decoder.framing import TargetFraming
-from rnnfast.models.generation import by_steps, write_on
+from rnnfast.models.generation import in_steps, write_on
 from rnnfast.params import Module, Parameter
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task
+from rnnfast.text import as_vocabulary
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,8 @@ class EncoderDecoderNetwork:
     def __init__(self, config: Config, task: Task, rng: np.random.Generator) -> None:
         dtype = np.dtype(config["dtype"])
         self.task = task
-        self.framing = TargetFraming(task, config["target_size"], config["start"], config["stop"], dtype)
+        written = as_vocabulary("target_vocabulary", config["target_vocabulary"])
+        self.framing = TargetFraming(task, config["target_size"], config["start"], config["stop"], dtype, written)
         embedding = config["target_embedding"]
         if embedding is not None and not self.framing.ids:
             raise ValueError(f"target_embedding: None is required for task={task.name!r}, got {embedding}")
@@ -78,6 +80,7 @@ class EncoderDecoderNetwork:
             one_hot=False,
             bidirectional=config["bidirectional"],
             named="source_size",
+            vocabulary=as_vocabulary("source_vocabulary", config["source_vocabulary"]),
         )
         self.decoder = Backbone(
             config, self.framing.inputs, rng, embedding=embedding, one_hot=self.framing.ids, bidirectional=False
@@ -142,42 +145,50 @@ class EncoderDecoderNetwork:
             dlast = self.bridge.backward(dlast, tape.encoded)
         self.encoder.backward(tape.encoder, dmemory, dlast)
 
-    def trace(self, batch: PairBatch) -> dict[str, Trace]:
-        """Return all states and gates of both stacks."""
-        encoder = self.encoder.trace(batch.sources, None)
+    def trace(self, batch: PairBatch, gaps: Gaps | None) -> dict[str, Trace]:
+        """Return all states and gates of both stacks; ``gaps`` are those of the sources."""
+        encoder = self.encoder.trace(batch.sources, None, gaps=gaps)
         return {"encoder": encoder, "decoder": self.decoder.trace(batch.inputs, self._bridged(encoder.state))}
 
-    def write(self, sources: Sequences, limits: Int64, options: WritingOptions, batch_size: int) -> list[Array]:
-        """Return what belongs to each of N sources, (T_n,) ids without stop or (T_n, K) numbers.
+    def write(
+        self, sources: Sequences, limits: Int64, options: WritingOptions, batch_size: int
+    ) -> tuple[list[Array], Float64]:
+        """Return what belongs to each of N sources, (T_n,) ids without stop or (T_n, K) numbers, and its log p.
 
-        ``limits`` (N,) are the most elements of each. A search looks at hypotheses of that length, so that it runs
-        once for every limit; else what is too long is cut off.
+        With ``num_sequences`` n there are n*N of them, those of a source side by side. log p counts the stop; without
+        ``return_log_probs`` it means nothing. ``limits`` (N,) are the most elements of each. A search looks at
+        hypotheses of that length, so that it runs once for every limit; else what is too long is cut off.
         """
+        n = options.num_sequences
         found: dict[int, Array] = {}
+        total = np.zeros(n * len(sources))
         for index in _groups(limits, batch_size, alike=options.beams is not None):
             chosen = sources.select(index)
             memory, state = self.read(chosen)
-            attention = self.attending(chosen.like(memory))
-            _, state = self.decoder.infer(self.framing.first(len(index)), state)
             own = replace(options, length=int(limits[index].max()))
+            attention = self.attending(chosen.like(memory), function=in_steps(self.decoder, self.task, own))
+            _, state = self.decoder.infer(self.framing.first(len(index)), state)
             head = self.heads.parts[""]
-            elements, counts, _ = write_on(self.decoder, head, self.task, state, own, attention=attention)
-            for n, row, count in zip(index, elements, np.minimum(counts, limits[index]), strict=True):
-                found[n] = row[:count].astype(self.framing.kind, copy=False)
-        return [found[n] for n in range(len(sources))]
+            elements, counts, log_p = write_on(self.decoder, head, self.task, state, own, attention=attention)
+            most = np.repeat(limits[index], n)
+            places = (n * index[:, None] + np.arange(n)).ravel()
+            for place, row, each, count, limit in zip(places, elements, log_p, counts, most, strict=True):
+                found[int(place)] = row[: min(count, limit)].astype(self.framing.kind, copy=False)
+                total[place] = each[: min(count + 1, limit)].sum()
+        return [found[place] for place in range(len(total))], total
 
-    def attending(self, memory: Sequences, *, function: bool = False) -> Any:
-        """Return what attends while elements are written; None without attention.
+    def attending(self, memory: Sequences, *, function: bool) -> Any:
+        """Return what attends while elements are written: the engine's form, or a ``function`` of h (N*B, H).
 
-        That is the engine's form; where NumPy writes, and as a ``function``, a function of h (N, H).
+        It is None without attention.
         """
         part = self.attention
         if part is None:
             return None
-        if not (function or by_steps(self.decoder, self.task)):
+        if not function:
             return part.parts(memory.padded(), memory.lengths)
-        rows, one_each = memory.flat(), np.ones(len(memory), np.int64)
-        return lambda h: part.infer(h, rows, one_each, memory.lengths)[0]
+        rows, N = memory.flat(), len(memory)
+        return lambda h: part.infer(h, rows, np.full(N, len(h) // N, np.int64), memory.lengths)[0]
 
     def again(self, sources: Sequences, found: list[Array], batch_size: int) -> PairData:
         """Return data with which the decoder reads what it has written; the targets are that, without a stop."""
@@ -191,10 +202,11 @@ class EncoderDecoderNetwork:
         weights: list[Array] = []
         for batch in self.again(sources, found, batch_size).batches():
             assert isinstance(batch, PairBatch)
-            own = self.infer(batch)[1]
-            assert own is not None
-            weights += list(own)
-        return [w[: len(e), :size].copy() for w, e, size in zip(weights, found, sources.lengths, strict=True)]
+            several = self.infer(batch)[1]
+            assert several is not None
+            weights += list(several)
+        own = [w[: len(e), :size].copy() for w, e, size in zip(weights, found, sources.lengths, strict=True)]
+        return own if sources.gaps is None else sources.gaps.columns(own)
 
 
 def _groups(limits: Int64, batch_size: int, *, alike: bool) -> Iterator[Int64]:

@@ -13,7 +13,8 @@ from rnnfast import checks
 from rnnfast.arrays import Array
 from rnnfast.data import PairBatch
 from rnnfast.models.encoder_decoder.network import EncoderDecoderNetwork
-from rnnfast.models.generation import as_rows, write_on
+from rnnfast.models.generation import write_on
+from rnnfast.models.rows import as_rows
 from rnnfast.optim import LearningRate
 from rnnfast.params import Module, Parameter
 from rnnfast.sampling import WritingOptions
@@ -97,7 +98,7 @@ def _written(network: EncoderDecoderNetwork, batch: PairBatch, read: Array, own:
     """Return what stands behind the first element of ``read`` (N, T, ...), with predictions where ``own`` (N, T)."""
     memory, state = network.read(batch.sources)
     ids = network.framing.ids
-    attention = network.attending(batch.sources.like(memory), function=not ids)
+    attention = network.attending(batch.sources.like(memory), function=not ids or network.decoder.custom)
     if not ids:
         return _vectors(network, state, attention, read, own)
     _, state = network.decoder.infer(network.framing.first(len(read)), state)
