@@ -12,7 +12,7 @@ from rnnfast import checks
 
 NO_SPLIT = "validation_split: 0 is required beside batches (see validation_data), got {}"
 # What accompanies the sequences, which each batch brings itself.
-BROUGHT = ("lengths", "sample_weight", "resets", "context")
+BROUGHT = ("lengths", "mask", "sample_weight", "resets", "context")
 
 
 class Readable(Protocol):

@@ -314,8 +314,8 @@ class ManyToMany(Model):
         from a callable that returns a new iterator, or an iterable, which begins again in every epoch; or from an
         iterator, which goes on with ``steps_per_epoch`` batches in every epoch and cannot be resumed.
 
-        A batch is (x, y), (x, y, sample_weight) or a dict of these and ``lengths`` and ``resets``. It is checked when
-        its turn comes. ``batch_size`` has no effect.
+        A batch is (x, y), (x, y, sample_weight) or a dict of these, ``lengths``, ``mask`` and ``resets``. It is checked
+        when its turn comes. ``batch_size`` has no effect.
         """
         options = TrainingOptions.of(locals())
         data, validation = training_and_validation(
@@ -415,7 +415,13 @@ class ManyToMany(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        accompanying = {"lengths": lengths, "sample_weight": sample_weight, "resets": resets, "burn_in": burn_in}
+        accompanying = {
+            "lengths": lengths,
+            "mask": mask,
+            "sample_weight": sample_weight,
+            "resets": resets,
+            "burn_in": burn_in,
+        }
         data = evaluated(self._read_data, x, y, batch_size=batch_size, known=READ, tbptt=tbptt, **accompanying)
         return train.evaluate(self, data, metrics)
 

@@ -35,7 +35,7 @@ from rnnfast.text import AnyVocabulary
 from rnnfast.train import Callback, History, TrainingOptions
 from rnnfast.training_state import TrainingState
 
-READ = ("x", "y", "lengths", "sample_weight")  # what data are made of
+READ = ("x", "y", "lengths", "mask", "sample_weight")  # what data are made of
 
 
 class EncoderDecoder(Model):
@@ -308,7 +308,7 @@ class EncoderDecoder(Model):
         from a callable that returns a new iterator, or an iterable, which begins again in every epoch; or from an
         iterator, which goes on with ``steps_per_epoch`` batches in every epoch and cannot be resumed.
 
-        A batch is (x, y), (x, y, sample_weight) or a dict of these and ``lengths``. It is checked when
+        A batch is (x, y), (x, y, sample_weight) or a dict of these, ``lengths`` and ``mask``. It is checked when
         its turn comes. ``batch_size`` has no effect.
         """
         options = TrainingOptions.of(locals())
@@ -401,7 +401,7 @@ class EncoderDecoder(Model):
         ValueError, TypeError
             Data that do not fit the model, that are not finite, or without any target.
         """
-        own: dict[str, Any] = {"lengths": lengths, "sample_weight": sample_weight}
+        own: dict[str, Any] = {"lengths": lengths, "mask": mask, "sample_weight": sample_weight}
         data = evaluated(self._read_data, x, y, batch_size=batch_size, known=READ, **own)
         return train.evaluate(self, data, metrics)
 
