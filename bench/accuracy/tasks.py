@@ -1,0 +1,242 @@
+"""What is learned and how it is judged: data in parts, a score, and the score of a simple method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import rnnfast as rf
+from bench.accuracy import floors, readers, synthetic
+from bench.accuracy.words import Lexicon
+from rnnfast.demo.dates import exact
+from rnnfast.demo.dates_data import ISO, Calendar
+from rnnfast.text import Vocabulary
+
+ANSWER = 3
+"""Characters of an answer to an addition, after spaces that fill it up."""
+
+TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
+"""The parts of speech of Universal Dependencies."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Sequences x and their targets y; y is None where the sequences are their own targets."""
+
+    x: Any
+    y: Any = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, which: slice) -> Part:
+        return Part(self.x[which], None if self.y is None else self.y[which])
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What ``fit`` and ``evaluate`` take first."""
+        return (self.x,) if self.y is None else (self.x, self.y)
+
+
+@dataclass(frozen=True)
+class Data:
+    """The parts of a task's data.
+
+    ``train`` is what a recorded model learns from. Choices are made with models that learn from ``inner`` and are
+    judged by ``validation``; neither has anything of ``test``.
+    """
+
+    train: Part
+    inner: Part
+    validation: Part
+    test: Part
+    sizes: tuple[int, int]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: ``load`` returns its parts, ``score`` judges a model, ``floor`` a simple method on the same parts."""
+
+    name: str
+    mode: str
+    metric: str
+    higher_is_better: bool
+    model: type[Any]
+    load: Callable[[], Data]
+    score: Callable[[Any, Part], float]
+    floor_name: str
+    floor: Callable[[Data], float]
+
+    def reached(self, value: float, goal: float) -> bool:
+        """Whether a score is as good as the goal."""
+        return value >= goal if self.higher_is_better else value <= goal
+
+
+def split(train: Part, test: Part, sizes: tuple[int, int], *, share: float = 0.1, **facts: Any) -> Data:
+    """Parts whose validation part is the last share of the training part."""
+    kept = len(train) - round(share * len(train))
+    return Data(train, train[:kept], train[kept:], test, sizes, facts)
+
+
+def accuracy(model: Any, part: Part) -> float:
+    """The share of the elements of y that are right."""
+    return float(model.evaluate(*part.arguments)["accuracy"])
+
+
+def squared_error(model: Any, part: Part) -> float:
+    """The mean squared error."""
+    return float(np.mean((model.predict(part.x).astype(np.float64) - part.y) ** 2))
+
+
+def nats(model: Any, part: Part) -> float:
+    """Nats an element: the mean of -log p; a long text is read in one go."""
+    return float(model.evaluate(part.x)["loss"])
+
+
+def exact_matches(model: Any, part: Part) -> float:
+    """The share of the sequences that the model writes right from beginning to end."""
+    return exact(model.predict(part.x), part.y)
+
+
+def characters(model: Any, part: Part) -> float:
+    """The share of the characters that the model writes right, of answers filled up to the same length."""
+    written, true = (np.array([filled(ids) for ids in y]) for y in (model.predict(part.x, max_length=ANSWER), part.y))
+    return float(np.mean(written == true))
+
+
+def filled(ids: Any) -> list[int]:
+    """The digits of an answer, filled up with -1."""
+    return [*map(int, ids), *[-1] * (ANSWER - len(ids))]
+
+
+def japanese_vowels() -> Data:
+    """Nine speakers; the channels are standardised by the training part. The file lists 30 cases of each in turn."""
+    folder = readers.folder() / "japanese_vowels"
+    (x, y), (test_x, test_y) = (readers.ts(folder / f"JapaneseVowels_{part}.ts.gz") for part in ("TRAIN", "TEST"))
+    classes = sorted(set(y))
+    steps = np.concatenate(x)
+    mean, deviation = steps.mean(axis=0), steps.std(axis=0)
+
+    def part(sequences: list[Any], labels: list[str]) -> Part:
+        return Part([(s - mean) / deviation for s in sequences], np.array([classes.index(label) for label in labels]))
+
+    train, test = part(x, y), part(test_x, test_y)
+    order = np.random.default_rng(0).permutation(len(x))
+    mixed = Part([train.x[i] for i in order], train.y[order])
+    return split(mixed, test, (x[0].shape[1], len(classes)), share=1 / 3)
+
+
+def two_sines() -> Data:
+    """The next value of 50; 7,000 series to learn from, 2,000 to choose by and 1,000 to judge by."""
+    series = synthetic.two_sines(10_000, 51, np.random.RandomState(42))
+    x, y = series[:, :50, None], series[:, 50:]
+    train, validation, test = (Part(x[at], y[at]) for at in (slice(7000), slice(7000, 9000), slice(9000, None)))
+    return Data(train, train, validation, test, (1, 1))
+
+
+def reber() -> Data:
+    """Whether a string is one of the embedded grammar; half of them have a wrong letter."""
+    strings = list(synthetic.reber_strings(12_000, np.random.default_rng(0)))
+    letters = Vocabulary(synthetic.REBER_LETTERS)
+    whole = Part([letters.encode(s) for s, _ in strings], np.array([label for _, label in strings]))
+    return split(whole[:10_000], whole[10_000:], (len(letters), 2))
+
+
+def atis() -> Data:
+    """Parts of speech; words that the training part has once, and unknown ones, are read as their ending."""
+    folder = readers.folder() / "ud_atis"
+    names = {"train": "train", "validation": "dev", "test": "test"}
+    sentences = {
+        part: readers.tagged_sentences(folder / f"en_atis-{name}.form_upos.tsv.gz") for part, name in names.items()
+    }
+    words = Lexicon((word for sentence in sentences["train"] for word, _ in sentence), least=2)
+
+    def part(name: str) -> Part:
+        x = [np.array([words[word] for word, _ in s]) for s in sentences[name]]
+        return Part(x, [np.array([TAGS.index(tag) for _, tag in s]) for s in sentences[name]])
+
+    train, validation, test = (part(name) for name in names)
+    return Data(train, train, validation, test, (len(words), len(TAGS)))
+
+
+def dates() -> Data:
+    """Days as people write them, to ISO 8601; a tenth of the days of a hundred years is held out."""
+    rng = np.random.default_rng(0)
+    days = Calendar(held_out=0.1, rng=rng)
+    learned, test = days.written(rng.permutation(days.train), rng), days.written(days.test, rng)
+    return split(Part(learned.x, learned.y), Part(test.x, test.y), (len(days.vocabulary), len(ISO)))
+
+
+def addition() -> Data:
+    """Sums of two numbers of one or two digits: 5,000 different questions, read from their end, a tenth held out."""
+    letters, digits = Vocabulary("+0123456789"), Vocabulary("0123456789")
+    pairs = synthetic.additions(5000, np.random.default_rng(0))
+    x = [letters.encode(f"{a}+{b}"[::-1]) for a, b in pairs]
+    whole = Part(x, [digits.encode(str(a + b)) for a, b in pairs])
+    return split(whole[:4500], whole[4500:], (len(letters), len(digits)))
+
+
+def shakespeare() -> Data:
+    """A long text; its last tenth is held out, and the end of what is left chooses."""
+    text = readers.text(readers.folder() / "shakespeare" / "tinyshakespeare.txt.gz")
+    letters = Vocabulary(text)
+    ids = letters.encode(text)
+    kept = len(ids) * 9 // 10
+    return split(Part(ids[:kept]), Part(ids[kept:]), (len(letters), len(letters)))
+
+
+def names() -> Data:
+    """First names, each after a start and before a stop; a shuffled tenth of the lines is held out."""
+    lines = readers.text(readers.folder() / "names" / "makemore_names.txt").split()
+    letters = Vocabulary("".join(sorted(set("".join(lines)))))
+    stop, start = len(letters), len(letters) + 1
+    order = np.random.RandomState(0).permutation(len(lines))
+    x = [np.r_[start, letters.encode(lines[i]), stop] for i in order]
+    kept = len(x) - len(x) // 10
+    return split(Part(x[:kept]), Part(x[kept:]), (start + 1, stop + 1))
+
+
+def adding() -> Data:
+    """The sum of two marked numbers of 200."""
+    x, y = synthetic.adding(62_000, 200, np.random.default_rng(0))
+    return split(Part(x, y)[:60_000], Part(x, y)[60_000:], (2, 1), share=1 / 60)
+
+
+def _constant(value: float) -> Callable[[Data], float]:
+    return lambda data: value
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "japanese-vowels", "many-to-one", "accuracy", True, rf.ManyToOne, japanese_vowels, accuracy,
+            "logistic regression on mean and deviation",
+            lambda d: floors.logistic_regression(*d.train.arguments, *d.test.arguments),
+        ),
+        Task(
+            "two-sines", "many-to-one", "mean squared error", False, rf.ManyToOne, two_sines, squared_error,
+            "least squares", lambda d: floors.least_squares(*d.train.arguments, *d.test.arguments),
+        ),
+        Task("reber", "many-to-one", "accuracy", True, rf.ManyToOne, reber, accuracy, "chance", _constant(0.5)),
+        Task(
+            "atis", "many-to-many, aligned", "accuracy", True, rf.ManyToMany, atis, accuracy,
+            "most frequent tag of a word", lambda d: floors.most_frequent_tag(*d.train.arguments, *d.test.arguments),
+        ),
+        Task("dates", "encoder-decoder", "exact matches", True, rf.EncoderDecoder, dates, exact_matches, "", _constant(0.0)),
+        Task("addition", "encoder-decoder", "characters", True, rf.EncoderDecoder, addition, characters, "", _constant(0.0)),
+        Task(
+            "shakespeare", "one-to-many", "nats a character", False, rf.OneToMany, shakespeare, nats,
+            "5-gram", lambda d: floors.ngrams_of_text(d.train.x, d.test.x, d.sizes[0], 5),
+        ),
+        Task(
+            "names", "one-to-many", "nats a character", False, rf.OneToMany, names, nats,
+            "5-gram", lambda d: floors.ngrams_of_sequences(d.train.x, d.test.x, d.sizes[0], 5),
+        ),
+        Task("adding", "many-to-one", "mean squared error", False, rf.ManyToOne, adding, squared_error, "guess of 1", _constant(1 / 6)),
+    )
+}
