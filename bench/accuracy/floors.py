@@ -46,7 +46,11 @@ def most_frequent_tag(x: Sequence[Any], y: Sequence[Any], test_x: Sequence[Any],
             counts[int(word)][int(tag)] += 1
     usual = sum(counts.values(), Counter[int]()).most_common(1)[0][0]
     best = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
-    found = [best.get(int(word), usual) == tag for words, tags in zip(test_x, test_y, strict=True) for word, tag in zip(words, tags, strict=True)]
+    found = [
+        best.get(int(word), usual) == tag
+        for words, tags in zip(test_x, test_y, strict=True)
+        for word, tag in zip(words, tags, strict=True)
+    ]
     return float(np.mean(found))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,8 @@ def two_sines(count: int, steps: int, rng: np.random.RandomState) -> F32:
     first, second, offset_1, offset_2 = rng.rand(4, count, 1)
     t = np.linspace(0.0, 1.0, steps)
     waves = 0.5 * np.sin((t - offset_1) * (first * 10 + 10)) + 0.2 * np.sin((t - offset_2) * (second * 20 + 20))
-    return (waves + 0.1 * (rng.rand(count, steps) - 0.5)).astype(np.float32)
+    series: F32 = (waves + 0.1 * (rng.rand(count, steps) - 0.5)).astype(np.float32)
+    return series
 
 
 def reber(rng: np.random.Generator) -> str:
@@ -76,11 +77,17 @@ def corrupted(letters: str, rng: np.random.Generator) -> str:
             return result
 
 
-def reber_strings(count: int, rng: np.random.Generator) -> Iterator[tuple[str, int]]:
-    """Strings of the embedded grammar (1) and corrupted ones (0), by turns."""
-    for i in range(count):
+def reber_strings(
+    count: int, rng: np.random.Generator, *, without: Collection[str] = ()
+) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Strings of the embedded grammar (1) and corrupted ones (0), by turns, none of them one of ``without``."""
+    strings = list[str]()
+    while len(strings) < count:
         letters = embedded_reber(rng)
-        yield (letters, 1) if i % 2 == 0 else (corrupted(letters, rng), 0)
+        drawn = letters if len(strings) % 2 == 0 else corrupted(letters, rng)
+        if drawn not in without:
+            strings.append(drawn)
+    return strings, 1 - np.arange(count) % 2
 
 
 def adding(count: int, steps: int, rng: np.random.Generator) -> tuple[F32, F32]:
@@ -92,10 +99,9 @@ def adding(count: int, steps: int, rng: np.random.Generator) -> tuple[F32, F32]:
     x = np.zeros((count, steps, 2), np.float32)
     x[..., 0] = rng.random((count, steps), np.float32)
     rows, half = np.arange(count), steps // 2
-    places = rng.integers(half, size=count), rng.integers(half, steps, size=count)
-    for at in places:
-        x[rows, at, 1] = 1.0
-    return x, sum(x[rows, at, :1] for at in places)
+    first, second = rng.integers(half, size=count), rng.integers(half, steps, size=count)
+    x[rows, first, 1] = x[rows, second, 1] = 1.0
+    return x, x[rows, first, :1] + x[rows, second, :1]
 
 
 def additions(count: int, rng: np.random.Generator) -> list[tuple[int, int]]:

@@ -18,9 +18,6 @@ from rnnfast.text import Vocabulary
 ANSWER = 3
 """Characters of an answer to an addition, after spaces that fill it up."""
 
-TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
-"""The parts of speech of Universal Dependencies."""
-
 
 @dataclass(frozen=True)
 class Part:
@@ -139,28 +136,36 @@ def two_sines() -> Data:
 
 
 def reber() -> Data:
-    """Whether a string is one of the embedded grammar; half of them have a wrong letter."""
-    strings = list(synthetic.reber_strings(12_000, np.random.default_rng(0)))
-    letters = Vocabulary(synthetic.REBER_LETTERS)
-    whole = Part([letters.encode(s) for s, _ in strings], np.array([label for _, label in strings]))
-    return split(whole[:10_000], whole[10_000:], (len(letters), 2))
+    """Whether a string is one of the embedded grammar; half of them have a wrong letter.
+
+    The training part is drawn as it comes and repeats short strings. Of the test part it has none.
+    """
+    rng, letters = np.random.default_rng(0), Vocabulary(synthetic.REBER_LETTERS)
+    strings, labels = synthetic.reber_strings(10_000, rng)
+    others, test_labels = synthetic.reber_strings(2000, rng, without=set(strings))
+    train = Part([letters.encode(s) for s in strings], labels)
+    return split(train, Part([letters.encode(s) for s in others], test_labels), (len(letters), 2))
 
 
 def atis() -> Data:
-    """Parts of speech; words that the training part has once, and unknown ones, are read as their ending."""
+    """Parts of speech of the words of questions.
+
+    Words that the training part has once, and unknown ones, are read as their ending. A tag that the training part does
+    not have is one class more.
+    """
     folder = readers.folder() / "ud_atis"
-    names = {"train": "train", "validation": "dev", "test": "test"}
-    sentences = {
-        part: readers.tagged_sentences(folder / f"en_atis-{name}.form_upos.tsv.gz") for part, name in names.items()
-    }
-    words = Lexicon((word for sentence in sentences["train"] for word, _ in sentence), least=2)
+    learned, chosen, judged = (
+        readers.tagged_sentences(folder / f"en_atis-{part}.form_upos.tsv.gz") for part in ("train", "dev", "test")
+    )
+    words = Lexicon((word for sentence in learned for word, _ in sentence), least=2)
+    tags = {tag: k for k, tag in enumerate(sorted({tag for sentence in learned for _, tag in sentence}))}
 
-    def part(name: str) -> Part:
-        x = [np.array([words[word] for word, _ in s]) for s in sentences[name]]
-        return Part(x, [np.array([TAGS.index(tag) for _, tag in s]) for s in sentences[name]])
+    def part(sentences: list[readers.Sentence]) -> Part:
+        x = [np.array([words[word] for word, _ in s]) for s in sentences]
+        return Part(x, [np.array([tags.get(tag, len(tags)) for _, tag in s]) for s in sentences])
 
-    train, validation, test = (part(name) for name in names)
-    return Data(train, train, validation, test, (len(words), len(TAGS)))
+    train = part(learned)
+    return Data(train, train, part(chosen), part(judged), (len(words), len(tags) + 1))
 
 
 def dates() -> Data:
@@ -214,29 +219,93 @@ TASKS = {
     task.name: task
     for task in (
         Task(
-            "japanese-vowels", "many-to-one", "accuracy", True, rf.ManyToOne, japanese_vowels, accuracy,
+            "japanese-vowels",
+            "many-to-one",
+            "accuracy",
+            True,
+            rf.ManyToOne,
+            japanese_vowels,
+            accuracy,
             "logistic regression on mean and deviation",
             lambda d: floors.logistic_regression(*d.train.arguments, *d.test.arguments),
         ),
         Task(
-            "two-sines", "many-to-one", "mean squared error", False, rf.ManyToOne, two_sines, squared_error,
-            "least squares", lambda d: floors.least_squares(*d.train.arguments, *d.test.arguments),
+            "two-sines",
+            "many-to-one",
+            "mean squared error",
+            False,
+            rf.ManyToOne,
+            two_sines,
+            squared_error,
+            "least squares",
+            lambda d: floors.least_squares(*d.train.arguments, *d.test.arguments),
         ),
         Task("reber", "many-to-one", "accuracy", True, rf.ManyToOne, reber, accuracy, "chance", _constant(0.5)),
         Task(
-            "atis", "many-to-many, aligned", "accuracy", True, rf.ManyToMany, atis, accuracy,
-            "most frequent tag of a word", lambda d: floors.most_frequent_tag(*d.train.arguments, *d.test.arguments),
+            "atis",
+            "many-to-many, aligned",
+            "accuracy",
+            True,
+            rf.ManyToMany,
+            atis,
+            accuracy,
+            "most frequent tag of a word",
+            lambda d: floors.most_frequent_tag(*d.train.arguments, *d.test.arguments),
         ),
-        Task("dates", "encoder-decoder", "exact matches", True, rf.EncoderDecoder, dates, exact_matches, "", _constant(0.0)),
-        Task("addition", "encoder-decoder", "characters", True, rf.EncoderDecoder, addition, characters, "", _constant(0.0)),
         Task(
-            "shakespeare", "one-to-many", "nats a character", False, rf.OneToMany, shakespeare, nats,
-            "5-gram", lambda d: floors.ngrams_of_text(d.train.x, d.test.x, d.sizes[0], 5),
+            "dates",
+            "encoder-decoder",
+            "exact matches",
+            True,
+            rf.EncoderDecoder,
+            dates,
+            exact_matches,
+            "",
+            _constant(0.0),
         ),
         Task(
-            "names", "one-to-many", "nats a character", False, rf.OneToMany, names, nats,
-            "5-gram", lambda d: floors.ngrams_of_sequences(d.train.x, d.test.x, d.sizes[0], 5),
+            "addition",
+            "encoder-decoder",
+            "characters",
+            True,
+            rf.EncoderDecoder,
+            addition,
+            characters,
+            "",
+            _constant(0.0),
         ),
-        Task("adding", "many-to-one", "mean squared error", False, rf.ManyToOne, adding, squared_error, "guess of 1", _constant(1 / 6)),
+        Task(
+            "shakespeare",
+            "one-to-many",
+            "nats a character",
+            False,
+            rf.OneToMany,
+            shakespeare,
+            nats,
+            "5-gram",
+            lambda d: floors.ngrams_of_text(d.train.x, d.test.x, d.sizes[0], 5),
+        ),
+        Task(
+            "names",
+            "one-to-many",
+            "nats a character",
+            False,
+            rf.OneToMany,
+            names,
+            nats,
+            "5-gram",
+            lambda d: floors.ngrams_of_sequences(d.train.x, d.test.x, d.sizes[0], 5),
+        ),
+        Task(
+            "adding",
+            "many-to-one",
+            "mean squared error",
+            False,
+            rf.ManyToOne,
+            adding,
+            squared_error,
+            "guess of 1",
+            _constant(1 / 6),
+        ),
     )
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import rnnfast as rf
 from bench.accuracy.tasks import Data, Part, Task
 from rnnfast.train import Run
 
-SHAPES = {
+SHAPES: Mapping[str, Callable[[float], float]] = {
     "linear": lambda done: 1.0 - done,
     "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
     "constant": lambda done: 1.0,
