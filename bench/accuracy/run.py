@@ -48,6 +48,7 @@ def measure(row: Row, data: Data, *, seeds: Sequence[int] = SEEDS, choosing: boo
     With ``choosing`` models learn without the validation part and are judged by it; the test part is not read.
     """
     learned, judged = (data.inner, "validation") if choosing else (data.train, "test")
+    floor = None if choosing else row.task.floor(data)
     scores, seconds, parameters = list[float](), list[float](), 0
     for seed in seeds:
         start = time.process_time()
@@ -55,5 +56,4 @@ def measure(row: Row, data: Data, *, seeds: Sequence[int] = SEEDS, choosing: boo
         seconds.append(time.process_time() - start)
         scores.append(row.task.score(model, getattr(data, judged)))
         parameters = sum(p.value.size for p in model.parameters().values())
-    floor = None if choosing else row.task.floor(data)
     return Record(row, scores, seconds, parameters, floor)
