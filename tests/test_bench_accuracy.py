@@ -21,10 +21,11 @@ from bench.accuracy import floors, readers, synthetic, table
 from bench.accuracy.rows import ROWS, Row
 from bench.accuracy.run import measure
 from bench.accuracy.tasks import TASKS, Data, Part, characters, exact_matches
-from bench.accuracy.training import SHAPES, Configuration, Schedule
+from bench.accuracy.training import SHAPES, Configuration, Schedule, remember
 from bench.accuracy.words import Lexicon
 from rnnfast.text import Vocabulary
 
+ROOT = Path(__file__).parents[1]
 REAL = ("japanese-vowels", "atis", "shakespeare", "names")
 FOURTH = "(?:XT*VP)*(?:S|XT*VV)"
 REBER = re.compile(f"B([TP])B(?:TS*X{FOURTH}|PT*V(?:V|P{FOURTH}))E\\1E")
@@ -316,6 +317,24 @@ def test_the_learning_rate_rises_and_falls(fall: str, expected: Callable[[int], 
     rising = [(k + 1) / 3 for k in range(20)]
     np.testing.assert_allclose(rates, [0.5 * min(1.0, rising[k]) * expected(k) for k in range(20)])
     assert SHAPES[fall](1.0) == pytest.approx(0.0)
+
+
+def test_units_remember_one_to_t_steps_at_first(rng: np.random.Generator) -> None:
+    """The forget gate's time constant 1 / (1 - f) lies in [2, T), and i = 1 - f; the other gates stay as they were."""
+    layer, other = (rf.LSTM(2, 300, seed=0) for _ in range(2))
+    remember(layer, 50, rng)
+    bias, before = (sum(p.value for k, p in a.parameters().items() if "bias" in k) for a in (layer, other))
+    i, f = 1 / (1 + np.exp(-np.split(bias[:600], 2)))
+    steps = 1 / (1 - f)
+    assert 2 <= steps.min() < 4 < 48 < steps.max() < 50
+    np.testing.assert_allclose(i, 1 - f, rtol=1e-5)
+    np.testing.assert_array_equal(bias[600:], before[600:])
+
+
+def test_the_page_shows_the_recorded_configurations() -> None:
+    page = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    for row in ROWS:
+        assert f"| {row.name} | `{table.arguments(row.configuration)}` |" in page
 
 
 # ----- command line

@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--choose", action="store_true", help="judge by the validation part, as choices are made; no test data are read"
     )
-    add("--json", type=Path, metavar="PATH", help="write what was measured")
+    add("--json", type=Path, metavar="PATH", help="write what was measured, after each row")
     return result
 
 
@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             records.append(measure(row, data, seeds=options.seeds, choosing=options.choose))
             print(table.line(records[-1]), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(table.document(records), indent=1) + "\n")
+            if options.json:
+                options.json.write_text(json.dumps(table.document(records), indent=1) + "\n")
     return 0
 
 

@@ -155,9 +155,10 @@ ROWS: Sequence[Row] = (
         0.001,
         Configuration(
             model={"cell": "lstm", "hidden_size": 64, "task": "regression"},
-            epochs=2,
+            epochs=1,
             batch_size=32,
-            lr=5e-3,
+            lr=1e-2,
+            memory=200,
         ),
     ),
 )

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 import rnnfast as rf
 from bench.accuracy.tasks import Data, Part, Task
 from rnnfast.train import Run
@@ -24,7 +26,7 @@ class Configuration:
     """How a model is made and trained.
 
     ``model`` and ``fit`` are arguments of the model and of its ``fit``. The learning rate rises to ``lr`` over the
-    first ``warm_up`` of the training and then falls as ``fall`` says.
+    first ``warm_up`` of the training and then falls as ``fall`` says. ``memory`` is T of ``remember``.
     """
 
     model: Mapping[str, Any]
@@ -37,6 +39,7 @@ class Configuration:
     optimizer: type[Any] = rf.Adam
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
+    memory: int | None = None
 
 
 class Schedule(rf.Callback):
@@ -56,10 +59,23 @@ class Schedule(rf.Callback):
         run.optimizer.lr = c.lr * min(1.0, rising) * SHAPES[c.fall](min(run.step / steps, 1.0))
 
 
+def remember(layer: rf.LSTM, T: int, rng: np.random.Generator) -> None:
+    """Let each unit of the first layer of an LSTM remember 1 to T steps at first (Tallec and Ollivier 2018, "chrono").
+
+    ``b_f = log u``, ``b_i = -log u``, where u is uniform on [1, T - 1).
+    """
+    H, parameters = layer.hidden_size, layer.parameters()
+    log_u = np.log(rng.uniform(1, T - 1, H))
+    parameters["bias_ih_l0"][: 2 * H] = np.r_[-log_u, log_u]
+    parameters["bias_hh_l0"][: 2 * H] = 0.0
+
+
 def trained(task: Task, configuration: Configuration, data: Data, part: Part, *, seed: int, **options: Any) -> Any:
     """A model that has learned from the part; ``options`` are further ones of ``fit``."""
     c = configuration
     model = task.model(*data.sizes, **c.model, seed=seed)
+    if c.memory is not None:
+        remember(model.rnn, c.memory, np.random.default_rng(seed))
     model.fit(
         *part.arguments,
         epochs=c.epochs,
