@@ -323,8 +323,10 @@ def test_units_remember_one_to_t_steps_at_first(rng: np.random.Generator) -> Non
     """The forget gate's time constant 1 / (1 - f) lies in [2, T), and i = 1 - f; the other gates stay as they were."""
     layer, other = (rf.LSTM(2, 300, seed=0) for _ in range(2))
     remember(layer, 50, rng)
-    bias, before = (sum(p.value for k, p in a.parameters().items() if "bias" in k) for a in (layer, other))
-    i, f = 1 / (1 + np.exp(-np.split(bias[:600], 2)))
+    bias, before = (
+        np.sum([p.value for name, p in a.parameters().items() if "bias" in name], axis=0) for a in (layer, other)
+    )
+    i, f = 1 / (1 + np.exp(-bias[:600].reshape(2, 300)))
     steps = 1 / (1 - f)
     assert 2 <= steps.min() < 4 < 48 < steps.max() < 50
     np.testing.assert_allclose(i, 1 - f, rtol=1e-5)
