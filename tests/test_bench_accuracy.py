@@ -18,9 +18,10 @@ import rnnfast as rf
 from bench.__main__ import main as bench
 from bench.accuracy import __main__ as command
 from bench.accuracy import floors, readers, synthetic, table
+from bench.accuracy.metrics import Part, characters, exact_matches
 from bench.accuracy.rows import ROWS, Row
 from bench.accuracy.run import measure
-from bench.accuracy.tasks import TASKS, Data, Part, characters, exact_matches
+from bench.accuracy.tasks import TASKS, Data
 from bench.accuracy.training import SHAPES, Configuration, Schedule, remember
 from bench.accuracy.words import Lexicon
 from rnnfast.text import Vocabulary
@@ -60,6 +61,10 @@ def tiny(row: Row, data: Data) -> tuple[Row, Data]:
     return replace(row, configuration=configuration), replace(data, **parts)
 
 
+def judged_by(row: Row, score: Callable[[Any, Part], float]) -> Row:
+    return replace(row, task=replace(row.task, metric=replace(row.task.metric, score=score)))
+
+
 class Untouchable:
     """A part that nobody may read."""
 
@@ -88,8 +93,8 @@ def test_every_task_has_a_row_and_goals_in_the_right_order() -> None:
     assert {row.task.name for row in ROWS} == set(TASKS)
     assert len({row.name for row in ROWS}) == len(ROWS)
     for row in ROWS:
-        assert row.task.reached(row.aim, row.goal)
-        assert not row.task.reached(row.goal, row.aim)
+        assert row.task.metric.reached(row.aim, row.goal)
+        assert not row.task.metric.reached(row.goal, row.aim)
 
 
 def test_a_model_is_judged_by_the_test_part_alone_and_once_a_seed() -> None:
@@ -100,7 +105,7 @@ def test_a_model_is_judged_by_the_test_part_alone_and_once_a_seed() -> None:
         judged.append(part)
         return 0.75
 
-    watched = replace(row, task=replace(row.task, score=score))
+    watched = judged_by(row, score)
     record = measure(watched, data, seeds=(3, 4))
     assert judged == [data.test] * 2
     assert record.mean == 0.75
@@ -112,7 +117,7 @@ def test_a_model_is_judged_by_the_test_part_alone_and_once_a_seed() -> None:
 @pytest.mark.parametrize(("score", "verdict"), [(1.0, "aim"), (0.996, "goal"), (0.99, "missed")])
 def test_what_a_row_has_reached(score: float, verdict: str) -> None:
     row, data = tiny(ROWS[[row.name for row in ROWS].index("reber")], TASKS["reber"].load())
-    record = measure(replace(row, task=replace(row.task, score=lambda model, part: score)), data, seeds=(0,))
+    record = measure(judged_by(row, lambda model, part: score), data, seeds=(0,))
     assert record.verdict == verdict
     assert verdict in table.line(record)
 
@@ -179,7 +184,9 @@ def test_parts_and_floors_of_real_data(
     """The floors are those that others report for the same parts."""
     data = load(name, request)
     assert tuple(len(part) for part in (data.train, data.inner, data.validation, data.test)) == sizes
-    assert TASKS[name].floor(data) == pytest.approx(floor, abs=6e-4)
+    method = TASKS[name].floor
+    assert method is not None
+    assert method.score(data) == pytest.approx(floor, abs=6e-4)
 
 
 # ----- readers
@@ -353,7 +360,9 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     document = json.loads((tmp_path / "run.json").read_text())
     (found,) = document["rows"]
     assert len(found["scores"]) == len(found["cpu_seconds"]) == 2
-    assert f"| reber | many-to-one | accuracy | 0.5000 | {table.short(row.goal)}" in table.markdown(document["rows"])
+    assert f"| reber | many-to-one | accuracy | 0.5000 (chance) | {table.short(row.goal)}" in table.markdown(
+        document["rows"]
+    )
     assert "cell='gru', hidden_size=4, embedding=4, epochs=1" in table.markdown(document["rows"])
     with pytest.raises(SystemExit):
         bench(["accuracy", "nothing"])

@@ -32,12 +32,12 @@ class Record:
     @property
     def verdict(self) -> str:
         """Which of the row's two goals the mean has reached."""
-        task = self.row.task
+        metric = self.row.task.metric
         return (
             "aim"
-            if task.reached(self.mean, self.row.aim)
+            if metric.reached(self.mean, self.row.aim)
             else "goal"
-            if task.reached(self.mean, self.row.goal)
+            if metric.reached(self.mean, self.row.goal)
             else "missed"
         )
 
@@ -48,12 +48,12 @@ def measure(row: Row, data: Data, *, seeds: Sequence[int] = SEEDS, choosing: boo
     With ``choosing`` models learn without the validation part and are judged by it; the test part is not read.
     """
     learned, judged = (data.inner, "validation") if choosing else (data.train, "test")
-    floor = None if choosing else row.task.floor(data)
+    floor = None if choosing or row.task.floor is None else row.task.floor.score(data)
     scores, seconds, parameters = list[float](), list[float](), 0
     for seed in seeds:
         start = time.process_time()
         model = trained(row.task, row.configuration, data, learned, seed=seed)
         seconds.append(time.process_time() - start)
-        scores.append(row.task.score(model, getattr(data, judged)))
+        scores.append(row.task.metric.score(model, getattr(data, judged)))
         parameters = sum(p.value.size for p in model.parameters().values())
     return Record(row, scores, seconds, parameters, floor)

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import machine
 from bench.accuracy.run import Record
+from bench.accuracy.tasks import TASKS
 from bench.accuracy.training import Configuration
 from bench.markdown import table
 
@@ -28,14 +29,14 @@ def line(record: Record) -> str:
     numbers = " ".join(f"{short(value):>8}" for value in (record.floor, row.goal, row.aim, record.mean))
     seeds = " ".join(map(short, record.scores))
     cost = f"{sum(record.seconds):>6.0f} {record.parameters:>11,}"
-    return f"{row.name:<12} {row.task.metric:<19} {numbers}  {record.verdict:<7} {seeds:<24} {cost}"
+    return f"{row.name:<12} {row.task.metric.name:<19} {numbers}  {record.verdict:<7} {seeds:<24} {cost}"
 
 
 def short(value: float | None) -> str:
-    """Four digits, or two of a small number."""
+    """Four decimals, or three digits of a small number."""
     if value is None:
         return "-"
-    return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.2g}"
+    return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.3g}"
 
 
 def arguments(configuration: Configuration) -> str:
@@ -62,7 +63,8 @@ def markdown(rows: Sequence[Row]) -> str:
             r["row"],
             r["mode"],
             r["metric"],
-            *(short(r[name]) for name in ("floor", "goal", "aim")),
+            f"{short(r['floor'])}{beside(r['task'])}",
+            *(short(r[name]) for name in ("goal", "aim")),
             f"**{short(r['mean'])}**",
             ", ".join(map(short, r["scores"])),
             f"{sum(r['cpu_seconds']):.0f}",
@@ -74,6 +76,12 @@ def markdown(rows: Sequence[Row]) -> str:
     return f"{table(head, scores)}\n\n{table(['row', 'configuration'], chosen)}"
 
 
+def beside(task: str) -> str:
+    """The name of a task's floor, in brackets."""
+    floor = TASKS[task].floor
+    return "" if floor is None else f" ({floor.name})"
+
+
 def document(records: Sequence[Record]) -> dict[str, Any]:
     """Everything that was measured, in types that JSON knows."""
     rows = [
@@ -81,7 +89,7 @@ def document(records: Sequence[Record]) -> dict[str, Any]:
             "row": r.row.name,
             "task": r.row.task.name,
             "mode": r.row.task.mode,
-            "metric": r.row.task.metric,
+            "metric": r.row.task.metric.name,
             "floor": r.floor,
             "goal": r.row.goal,
             "aim": r.row.aim,

@@ -1,41 +1,27 @@
-"""What is learned and how it is judged: data in parts, a score, and the score of a simple method."""
+"""What is learned: data in parts, by which model, how it is judged, and what a simple method reaches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import rnnfast as rf
 from bench.accuracy import floors, readers, synthetic
+from bench.accuracy.metrics import ACCURACY, CHARACTERS, EXACT, NATS, SQUARED_ERROR, Metric, Part
 from bench.accuracy.words import Lexicon
-from rnnfast.demo.dates import exact
 from rnnfast.demo.dates_data import ISO, Calendar
 from rnnfast.text import Vocabulary
 
-ANSWER = 3
-"""Characters of an answer to an addition, after spaces that fill it up."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Sequences x and their targets y; y is None where the sequences are their own targets."""
-
-    x: Any
-    y: Any = None
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, which: slice) -> Part:
-        return Part(self.x[which], None if self.y is None else self.y[which])
-
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        """What ``fit`` and ``evaluate`` take first."""
-        return (self.x,) if self.y is None else (self.x, self.y)
+MODES: dict[type[Any], str] = {
+    rf.ManyToOne: "many-to-one",
+    rf.ManyToMany: "many-to-many, aligned",
+    rf.EncoderDecoder: "encoder-decoder",
+    rf.OneToMany: "one-to-many",
+}
+"""The kinds of tasks, by their model."""
 
 
 @dataclass(frozen=True)
@@ -51,63 +37,36 @@ class Data:
     validation: Part
     test: Part
     sizes: tuple[int, int]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A simple method, and its score on the same parts."""
+
+    name: str
+    score: Callable[[Data], float]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task: ``load`` returns its parts, ``score`` judges a model, ``floor`` a simple method on the same parts."""
+    """What is learned, by which model, from which data, how it is judged, and what a simple method reaches."""
 
     name: str
-    mode: str
-    metric: str
-    higher_is_better: bool
     model: type[Any]
     load: Callable[[], Data]
-    score: Callable[[Any, Part], float]
-    floor_name: str
-    floor: Callable[[Data], float]
+    metric: Metric
+    floor: Floor | None = None
 
-    def reached(self, value: float, goal: float) -> bool:
-        """Whether a score is as good as the goal."""
-        return value >= goal if self.higher_is_better else value <= goal
+    @property
+    def mode(self) -> str:
+        """The kind of task."""
+        return MODES[self.model]
 
 
-def split(train: Part, test: Part, sizes: tuple[int, int], *, share: float = 0.1, **facts: Any) -> Data:
+def split(train: Part, test: Part, sizes: tuple[int, int], *, share: float = 0.1) -> Data:
     """Parts whose validation part is the last share of the training part."""
     kept = len(train) - round(share * len(train))
-    return Data(train, train[:kept], train[kept:], test, sizes, facts)
-
-
-def accuracy(model: Any, part: Part) -> float:
-    """The share of the elements of y that are right."""
-    return float(model.evaluate(*part.arguments)["accuracy"])
-
-
-def squared_error(model: Any, part: Part) -> float:
-    """The mean squared error."""
-    return float(np.mean((model.predict(part.x).astype(np.float64) - part.y) ** 2))
-
-
-def nats(model: Any, part: Part) -> float:
-    """Nats an element: the mean of -log p; a long text is read in one go."""
-    return float(model.evaluate(part.x)["loss"])
-
-
-def exact_matches(model: Any, part: Part) -> float:
-    """The share of the sequences that the model writes right from beginning to end."""
-    return exact(model.predict(part.x), part.y)
-
-
-def characters(model: Any, part: Part) -> float:
-    """The share of the characters that the model writes right, of answers filled up to the same length."""
-    written, true = (np.array([filled(ids) for ids in y]) for y in (model.predict(part.x, max_length=ANSWER), part.y))
-    return float(np.mean(written == true))
-
-
-def filled(ids: Any) -> list[int]:
-    """The digits of an answer, filled up with -1."""
-    return [*map(int, ids), *[-1] * (ANSWER - len(ids))]
+    return Data(train, train[:kept], train[kept:], test, sizes)
 
 
 def japanese_vowels() -> Data:
@@ -211,8 +170,14 @@ def adding() -> Data:
     return split(Part(x, y)[:60_000], Part(x, y)[60_000:], (2, 1), share=1 / 60)
 
 
-def _constant(value: float) -> Callable[[Data], float]:
-    return lambda data: value
+def of_pairs(name: str, score: Callable[..., float]) -> Floor:
+    """The floor of a method that takes x and y of the training part and of the test part."""
+    return Floor(name, lambda data: score(*data.train.arguments, *data.test.arguments))
+
+
+def ngrams(score: Callable[..., float]) -> Floor:
+    """The floor of n-grams of the length that is best."""
+    return Floor("5-gram", lambda data: score(data.train.x, data.test.x, data.sizes[0], 5))
 
 
 TASKS = {
@@ -220,92 +185,18 @@ TASKS = {
     for task in (
         Task(
             "japanese-vowels",
-            "many-to-one",
-            "accuracy",
-            True,
             rf.ManyToOne,
             japanese_vowels,
-            accuracy,
-            "logistic regression on mean and deviation",
-            lambda d: floors.logistic_regression(*d.train.arguments, *d.test.arguments),
+            ACCURACY,
+            of_pairs("logistic regression on mean and deviation", floors.logistic_regression),
         ),
-        Task(
-            "two-sines",
-            "many-to-one",
-            "mean squared error",
-            False,
-            rf.ManyToOne,
-            two_sines,
-            squared_error,
-            "least squares",
-            lambda d: floors.least_squares(*d.train.arguments, *d.test.arguments),
-        ),
-        Task("reber", "many-to-one", "accuracy", True, rf.ManyToOne, reber, accuracy, "chance", _constant(0.5)),
-        Task(
-            "atis",
-            "many-to-many, aligned",
-            "accuracy",
-            True,
-            rf.ManyToMany,
-            atis,
-            accuracy,
-            "most frequent tag of a word",
-            lambda d: floors.most_frequent_tag(*d.train.arguments, *d.test.arguments),
-        ),
-        Task(
-            "dates",
-            "encoder-decoder",
-            "exact matches",
-            True,
-            rf.EncoderDecoder,
-            dates,
-            exact_matches,
-            "",
-            _constant(0.0),
-        ),
-        Task(
-            "addition",
-            "encoder-decoder",
-            "characters",
-            True,
-            rf.EncoderDecoder,
-            addition,
-            characters,
-            "",
-            _constant(0.0),
-        ),
-        Task(
-            "shakespeare",
-            "one-to-many",
-            "nats a character",
-            False,
-            rf.OneToMany,
-            shakespeare,
-            nats,
-            "5-gram",
-            lambda d: floors.ngrams_of_text(d.train.x, d.test.x, d.sizes[0], 5),
-        ),
-        Task(
-            "names",
-            "one-to-many",
-            "nats a character",
-            False,
-            rf.OneToMany,
-            names,
-            nats,
-            "5-gram",
-            lambda d: floors.ngrams_of_sequences(d.train.x, d.test.x, d.sizes[0], 5),
-        ),
-        Task(
-            "adding",
-            "many-to-one",
-            "mean squared error",
-            False,
-            rf.ManyToOne,
-            adding,
-            squared_error,
-            "guess of 1",
-            _constant(1 / 6),
-        ),
+        Task("two-sines", rf.ManyToOne, two_sines, SQUARED_ERROR, of_pairs("least squares", floors.least_squares)),
+        Task("reber", rf.ManyToOne, reber, ACCURACY, Floor("chance", lambda data: 0.5)),
+        Task("atis", rf.ManyToMany, atis, ACCURACY, of_pairs("most frequent tag", floors.most_frequent_tag)),
+        Task("dates", rf.EncoderDecoder, dates, EXACT),
+        Task("addition", rf.EncoderDecoder, addition, CHARACTERS),
+        Task("shakespeare", rf.OneToMany, shakespeare, NATS, ngrams(floors.ngrams_of_text)),
+        Task("names", rf.OneToMany, names, NATS, ngrams(floors.ngrams_of_sequences)),
+        Task("adding", rf.ManyToOne, adding, SQUARED_ERROR, Floor("guess of 1", lambda data: 1 / 6)),
     )
 }

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 import rnnfast as rf
-from bench.accuracy.tasks import Data, Part, Task
+from bench.accuracy.metrics import Part
+from bench.accuracy.tasks import Data, Task
 from rnnfast.train import Run
 
 SHAPES: Mapping[str, Callable[[float], float]] = {
