@@ -32,14 +32,9 @@ class Record:
     @property
     def verdict(self) -> str:
         """Which of the row's two goals the mean has reached."""
-        metric = self.row.task.metric
-        return (
-            "aim"
-            if metric.reached(self.mean, self.row.aim)
-            else "goal"
-            if metric.reached(self.mean, self.row.goal)
-            else "missed"
-        )
+        goals = {"aim": self.row.aim, "goal": self.row.goal}
+        reached = self.row.task.metric.reached
+        return next((name for name, goal in goals.items() if reached(self.mean, goal)), "missed")
 
 
 def measure(row: Row, data: Data, *, seeds: Sequence[int] = SEEDS, choosing: bool = False) -> Record:
