@@ -27,10 +27,15 @@ ROWS: Sequence[Row] = (
         0.965,
         0.98,
         Configuration(
-            model={"cell": "gru", "hidden_size": 128, "output_dropout": 0.5},
+            model={
+                "cell": "gru",
+                "hidden_size": 128,
+                "output_dropout": 0.5,
+                "cell_options": {"recurrent_dropout": 0.6},
+            },
             epochs=80,
             batch_size=16,
-            lr=3e-3,
+            lr=1e-2,
         ),
     ),
     Row(
@@ -39,7 +44,13 @@ ROWS: Sequence[Row] = (
         0.97,
         0.98,
         Configuration(
-            model={"cell": "gru", "hidden_size": 64, "bidirectional": True, "output_dropout": 0.5},
+            model={
+                "cell": "gru",
+                "hidden_size": 128,
+                "bidirectional": True,
+                "output_dropout": 0.5,
+                "cell_options": {"recurrent_dropout": 0.6},
+            },
             epochs=80,
             batch_size=16,
             lr=3e-3,
@@ -75,8 +86,15 @@ ROWS: Sequence[Row] = (
         0.975,
         0.985,
         Configuration(
-            model={"cell": "gru", "hidden_size": 64, "embedding": 64, "bidirectional": True, "output_dropout": 0.5},
-            epochs=10,
+            model={
+                "cell": "gru",
+                "hidden_size": 64,
+                "embedding": 64,
+                "bidirectional": True,
+                "output_dropout": 0.5,
+                "cell_options": {"input_dropout": 0.3},
+            },
+            epochs=12,
             batch_size=32,
             lr=5e-3,
         ),
