@@ -280,11 +280,11 @@ def test_the_most_frequent_tag_by_hand() -> None:
 
 def test_ngrams_of_sequences_by_hand() -> None:
     """Bigrams with Witten-Bell smoothing; 2 begins a sequence and 1 ends it."""
-    train, test = [np.array([2, 0, 1]), np.array([2, 0, 0, 1])], [np.array([2, 0, 1])]
+    train, test = [np.array([2, 0, 1]), np.array([2, 0, 0, 1])], [np.array([2, 0, 1]), np.array([2, 1])]
     unigram = {0: (3 + 3 / 3) / (6 + 3), 1: (2 + 3 / 3) / (6 + 3)}  # after the first symbol: 0 1 2 0 0 1
-    after_start = (2 + 1 * unigram[0]) / (2 + 1)
-    after_0 = (2 + 2 * unigram[1]) / (3 + 2)
-    expected = -(math.log(after_start) + math.log(after_0)) / 2
+    after_start = {0: (2 + 1 * unigram[0]) / (2 + 1), 1: (0 + 1 * unigram[1]) / (2 + 1)}
+    after_0 = {1: (2 + 2 * unigram[1]) / (3 + 2)}
+    expected = -np.mean(np.log([after_start[0], after_0[1], after_start[1]]))
     assert floors.ngrams_of_sequences(train, test, 3, 2) == pytest.approx(expected)
 
 
