@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import re
@@ -192,14 +191,6 @@ def test_parts_and_floors_of_real_data(
 # ----- readers
 
 
-def test_a_ts_file(tmp_path: Path) -> None:
-    path = tmp_path / "cases.ts.gz"
-    path.write_bytes(gzip.compress(b"# by hand\n@dimensions 2\n@data\n1,2,3:4,5,6:b\n7:8:a\n"))
-    x, y = readers.ts(path)
-    assert [s.tolist() for s in x] == [[[1, 4], [2, 5], [3, 6]], [[7, 8]]]
-    assert y == ["b", "a"]
-
-
 def test_a_file_of_tags(tmp_path: Path) -> None:
     path = tmp_path / "tags.tsv"
     path.write_text("show\tVERB\nme\tPRON\n\nnow\tADV\n\n")
@@ -207,8 +198,9 @@ def test_a_file_of_tags(tmp_path: Path) -> None:
 
 
 def test_missing_data_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(readers.DataMissing, match=r"absent.ts: a file is required, got none"):
-        readers.ts(tmp_path / "absent.ts")
+    monkeypatch.setenv(readers.VARIABLE, str(tmp_path))
+    with pytest.raises(readers.DataMissing, match=r"names.absent.txt: a file is required, got none"):
+        readers.found("names", "absent.txt")
     monkeypatch.delenv(readers.VARIABLE, raising=False)
     with pytest.raises(readers.DataMissing, match="RNNFAST_DATA: the folder of the data is required, got none"):
         readers.folder()
@@ -236,29 +228,19 @@ def test_two_sines_are_those_of_the_book() -> None:
 
 
 def test_strings_are_those_of_the_grammar(rng: np.random.Generator) -> None:
-    strings, labels = synthetic.reber_strings(600, rng)
+    strings, labels = synthetic.labelled_reber_strings(600, rng)
     assert [bool(REBER.fullmatch(s)) for s in strings] == labels.astype(bool).tolist()
     assert labels.mean() == 0.5
-    others, _ = synthetic.reber_strings(100, rng, without=set(strings))
+    others, _ = synthetic.labelled_reber_strings(100, rng, without=set(strings))
     assert not set(others) & set(strings)
 
 
 def test_a_corrupted_string_differs_in_one_letter(rng: np.random.Generator) -> None:
     for _ in range(200):
-        good = synthetic.embedded_reber(rng)
+        (good,) = rf.data.synthetic.reber_strings(1, seed=rng)
         bad = synthetic.corrupted(good, rng)
         assert sum(a != b for a, b in zip(good, bad, strict=True)) == 1
         assert not REBER.fullmatch(bad)
-
-
-def test_the_adding_problem(rng: np.random.Generator) -> None:
-    x, y = synthetic.adding(4000, 21, rng)
-    assert x.dtype == y.dtype == np.float32
-    marks = x[..., 1]
-    np.testing.assert_array_equal(marks[:, :10].sum(axis=1), 1)
-    np.testing.assert_array_equal(marks[:, 10:].sum(axis=1), 1)
-    np.testing.assert_allclose((x[..., 0] * marks).sum(axis=1), y[:, 0], rtol=1e-6)
-    assert np.mean((y - 1) ** 2) == pytest.approx(1 / 6, abs=0.01)
 
 
 # ----- floors, scores, schedule

@@ -71,25 +71,20 @@ def split(train: Part, test: Part, sizes: tuple[int, int], *, share: float = 0.1
 
 def japanese_vowels() -> Data:
     """Nine speakers; the channels are standardised by the training part. The file lists 30 cases of each in turn."""
-    folder = readers.folder() / "japanese_vowels"
-    (x, y), (test_x, test_y) = (readers.ts(folder / f"JapaneseVowels_{part}.ts.gz") for part in ("TRAIN", "TEST"))
-    classes = sorted(set(y))
-    steps = np.concatenate(x)
-    mean, deviation = steps.mean(axis=0), steps.std(axis=0)
-
-    def part(sequences: list[Any], labels: list[str]) -> Part:
-        return Part([(s - mean) / deviation for s in sequences], np.array([classes.index(label) for label in labels]))
-
-    train, test = part(x, y), part(test_x, test_y)
-    order = np.random.default_rng(0).permutation(len(x))
-    mixed = Part([train.x[i] for i in order], train.y[order])
-    return split(mixed, test, (x[0].shape[1], len(classes)), share=1 / 3)
+    learned, judged = (
+        rf.data.read_ts(readers.found("japanese_vowels", f"JapaneseVowels_{part}.ts.gz")) for part in ("TRAIN", "TEST")
+    )
+    scaler = rf.data.Scaler.fit(learned.x)
+    order = np.random.default_rng(0).permutation(len(learned))
+    x = scaler.transform(learned.x)
+    mixed = Part([x[i] for i in order], learned.y[order])
+    return split(mixed, Part(scaler.transform(judged.x), judged.y), (12, 9), share=1 / 3)
 
 
 def two_sines() -> Data:
     """The next value of 50; 7,000 series to learn from, 2,000 to choose by and 1,000 to judge by."""
-    series = synthetic.two_sines(10_000, 51, np.random.RandomState(42))
-    x, y = series[:, :50, None], series[:, 50:]
+    series = rf.data.synthetic.two_sines(10_000, 51, seed=np.random.RandomState(42))
+    x, y = series[:, :50], series[:, 50]
     train, validation, test = (Part(x[at], y[at]) for at in (slice(7000), slice(7000, 9000), slice(9000, None)))
     return Data(train, train, validation, test, (1, 1))
 
@@ -99,9 +94,9 @@ def reber() -> Data:
 
     The training part is drawn as it comes and repeats short strings. Of the test part it has none.
     """
-    rng, letters = np.random.default_rng(0), Vocabulary(synthetic.REBER_LETTERS)
-    strings, labels = synthetic.reber_strings(10_000, rng)
-    others, test_labels = synthetic.reber_strings(2000, rng, without=set(strings))
+    rng, letters = np.random.default_rng(0), Vocabulary(rf.data.synthetic.REBER_SYMBOLS)
+    strings, labels = synthetic.labelled_reber_strings(10_000, rng)
+    others, test_labels = synthetic.labelled_reber_strings(2000, rng, without=set(strings))
     train = Part([letters.encode(s) for s in strings], labels)
     return split(train, Part([letters.encode(s) for s in others], test_labels), (len(letters), 2))
 
@@ -112,9 +107,9 @@ def atis() -> Data:
     Words that the training part has once, and unknown ones, are read as their ending. A tag that the training part does
     not have is one class more.
     """
-    folder = readers.folder() / "ud_atis"
     learned, chosen, judged = (
-        readers.tagged_sentences(folder / f"en_atis-{part}.form_upos.tsv.gz") for part in ("train", "dev", "test")
+        readers.tagged_sentences(readers.found("ud_atis", f"en_atis-{part}.form_upos.tsv.gz"))
+        for part in ("train", "dev", "test")
     )
     words = Lexicon((word for sentence in learned for word, _ in sentence), least=2)
     tags = {tag: k for k, tag in enumerate(sorted({tag for sentence in learned for _, tag in sentence}))}
@@ -146,7 +141,7 @@ def addition() -> Data:
 
 def shakespeare() -> Data:
     """A long text; its last tenth is held out, and the end of what is left chooses."""
-    text = readers.text(readers.folder() / "shakespeare" / "tinyshakespeare.txt.gz")
+    text = readers.text(readers.found("shakespeare", "tinyshakespeare.txt.gz"))
     letters = Vocabulary(text)
     ids = letters.encode(text)
     kept = len(ids) * 9 // 10
@@ -155,7 +150,7 @@ def shakespeare() -> Data:
 
 def names() -> Data:
     """First names, each after a start and before a stop; a shuffled tenth of the lines is held out."""
-    lines = readers.text(readers.folder() / "names" / "makemore_names.txt").split()
+    lines = readers.text(readers.found("names", "makemore_names.txt")).split()
     letters = Vocabulary("".join(sorted(set("".join(lines)))))
     stop, start = len(letters), len(letters) + 1
     order = np.random.RandomState(0).permutation(len(lines))
@@ -166,8 +161,8 @@ def names() -> Data:
 
 def adding() -> Data:
     """The sum of two marked numbers of 200."""
-    x, y = synthetic.adding(62_000, 200, np.random.default_rng(0))
-    return split(Part(x, y)[:60_000], Part(x, y)[60_000:], (2, 1), share=1 / 60)
+    whole = Part(*rf.data.synthetic.adding(62_000, 200, seed=0))
+    return split(whole[:60_000], whole[60_000:], (2, 1), share=1 / 60)
 
 
 def of_pairs(name: str, score: Callable[..., float]) -> Floor:
