@@ -1,15 +1,20 @@
-"""``python -m bench``: rnnfast against its peers, and against the machine, on the shapes that people run."""
+"""``python -m bench``: rnnfast against its peers, and against the machine, on the shapes that people run.
+
+``python -m bench accuracy``: what its models reach; see there.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench import chart, gemm, machine, panels, report, structure, variants
+from bench.accuracy.__main__ import main as accuracy
 from bench.peers import RIVALS
 from bench.process import PeerMissing, Worker
 from bench.run import Record, Settings, run
@@ -151,7 +156,10 @@ def measure_structure(threads: Sequence[int], settings: Settings) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
-    options = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["accuracy"]:
+        return accuracy(given[1:])
+    options = parser().parse_args(given)
     names = ("cells", "groups", "modes", "quick")
     try:
         chosen = cases(ids=options.shapes, **{name: getattr(options, name) for name in names})
