@@ -296,8 +296,8 @@ class OneToMany(Model):
         ``steps_per_epoch``, from an object with ``len(x)`` and ``x[i]`` (as keras.utils.Sequence), whose order is
         shuffled, or from an iterator, which goes on in every epoch and cannot be resumed.
 
-        A batch is sequences, or a dict of ``sequences``, ``lengths``, ``mask``, ``sample_weight`` and ``context``. It is
-        checked when its turn comes. ``batch_size`` has no effect.
+        A batch is sequences, or a dict of ``sequences``, ``lengths``, ``mask``, ``sample_weight`` and ``context``. It
+        is checked when its turn comes. ``batch_size`` has no effect.
         """
         options = TrainingOptions.of(locals())
         own = {"tbptt": tbptt, "burn_in": burn_in, "lengths": lengths, "mask": mask}
