@@ -15,7 +15,7 @@ from rnnfast.rl import ActorCritic, Categorical
 from tests.support.rl_torch import evaluated, leaves
 
 T, N, C = 13, 6, 3
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "categorical": {"policy": "categorical"},
     "gaussian": {"policy": "gaussian"},
     "predicted": {"policy": "gaussian", "predict_std": True},
@@ -140,9 +140,8 @@ def test_gradients_are_torchs(kind: str, shared: bool) -> None:
     params = leaves(agent)
     log_probs, entropies, values = evaluated(agent, params, x, begins, state, actions)
     (log_probs * torch.tensor(dlog) + entropies * torch.tensor(dent) + values * torch.tensor(dval)).sum().backward()
-    for mine, theirs in zip(
-        (found.log_probs, found.entropies, found.values), (log_probs, entropies, values), strict=True
-    ):
+    ours = (found.log_probs, found.entropies, found.values)
+    for mine, theirs in zip(ours, (log_probs, entropies, values), strict=True):
         np.testing.assert_allclose(mine, theirs.detach(), rtol=1e-10, atol=1e-12)
     for name, p in agent.parameters().items():
         np.testing.assert_allclose(p.grad, params[name].grad, rtol=1e-9, atol=1e-11, err_msg=name)

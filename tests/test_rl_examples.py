@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 
 import pytest
 
 from tests.support.sources import ROOT
+
+if importlib.util.find_spec("gymnasium"):
+    importlib.import_module("gymnasium")  # sets a variable of the environment, which a test may not leave behind
 
 pytestmark = pytest.mark.skipif(not (ROOT / "examples").is_dir(), reason="needs the checkout")
 

@@ -76,8 +76,8 @@ def test_sums_of_finished_episodes() -> None:
     expected: list[tuple[int, int, float]] = []
     for n in range(N):
         start = 0
-        for end in np.flatnonzero(r.dones[:, n]):
-            expected.append((int(end), n, float(r.rewards[start : end + 1, n].sum())))
+        for end in map(int, np.flatnonzero(r.dones[:, n])):
+            expected.append((end, n, float(r.rewards[start : end + 1, n].sum())))
             start = end + 1
     np.testing.assert_allclose(collector.finished, [total for *_, total in sorted(expected)], rtol=1e-14)
 
@@ -232,13 +232,14 @@ def test_errors() -> None:
     collector = collector_of(agent)
     r = collector.collect(3)
     optimizer = rf.Adam(agent.parameters())
-    for options, error, message in (
+    cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"minibatches": 7}, ValueError, "^minibatches: at most 6 is required, got 7"),
         ({"epochs": 0}, ValueError, "^epochs: at least 1 is required, got 0"),
         ({"clip": 0}, ValueError, "^clip: a number above zero is required, got 0"),
         ({"gamma": 2}, ValueError, r"^gamma: a number within \[0, 1\] is required, got 2"),
         ({"minibatch": 2}, TypeError, "^ppo_update: unknown argument 'minibatch'; did you mean 'minibatches'"),
-    ):
+    ]
+    for options, error, message in cases:
         with pytest.raises(error, match=message):
             ppo_update(agent, r, optimizer, **options)
     with pytest.raises(TypeError, match=r"^optimizer: Optimizer is required, got 'adam'"):

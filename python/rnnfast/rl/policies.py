@@ -157,7 +157,7 @@ class Gaussian:
     def sample(self, rng: np.random.Generator) -> Array:
         """Draw actions (..., D)."""
         noise = rng.standard_normal(self.mean.shape).astype(self.mean.dtype)
-        return self.mean + np.exp(self.log_std) * noise
+        return np.asarray(self.mean + np.exp(self.log_std) * noise)
 
     def mode(self) -> Array:
         """Return the means (..., D)."""
@@ -173,7 +173,7 @@ class Gaussian:
         TypeError
             If actions are no real numbers.
         """
-        each = -0.5 * np.square(self._standardised(actions)) - self.log_std
+        each: Array = -0.5 * np.square(self._standardised(actions)) - self.log_std
         return np.asarray(each.sum(axis=-1) - each.dtype.type(self.mean.shape[-1] * HALF_LOG_TWO_PI))
 
     def entropy(self) -> Array:
