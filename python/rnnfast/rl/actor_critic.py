@@ -22,6 +22,7 @@ from rnnfast.rl.policies import Categorical, Gaussian, Policy
 AgentState: TypeAlias = tuple[State, ...]
 """The states of the actor's layers and, where it has its own, of the critic's."""
 
+LARGEST_SEED = 2**63
 FIRST_POLICY_SCALE = 0.01  # the first policy is nearly the same for all observations (Andrychowicz et al. 2021)
 
 
@@ -160,18 +161,7 @@ class ActorCritic(Module):
             "dtype": self.dtype.name, "seed": checks.as_seed(seed),
         }  # fmt: skip
         self.rng = np.random.default_rng(seed)
-        self.layers: dict[str, Any] = {
-            name: make_layer(
-                cell,
-                options,
-                input_size=self.observation_size,
-                **sizes,
-                time_major=True,
-                dtype=self.dtype.name,
-                seed=int(self.rng.integers(2**63)),
-            )
-            for name in (("rnn",) if self.shared else ("actor", "critic"))
-        }
+        self.layers = _layers(self.config, self.rng)
         features = next(iter(self.layers.values())).output_size
         outputs = self.action_size * (2 if predict_std else 1)
         self.policy_head = Linear(features, outputs, dtype=self.dtype, seed=self.rng)
@@ -447,6 +437,22 @@ class ActorCritic(Module):
         policy, cell = self.config["policy"], self.config["cell"]
         sizes = f"{self.observation_size}, {self.action_size}"
         return f"ActorCritic({sizes}, policy={policy}, cell={cell}, dtype={self.dtype})"
+
+
+def _layers(config: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """Return the recurrent layers by their names in ``parameters``: one stack for policy and value, or two."""
+    sizes = {name: config[name] for name in ("hidden_size", "num_layers", "dtype")}
+    return {
+        name: make_layer(
+            config["cell"],
+            config["cell_options"],
+            input_size=config["observation_size"],
+            time_major=True,
+            seed=int(rng.integers(LARGEST_SEED)),
+            **sizes,
+        )
+        for name in (("rnn",) if config["shared"] else ("actor", "critic"))
+    }
 
 
 def _copied(state: AgentState | None) -> AgentState | None:
