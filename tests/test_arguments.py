@@ -11,9 +11,10 @@ import rnnfast as rf
 from tests.support.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
 from tests.support.argument_cases_data import DATA
 from tests.support.argument_cases_models import MODELS
+from tests.support.argument_cases_rl import RL
 from tests.support.argument_cases_training import TRAINING
 
-CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **TRAINING, **OTHERS, **DATA}
+CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **TRAINING, **OTHERS, **DATA, **RL}
 
 REFUSALS = (ValueError, TypeError, OverflowError)
 

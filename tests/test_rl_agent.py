@@ -136,13 +136,14 @@ def test_gradients_are_torchs(kind: str, shared: bool) -> None:
     dlog, dent, dval = np.random.default_rng(2).normal(size=(3, T, N))
     found, tape = agent.forward(x, begins, state, actions)
     agent.zero_grad()
-    agent.backward(tape, dlog, dent, dval)
-    params = leaves(agent)
-    log_probs, entropies, values = evaluated(agent, params, x, begins, state, actions)
+    dx = agent.backward(tape, dlog, dent, dval, need_dx=True)
+    params, seen = leaves(agent), torch.tensor(x, requires_grad=True)
+    log_probs, entropies, values = evaluated(agent, params, seen, begins, state, actions)
     (log_probs * torch.tensor(dlog) + entropies * torch.tensor(dent) + values * torch.tensor(dval)).sum().backward()
     ours = (found.log_probs, found.entropies, found.values)
     for mine, theirs in zip(ours, (log_probs, entropies, values), strict=True):
         np.testing.assert_allclose(mine, theirs.detach(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(dx, seen.grad, rtol=1e-9, atol=1e-11)
     for name, p in agent.parameters().items():
         np.testing.assert_allclose(p.grad, params[name].grad, rtol=1e-9, atol=1e-11, err_msg=name)
 
@@ -225,7 +226,7 @@ def test_errors_of_steps() -> None:
         agent.act(x[0, :2], np.array([True, False]))
     _, tape = agent.forward(x, begins, None, actions)
     zeros = np.zeros((T, N), np.float32)
-    with pytest.raises(ValueError, match=r"^dlog_prob: shape of log_prob"):
+    with pytest.raises(ValueError, match=r"^dlog_probs: shape \(T, N\) = \(13, 6\) is required"):
         agent.backward(tape, zeros[1:], zeros, zeros)
     agent.backward(tape, zeros, zeros, zeros)
     with pytest.raises(RuntimeError, match="tape"):

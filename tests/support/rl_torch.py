@@ -26,9 +26,9 @@ def evaluated(
         cell = torch.nn.LSTMCell(x.shape[-1], weights["weight_hh"].shape[1], dtype=torch.float64)
         h, c = (torch.tensor(part[0]) for part in own)
         rows = []
-        for step, begin in zip(x, begins, strict=True):
+        for step, begin in zip(torch.as_tensor(x), begins, strict=True):
             keep = torch.tensor(~begin)[:, None]
-            h, c = torch.func.functional_call(cell, weights, (torch.tensor(step), (h * keep, c * keep)))
+            h, c = torch.func.functional_call(cell, weights, (step, (h * keep, c * keep)))
             rows.append(h)
         tops.append(torch.stack(rows))
     outputs = tops[0] @ params["policy.weight"].T + params["policy.bias"]

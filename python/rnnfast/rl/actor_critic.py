@@ -13,10 +13,11 @@ from rnnfast import checkpoint, checks
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
+from rnnfast.copies import CopiedWhole
 from rnnfast.layers import BlockTape, Linear, State, Stream, Tape
 from rnnfast.models.config import CELLS, checked_cell_options, make_layer
 from rnnfast.params import Module, Parameter
-from rnnfast.rl.advantages import as_flags
+from rnnfast.rl.advantages import as_flags, shaped
 from rnnfast.rl.policies import Categorical, Gaussian, Policy
 
 AgentState: TypeAlias = tuple[State, ...]
@@ -27,7 +28,7 @@ FIRST_POLICY_SCALE = 0.01  # the first policy is nearly the same for all observa
 
 
 @dataclass(frozen=True, eq=False)
-class Decision:
+class Decision(CopiedWhole):
     """What ``ActorCritic.act`` returns for one step of N environments.
 
     Attributes
@@ -44,7 +45,7 @@ class Decision:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(CopiedWhole):
     """What ``ActorCritic.evaluate`` returns for T steps of N environments.
 
     Attributes
@@ -316,8 +317,14 @@ class ActorCritic(Module):
         return result, AgentTape(tuple(tape for *_, tape in found), policy_tape, value_tape, policy, chosen)
 
     def backward(
-        self, tape: AgentTape, dlog_probs: npt.ArrayLike, dentropies: npt.ArrayLike, dvalues: npt.ArrayLike
-    ) -> None:
+        self,
+        tape: AgentTape,
+        dlog_probs: npt.ArrayLike,
+        dentropies: npt.ArrayLike,
+        dvalues: npt.ArrayLike,
+        *,
+        need_dx: bool = False,
+    ) -> Array:
         """Back-propagate through time: add dL/dp to every parameter's ``grad``. No gradient passes a beginning.
 
         Parameters
@@ -326,6 +333,13 @@ class ActorCritic(Module):
             From ``forward``; used up.
         dlog_probs, dentropies, dvalues : array (T, N)
             dL/d of what ``forward`` returned.
+        need_dx : bool
+            Whether dL/d(observations) is computed, for whatever made them.
+
+        Returns
+        -------
+        array (T, N, C)
+            dL/d(observations); (T, N, 0) without ``need_dx``.
 
         Raises
         ------
@@ -336,20 +350,23 @@ class ActorCritic(Module):
         """
         if not isinstance(tape, AgentTape):
             raise TypeError(f"tape: what forward returned is required, got {checks.shown(tape)}")
-        found = tape.policy.gradient(tape.actions, dlog_probs, dentropies)
-        dvalue = checks.as_reals("dvalues", dvalues, self.dtype)
+        named = {"dlog_probs": dlog_probs, "dentropies": dentropies, "dvalues": dvalues}
+        shape, need_dx = tape.value_head.shape[:-1], checks.as_flag("need_dx", need_dx)
+        dlog, dent, dvalue = (
+            shaped(name, checks.as_reals(name, given, self.dtype), "(T, N)", shape) for name, given in named.items()
+        )
+        found = tape.policy.gradient(tape.actions, dlog, dent)
+        outputs: tuple[Array, ...] = found if isinstance(found, tuple) else (found,)
+        read = outputs[:1] if self.log_std is not None else outputs
         with self._adding:
             dh_value = self.value_head.backward(tape.value_head, dvalue[..., None])
-            if isinstance(found, tuple):
-                doutputs = found[0] if self.log_std is not None else np.concatenate(found, axis=-1)
-            else:
-                doutputs = found
-            dh_policy = self.policy_head.backward(tape.policy_head, doutputs)
+            dh_policy = self.policy_head.backward(tape.policy_head, np.concatenate(read, axis=-1))
             dh = (dh_policy + dh_value,) if self.shared else (dh_policy, dh_value)
-            for layer, layer_tape, gradient in zip(self.layers.values(), tape.layers, dh, strict=True):
-                layer.backward(layer_tape, gradient, need_dx=False)
+            parts = zip(self.layers.values(), tape.layers, dh, strict=True)
+            dx = [layer.backward(own, gradient, need_dx=need_dx)[0] for layer, own, gradient in parts]
             if self.log_std is not None:
-                self.log_std.grad += found[1]
+                self.log_std.grad += outputs[1]
+        return np.asarray(sum(dx[1:], dx[0]))
 
     def save(self, path: StrPath) -> None:
         """Write parameters and configuration to a safetensors file, completely or not at all.

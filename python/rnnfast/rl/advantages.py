@@ -63,7 +63,7 @@ def gae(
     ([[1.0], [0.5]], [[1.5], [1.0]])
     """
     r, (v,), ends, last = _read(rewards, {"values": values}, dones, last_value)
-    gamma, lam = _share("gamma", gamma), _share("lam", lam)
+    gamma, lam = as_share("gamma", gamma), as_share("lam", lam)
     deltas = r + gamma * _after(v, last, ends) - v
     advantages = _discounted(deltas, np.where(ends, 0.0, gamma * lam))
     return advantages, advantages + v
@@ -143,7 +143,7 @@ def v_trace(
     """
     more = {"values": values, "log_probs": log_probs, "behaviour_log_probs": behaviour_log_probs}
     r, (v, new, old), ends, last = _read(rewards, more, dones, last_value)
-    gamma, lam = _share("gamma", gamma), _share("lam", lam)
+    gamma, lam = as_share("gamma", gamma), as_share("lam", lam)
     clip_rho, clip_c = checks.above_zero("clip_rho", clip_rho), checks.above_zero("clip_c", clip_c)
     ratio = np.exp(new - old)
     rho, c = np.minimum(clip_rho, ratio), lam * np.minimum(clip_c, ratio)
@@ -165,7 +165,8 @@ def _discounted(x: Array, factors: Array) -> Array:
     return y
 
 
-def _share(name: str, value: float) -> float:
+def as_share(name: str, value: float) -> float:
+    """Return a number within [0, 1] as a float."""
     return checks.as_number(name, value, "a number within [0, 1]", lambda v: 0 <= v <= 1)
 
 

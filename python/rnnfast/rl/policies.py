@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from rnnfast import checks
 from rnnfast.arrays import Array
+from rnnfast.copies import CopiedWhole
 from rnnfast.rl.advantages import shaped
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
-class Categorical:
+class Categorical(CopiedWhole):
     """One of K actions, ``p = softmax(logits)``.
 
     A logit of -inf excludes an action; at least one of a row must be finite.
@@ -53,7 +54,8 @@ class Categorical:
         self._probs = np.exp(self.log_probs)
 
     def sample(self, rng: np.random.Generator) -> Array:
-        """Draw actions, int64 (...)."""
+        """Draw actions, int64 (...); TypeError unless ``rng`` is a ``numpy.random.Generator``."""
+        _require_generator(rng)
         sums = np.cumsum(self._probs, axis=-1, dtype=np.float64)
         below = rng.random((*sums.shape[:-1], 1)) * sums[..., -1:]
         return np.asarray((sums[..., :-1] <= below).sum(axis=-1), np.int64)
@@ -121,7 +123,7 @@ class Categorical:
         return chosen.astype(np.int64, copy=False)
 
 
-class Gaussian:
+class Gaussian(CopiedWhole):
     """D numbers that are independent of each other, ``a = mean + exp(log_std) * noise``.
 
     Parameters
@@ -155,7 +157,8 @@ class Gaussian:
             raise ValueError(f"log_std: {wanted} is required, got {self.log_std.shape}")
 
     def sample(self, rng: np.random.Generator) -> Array:
-        """Draw actions (..., D)."""
+        """Draw actions (..., D); TypeError unless ``rng`` is a ``numpy.random.Generator``."""
+        _require_generator(rng)
         noise = rng.standard_normal(self.mean.shape).astype(self.mean.dtype)
         return np.asarray(self.mean + np.exp(self.log_std) * noise)
 
@@ -231,6 +234,11 @@ def _outputs(name: str, value: npt.ArrayLike) -> Array:
     if not array.shape[-1:] or not array.shape[-1]:
         raise ValueError(f"{name}: shape (..., K) with K > 0 is required, got {array.shape}")
     return array
+
+
+def _require_generator(rng: object) -> None:
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng: a numpy.random.Generator is required, got {checks.shown(rng)}")
 
 
 def _gradients(

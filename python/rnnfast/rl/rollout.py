@@ -13,8 +13,9 @@ import numpy.typing as npt
 from rnnfast import checks
 from rnnfast.arrays import Array, Float64
 from rnnfast.checks import names_arguments
+from rnnfast.copies import CopiedWhole
 from rnnfast.rl.actor_critic import ActorCritic, AgentState, Decision
-from rnnfast.rl.advantages import gae
+from rnnfast.rl.advantages import as_share, gae
 
 
 class Environment(Protocol):
@@ -26,7 +27,7 @@ class Environment(Protocol):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Rollout:
+class Rollout(CopiedWhole):
     """T steps of N environments.
 
     Parameters
@@ -74,12 +75,25 @@ class Rollout:
 
         An episode that was cut off would have gone on: its last reward counts with ``gamma`` times its final value.
         """
-        rewards = self.rewards + gamma * self.final_values
+        rewards = self.rewards + as_share("gamma", gamma) * self.final_values
         return gae(rewards, self.values, self.dones, self.last_value, gamma, lam)
 
     def environments(self, chosen: npt.ArrayLike) -> Rollout:
-        """Return the whole sequences of some environments, given by their indices."""
-        index = checks.as_array("chosen", chosen)
+        """Return the whole sequences of some environments, ``chosen`` by their indices 0..N-1.
+
+        Raises
+        ------
+        ValueError
+            If an index is none of these, or they have not one axis.
+        TypeError
+            If they are no integers.
+        """
+        index, N = checks.as_array("chosen", chosen), self.rewards.shape[1]
+        if index.dtype.kind not in "iu":
+            raise TypeError(f"chosen: integers are required, got dtype {index.dtype}")
+        if index.ndim != 1 or not index.size or index.min() < 0 or index.max() >= N:
+            wanted = f"at least one index of 0..N-1 (N = {N}), along one axis,"
+            raise ValueError(f"chosen: {wanted} is required, got {checks.shown(chosen)}")
         columns = {name: a[:, index] for name, a in vars(self).items() if name not in ("last_value", "state")}
         return Rollout(**columns, last_value=self.last_value[index], state=_of_environments(self.state, index))
 
@@ -90,7 +104,7 @@ def _of_environments(state: AgentState | None, index: Array) -> AgentState | Non
     return tuple(tuple(p[:, index] for p in s) if isinstance(s, tuple) else s[:, index] for s in state)
 
 
-class Collector:
+class Collector(CopiedWhole):
     """Lets an agent act in N environments, and keeps where they are from one rollout to the next.
 
     An environment whose episode ends is reset at once.
