@@ -42,8 +42,8 @@ def ppo_update(
     sequences of the environments of a minibatch. Each of ``epochs`` times ``minibatches`` steps of the optimiser uses
     the states with which the sequences began when they were collected.
 
-    Scale rewards so that returns are near 1: where policy and value share layers, and under ``max_norm``, large errors of
-    values drown the gradient of the policy.
+    Scale rewards so that returns are near 1: where policy and value share layers, and under ``max_norm``, large errors
+    of values drown the gradient of the policy.
 
     Parameters
     ----------
