@@ -30,7 +30,7 @@ LEVELS = [
     {"train"},
     {"callbacks", "loggers"},
     {"models"},
-    {"interop", "plot", "sklearn"},
+    {"interop", "plot", "rl", "sklearn"},
     {"convert", "demo"},
     {"cli"},
     {"__main__"},
@@ -39,7 +39,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NAMED_FOR_TYPES = {("rnnfast.callbacks", "rnnfast.train")}  # a callback is given the run that calls it
 ALONE = {"reference"}
 BRIDGED = {"sklearn": {"sklearn", "scipy", "threadpoolctl"}}  # what scikit-learn itself needs comes with it
-LEAVES = {"convert", "demo", "cli", "plot", "interop", "sklearn", "__main__"}
+LEAVES = {"convert", "demo", "cli", "plot", "interop", "rl", "sklearn", "__main__"}
 
 INCLUDES = {
     "base": {"base"},

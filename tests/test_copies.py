@@ -15,8 +15,10 @@ import pytest
 
 import rnnfast as rf
 from rnnfast.params import Module, Parameter
+from rnnfast.rl import Gaussian
 from rnnfast.text import ByteVocabulary, Vocabulary, WordVocabulary
 from tests.support.argument_cases_data import dataset
+from tests.support.argument_cases_rl import collector
 from tests.support.examples import LABELS, SMALL_LAYERS, SMALL_MODELS, X
 
 Copy = Callable[[Any], Any]
@@ -204,6 +206,8 @@ THINGS: dict[str, Callable[[], Any]] = {
     "dataset": dataset,
     "words": lambda: WordVocabulary("hello world", padding=True),
     "bytes": ByteVocabulary,
+    "rollout": lambda: collector().collect(3),
+    "policy": lambda: Gaussian(np.ones((2, 3)), np.zeros(3)),
 }
 
 
