@@ -169,7 +169,7 @@ def _output(
         raise TypeError(f"model: a ManyToOne or ManyToMany is required, got {checks.shown(model)}")
     part = model.heads.parts[_head(head, list(model.heads.parts))]
     weight = part.weight.value.astype(np.float64)
-    bias = 0.0 if part.bias is None else part.bias.value.astype(np.float64)
+    bias = np.zeros(len(weight)) if part.bias is None else part.bias.value.astype(np.float64)
     read = model.backbone.read(x, lengths)
     sequences, layer = model.backbone.input.vectors(read), in_double(model.rnn)
     if (sequences.lengths == 0).any():
@@ -188,7 +188,7 @@ def _output(
 
     def gradient(rows: Array) -> tuple[Array, Array]:
         h, tape = run(rows)
-        outputs = (h * weight[chosen]).sum(axis=1) + (bias if part.bias is None else bias[chosen])
+        outputs = (h * weight[chosen]).sum(axis=1) + bias[chosen]
         if ends:
             return outputs, layer.backward(tape, None, model.backbone.dstate_of_last_h(weight[chosen]))[0]
         dy = np.zeros((len(rows), h.shape[1]))
