@@ -16,7 +16,7 @@ NUMBERS_AT_ONCE = 2**22  # of the states of a batch, which bounds the memory of 
 
 def in_double(layer: Any) -> Any:
     """Return a float64 copy of a recurrent layer, batch-first and without dropout; TypeError for anything else."""
-    cls = next((known for known in (RNN, LSTM, GRU, CustomLayer) if isinstance(layer, known)), None)
+    cls: Any = next((known for known in (RNN, LSTM, GRU, CustomLayer) if isinstance(layer, known)), None)
     if cls is None:
         raise TypeError(f"layer: an RNN, LSTM, GRU or CustomLayer is required, got {checks.shown(layer)}")
     first = (layer.cell,) if cls is CustomLayer else ()

@@ -13,7 +13,7 @@ from rnnfast.arrays import Array
 from rnnfast.plot.axes import axes_of, index_of, numbers, texts, whole_numbers
 
 COLOURS = "cividis"  # its lightness rises evenly, also for colour-blind readers (Nunez et al. 2018)
-MOST_LABELS = 60
+MOST_LABELS = 100
 MOST_CELLS_WITH_NUMBERS = 400
 
 
@@ -51,7 +51,7 @@ def heat_map(
     Raises
     ------
     ValueError
-        If a shape or the number of labels does not fit.
+        If a shape or the number of labels does not fit, or ``low`` is above ``high``.
 
     Examples
     --------
@@ -61,9 +61,10 @@ def heat_map(
     """
     array = numbers("values", values, "R", "K")
     named = texts("rows", rows, array.shape[0]), texts("columns", columns, array.shape[1])
-    limits = [None if end is None else checks.as_number(name, end) for name, end in (("low", low), ("high", high))]
+    least, most = _limits(array, low, high)
+    said = [checks.as_text(n, text) for n, text in (("xlabel", xlabel), ("ylabel", ylabel), ("label", label))]
     ax = axes_of(ax)
-    image = ax.imshow(array, aspect="auto", interpolation="nearest", cmap=COLOURS, vmin=limits[0], vmax=limits[1])
+    image = ax.imshow(array, aspect="auto", interpolation="nearest", cmap=COLOURS, vmin=least, vmax=most)
     for axis, labels in zip((ax.yaxis, ax.xaxis), named, strict=True):
         if labels is None:
             whole_numbers(axis)
@@ -71,8 +72,8 @@ def heat_map(
         every = -(-len(labels) // MOST_LABELS)
         axis.set_ticks(range(0, len(labels), every), labels[::every])
     ax.tick_params(length=0)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.figure.colorbar(image, ax=ax, label=label, pad=0.02)
+    ax.set(xlabel=said[0], ylabel=said[1])
+    ax.figure.colorbar(image, ax=ax, label=said[2], pad=0.02)
     return ax
 
 
@@ -255,7 +256,10 @@ def saliency(
     given = checks.as_array("values", values)
     array = numbers("values", given, "T") if given.ndim == 1 else numbers("values", given, "T", "F")
     array, bound = array[: _count(labels, len(array))], _bound(array)
+    if features is not None and array.ndim == 1:
+        raise ValueError(f"features: None is required beside one number for each step, got {checks.shown(features)}")
     if array.ndim == 2:
+        texts("features", features, array.shape[1])
         low, high = -bound, bound
         return heat_map(
             array.T,
@@ -268,13 +272,13 @@ def saliency(
             label=label,
             ax=ax,
         )
-    named, ax = texts("labels", labels, len(array)), axes_of(ax)
+    named, said, ax = texts("labels", labels, len(array)), checks.as_text("label", label), axes_of(ax)
     ax.bar(np.arange(len(array)), array, color=["#0072B2" if value < 0 else "#E69F00" for value in array])
     ax.axhline(0.0, color="#000000", linewidth=0.8)
     whole_numbers(ax.xaxis)
     if named is not None:
         ax.set_xticks(range(len(named)), named)
-    ax.set(xlabel=_x(labels), ylabel=label)
+    ax.set(xlabel=_x(labels), ylabel=said)
     return ax
 
 
@@ -323,7 +327,7 @@ def confusion_matrix(
         if each.dtype.kind not in "iu":
             raise TypeError(f"{name}: integers are required, got dtype {each.dtype}")
     largest, least = max(int(each.max()) for each in ids), min(int(each.min()) for each in ids)
-    labels = None if classes is None or np.ndim(classes) == 0 else [str(c) for c in checks.as_items("classes", classes)]
+    labels = [str(each) for each in checks.as_items("classes", classes)] if np.iterable(classes) else None
     K = largest + 1 if classes is None else checks.as_size("classes", classes) if labels is None else len(labels)
     if least < 0 or largest >= K:
         raise ValueError(f"classes: as many as there are ids, 0..{K - 1}, are required, got ids {least}..{largest}")
@@ -349,7 +353,7 @@ def _states(arrays: Any, name: str, layer: Any, sequence: Any, labels: Any) -> A
         raise ValueError(f"trace: one with {name} is required, got one without")
     chosen = arrays[index_of("layer", layer, len(arrays))]
     values = numbers("trace", chosen, "N", "T", "units")[index_of("sequence", sequence, len(chosen))]
-    return values[: _count(labels, len(values))]
+    return np.asarray(values[: _count(labels, len(values))])
 
 
 def _count(labels: Any, steps: int) -> int:
@@ -360,6 +364,18 @@ def _count(labels: Any, steps: int) -> int:
     if not 0 < count <= steps:
         raise ValueError(f"labels: 1..{steps} labels are required (T = {steps}), got {count}")
     return count
+
+
+def _limits(values: Array, low: Any, high: Any) -> tuple[float, float]:
+    """Return the ends of the scale; those that are not given are the least and the largest value."""
+    finite = values[np.isfinite(values)]
+    least = float(finite.min(initial=np.inf if finite.size else 0.0)) if low is None else checks.as_number("low", low)
+    most = (
+        float(finite.max(initial=-np.inf if finite.size else 1.0)) if high is None else checks.as_number("high", high)
+    )
+    if least > most:
+        raise ValueError(f"low: at most high = {most:g} is required, got {least:g}")
+    return least, most
 
 
 def _bound(values: Array) -> float:

@@ -70,7 +70,7 @@ def phase_portrait(
         raise ValueError(f"layer: one whose state is 2 numbers, as S, is required, got {checks.shown(layer)}, S = {S}")
     ax = axes_of(ax)
     for path in (paths - centre) @ plane:
-        ax.plot(*path.T, color="#0072B2", linewidth=1, marker="o", markersize=4, markevery=[0])
+        ax.plot(*path.T, color="#0072B2", alpha=0.7, linewidth=0.8, marker="o", markersize=4, markevery=[0])
     flat = (points - centre) @ plane
     for chosen, face, name in ((stable, "#D55E00", "stable"), (~stable, "white", "unstable")):
         if chosen.any():
