@@ -61,7 +61,8 @@ def test_jacobians_of_many_states_are_computed_in_parts(monkeypatch: pytest.Monk
 
 def test_a_chain_of_jacobians_is_the_derivative_of_many_steps() -> None:
     layer, x = rf.LSTM(2, 3, dtype="float64", seed=1), RNG.normal(size=(1, 5, 2))
-    state, product = (np.zeros((1, 1, 3)), np.zeros((1, 1, 3))), np.eye(6)
+    state: Any = (np.zeros((1, 1, 3)), np.zeros((1, 1, 3)))
+    product = np.eye(6)
     for t in range(5):
         product = jacobian(layer, x[:, t], state)[0] @ product
         state = layer(x[:, t : t + 1], state)[1]
@@ -110,12 +111,14 @@ def test_all_fixed_points_of_two_separate_units_are_found() -> None:
     slopes = np.where(exact == 0, 2.0, 2 * (1 - low**2))
     np.testing.assert_allclose(found.eigenvalues[order], -np.sort(-slopes, axis=1), atol=1e-8)
     np.testing.assert_array_equal(found.stable[order], (exact != 0).all(axis=1))
-    assert (found.errors <= 1e-10).all() and (np.diff(found.errors) >= 0).all()
+    assert (found.errors <= 1e-10).all()
+    assert (np.diff(found.errors) >= 0).all()
 
 
 def test_inputs_move_fixed_points() -> None:
     found = fixed_points(simple(1, [[2.0]]), [3.0], starts=50, seed=0)
-    assert len(found) == 1 and found.states[0, 0] == pytest.approx(np.tanh(2 * found.states[0, 0] + 3), abs=1e-10)
+    assert len(found) == 1
+    assert found.states[0, 0] == pytest.approx(np.tanh(2 * found.states[0, 0] + 3), abs=1e-10)
     np.testing.assert_array_equal(found.x, [3.0])
 
 
@@ -149,7 +152,9 @@ def test_near_points_are_one_and_a_line_stays_a_line() -> None:
 def test_slow_points_are_found_where_the_tolerance_allows() -> None:
     layer = simple(2, np.eye(2), bias=0.01, activation="identity")  # h goes on by 0.01 at every step
     none = fixed_points(layer, starts=5, seed=0)
-    assert len(none) == 0 and none.states.shape == (0, 2) and none.stable.shape == (0,)
+    assert len(none) == 0
+    assert none.states.shape == (0, 2)
+    assert none.stable.shape == (0,)
     assert len(fixed_points(layer, starts=5, seed=0, tolerance=0.02)) == 5
 
 
@@ -164,7 +169,7 @@ def test_fixed_points_repeat_and_are_copied() -> None:
 def test_two_directions_have_no_step() -> None:
     layer = rf.GRU(2, 3, bidirectional=True)
     for call in (lambda: fixed_points(layer), lambda: jacobian(layer, np.ones((1, 2)), np.ones((2, 1, 3)))):
-        with pytest.raises(ValueError, match="^layer: one direction is required"):
+        with pytest.raises(ValueError, match=r"^layer: one direction is required"):
             call()
 
 
@@ -212,7 +217,8 @@ def test_saliency_is_the_gradient_of_the_reference(kind: Any, cell: str, bidirec
     model, x = make_model(kind, cell, embedding=embedding, bidirectional=bidirectional), IDS if embedding else X
     targets = np.array([2, 0, 1])
     found = saliency(model, x, target=targets)
-    assert found.shape == (3, 6, 3) and found.dtype == np.float64
+    assert found.shape == (3, 6, 3)
+    assert found.dtype == np.float64
     for n, sequence in enumerate(x):
         expected = reference_gradient(model, cell, vectors(model, sequence), targets[n], -1)
         np.testing.assert_allclose(found[n, : len(sequence)], expected, rtol=0, atol=1e-10)
@@ -235,7 +241,7 @@ def test_heads_targets_and_single_precision() -> None:
     found = saliency(model, X, head="b", target=3)
     expected = reference_gradient(model, "lstm", X[1], 3, -1, "heads.b")
     np.testing.assert_allclose(found[1], expected, atol=1e-10)
-    with pytest.raises(ValueError, match="^head: one of a, b is required, got 'c'"):
+    with pytest.raises(ValueError, match=r"^head: one of a, b is required, got 'c'"):
         saliency(model, X, head="c")
     single = make_model(rf.ManyToOne, "lstm", embedding=False, dtype="float32")
     largest = single.predict_proba(X).argmax(axis=1)
@@ -247,7 +253,7 @@ def test_heads_targets_and_single_precision() -> None:
 @pytest.mark.parametrize("kind", [rf.ManyToOne, rf.ManyToMany])
 def test_integrated_gradients_are_complete(kind: Any, cell: str, embedding: bool) -> None:
     model, x = make_model(kind, cell, embedding=embedding), IDS if embedding else X
-    found = integrated_gradients(model, x, target=2, baseline=0.1, nodes=300 if cell == "rnn-relu" else 32)
+    found = integrated_gradients(model, x, target=2, baseline=0.1, tolerance=2e-3 if cell == "rnn-relu" else 1e-10)
     for n, sequence in enumerate(x):
         rows = vectors(model, sequence)
         at_x, at_baseline = (reference_output(model, cell, r, 2, -1) for r in (rows, np.full(rows.shape, 0.1)))
@@ -261,7 +267,7 @@ def test_integrated_gradients_are_complete(kind: Any, cell: str, embedding: bool
 def test_shares_of_a_linear_network_are_exact() -> None:
     model = make_model(rf.ManyToOne, "rnn-identity", embedding=False)
     baseline = RNG.normal(size=(3, 6, 3))
-    found = integrated_gradients(model, X, target=0, baseline=baseline, nodes=1)
+    found = integrated_gradients(model, X, target=0, baseline=baseline, max_nodes=1)
     for n, sequence in enumerate(X):
         slope = reference_gradient(model, "rnn-identity", sequence, 0, -1)
         expected = (sequence - baseline[n, : len(sequence)]) * slope
@@ -270,18 +276,32 @@ def test_shares_of_a_linear_network_are_exact() -> None:
     np.testing.assert_array_equal(copied.values, found.values)
 
 
+def test_nodes_are_doubled_until_the_tolerance_is_reached() -> None:
+    """Large weights make the output switch along the way from the baseline."""
+    model = make_model(rf.ManyToOne, "lstm", embedding=False)
+    for p in model.parameters().values():
+        p[...] = 6 * p.value
+    gaps = [
+        np.abs(integrated_gradients(model, X, target=0, max_nodes=most, tolerance=1e-6).gaps).max()
+        for most in (32, 64, 1024)
+    ]
+    assert gaps[0] > gaps[1] > 1e-6 >= gaps[2]
+
+
 def test_models_stay_as_they_are() -> None:
     model = make_model(rf.ManyToOne, "gru", embedding=True, dtype="float32")
     for p in model.parameters().values():
         p.grad[...] = 3
     before = model.random_state()
-    integrated_gradients(model, IDS, nodes=2)
+    integrated_gradients(model, IDS, max_nodes=2)
     assert model.random_state() == before
     assert all((p.grad == 3).all() for p in model.parameters().values())
 
 
 def test_models_that_write_have_no_attributions() -> None:
-    with pytest.raises(TypeError, match="^model: a ManyToOne or ManyToMany is required, got"):
+    with pytest.raises(TypeError, match=r"^model: a ManyToOne or ManyToMany is required, got"):
         saliency(rf.OneToMany(5, hidden_size=2), IDS)
-    with pytest.raises(ValueError, match="^x: sequences of at least one step are required"):
+    with pytest.raises(ValueError, match=r"^step: None is required of a ManyToOne, got 0"):
+        saliency(make_model(rf.ManyToOne, "gru", embedding=False), X, step=0)
+    with pytest.raises(ValueError, match=r"^x: sequences of at least one step are required"):
         saliency(make_model(rf.ManyToOne, "gru", embedding=False), [X[0], X[0][:0]])

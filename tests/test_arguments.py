@@ -9,11 +9,12 @@ import pytest
 
 import rnnfast as rf
 from tests.support.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
+from tests.support.argument_cases_analysis import ANALYSIS, PICTURES
 from tests.support.argument_cases_data import DATA
 from tests.support.argument_cases_models import MODELS
 from tests.support.argument_cases_training import TRAINING
 
-CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **TRAINING, **OTHERS, **DATA}
+CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **TRAINING, **OTHERS, **DATA, **ANALYSIS, **PICTURES}
 
 REFUSALS = (ValueError, TypeError, OverflowError)
 

@@ -15,6 +15,7 @@ from rnnfast.arrays import Array, Int64
 from rnnfast.copies import CopiedWhole
 from rnnfast.models import ManyToMany, ManyToOne
 
+FIRST_NODES = 32
 Gradient = Callable[[Array], tuple[Array, Array]]
 
 
@@ -45,7 +46,7 @@ def saliency(
     x: Any,
     *,
     target: npt.ArrayLike | None = None,
-    step: int = -1,
+    step: int | None = None,
     head: str | None = None,
     lengths: npt.ArrayLike | None = None,
 ) -> Array:
@@ -61,8 +62,9 @@ def saliency(
         The sequences.
     target : int, integers (N,), or None
         The output k of each sequence. None takes its largest output.
-    step : int
-        The step whose output is taken of a ``ManyToMany``; negative ones count from the end of each sequence.
+    step : int or None
+        The step whose output is taken of a ``ManyToMany``; negative ones count from the end of each sequence. None
+        takes the last one. A ``ManyToOne`` has no other.
     head : str or None
         The head, of a model with several.
     lengths : integers (N,) or None
@@ -103,8 +105,9 @@ def integrated_gradients(
     *,
     target: npt.ArrayLike | None = None,
     baseline: npt.ArrayLike = 0.0,
-    nodes: int = 32,
-    step: int = -1,
+    tolerance: float = 1e-4,
+    max_nodes: int = 1024,
+    step: int | None = None,
     head: str | None = None,
     lengths: npt.ArrayLike | None = None,
 ) -> IntegratedGradients:
@@ -119,8 +122,11 @@ def integrated_gradients(
         As for ``saliency``.
     baseline : float, array (F,) or (N, T, F)
         x', which stands for the absence of information; of ids, an embedded vector.
-    nodes : int
-        Points of the Gauss-Legendre quadrature, each of which takes a forward and a backward pass.
+    tolerance : float
+        Largest error of a sum of shares, in units of the output. From 32 on, the nodes of the Gauss-Legendre quadrature
+        are doubled until it is reached.
+    max_nodes : int
+        Most nodes, each of which takes a forward and a backward pass. Where they do not suffice, ``gaps`` shows it.
 
     Returns
     -------
@@ -141,10 +147,10 @@ def integrated_gradients(
     >>> import rnnfast as rf
     >>> model = rf.ManyToOne(3, 2, hidden_size=4, seed=0)
     >>> shares = integrated_gradients(model, np.ones((5, 7, 3)), target=1)
-    >>> shares.values.shape, bool(np.abs(shares.gaps).max() < 1e-9)
+    >>> shares.values.shape, bool(np.abs(shares.gaps).max() < 1e-4)
     ((5, 7, 3), True)
     """
-    nodes = checks.as_size("nodes", nodes)
+    tolerance, most = checks.at_least_zero("tolerance", tolerance), checks.as_size("max_nodes", max_nodes)
     rows, gradient, padded = _output(model, x, target, step, head, lengths)
     valid = padded(np.ones((len(rows), 1)))[..., 0] > 0
     start = finite("baseline", checks.as_array("baseline", baseline))
@@ -152,17 +158,25 @@ def integrated_gradients(
     if start.shape not in ((), shape[2:], shape):
         raise ValueError(f"baseline: a number, shape (F,) or (N, T, F) = {shape} is required, got {start.shape}")
     first = np.broadcast_to(start, shape)[valid]
-    total = np.zeros_like(rows)
+    ends = {"outputs": gradient(rows)[0], "baseline_outputs": gradient(first)[0]}
+    nodes = min(FIRST_NODES, most)
+    while True:
+        mean = _mean(lambda a: gradient(first + a * (rows - first))[1], nodes)
+        found = IntegratedGradients(values=padded((rows - first) * mean), **ends)
+        if nodes == most or np.abs(found.gaps).max(initial=0) <= tolerance:
+            return found
+        nodes = min(2 * nodes, most)
+
+
+def _mean(function: Callable[[float], Array], nodes: int) -> Array:
+    """Return the mean of a function over 0 to 1, by Gauss-Legendre quadrature."""
     points, weights = np.polynomial.legendre.leggauss(nodes)
-    for a, weight in zip((points + 1) / 2, weights / 2, strict=True):
-        total += weight * gradient(first + a * (rows - first))[1]
-    return IntegratedGradients(
-        values=padded((rows - first) * total), outputs=gradient(rows)[0], baseline_outputs=gradient(first)[0]
-    )
+    terms = (weight * function(a) for a, weight in zip((points + 1) / 2, weights / 2, strict=True))
+    return np.asarray(sum(terms, np.zeros(())))
 
 
 def _output(
-    model: Any, x: Any, target: Any, step: int, head: str | None, lengths: Any
+    model: Any, x: Any, target: Any, step: int | None, head: str | None, lengths: Any
 ) -> tuple[Array, Gradient, Callable[[Array], Array]]:
     """Return the rows (R, F) that the layers read; their function, outputs (N,) and gradient (R, F); and what pads."""
     if not isinstance(model, ManyToOne | ManyToMany):
@@ -175,7 +189,9 @@ def _output(
     if (sequences.lengths == 0).any():
         raise ValueError("x: sequences of at least one step are required, got an empty one")
     ends = isinstance(model, ManyToOne)
-    steps = _steps(-1 if ends else step, sequences.lengths)
+    if ends and step is not None:
+        raise ValueError(f"step: None is required of a ManyToOne, got {checks.shown(step)}")
+    steps = _steps(-1 if step is None else step, sequences.lengths)
     offsets = np.cumsum(sequences.lengths) - sequences.lengths
 
     def run(rows: Array) -> tuple[Array, Any]:

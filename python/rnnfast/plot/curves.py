@@ -51,9 +51,8 @@ def learning_curves(history: Any, names: str | Sequence[str] | None = None, *, a
     for name, look in zip(chosen, styles(), strict=False):
         epochs = np.arange(1, len(values[name]) + 1)
         ax.plot(epochs, values[name], label=name, markevery=max(1, len(epochs) // 10), **look)
-    ax.set(xlabel="epoch", ylabel=chosen[0] if len(chosen) == 1 else "")
-    if all(name.endswith("loss") for name in chosen):
-        ax.set_ylabel("loss")
+    losses = all(name.endswith("loss") for name in chosen)
+    ax.set(xlabel="epoch", ylabel="loss" if losses else chosen[0] if len(chosen) == 1 else "value")
     whole_numbers(ax.xaxis)
     if len(chosen) > 1:
         ax.legend(frameon=False)
