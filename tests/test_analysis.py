@@ -282,7 +282,7 @@ def test_nodes_are_doubled_until_the_tolerance_is_reached() -> None:
     for p in model.parameters().values():
         p[...] = 6 * p.value
     gaps = [
-        np.abs(integrated_gradients(model, X, target=0, max_nodes=most, tolerance=1e-6).gaps).max()
+        np.abs(integrated_gradients(model, [10 * x for x in X], target=0, max_nodes=most, tolerance=1e-6).gaps).max()
         for most in (32, 64, 1024)
     ]
     assert gaps[0] > gaps[1] > 1e-6 >= gaps[2]

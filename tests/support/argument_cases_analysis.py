@@ -76,7 +76,7 @@ PICTURES: dict[str, Case] = {
     **made("hidden_states", {}, trace=TRACE, cell_state=False, **PLACE),
     **made("gates", {}, trace=TRACE, gate="z", **PLACE),
     **made(
-        "attention", {"source": "None", "written": "None"}, weights=np.ones((2, 4)) / 4, source="abcf", written="de"
+        "attention", {"source": "None", "written": "None"}, weights=np.ones((2, 5)) / 5, source="abcfg", written="de"
     ),
     **made(
         "saliency",

@@ -175,8 +175,8 @@ class LSTM(Recurrent):
             layer_norm=self.layer_norm,
             peephole=self.peephole,
         )
-        self.options = changed_options(LSTM, locals())
         self._open_forget_gates(forget_bias)
+        self.options = changed_options(LSTM, locals())
 
     def _open_forget_gates(self, bias: float | None) -> None:
         if bias is None:
