@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks
-from rnnfast.plot.axes import axes_of, index_of, numbers, styles, whole_numbers
+from rnnfast.plot.axes import STYLES, axes_of, index_of, numbers, styles, whole_numbers
 
 
 def learning_curves(history: Any, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
@@ -192,12 +192,13 @@ def forecast(
     if places.shape != (P + F,):
         raise ValueError(f"times: shape (P + F,) = ({P + F},) is required, got {places.shape}")
     name, ax = checks.as_text("label", label), axes_of(ax)
-    (black, *_), (blue, *_), (orange, *_) = ((look["color"],) for look, _ in zip(styles(), range(3), strict=False))
+    black, blue = STYLES[0][0], STYLES[1][0]
     ax.plot(places[:P], known, color=black, label="past")
     if Q % 2:
         ax.plot(places[P:], fan[:, Q // 2], color=blue, linestyle="--", label=f"forecast, {100 * p[Q // 2]:g} %")
     if came is not None:
-        ax.plot(places[P:], came, color=orange, linestyle="none", marker="o", markersize=4, label="actual")
+        dots = {"linestyle": "none", "marker": "o", "markersize": 6, "markeredgecolor": "white", "zorder": 3}
+        ax.plot(places[P:], came, color=black, label="actual", **dots)
     for inner in range(Q // 2):
         band = f"{100 * p[inner]:g} % to {100 * p[-1 - inner]:g} %"
         shade = 0.6 * (inner + 1) / (Q // 2 + 1)
