@@ -73,6 +73,31 @@ def test_a_chain_of_jacobians_is_the_derivative_of_many_steps() -> None:
         np.testing.assert_allclose(stacked(gradient)[0], product[i], atol=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        (rf.RNN, {"leak": 0.3, "noise": 0.5, "zoneout": 0.2}),
+        (rf.LSTM, {"zoneout": (0.2, 0.4), "num_layers": 2, "dropout": 0.5}),
+        (rf.GRU, {"zoneout": 0.3, "recurrent_dropout": 0.5, "input_dropout": 0.5, "time_major": True}),
+        (rf.GRU, {"learn_initial_state": True, "bias": False}),
+    ],
+)
+def test_jacobians_are_those_outside_of_training(cls: Any, options: dict[str, Any]) -> None:
+    layer = cls(2, 3, dtype="float64", seed=1, **options)
+    x, S = RNG.normal(size=(1, 2)), layer.num_layers * sum(layer.state_sizes)
+    parts = [RNG.normal(size=shape) for shape in layer.state_shapes(1)]
+    found = jacobian(layer, x, bundle(parts))[0]
+    numbers = np.concatenate([part.ravel() for part in parts])
+
+    def after(moved: np.ndarray) -> np.ndarray:
+        cuts = np.split(moved, np.cumsum([part.size for part in parts])[:-1])
+        state = bundle([cut.reshape(part.shape) for cut, part in zip(cuts, parts, strict=True)])
+        return np.concatenate([part.ravel() for part in unbundle(layer(x[None], state)[1])])
+
+    differences = [(after(numbers + 1e-6 * unit) - after(numbers - 1e-6 * unit)) / 2e-6 for unit in np.eye(S)]
+    np.testing.assert_allclose(found, np.stack(differences, axis=1), atol=1e-8)
+
+
 def test_jacobian_of_a_custom_cell() -> None:
     found = jacobian(rf.CustomLayer(Decay(), 3, 2, time_major=True, seed=0), np.ones((1, 3)), np.ones((1, 1, 2)))
     np.testing.assert_allclose(found, 0.5 * np.eye(2)[None], atol=1e-15)

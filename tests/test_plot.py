@@ -23,7 +23,7 @@ from rnnfast.plot.maps import COLOURS  # noqa: E402
 
 RNG = np.random.default_rng(3)
 TRACE = rf.LSTM(3, 4, num_layers=2, seed=0).trace(RNG.normal(size=(2, 5, 3)).astype(np.float32), lengths=[5, 3])
-HISTORY = rf.History({"loss": [3.0, 2.0], "val_loss": [4.0, 3.0], "val_accuracy": [0.1, 0.2]})
+HISTORY = rf.History({"loss": [3.0, 2.0], "val_loss": [4.0, 3.0], "val_accuracy": [0.1, 0.2]}, initial_epoch=4)
 NORMS = np.abs(RNG.normal(size=(2, 3, 6)))
 TRUE, PREDICTED = RNG.integers(0, 3, 50), RNG.integers(0, 3, 50)
 FAN = np.sort(RNG.normal(size=(4, 5)), axis=1)
@@ -95,7 +95,7 @@ def test_learning_curves(names: Any, drawn: list[str], ylabel: str) -> None:
     ax = HISTORY.plot(names)
     assert [line.get_label() for line in ax.lines] == drawn
     for name, line in zip(drawn, ax.lines, strict=True):
-        np.testing.assert_array_equal(line.get_xydata(), np.stack([[1, 2], HISTORY[name]], axis=1))
+        np.testing.assert_array_equal(line.get_xydata(), np.stack([[5, 6], HISTORY[name]], axis=1))
     assert ax.get_ylabel() == ylabel
     assert (ax.get_legend() is None) == (len(drawn) == 1)
 

@@ -47,9 +47,9 @@ def learning_curves(history: Any, names: str | Sequence[str] | None = None, *, a
         chosen = [checks.as_choice("names", name, values) for name in given]
     if not chosen or not all(len(values[name]) for name in chosen):
         raise ValueError("history: at least one epoch is required, got none")
-    ax = axes_of(ax)
+    ax, first = axes_of(ax), 1 + getattr(history, "initial_epoch", 0)
     for name, look in zip(chosen, styles(), strict=False):
-        epochs = np.arange(1, len(values[name]) + 1)
+        epochs = first + np.arange(len(values[name]))
         ax.plot(epochs, values[name], label=name, markevery=max(1, len(epochs) // 10), **look)
     losses = all(name.endswith("loss") for name in chosen)
     ax.set(xlabel="epoch", ylabel="loss" if losses else chosen[0] if len(chosen) == 1 else "value")
