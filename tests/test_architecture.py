@@ -23,14 +23,14 @@ LEVELS = [
     {"_core", "arrays"},
     {"checks"},
     {"_ops"},
-    {"atomic", "copies", "metadata", "outline"},
+    {"atomic", "copies", "describe", "metadata", "outline"},
     {"config", "init", "params", "schedules", "text"},
     {"layers", "losses", "metrics", "optim", "sampling", "data", "checkpoint"},
     {"gradcheck", "history", "progress", "stepping", "tasks", "training_state"},
     {"train"},
     {"callbacks", "loggers"},
     {"models"},
-    {"interop", "plot", "rl", "sklearn"},
+    {"analysis", "interop", "plot", "rl", "sklearn"},
     {"convert", "demo"},
     {"cli"},
     {"__main__"},
@@ -39,7 +39,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NAMED_FOR_TYPES = {("rnnfast.callbacks", "rnnfast.train")}  # a callback is given the run that calls it
 ALONE = {"reference"}
 BRIDGED = {"sklearn": {"sklearn", "scipy", "threadpoolctl"}}  # what scikit-learn itself needs comes with it
-LEAVES = {"convert", "demo", "cli", "plot", "interop", "rl", "sklearn", "__main__"}
+LEAVES = {"analysis", "convert", "demo", "cli", "plot", "interop", "rl", "sklearn", "__main__"}
 
 INCLUDES = {
     "base": {"base"},

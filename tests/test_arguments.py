@@ -9,13 +9,25 @@ import pytest
 
 import rnnfast as rf
 from tests.support.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
+from tests.support.argument_cases_analysis import ANALYSIS, PICTURES
 from tests.support.argument_cases_data import DATA
 from tests.support.argument_cases_losses import LOSSES
 from tests.support.argument_cases_models import MODELS
 from tests.support.argument_cases_rl import RL
 from tests.support.argument_cases_training import TRAINING
 
-CASES: dict[str, Case] = {**LAYERS, **BLOCKS, **MODELS, **LOSSES, **TRAINING, **OTHERS, **DATA, **RL}
+CASES: dict[str, Case] = {
+    **LAYERS,
+    **BLOCKS,
+    **MODELS,
+    **LOSSES,
+    **TRAINING,
+    **OTHERS,
+    **DATA,
+    **RL,
+    **ANALYSIS,
+    **PICTURES,
+}
 
 REFUSALS = (ValueError, TypeError, OverflowError)
 

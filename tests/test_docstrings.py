@@ -26,7 +26,9 @@ def needed_by(module: str) -> str | None:
     parts = module.split(".")
     if parts[1] == "interop":
         return parts[2] if len(parts) > 2 else None
-    return {"sklearn": "sklearn", "data": "pandas" if parts[-1] == "panels" else None}.get(parts[1])
+    return {"sklearn": "sklearn", "plot": "matplotlib", "data": "pandas" if parts[-1] == "panels" else None}.get(
+        parts[1]
+    )
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
 
 from rnnfast.copies import CopiedWhole
 
@@ -36,3 +39,7 @@ class History(CopiedWhole):
         """Add the values of an epoch."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
+
+    def plot(self, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
+        """Draw quantities over the epochs; see ``rnnfast.plot.learning_curves``, which has these arguments."""
+        return import_module("rnnfast.plot").learning_curves(self, names, ax=ax)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from rnnfast import checks
 from rnnfast.arrays import Array, DType
 from rnnfast.copies import CopiedWhole
+from rnnfast.describe import html_table
 from rnnfast.outline import Outline
 
 Call = partial[Any]  # a call for its effect; partial is invariant in what it returns
@@ -345,6 +346,13 @@ class Module(CopiedWhole, ABC):
 
     def reseed(self, rng: np.random.Generator) -> None:
         """Let what training draws be a function of ``rng`` from now on."""
+
+    def _repr_html_(self) -> str:
+        """Return a table of the parameters for notebooks, below what ``repr`` says."""
+        params = self.parameters()
+        rows = [(name, str(p.shape), f"{p.value.size:,}") for name, p in params.items()]
+        total, size = (sum(getattr(p.value, what) for p in params.values()) for what in ("size", "nbytes"))
+        return html_table(repr(self), rows, f"{total:,} parameters, {size:,} bytes")
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""

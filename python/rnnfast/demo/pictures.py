@@ -8,6 +8,7 @@ import io
 from typing import Any
 
 from rnnfast.demo.results import Chart, HeatMap
+from rnnfast.plot import heat_map
 
 LEVELS = ("--", ":", "-.")
 WIDTH = 9.0  # inches
@@ -36,21 +37,22 @@ def chart_png(chart: Chart) -> str:
 
 def heat_map_png(picture: HeatMap) -> str:
     """Draw numbers as colours, a column a step; return the picture as base64 text."""
-    rows, columns = picture.values.shape
+    rows = len(picture.values)
     figure, axes = _figure(0.9 + min(4.2, 0.18 * rows + 0.3))
-    colours = "RdBu_r" if picture.low < 0 else "viridis"
-    image = axes.imshow(
-        picture.values, aspect="auto", interpolation="nearest", cmap=colours, vmin=picture.low, vmax=picture.high
+    named = bool(picture.rows) and rows <= NAMED_ROWS
+    heat_map(
+        picture.values,
+        rows=picture.rows if named else None,
+        columns=picture.columns,
+        low=picture.low,
+        high=picture.high,
+        xlabel="",
+        ylabel="" if named else f"{rows} units",
+        ax=axes,
     )
     axes.set_title(picture.title)
-    axes.set_xticks(range(columns), list(picture.columns), fontsize=7, family="monospace")
-    if picture.rows and rows <= NAMED_ROWS:
-        axes.set_yticks(range(rows), list(picture.rows), fontsize=8)
-    else:
-        axes.set_yticks([])
-        axes.set_ylabel(f"{rows} units")
-    axes.tick_params(length=0)
-    figure.colorbar(image, ax=axes, pad=0.01)
+    axes.tick_params(axis="x", labelsize=7, labelfontfamily="monospace")
+    axes.tick_params(axis="y", labelsize=8)
     return _png(figure)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from rnnfast import _ops, checks
 from rnnfast.arrays import Array
 from rnnfast.checks import names_arguments
+from rnnfast.describe import changed_options, layer_call
 from rnnfast.init import stack_suffix
 from rnnfast.layers.call import Inputs, SequencesLike, State, StateLike, Tape, pad_rows, read_rows
 from rnnfast.layers.custom_cell import CustomCell
@@ -128,6 +129,7 @@ class CustomLayer(Module):
             for name, p in own.items()
         }
         self._masks = np.random.default_rng(rng.integers(2**63))
+        self.options = changed_options(CustomLayer, locals())
 
     def _first_value(self, shape: tuple[int, ...], rng: np.random.Generator, name: str) -> Array:
         outline = outlined(shape, self.dtype)
@@ -414,3 +416,6 @@ class CustomLayer(Module):
 
     def _user_axes(self, array: Array) -> Array:
         return array.transpose(1, 0, 2) if self.time_major else array
+
+    def __repr__(self) -> str:
+        return layer_call(self, self.cell.name, self.input_size, self.hidden_size)

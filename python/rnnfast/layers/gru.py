@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops, checks
 from rnnfast.checks import names_arguments
+from rnnfast.describe import changed_options
 from rnnfast.layers.options import Activation, Randomness, known_activations, known_clip, plain_norm
 from rnnfast.layers.recurrent import Recurrent
 
@@ -160,3 +161,4 @@ class GRU(Recurrent):
             seed=seed,
             layer_norm=self.layer_norm,
         )
+        self.options = changed_options(GRU, locals())

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops, checks
 from rnnfast.checks import names_arguments
+from rnnfast.describe import changed_options
 from rnnfast.layers.options import Activation, Randomness, known_activations, known_clip, plain_norm
 from rnnfast.layers.recurrent import Recurrent
 
@@ -175,6 +176,7 @@ class LSTM(Recurrent):
             peephole=self.peephole,
         )
         self._open_forget_gates(forget_bias)
+        self.options = changed_options(LSTM, locals())
 
     def _open_forget_gates(self, bias: float | None) -> None:
         if bias is None:

@@ -14,6 +14,7 @@ from rnnfast import _ops, checks
 from rnnfast._ops import Parts
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
+from rnnfast.describe import layer_call
 from rnnfast.init import first_values, stack_shapes, stack_suffix
 from rnnfast.layers.call import (
     LAYER_PARTS,
@@ -41,7 +42,15 @@ _SAVES = ("all", "recompute")
 
 
 class Recurrent(Traceable):
-    """Base of RNN, LSTM and GRU: a stack of ``num_layers`` layers of one cell, in D = ``directions``, 1 or 2."""
+    """Base of RNN, LSTM and GRU: a stack of ``num_layers`` layers of one cell, in D = ``directions``, 1 or 2.
+
+    Attributes
+    ----------
+    options : dict of str to object
+        The constructor's options that differ from their defaults, without sizes and seed.
+    """
+
+    options: dict[str, Any]
 
     def __init__(
         self,
@@ -442,6 +451,4 @@ class Recurrent(Traceable):
         return saved
 
     def __repr__(self) -> str:
-        both = ", bidirectional=True" if self.bidirectional else ""
-        sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{both}"
-        return f"{type(self).__name__}({sizes}, dtype={self.dtype})"
+        return layer_call(self, self.input_size, self.hidden_size)

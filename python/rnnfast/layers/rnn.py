@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 from rnnfast import _ops, checks
 from rnnfast.checks import names_arguments
+from rnnfast.describe import changed_options
 from rnnfast.layers.options import Activation, Randomness, known_activation, known_clip
 from rnnfast.layers.recurrent import Recurrent
 
@@ -153,3 +154,4 @@ class RNN(Recurrent):
             dtype=dtype,
             seed=seed,
         )
+        self.options = changed_options(RNN, locals())

@@ -17,6 +17,7 @@ from rnnfast import checkpoint, checks
 from rnnfast.arrays import Array, DType
 from rnnfast.atomic import StrPath
 from rnnfast.data import AlignedData, BatchSource, VectorData, Weights, class_weighted
+from rnnfast.describe import changed_options, option_list, required_arguments
 from rnnfast.layers import BlockTape, Dropout, Linear, State
 from rnnfast.metadata import Metadata
 from rnnfast.metrics import Metric
@@ -373,7 +374,16 @@ class Model(Module):
         return {name: np.concatenate([outputs[name] for outputs in found]) for name in self.heads.parts}
 
     def __repr__(self) -> str:
-        return f"<{self._title()}>"
+        constructor = self._known_class() or type(self)
+        given = {name: value for name, value in self.config.items() if value != {}}
+        sizes = {name: value for name, value in given.items() if name in required_arguments(constructor)}
+        changed = changed_options(constructor, given)
+        untitled = {n: v for n, v in (sizes | changed).items() if n not in ("cell", "task", "dtype")}
+        return f"<{self._title()}{option_list(untitled)}>"
+
+    def _known_class(self) -> type[Model] | None:
+        """Return the class that a file names: the model's own, or the one that it is a subclass of."""
+        return next((kept for kept in type(self).__mro__ if self.known.get(kept.__name__) is kept), None)
 
     def _title(self) -> str:
         task = ", ".join(f"{name}: {task.title}" if name else task.title for name, task in self.tasks.items())
@@ -443,7 +453,7 @@ class Model(Module):
         TypeError
             The loss is a function, which no file can keep.
         """
-        cls = next((kept for kept in type(self).__mro__ if self.known.get(kept.__name__) is kept), None)
+        cls = self._known_class()
         if cls is None:
             known = ", ".join(self.known)
             raise TypeError(f"model: {known} or a subclass of one is required, got {type(self).__name__}")
