@@ -58,7 +58,7 @@ PICTURES: dict[str, Case] = {
     **made("gradient_norms", {"sequence": "None -1 0"}, norms=np.ones((2, 3, 4)), sequence=None, bidirectional=False),
     **made(
         "forecast",
-        {"actual": "None", "times": "None", "label": "text"},
+        {"quantiles": "", "actual": "None", "times": "None", "label": "text"},
         past=np.ones(3),
         quantiles=np.ones((4, 3)),
         levels=(0.1, 0.5, 0.9),

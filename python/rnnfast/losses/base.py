@@ -50,8 +50,8 @@ class Loss(CopiedWhole, ABC):
     >>> loss, gradient = rf.losses.as_loss("loss", "squared_log")(np.array([[1.0], [2.0]]), np.array([[1.0], [np.nan]]))
     >>> loss, gradient.tolist()
     (1.0, [[2.0], [0.0]])
-    >>> rf.ManyToOne(3, 1, loss="squared_log", hidden_size=4, seed=0)
-    <ManyToOne: cell=lstm, task=regression (squared_log), dtype=float32>
+    >>> rf.ManyToOne(3, 1, loss="squared_log", hidden_size=4, seed=0).task.title
+    'regression (squared_log)'
     """
 
     name: ClassVar[str]
