@@ -42,12 +42,13 @@ class Sequences:
     ([1, 5, 3, 1, 4], [[1, 5, 0], [3, 1, 4]])
     """
 
+    gaps: Gaps | None = None
+
     def __init__(self, values: Array, offsets: Int64, lengths: Int64, *, ragged: bool) -> None:
         self.values = values
         self.offsets = offsets
         self.lengths = lengths
         self.ragged = ragged
-        self.gaps: Gaps | None = None
 
     def __len__(self) -> int:
         """Return the number of sequences."""
