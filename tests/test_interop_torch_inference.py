@@ -74,12 +74,19 @@ def own_classes() -> Any:
     inference_classes_again()
 
 
+def state_of_zeros(state: Any) -> Any:
+    return tuple([torch.zeros_like(part) for part in state]) if isinstance(state, tuple) else torch.zeros_like(state)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("name", CELLS)
 def test_steps_of_cells(name: str, bias: bool, dtype: Any, shorter: list[bool]) -> None:
     cell = accelerate(CELLS[name](5, 7, bias=bias, dtype=dtype))
     state, x = cell(torch.randn(4, 5, dtype=dtype)), torch.randn(3, 4, 5, dtype=dtype)
+    with torch.no_grad():
+        assert_same(cell(x[0]), cell(x[0], state_of_zeros(state)))
+    assert shorter == [True] * 2
     for step in x:
         expected = cell(step, state)
         with torch.no_grad():
@@ -88,7 +95,7 @@ def test_steps_of_cells(name: str, bias: bool, dtype: Any, shorter: list[bool]) 
                 assert_same(cell(step, state), expected)
                 assert_same(cell(step.T.contiguous().T, state), expected)
         state = expected
-    assert shorter == [True] * 9
+    assert shorter == [True] * 11
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -115,7 +122,7 @@ def test_what_takes_the_usual_way(frozen_too: bool, shorter: list[bool]) -> None
     both = nn.ModuleList([cell, layer])
     with torch.no_grad(), frozen(both) if frozen_too else accelerated(both):
         usual: list[Any] = [
-            lambda: cell(x),
+            lambda: cell(x[0]),
             lambda: cell(x[0], (state[0][0], state[1][0])),
             lambda: cell(x[:0], (state[0][:0], state[1][:0])),
             lambda: layer(x),

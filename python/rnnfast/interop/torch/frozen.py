@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rnnfast.interop.torch.inference import CELLS, steps_of
-from rnnfast.interop.torch.packs import forget, frozen_marks, marks
+from rnnfast.interop.torch.packs import frozen_marks, marks, refresh
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def frozen(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
         if (weights := _weights(module)) and id(weights[0]) not in frozen_marks
     ]
     for module, weights, _ in added:
-        forget(weights[0])
+        refresh(weights)
         frozen_marks[id(weights[0])] = marks(weights)
         if isinstance(module, CELLS):
             steps_of(module).freeze(weights)

@@ -39,8 +39,8 @@ class _Steps:
 
     def step(self, cell: Any, x: Tensor, hx: Any) -> Any:
         """Return h (N, H) or, of an LSTM, h and c; None for what takes the usual way."""
-        states = hx if self.states == 2 else (hx,)
-        if type(states) is not tuple or len(states) != self.states or states[0] is None:
+        states = () if hx is None else hx if self.states == 2 else (hx,)
+        if type(states) is not tuple or len(states) not in (0, self.states) or x.dim() != 2:
             return None
         weights = self.frozen or _weights(cell)
         if weights is None or x.dtype != weights[0].dtype or not runs_on_engine((x, *states)):
@@ -54,7 +54,7 @@ class _Steps:
             if array.shape != (count, units):
                 return None
         stream = current.stream(count, threading.get_ident())
-        h, c = stream._step_from(given, *[_contiguous(array[None]) for array in arrays], *(None,) * (2 - self.states))
+        h, c = stream._step_from(given, *[_contiguous(array[None]) for array in arrays], *(None,) * (2 - len(arrays)))
         return from_numpy(h) if c is None else (from_numpy(h), from_numpy(c))
 
     def _kept(self, weights: tuple[Tensor, ...]) -> Kept:

@@ -115,9 +115,11 @@ def _forget(key: int, gone: weakref.ref[Tensor]) -> None:
         del _kept[key]
 
 
-def forget(first: Tensor) -> None:
-    """Drop what is kept of weights that begin with this one."""
-    _kept.pop(id(first), None)
+def refresh(weights: Sequence[Tensor]) -> None:
+    """Drop what is kept of these weights, unless they hold the same bytes still."""
+    last = _kept.get(id(weights[0]))
+    if last is not None and not last.is_of(weights):
+        del _kept[id(weights[0])]
 
 
 def marks(weights: Sequence[Tensor]) -> Marks:
