@@ -167,7 +167,7 @@ def child(case: str, contestant: str, threads: int, epochs: int) -> list[float]:
     options = ["--here", contestant, "--threads", str(threads), "--epochs", str(epochs)]
     command = [sys.executable, "-m", "bench.epochs", case, *options]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     found: list[float] = json.loads(done.stdout)
     return found
 
