@@ -14,7 +14,7 @@ import rnnfast as rf
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from torch import nn  # noqa: E402
 
-from rnnfast.interop.torch import accelerate, accelerated, frozen, inference  # noqa: E402
+from rnnfast.interop.torch import accelerate, accelerated, frozen, inference, packs  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_torch_thread")]
 
@@ -210,6 +210,14 @@ def run(cell: Any, x: Any) -> Any:
     for step in x:
         state = cell(step, state)
     return state
+
+
+def test_streams_of_a_cell_are_few() -> None:
+    cell = accelerate(nn.GRUCell(5, 7))
+    with torch.no_grad():
+        for count in range(1, 3 * packs._MOST_STREAMS):
+            cell(torch.zeros(count, 5), torch.zeros(count, 7))
+    assert len(packs._kept[id(cell.weight_ih)]._streams) <= packs._MOST_STREAMS
 
 
 def test_nothing_is_kept_of_modules_that_are_gone() -> None:

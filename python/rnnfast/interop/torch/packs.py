@@ -16,6 +16,8 @@ from rnnfast import _ops
 from rnnfast.interop.torch import engine
 from rnnfast.interop.torch.engine import Stack
 
+_MOST_STREAMS = 64  # of a cell: threads and sizes of batches come and go
+
 _compare = ctypes.CDLL(None).memcmp
 _compare.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
@@ -44,6 +46,8 @@ class Kept:
         """Return a stream of ``count`` sequences for this thread."""
         found = self._streams.get((count, thread))
         if found is None:
+            if len(self._streams) >= _MOST_STREAMS:
+                self._streams.clear()
             found = _ops.StreamCore(self.packed, count, np.ascontiguousarray, None, None, None)
             self._streams[count, thread] = found
         return found
