@@ -21,6 +21,17 @@ ROOT = Path(__file__).parents[2]
 EVENTS = ("on_epoch_begin", "on_gradient", "on_step_end", "on_state", "on_epoch_end")
 WRITES = ("fsync", "replace")  # before the draft is on the disk, and before it takes the file's place
 EVERY_STEPS = 2
+# Everything whose state a training carries from step to step.
+OPTIONS: dict[str, Any] = {
+    "epochs": 5,
+    "batch_size": 2,
+    "accumulate": 2,
+    "optimizer": "nadam",
+    "lr": rf.schedules.Cosine(0.02, length=3, by="epoch"),
+    "ema": 0.9,
+    "clip_norm": 1.0,
+    "clip_value": 0.5,
+}
 
 
 def kill() -> None:
@@ -64,7 +75,7 @@ def train(problem: str, folder: Path, killer: Killer | None = None) -> Any:
         stopping,
         rf.CSVLogger(folder / "log.csv"),
     ]
-    model, history = trained(problem, epochs=5, callbacks=callbacks, resume=path if path.exists() else None)
+    model, history = trained(problem, callbacks=callbacks, resume=path if path.exists() else None, **OPTIONS)
     return model.state_dict(), history, (stopping.best, stopping.best_epoch)
 
 
