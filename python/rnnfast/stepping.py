@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -30,6 +30,8 @@ class BatchLoss:
     outputs : dict of str to ndarray (M, K)
         The outputs of each head; a single head has the name "".
     state : states of the recurrent layers at the end, for a batch that continues this one
+    penalty : float
+        The penalties' part of the loss.
     """
 
     loss: float
@@ -37,6 +39,7 @@ class BatchLoss:
     weights: dict[str, float]
     outputs: dict[str, Array]
     state: Any
+    penalty: float = 0.0
 
     @property
     def weight(self) -> float:
@@ -58,6 +61,25 @@ class Shares:
 
     heads: dict[str, float]
     sequences: float
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the batches of a step have together: by head the weight of target elements; and sequences."""
+
+    heads: dict[str, float]
+    sequences: int
+
+    @classmethod
+    def of(cls, batches: Sequence[Any], weights: Sequence[Mapping[str, float]]) -> Totals:
+        """Return those of batches, whose heads have these ``weights``."""
+        heads = {head: math.fsum(own[head] for own in weights) for head in weights[0]}
+        return cls(heads, sum(len(batch.inputs) for batch in batches if batch.count))
+
+    def shares(self, batch: Any, weights: Mapping[str, float]) -> Shares:
+        """Return what a batch contributes."""
+        heads = {head: weights[head] / total if total else 0.0 for head, total in self.heads.items()}
+        return Shares(heads, len(batch.inputs) / max(1, self.sequences))
 
 
 class Learner(Protocol):
@@ -131,7 +153,7 @@ def gradient(model: Learner, batches: list[Any], state: Any, place: str) -> list
     results = list[BatchLoss]()
     for batch, shares in zip(batches, _shares(model, batches), strict=True):
         result = model.batch_loss(batch, state if batch.continues else None, gradient=True, shares=shares)
-        _check_finite("loss", result.loss, place)
+        check_loss(result.loss, place)
         state = result.state
         results.append(replace(result, outputs={}))
     return results
@@ -142,15 +164,13 @@ def _shares(model: Learner, batches: list[Any]) -> list[Shares | None]:
     if len(batches) == 1:
         return [None]
     weights = [model.batch_weights(batch) for batch in batches]
-    totals = {head: math.fsum(own[head] for own in weights) for head in weights[0]}
-    sequences = sum(len(batch.inputs) for batch in batches if batch.count)
-    return [
-        Shares(
-            {head: own[head] / total if total else 0.0 for head, total in totals.items()},
-            len(batch.inputs) / max(1, sequences),
-        )
-        for batch, own in zip(batches, weights, strict=True)
-    ]
+    totals = Totals.of(batches, weights)
+    return [totals.shares(batch, own) for batch, own in zip(batches, weights, strict=True)]
+
+
+def check_loss(loss: float, place: str) -> None:
+    """Raise FloatingPointError unless the loss is finite."""
+    _check_finite("loss", loss, place)
 
 
 def take_step(optimizer: Optimizer, place: str) -> None:

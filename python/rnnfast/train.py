@@ -15,12 +15,15 @@ from rnnfast import checks
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.copies import CopiedWhole
+from rnnfast.following import begin_alike, require_alike, tell
 from rnnfast.history import History as History
 from rnnfast.metrics import Metric, Metrics
 from rnnfast.optim import AveragedWeights, LearningRate, Optimizer, as_average, optimizer_for
-from rnnfast.params import Parameter, write_all
+from rnnfast.params import write_all
+from rnnfast.processes import Processes
 from rnnfast.progress import Progress, as_shown
-from rnnfast.stepping import BatchLoss, Learner, Stepping, gradient, take_step
+from rnnfast.sharding import Divisible, Sharding
+from rnnfast.stepping import BatchLoss, Stepping, gradient, take_step
 from rnnfast.tasks import Task
 from rnnfast.training_state import TrainingState, state_to_resume
 
@@ -113,6 +116,8 @@ class Run:
         Of the parameters over the steps.
     validated : bool
         Whether there are validation data.
+    sharding : Sharding or None
+        How batches are cut into parts, and the processes that train together; None for whole batches.
 
     Attributes
     ----------
@@ -162,6 +167,7 @@ class Run:
     steps: int = 0
     average: AveragedWeights | None = None
     validated: bool = False
+    sharding: Sharding | None = None
     _own: dict[str, Array] | None = field(default=None, init=False)
     _loss: float = field(default=0.0, init=False)
     _weight: float = field(default=0.0, init=False)
@@ -172,6 +178,16 @@ class Run:
     def place(self) -> str:
         """Where training stands, for messages."""
         return f"in epoch {self.epoch}, after {self.step} steps"
+
+    @property
+    def processes(self) -> Processes:
+        """Those that train together: this one, where there is no communicator."""
+        return Processes() if self.sharding is None else self.sharding.processes
+
+    @property
+    def shards(self) -> int | None:
+        """The parts that batches are cut into; None for whole batches."""
+        return None if self.sharding is None else self.sharding.shards
 
     def begin_epoch(self) -> int:
         """Begin the next epoch, or go on with the one that a state was taken in; return its completed batches."""
@@ -240,6 +256,7 @@ class Run:
             stop=self.stop,
             initial_epoch=self.history.initial_epoch,
             average={} if self.average is None else self.average.state_dict(),
+            shards=self.shards,
         )
 
     def resume(self, state: TrainingState) -> None:
@@ -268,6 +285,10 @@ class Run:
             )
         if (state.random["shuffle"] is None) != (self.rng is None):
             raise ValueError(f"resume: shuffle={self.rng is None} is required, as the state was taken with")
+        if state.shards != self.shards:
+            raise ValueError(
+                f"resume: shards={state.shards} is required, as the state was taken with, got {self.shards}"
+            )
         if bool(state.average) != (self.average is not None):
             given_average = "None" if self.average is None else "one"
             raise ValueError(f"resume: the ema that the state was taken with is required, got {given_average}")
@@ -303,21 +324,12 @@ class Data(Protocol):
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Any]: ...  # noqa: D102
 
 
-class Trainable(Learner, Protocol):
+class Trainable(Divisible, Protocol):
     """What training needs of a model; it sets ``history``."""
 
     history: History
 
-    def parameters(self) -> dict[str, Parameter]: ...  # noqa: D102
-
-    def random_state(self) -> dict[str, Any]: ...  # noqa: D102
-
-    def set_random_state(self, state: Mapping[str, Any]) -> None: ...  # noqa: D102
-
     def metrics(self) -> dict[str, list[Metric]]: ...  # noqa: D102
-
-    @property
-    def loss_shares(self) -> dict[str, float]: ...  # noqa: D102
 
     @property
     def tasks(self) -> dict[str, Task]: ...  # noqa: D102
@@ -341,6 +353,8 @@ class TrainingOptions:
     seed: int | None
     initial_epoch: int
     resume: TrainingState | StrPath | None
+    shards: int | None
+    communicator: Any
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> TrainingOptions:
@@ -373,12 +387,15 @@ def fit(
     epochs, seed = checks.as_integer("epochs", options.epochs, least=0), checks.as_seed(options.seed)
     shuffle, shown = checks.as_flag("shuffle", options.shuffle), as_shown(options.progress)
     initial_epoch = checks.as_integer("initial_epoch", options.initial_epoch, least=0, most=epochs)
+    processes = Processes(options.communicator)
+    whole = options.shards is None and options.communicator is None
+    sharding = None if whole else Sharding(options.shards, processes)
     stepping = Stepping(accumulate=options.accumulate, clip_norm=options.clip_norm, clip_value=options.clip_value)
     callbacks = as_callbacks(options.callbacks)
     metrics = Metrics(model.metrics(), options.metrics, model.tasks)
     if validation is None and metrics.given:
         raise ValueError("metrics: validation data are required, which metrics are computed of, got none")
-    state = state_to_resume(options.resume, initial_epoch, restartable=data.restartable)
+    state = processes.once(lambda: state_to_resume(options.resume, initial_epoch, restartable=data.restartable))
     run = Run(
         model=model,
         optimizer=optimizer_for(options.optimizer, model.parameters(), options.lr),
@@ -391,13 +408,16 @@ def fit(
         validated=validation is not None,
         steps=(epochs - (initial_epoch if state is None else state.initial_epoch)) * stepping.steps(data.with_targets),
         average=as_average(options.ema),
+        sharding=sharding,
     )
+    plan = {"epochs": epochs, "batches": run.batches, "steps": run.steps, "shards": run.shards}
+    begin_alike(run.processes, run, {**plan, "callbacks": len(callbacks), "validation data": run.validated})
     run.epoch = initial_epoch
     run.optimizer.end_with(steps=run.steps, epochs=epochs)
     run.shows_lr = run.optimizer.scheduled
     model.history = run.history
     total = (epochs - (initial_epoch if state is None else state.initial_epoch)) * stepping.steps(run.batches)
-    with Progress(total=total, epochs=epochs, shown=shown) as bar, _telling(run):
+    with Progress(total=total, epochs=epochs, shown=shown and processes.leads) as bar, _telling(run):
         _each(run, "on_train_begin")
         if state is not None:
             run.resume(state)
@@ -406,28 +426,59 @@ def fit(
             _train_epoch(run, data, stepping, before_step, bar)
             run.put_average_in()
             if validation is not None:
-                run.logs.update({f"val_{k}": v for k, v in evaluate(model, validation, metrics).items()})
+                found = evaluate(model, validation, metrics, processes)
+                run.logs.update({f"val_{k}": v for k, v in found.items()})
             _end_epoch(run, bar)
         run.put_average_in()
         _each(run, "on_train_end")
     return run.history
 
 
-def evaluate(model: Trainable, data: Data, metrics: Any = ()) -> dict[str, float]:
-    """Return the loss and the metrics of ``model`` over ``data``, without dropout.
+def evaluate(model: Trainable, data: Data, metrics: Any = (), processes: Processes | None = None) -> dict[str, float]:
+    """Return the loss and the metrics of ``model`` over ``data``, without dropout; ``processes`` share the work.
 
     The loss is the mean over all target elements, whatever batches they sit in. Several heads have a loss each.
     """
     accumulated = metrics if isinstance(metrics, Metrics) else Metrics(model.metrics(), metrics, model.tasks)
     accumulated.reset()
-    results, state = [], None
-    for batch in data.batches():
-        result = model.batch_loss(batch, state if batch.continues else None)
-        state = result.state
+    results = []
+    for batch, result in _judged(model, data, processes or Processes()):
         counts = np.ones(batch.count, np.int64) if batch.counts is None else batch.counts
         accumulated.update(result.outputs, batch.targets, batch.weights, counts)
-        results.append(replace(result, outputs={}, state=None))
+        results.append(replace(result, outputs={}))
     return _means(results, model.loss_shares) | accumulated.results()
+
+
+def _judged(model: Trainable, data: Data, processes: Processes) -> Iterator[tuple[Any, BatchLoss]]:
+    """Yield every batch and what the model computes of it; several processes compute a batch each, with its pieces."""
+    if processes.size == 1:
+        yield from _computed(model, data.batches())
+        return
+    waiting: list[list[Any]] = []
+    for batch in data.batches():
+        if batch.continues:
+            waiting[-1].append(batch)
+            continue
+        if len(waiting) == processes.size:
+            yield from _dealt_out(model, waiting, processes)
+            waiting = []
+        waiting.append([batch])
+    yield from _dealt_out(model, waiting, processes)
+
+
+def _dealt_out(model: Trainable, waiting: list[list[Any]], processes: Processes) -> Iterator[tuple[Any, BatchLoss]]:
+    own = waiting[processes.rank] if processes.rank < len(waiting) else []
+    found = [replace(result, state=None) for _, result in _computed(model, own)]
+    for batches, results in zip(waiting, processes.gather(found), strict=False):
+        yield from zip(batches, results, strict=True)
+
+
+def _computed(model: Trainable, batches: Iterable[Any]) -> Iterator[tuple[Any, BatchLoss]]:
+    state = None
+    for batch in batches:
+        result = model.batch_loss(batch, state if batch.continues else None)
+        state = result.state
+        yield batch, replace(result, state=None)
 
 
 def _means(results: list[BatchLoss], shares: dict[str, float]) -> dict[str, float]:
@@ -457,20 +508,22 @@ def _telling(run: Run) -> Iterator[None]:
     except BaseException:
         run.put_average_in()
         for callback in sorted(run.callbacks, key=lambda callback: callback.acts_last):
-            callback.on_train_error(run)
+            if run.processes.leads:
+                callback.on_train_error(run)
         raise
 
 
 def _train_epoch(
     run: Run, data: Data, stepping: Stepping, before_step: Callable[[Run], None] | None, bar: Progress
 ) -> None:
+    make_gradient = gradient if run.sharding is None else run.sharding.gradient
     done = run.begin_epoch()
     if done == 0:
         _each(run, "on_epoch_begin")
     for batches in stepping.groups(islice(data.batches(run.rng), done, None)):
         if before_step is not None:
             before_step(run)
-        results = gradient(run.model, batches, run.carried, run.place)
+        results = make_gradient(run.model, batches, run.carried, run.place)
         if any(result.weight > 0 for result in results):
             _each(run, "on_gradient")
             stepping.clip(run.optimizer, run.place)
@@ -478,6 +531,8 @@ def _train_epoch(
             if run.average is not None:
                 run.average.update(run.optimizer.params or {})
         run.carried = results[-1].state
+        if run.sharding is not None and _listen(run, "on_step_end", "on_state"):
+            run.carried = run.sharding.whole_state(run.carried, batches[-1])
         run.add(results)
         bar.show(run.epoch, run.logs, steps=1)
         _each(run, "on_step_end")
@@ -486,11 +541,25 @@ def _train_epoch(
 
 def _end_epoch(run: Run, bar: Progress) -> None:
     run.end_epoch()
+    require_alike(run.processes, run)
     bar.show(run.epoch, run.logs, steps=0)
     _each(run, "on_epoch_end")
     _each(run, "on_state")
 
 
 def _each(run: Run, event: str) -> None:
-    for callback in run.callbacks:
-        getattr(callback, event)(run)
+    def act() -> None:
+        for callback in run.callbacks:
+            getattr(callback, event)(run)
+
+    if run.processes.size == 1 or _listen(run, event):
+        tell(run.processes, run, event, act)
+
+
+def _listen(run: Run, *events: str) -> bool:
+    """Return whether a callback acts on one of these events."""
+    return any(
+        getattr(getattr(callback, event), "__func__", None) is not getattr(Callback, event)
+        for callback in run.callbacks
+        for event in events
+    )

@@ -46,6 +46,8 @@ class TrainingState(CopiedWhole):
         The epochs before the first one of the history.
     average : dict of str to ndarray
         The ``state_dict()`` of the averaged weights; {} without these.
+    shards : int or None
+        The parts that batches are cut into; None for whole batches.
 
     Examples
     --------
@@ -84,6 +86,7 @@ class TrainingState(CopiedWhole):
     stop: bool = False
     initial_epoch: int = 0
     average: dict[str, Array] = field(default_factory=dict)
+    shards: int | None = None
 
     def __repr__(self) -> str:
         return f"TrainingState(epoch={self.epoch}, batch={self.batch} of {self.batches}, step={self.step})"
@@ -199,5 +202,5 @@ def _same(array: Array, other: Array | None) -> bool:
 
 
 _PREFIX = "training/"  # no name of a parameter begins like this
-_NUMBERS = ("random", "batches", "epoch", "batch", "step", "loss", "weight", "history", "stop", "initial_epoch")
-_LATER = ("stop", "initial_epoch")  # files of earlier versions lack these
+_LATER = ("stop", "initial_epoch", "shards")  # files of earlier versions lack these
+_NUMBERS = ("random", "batches", "epoch", "batch", "step", "loss", "weight", "history", *_LATER)

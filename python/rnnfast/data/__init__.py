@@ -3,6 +3,7 @@
 from rnnfast.data import synthetic as synthetic
 from rnnfast.data.batches import AlignedData as AlignedData
 from rnnfast.data.batches import Batch as Batch
+from rnnfast.data.batches import Place as Place
 from rnnfast.data.batches import VectorData as VectorData
 from rnnfast.data.batches import Weights as Weights
 from rnnfast.data.batches import batch_indices as batch_indices
@@ -31,6 +32,8 @@ from rnnfast.data.panels import frame_sequences as frame_sequences
 from rnnfast.data.panels import from_multiindex as from_multiindex
 from rnnfast.data.panels import from_nested as from_nested
 from rnnfast.data.panels import from_numpy3d as from_numpy3d
+from rnnfast.data.parts import deal as deal
+from rnnfast.data.parts import part_of as part_of
 from rnnfast.data.readers import read_long as read_long
 from rnnfast.data.readers import read_wide as read_wide
 from rnnfast.data.scaling import Scaler as Scaler

@@ -20,6 +20,28 @@ Weights: TypeAlias = Array | dict[str, Array] | None
 WINDOW = 32  # batches whose sequences are sorted by length together: little padding, yet random batches
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the rows of a part of a batch stand in the whole batch, which random masks are functions of.
+
+    Attributes
+    ----------
+    steps : int64 (R,)
+        The numbers of the part's steps among those of the batch.
+    all_steps : int
+        The number of these.
+    outputs : int64 (M,)
+        The numbers of the part's target elements among those of the batch.
+    learns : bool
+        Whether the batch has any.
+    """
+
+    steps: Int64
+    all_steps: int
+    outputs: Int64
+    learns: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """Inputs and targets of N sequences with R steps in all, of which M have a target.
@@ -43,6 +65,10 @@ class Batch:
         Steps before which the state becomes the layer's initial one.
     continues : bool
         The sequences go on where those of the batch before ended: its final states are the initial ones.
+    work : int64 (N,) or None
+        Steps of the whole sequences, where the batch has pieces of them.
+    place : Place or None
+        Where the rows of a part stand in the whole batch; None for a whole batch.
     """
 
     inputs: Sequences
@@ -54,6 +80,18 @@ class Batch:
     context: Array | None = None
     resets: Array | None = None
     continues: bool = False
+    work: Int64 | None = None
+    place: Place | None = None
+
+    @property
+    def sizes(self) -> Int64:
+        """Steps that are computed of each sequence (N,)."""
+        return self.inputs.lengths
+
+    @property
+    def learns(self) -> bool:
+        """Whether the batch, or that of which it is a part, has a target."""
+        return self.count > 0 or (self.place is not None and self.place.learns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +138,14 @@ class VectorData:
             for start in self._starts(lead):
                 piece = begin.piece(start, start + (self.tbptt or 0))
                 nothing = {name: values[:0] for name, values in self.targets.items()}
-                yield Batch(inputs=piece, targets=nothing, count=0, target_rows=index[:0], continues=start > 0)
+                yield Batch(
+                    inputs=piece,
+                    targets=nothing,
+                    count=0,
+                    target_rows=index[:0],
+                    continues=start > 0,
+                    work=self.inputs.lengths[index],
+                )
             yield self.batch(index, lead)
 
     def batch(self, index: Int64, lead: Int64 | None = None) -> Batch:
@@ -112,6 +157,7 @@ class VectorData:
             count=len(index),
             weights=None if self.weights is None else _each(self.weights, lambda own: own[index]),
             continues=lead is not None and bool(lead.any()),
+            work=None if self.tbptt is None else self.inputs.lengths[index],
         )
 
     def whole(self) -> Batch:
@@ -240,6 +286,7 @@ class AlignedData:
             context=None if self.context is None else self.context[index],
             resets=None if self.resets is None else self.resets.select(index).piece(start, stop).flat(),
             continues=start > 0,
+            work=None if stop is None else self.sizes[index],
         )
 
     def _weights(self, index: Int64, counts: Int64, start: int, stop: int | None) -> Any:

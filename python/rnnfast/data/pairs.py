@@ -18,6 +18,11 @@ class PairBatch(Batch):
 
     sources: Sequences
 
+    @property
+    def sizes(self) -> Int64:
+        """Steps that are computed of each pair (N,), both sequences counted."""
+        return self.sources.lengths + self.inputs.lengths
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairData(AlignedData):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -389,7 +390,9 @@ class CustomLayer(Module):
         return found[1:], states, Tape(self, kept, versions, N, T)
 
     def _mask(self, shape: tuple[int, ...], p: float) -> Array:
-        return np.where(self._masks.random(shape) >= p, 1 / (1 - p), 0).astype(self.dtype)
+        """Return a mask (N, T, F) in which a number depends on its own place alone, not on N and T."""
+        seed = int(self._masks.integers(2**63))
+        return _ops.dropout(np.ones((shape[0], math.prod(shape[1:])), self.dtype), p, seed, 0).reshape(shape)
 
     def _states(self, name: str, given: StateLike, sequences: int) -> list[Array]:
         """Return copies of the given states, zeros for those that are None."""

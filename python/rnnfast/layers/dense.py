@@ -36,6 +36,8 @@ class BlockTape(SingleUseTape):
         Dtype of y.
     call : int
         Number of the call, which makes the masks of a ``Dropout``; 0 where nothing is dropped.
+    numbers : int64 array (M,) or None
+        The numbers of the rows, which these masks are a function of too; None for 0, 1, 2, ...
     """
 
     layer: object
@@ -44,6 +46,7 @@ class BlockTape(SingleUseTape):
     shape: tuple[int, ...]
     dtype: DType
     call: int = 0
+    numbers: Array | None = None
     used: bool = False
 
     def read_gradient(self, dy: npt.ArrayLike) -> Array:
@@ -87,6 +90,16 @@ class Block(Module):
 def as_rows(array: Array) -> Array:
     """Return an array (..., F) as (M, F)."""
     return array if array.ndim == 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+
+
+def _row_numbers(given: npt.ArrayLike, rows: int) -> Array:
+    numbers = checks.as_array("numbers", given)
+    if numbers.dtype.kind not in "iu" and numbers.size:
+        raise TypeError(f"numbers: integers are required, got dtype {numbers.dtype}")
+    if numbers.shape != (rows,) or (rows and numbers.min() < 0):
+        least = f", of at least {numbers.min()}" if numbers.size else ""
+        raise ValueError(f"numbers: M = {rows} of at least 0 are required, got shape {numbers.shape}{least}")
+    return numbers.astype(np.int64, copy=False)
 
 
 def generator_of(seed: Seed) -> np.random.Generator:
@@ -473,7 +486,9 @@ class Dropout(Block):
         """
         return self._read(x)
 
-    def forward(self, x: npt.ArrayLike, *, training: bool = True) -> tuple[Array, BlockTape]:
+    def forward(
+        self, x: npt.ArrayLike, *, training: bool = True, numbers: npt.ArrayLike | None = None
+    ) -> tuple[Array, BlockTape]:
         """Return y and the tape for ``backward``.
 
         Parameters
@@ -481,6 +496,9 @@ class Dropout(Block):
         x : array (..., F) of float32 or float64
         training : bool
             Whether numbers are dropped; else y is x itself.
+        numbers : integers (M,) or None
+            The number of each row of x, leading axes in one, in a larger x of which these are some rows; the mask is
+            that of the larger x. None: 0, 1, 2, ...
 
         Returns
         -------
@@ -489,12 +507,14 @@ class Dropout(Block):
             To be passed to ``backward``, once.
         """
         drops = checks.as_flag("training", training) and self.p > 0
-        y, call = self._read(x), 0
+        y, call, chosen = self._read(x), 0, None
         if drops:
             self._calls += 1
             call = self._calls
-            y = self._drop(as_rows(y), call).reshape(y.shape)
-        return y, BlockTape(self, (), None, y.shape, y.dtype, call)
+            rows = as_rows(y)
+            chosen = None if numbers is None else _row_numbers(numbers, len(rows))
+            y = self._drop(rows, call, chosen).reshape(y.shape)
+        return y, BlockTape(self, (), None, y.shape, y.dtype, call, chosen)
 
     def backward(self, tape: BlockTape, dy: npt.ArrayLike) -> Array:
         """Return ``dx = m dy / (1 - p)``, or dy where ``forward`` dropped nothing.
@@ -522,10 +542,14 @@ class Dropout(Block):
         """
         with self._adding:
             rows = self._use(tape, dy)
-        return (self._drop(rows, tape.call) if tape.call else rows).reshape(tape.shape)
+        return (self._drop(rows, tape.call, tape.numbers) if tape.call else rows).reshape(tape.shape)
 
-    def _drop(self, rows: Array, call: int) -> Array:
-        return _ops.dropout(rows, self.p, self._seed, call)
+    def _drop(self, rows: Array, call: int, numbers: Array | None) -> Array:
+        if numbers is None:
+            return _ops.dropout(rows, self.p, self._seed, call)
+        whole = np.ones((int(numbers.max(initial=-1)) + 1, rows.shape[1]), rows.dtype)
+        scales: Array = _ops.dropout(whole, self.p, self._seed, call)[numbers]
+        return rows * scales
 
     def _read(self, x: npt.ArrayLike) -> Array:
         given = checks.as_array("x", x)

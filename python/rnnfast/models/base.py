@@ -16,7 +16,7 @@ import numpy as np
 from rnnfast import checkpoint, checks
 from rnnfast.arrays import Array, DType
 from rnnfast.atomic import StrPath
-from rnnfast.data import AlignedData, BatchSource, VectorData, Weights, class_weighted
+from rnnfast.data import AlignedData, BatchSource, Place, VectorData, Weights, class_weighted
 from rnnfast.describe import changed_options, option_list, required_arguments
 from rnnfast.layers import BlockTape, Dropout, Linear, State
 from rnnfast.metadata import Metadata
@@ -117,12 +117,14 @@ class Heads(Module):
         read = h if rows is None else h[rows]
         return {name: part(read) for name, part in self.parts.items()}
 
-    def forward(self, h: Array, rows: Array | None = None) -> tuple[dict[str, Array], HeadsTape]:
-        """Return what ``infer`` does, under dropout, and the tape for ``backward``."""
+    def forward(
+        self, h: Array, rows: Array | None = None, place: Place | None = None
+    ) -> tuple[dict[str, Array], HeadsTape]:
+        """Return what ``infer`` does, under dropout, and the tape for ``backward``; ``place`` is that of a part."""
         read = h if rows is None else h[rows]
         dropped = None
         if self.dropout.p:
-            read, dropped = self.dropout.forward(read)
+            read, dropped = self.dropout.forward(read, numbers=None if place is None else place.outputs)
         found = {name: part.forward(read) for name, part in self.parts.items()}
         tape = HeadsTape(dropped, {name: tape for name, (_, tape) in found.items()}, rows, len(h))
         return {name: outputs for name, (outputs, _) in found.items()}, tape
@@ -343,18 +345,21 @@ class Model(Module):
         ``shares`` multiply the gradients of the heads' losses and of penalties. A batch without any target only moves
         the state on.
         """
-        keep = gradient and batch.count > 0
+        keep = gradient and batch.learns
         outputs, last, tape = self._outputs(batch, state, keep=keep)
         loss, losses, weights, doutputs = self.heads.loss(outputs, batch.targets, batch.weights)
+        penalty = 0.0
         if keep:
             if shares is not None:
                 doutputs = {name: d * d.dtype.type(shares.heads[name]) for name, d in doutputs.items()}
             for part in tape.backbones:
-                loss += part.penalty
+                penalty += part.penalty
                 if shares is not None and part.dpenalty is not None:
-                    part.dpenalty *= part.dpenalty.dtype.type(shares.sequences)
+                    np.multiply(part.dpenalty, part.dpenalty.dtype.type(shares.sequences), out=part.dpenalty)
             self._backward(tape, doutputs)
-        return BatchLoss(loss=loss, losses=losses, weights=weights, outputs=outputs, state=last)
+        return BatchLoss(
+            loss=loss + penalty, losses=losses, weights=weights, outputs=outputs, state=last, penalty=penalty
+        )
 
     def _class_weighted(self, data: D, given: Any) -> D:
         """Return data with the weights of their classes, which users call ``class_weight``."""

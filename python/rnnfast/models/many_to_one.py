@@ -32,6 +32,7 @@ from rnnfast.models.config import checked, heads_of
 from rnnfast.models.prediction import PredictionOptions, Reader, predict
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
+from rnnfast.processes import ends_all
 from rnnfast.tasks import Task
 from rnnfast.text import AnyVocabulary, as_vocabulary
 from rnnfast.train import Callback, History, TrainingOptions
@@ -179,6 +180,7 @@ class ManyToOne(Model):
         return self.backbone.input.vocabulary
 
     @names_arguments
+    @ends_all
     def fit(
         self,
         x: Any,
@@ -207,6 +209,8 @@ class ManyToOne(Model):
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         resume: TrainingState | StrPath | None = None,
+        shards: int | None = None,
+        communicator: Any = None,
     ) -> History:
         """Train.
 
@@ -276,6 +280,13 @@ class ManyToOne(Model):
             Where an earlier training stood: a state, or a file of ``rf.Checkpoint`` or ``state.save``. This one goes on
             from there to the same bits, with the same data, batch size and callbacks; the learning rate and the random
             numbers are those of the state, and ``epochs`` may be larger.
+        shards : int or None
+            Parts into which every batch is cut by its own content. Their gradients are added in one order, so that the
+            bits of the result do not depend on the number of processes. None: 8 beside a communicator, else batches
+            are whole.
+        communicator : communicator of mpi4py, or None
+            The processes that train this model together, at most as many as ``shards``. All call ``fit`` with the same
+            arguments and data. The first one alone has callbacks and a bar, and an exception in one ends all.
 
         Returns
         -------
@@ -662,7 +673,7 @@ class ManyToOne(Model):
             last = self.backbone.infer(batch.inputs, state)[1]
             return self.heads.infer(self.backbone.last_h(last), batch.target_rows), last, None
         _, last, backbone = self.backbone.forward(batch.inputs, state)
-        outputs, heads = self.heads.forward(self.backbone.last_h(last), batch.target_rows)
+        outputs, heads = self.heads.forward(self.backbone.last_h(last), batch.target_rows, batch.place)
         return outputs, last, _Tape(backbone, heads)
 
     def _backward(self, tape: _Tape, doutputs: dict[str, Array]) -> None:

@@ -29,6 +29,7 @@ from rnnfast.models.encoder_decoder.network import EncoderDecoderNetwork, Networ
 from rnnfast.models.encoder_decoder.teacher_forcing import TeacherForcing
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
+from rnnfast.processes import ends_all
 from rnnfast.sampling import WritingOptions
 from rnnfast.tasks import Task, as_task
 from rnnfast.text import AnyVocabulary
@@ -191,6 +192,7 @@ class EncoderDecoder(Model):
         return self.network.framing.stop
 
     @names_arguments
+    @ends_all
     def fit(
         self,
         x: Any,
@@ -219,6 +221,8 @@ class EncoderDecoder(Model):
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         resume: TrainingState | StrPath | None = None,
+        shards: int | None = None,
+        communicator: Any = None,
     ) -> History:
         """Train.
 
@@ -289,6 +293,13 @@ class EncoderDecoder(Model):
             Where an earlier training stood: a state, or a file of ``rf.Checkpoint`` or ``state.save``. This one goes on
             from there to the same bits, with the same data, batch size and callbacks; the learning rate and the random
             numbers are those of the state, and ``epochs`` may be larger.
+        shards : int or None
+            Parts into which every batch is cut by its own content. Their gradients are added in one order, so that the
+            bits of the result do not depend on the number of processes. None: 8 beside a communicator, else batches
+            are whole.
+        communicator : communicator of mpi4py, or None
+            The processes that train this model together, at most as many as ``shards``. All call ``fit`` with the same
+            arguments and data. The first one alone has callbacks and a bar, and an exception in one ends all.
 
         Returns
         -------

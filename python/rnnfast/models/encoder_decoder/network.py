@@ -132,7 +132,7 @@ class EncoderDecoderNetwork:
         attention = None
         if self.attention is not None:
             h, attention = self.attention.forward(h, memory, batch.inputs.lengths, batch.sources.lengths)
-        outputs, heads = self.heads.forward(h, batch.target_rows)
+        outputs, heads = self.heads.forward(h, batch.target_rows, batch.place)
         return outputs, NetworkTape(encoder, last, decoder, attention, heads)
 
     def backward(self, tape: NetworkTape, doutputs: dict[str, Array]) -> None:

@@ -80,14 +80,17 @@ class TeacherForcing(Module):
         """Return the batch with what the decoder reads."""
         if self.ratio == 1:
             return batch
-        inputs = batch.inputs
-        own = self.rng.random(inputs.count) >= self.ratio
+        place = batch.place
+        drawn = self.rng.random(batch.inputs.count if place is None else place.all_steps)
+        own = (drawn if place is None else drawn[place.steps]) >= self.ratio
         if not own.any():
             return batch
-        read, chosen = inputs.padded().copy(), inputs.pad(own)
-        read[:, 1:] = _written(network, batch, read, chosen)
-        there = np.arange(inputs.steps) < inputs.lengths[:, None]
-        return replace(batch, inputs=inputs.like(read[there]))
+        there = np.flatnonzero(batch.inputs.lengths)
+        some = replace(batch, inputs=batch.inputs.select(there), sources=batch.sources.select(there))
+        read, chosen = some.inputs.padded().copy(), some.inputs.pad(own)
+        read[:, 1:] = _written(network, some, read, chosen)
+        exists = np.arange(some.inputs.steps) < some.inputs.lengths[:, None]
+        return replace(batch, inputs=batch.inputs.like(read[exists]))
 
 
 def _as_probability(name: str, value: Any) -> float:
