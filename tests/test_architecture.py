@@ -27,7 +27,7 @@ LEVELS = [
     {"config", "init", "params", "schedules", "text"},
     {"layers", "losses", "metrics", "optim", "sampling", "data", "checkpoint"},
     {"gradcheck", "history", "processes", "progress", "stepping", "tasks", "training_state"},
-    {"following", "sharding"},
+    {"evaluation", "following", "sharding"},
     {"train"},
     {"callbacks", "loggers"},
     {"models"},

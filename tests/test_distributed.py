@@ -145,16 +145,16 @@ def test_a_training_goes_on_in_another_number_of_processes(problem: str, tmp_pat
     """From within a batch that is cut in time, where states of all parts pass on."""
     kept = tmp_path / "{step}.safetensors"
 
-    def options(own: Any = None) -> dict[str, Any]:
-        return {"communicator": own, "shards": 8, "callbacks": rf.Checkpoint(kept, every_steps=1)}
+    def options() -> dict[str, Any]:
+        return {"shards": 8, "callbacks": rf.Checkpoint(kept, every_steps=1)}
 
     alone = bits(trained(problem, **options()))
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    in_processes(3, lambda own: trained(problem, **options(own)))
+    trained_together(3, problem, **options())
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
     for step, size in ((1, 2), (4, 1)):
         state = tmp_path / f"{step}.safetensors"
-        found, _ = in_processes(size, lambda own, state=state: trained(problem, resume=state, **options(own)))
+        found = trained_together(size, problem, resume=state, **options())
         assert [bits(model) for model in found] == [alone] * size
     with pytest.raises(ValueError, match=r"resume: shards=8 is required, .* got 4"):
         trained(problem, resume=state, **{**options(), "shards": 4})
@@ -210,9 +210,10 @@ def test_processes_that_differ_are_refused(what: str) -> None:
 def test_arguments() -> None:
     for error, match, options in (
         (TypeError, "communicator: one of mpi4py or None is required, got 3", {"communicator": 3}),
-        (ValueError, "shards: .* got 0", {"shards": 0}),
+        (ValueError, r"shards: .* got 0", {"shards": 0}),
     ):
+        given: dict[str, Any] = options
         with pytest.raises(error, match=match):
-            trained("many_to_one", **options)
+            trained("many_to_one", **given)
     found, _ = in_processes(3, lambda own: trained("many_to_one", communicator=own, shards=2))
     assert all("shards: at least one part for every process (3) is required, got 2" in str(error) for error in found)

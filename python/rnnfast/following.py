@@ -20,24 +20,29 @@ class Running(Protocol):
 
     model: Any
     optimizer: Optimizer
+    callbacks: Any
     rng: np.random.Generator | None
     logs: dict[str, float]
     stop: bool
     shows_lr: bool
 
 
-def begin_alike(processes: Processes, run: Running, plan: dict[str, Any]) -> None:
+def begin_alike(processes: Processes, run: Running) -> None:
     """Give all processes the parameters and the random numbers of process 0.
 
     Raises
     ------
     ValueError
-        A process has another model, or another ``plan``: the options and sizes that all must share.
+        A process has another model or other options.
     """
     if processes.size == 1:
         return
     params = _parameters(run)
-    wanted: Any = {**plan, **{name: p.shape for name, p in params.items()}}
+    wanted: dict[str, Any] = {
+        name: getattr(run, name) for name in ("epochs", "batches", "steps", "shards", "validated")
+    }
+    wanted["callbacks"] = len(run.callbacks)
+    wanted.update({name: p.shape for name, p in params.items()})
     for rank, own in enumerate(processes.gather(wanted)):
         if own != wanted:
             name = next(name for name in {**own, **wanted} if own.get(name) != wanted.get(name))
@@ -45,13 +50,14 @@ def begin_alike(processes: Processes, run: Running, plan: dict[str, Any]) -> Non
                 f"communicator: the same call in all processes is required, got {name} = {wanted.get(name)} here and "
                 f"{own.get(name)} in process {rank}"
             )
-    values, order, seed = processes.broadcast(
+    first: Any = processes.broadcast(
         (
             [p.value for p in params.values()],
             None if run.rng is None else run.rng.bit_generator.state,
             int(np.random.default_rng().integers(2**63)),
         )
     )
+    values, order, seed = first
     write_all(params.values(), values)
     if run.rng is not None:
         run.rng.bit_generator.state = order
@@ -64,7 +70,7 @@ def tell(processes: Processes, run: Running, event: str, act: Callable[[], None]
     if processes.size == 1:
         return act()
     params = _parameters(run)
-    before, numbers = [p.version for p in params.values()], run.optimizer.numbers()
+    before, numbers = [p.version for p in params.values()], _numbers(run.optimizer)
     if processes.leads:
         act()
     written = {name: p.value for (name, p), old in zip(params.items(), before, strict=True) if p.version != old}
@@ -72,7 +78,7 @@ def tell(processes: Processes, run: Running, event: str, act: Callable[[], None]
         {
             "run": {"stop": run.stop, "shows_lr": run.shows_lr, "logs": run.logs},
             "parameters": written,
-            "optimizer": run.optimizer.state_dict() if run.optimizer.numbers() != numbers else None,
+            "optimizer": run.optimizer.state_dict() if _numbers(run.optimizer) != numbers else None,
             "gradients": [p.grad for p in params.values()] if event == _GRADIENT else [],
         }
     )
@@ -99,6 +105,12 @@ def require_alike(processes: Processes, run: Running) -> None:
                 f"communicator: processes of the same bits are required, got other parameters in process {rank} than "
                 f"in {processes.rank} (do their machines have the same data and versions of NumPy?)"
             )
+
+
+def _numbers(optimizer: Optimizer) -> list[dict[str, float]]:
+    """Return what may be changed between steps."""
+    groups = [dict(group.numbers()) for group in optimizer.groups]
+    return [{"lr": optimizer.lr, **optimizer.options}, *groups]
 
 
 def _parameters(run: Running) -> dict[str, Parameter]:

@@ -141,6 +141,13 @@ def _joined(model: Divisible, weights: dict[str, float], losses: Float64, state:
     return BatchLoss(loss=loss + penalty, losses=heads, weights=weights, outputs={}, state=state, penalty=penalty)
 
 
+def as_sharding(shards: Any, communicator: Any) -> tuple[Processes, Sharding | None]:
+    """Return the processes of what ``fit`` was given, and how batches are cut; None for whole ones."""
+    processes = Processes(communicator)
+    whole = shards is None and communicator is None
+    return processes, None if whole else Sharding(shards, processes)
+
+
 class _Merged:
     """States (L, N, H) of chosen sequences, put together; ``state`` is one array, a tuple of several, or None."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any, ClassVar, Protocol
 
@@ -15,16 +15,17 @@ from rnnfast import checks
 from rnnfast.arrays import Array
 from rnnfast.atomic import StrPath
 from rnnfast.copies import CopiedWhole
+from rnnfast.evaluation import Judged
+from rnnfast.evaluation import evaluate as evaluate
 from rnnfast.following import begin_alike, require_alike, tell
 from rnnfast.history import History as History
-from rnnfast.metrics import Metric, Metrics
+from rnnfast.metrics import Metrics
 from rnnfast.optim import AveragedWeights, LearningRate, Optimizer, as_average, optimizer_for
 from rnnfast.params import write_all
 from rnnfast.processes import Processes
 from rnnfast.progress import Progress, as_shown
-from rnnfast.sharding import Divisible, Sharding
+from rnnfast.sharding import Divisible, Sharding, as_sharding
 from rnnfast.stepping import BatchLoss, Stepping, gradient, take_step
-from rnnfast.tasks import Task
 from rnnfast.training_state import TrainingState, state_to_resume
 
 
@@ -324,15 +325,10 @@ class Data(Protocol):
     def batches(self, rng: np.random.Generator | None = None) -> Iterator[Any]: ...  # noqa: D102
 
 
-class Trainable(Divisible, Protocol):
+class Trainable(Divisible, Judged, Protocol):
     """What training needs of a model; it sets ``history``."""
 
     history: History
-
-    def metrics(self) -> dict[str, list[Metric]]: ...  # noqa: D102
-
-    @property
-    def tasks(self) -> dict[str, Task]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -387,117 +383,46 @@ def fit(
     epochs, seed = checks.as_integer("epochs", options.epochs, least=0), checks.as_seed(options.seed)
     shuffle, shown = checks.as_flag("shuffle", options.shuffle), as_shown(options.progress)
     initial_epoch = checks.as_integer("initial_epoch", options.initial_epoch, least=0, most=epochs)
-    processes = Processes(options.communicator)
-    whole = options.shards is None and options.communicator is None
-    sharding = None if whole else Sharding(options.shards, processes)
+    processes, sharding = as_sharding(options.shards, options.communicator)
     stepping = Stepping(accumulate=options.accumulate, clip_norm=options.clip_norm, clip_value=options.clip_value)
-    callbacks = as_callbacks(options.callbacks)
     metrics = Metrics(model.metrics(), options.metrics, model.tasks)
     if validation is None and metrics.given:
         raise ValueError("metrics: validation data are required, which metrics are computed of, got none")
     state = processes.once(lambda: state_to_resume(options.resume, initial_epoch, restartable=data.restartable))
+    left = epochs - (initial_epoch if state is None else state.initial_epoch)
     run = Run(
         model=model,
         optimizer=optimizer_for(options.optimizer, model.parameters(), options.lr),
         history=History(initial_epoch=initial_epoch),
         epochs=epochs,
         rng=np.random.default_rng(seed) if shuffle else None,
-        callbacks=callbacks,
+        callbacks=as_callbacks(options.callbacks),
         higher_is_better=metrics.directions,
         batches=len(data),
         validated=validation is not None,
-        steps=(epochs - (initial_epoch if state is None else state.initial_epoch)) * stepping.steps(data.with_targets),
+        steps=left * stepping.steps(data.with_targets),
         average=as_average(options.ema),
         sharding=sharding,
     )
-    plan = {"epochs": epochs, "batches": run.batches, "steps": run.steps, "shards": run.shards}
-    begin_alike(run.processes, run, {**plan, "callbacks": len(callbacks), "validation data": run.validated})
+    begin_alike(processes, run)
     run.epoch = initial_epoch
     run.optimizer.end_with(steps=run.steps, epochs=epochs)
     run.shows_lr = run.optimizer.scheduled
     model.history = run.history
-    total = (epochs - (initial_epoch if state is None else state.initial_epoch)) * stepping.steps(run.batches)
-    with Progress(total=total, epochs=epochs, shown=shown and processes.leads) as bar, _telling(run):
+    with (
+        Progress(total=left * stepping.steps(run.batches), epochs=epochs, shown=shown and processes.leads) as bar,
+        _telling(run),
+    ):
         _each(run, "on_train_begin")
         if state is not None:
             run.resume(state)
             bar.skip(run.step)
         while run.batch or (run.epoch < epochs and not run.stop):
             _train_epoch(run, data, stepping, before_step, bar)
-            run.put_average_in()
-            if validation is not None:
-                found = evaluate(model, validation, metrics, processes)
-                run.logs.update({f"val_{k}": v for k, v in found.items()})
-            _end_epoch(run, bar)
+            _end_epoch(run, validation, metrics, bar)
         run.put_average_in()
         _each(run, "on_train_end")
     return run.history
-
-
-def evaluate(model: Trainable, data: Data, metrics: Any = (), processes: Processes | None = None) -> dict[str, float]:
-    """Return the loss and the metrics of ``model`` over ``data``, without dropout; ``processes`` share the work.
-
-    The loss is the mean over all target elements, whatever batches they sit in. Several heads have a loss each.
-    """
-    accumulated = metrics if isinstance(metrics, Metrics) else Metrics(model.metrics(), metrics, model.tasks)
-    accumulated.reset()
-    results = []
-    for batch, result in _judged(model, data, processes or Processes()):
-        counts = np.ones(batch.count, np.int64) if batch.counts is None else batch.counts
-        accumulated.update(result.outputs, batch.targets, batch.weights, counts)
-        results.append(replace(result, outputs={}))
-    return _means(results, model.loss_shares) | accumulated.results()
-
-
-def _judged(model: Trainable, data: Data, processes: Processes) -> Iterator[tuple[Any, BatchLoss]]:
-    """Yield every batch and what the model computes of it; several processes compute a batch each, with its pieces."""
-    if processes.size == 1:
-        yield from _computed(model, data.batches())
-        return
-    waiting: list[list[Any]] = []
-    for batch in data.batches():
-        if batch.continues:
-            waiting[-1].append(batch)
-            continue
-        if len(waiting) == processes.size:
-            yield from _dealt_out(model, waiting, processes)
-            waiting = []
-        waiting.append([batch])
-    yield from _dealt_out(model, waiting, processes)
-
-
-def _dealt_out(model: Trainable, waiting: list[list[Any]], processes: Processes) -> Iterator[tuple[Any, BatchLoss]]:
-    own = waiting[processes.rank] if processes.rank < len(waiting) else []
-    found = [replace(result, state=None) for _, result in _computed(model, own)]
-    for batches, results in zip(waiting, processes.gather(found), strict=False):
-        yield from zip(batches, results, strict=True)
-
-
-def _computed(model: Trainable, batches: Iterable[Any]) -> Iterator[tuple[Any, BatchLoss]]:
-    state = None
-    for batch in batches:
-        result = model.batch_loss(batch, state if batch.continues else None)
-        state = result.state
-        yield batch, replace(result, state=None)
-
-
-def _means(results: list[BatchLoss], shares: dict[str, float]) -> dict[str, float]:
-    """Return the loss over all batches, and that of each of several heads, which have ``shares`` in it."""
-
-    def mean(values: list[float], weights: list[float]) -> float:
-        total = math.fsum(weights)
-        return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / total if total else 0.0
-
-    if not results:
-        return {"loss": 0.0}
-    heads = {
-        name: mean([r.losses[name] for r in results], [r.weights[name] for r in results]) for name in results[0].losses
-    }
-    if all(len(set(r.weights.values())) == 1 for r in results):
-        loss = mean([r.loss for r in results], [r.weight for r in results])
-    else:
-        loss = math.fsum(shares[name] * own for name, own in heads.items())
-    return {"loss": loss, **{f"{name}_loss": own for name, own in heads.items() if name}}
 
 
 @contextmanager
@@ -539,7 +464,11 @@ def _train_epoch(
         _each(run, "on_state")
 
 
-def _end_epoch(run: Run, bar: Progress) -> None:
+def _end_epoch(run: Run, validation: Data | None, metrics: Metrics, bar: Progress) -> None:
+    run.put_average_in()
+    if validation is not None:
+        found = evaluate(run.model, validation, metrics, run.processes)
+        run.logs.update({f"val_{name}": value for name, value in found.items()})
     run.end_epoch()
     require_alike(run.processes, run)
     bar.show(run.epoch, run.logs, steps=0)

@@ -55,7 +55,8 @@ ACCEPTED = {
     "ignore_index": "None -1 0", "delta": "2**63",
     "initial_epoch": "0", "steps_per_epoch": "None", "progress": "None", "every_steps": "None",
     "chunk": "None", "samples": "None", "vocabulary": "None", "source_vocabulary": "None",
-    "target_vocabulary": "None", "max_size": "None", "texts": "text",
+    "target_vocabulary": "None", "max_size": "None", "texts": "text", "shards": "None", "communicator": "None",
+    "numbers": "None",
 }  # fmt: skip
 
 
@@ -214,8 +215,8 @@ LAYERS: dict[str, Case] = {
 }
 
 
-def block_cases(make: Callable[[], Any], x: Any, y: Any, *, accepted: str = "") -> dict[str, Case]:
-    """The methods of a layer without a recurrence; ``accepted``: hostile values that are an x."""
+def block_cases(make: Callable[[], Any], x: Any, y: Any, *, accepted: str = "", **own: Any) -> dict[str, Case]:
+    """The methods of a layer without a recurrence; ``accepted``: hostile values that are an x; ``own``: of forward."""
     name = type(make()).__name__
 
     def backward() -> Callable[..., Any]:
@@ -226,7 +227,7 @@ def block_cases(make: Callable[[], Any], x: Any, y: Any, *, accepted: str = "") 
     return {
         f"{name}.__call__": Case(make=make, valid=lambda: {"x": x}, accepted={"x": accepted}),
         f"{name}.forward": Case(
-            make=lambda: make().forward, valid=lambda: {"x": x, "training": True}, accepted={"x": accepted}
+            make=lambda: make().forward, valid=lambda: {"x": x, "training": True, **own}, accepted={"x": accepted}
         ),
         f"{name}.backward": Case(make=backward, valid=lambda: {"dy": y}, accepted={"dy": ""}, signature=("tape", "dy")),
         f"{name}.load_state_dict": Case(
@@ -249,7 +250,7 @@ BLOCKS: dict[str, Case] = {
     "Dropout": Case(make=lambda: rf.Dropout, valid=lambda: {"p": 0.1, "seed": 0}, accepted={"p": "0"}),
     **block_cases(lambda: rf.Linear(3, 5, seed=0), X32, np.ones((2, 3, 5), np.float32)),
     **block_cases(lambda: rf.Embedding(3, 5, seed=0), IDS, np.ones((4, 4, 5), np.float32), accepted="0"),
-    **block_cases(lambda: rf.Dropout(0.5, seed=0), X32, X32, accepted="shape"),
+    **block_cases(lambda: rf.Dropout(0.5, seed=0), X32, X32, accepted="shape", numbers=None),
 }
 
 

@@ -77,6 +77,8 @@ TRAIN: dict[str, Any] = {
     "initial_epoch": 0,
     "steps_per_epoch": None,
     "resume": None,
+    "shards": 2,
+    "communicator": None,
 }
 
 

@@ -291,7 +291,7 @@ class Optimizer(CopiedWhole, ABC):
             If the optimiser is unbound.
         """
         params = self._bound()
-        state = {name: np.asarray(value) for name, value in self.numbers().items()}
+        state = {name: np.asarray(value) for name, value in self._named_options().items()}
         state["step"] = self._step.copy()
         for name, arrays in self._buffers.items():
             state.update({f"{name}.{key}": a.copy() for key, a in zip(params, arrays, strict=True)})
@@ -324,7 +324,8 @@ class Optimizer(CopiedWhole, ABC):
         if problems:
             raise ValueError(f"state: the entries of this optimiser are required, got {'; '.join(problems)}")
         options = {
-            name: (at_least_zero if name.endswith(".lr") else as_number)(name, new[name]) for name in self.numbers()
+            name: (at_least_zero if name.endswith(".lr") else as_number)(name, new[name])
+            for name in self._named_options()
         }
         buffers = {
             name: [new[f"{name}.{key}"].astype(a.dtype) for key, a in zip(self._bound(), arrays, strict=True)]
@@ -342,8 +343,8 @@ class Optimizer(CopiedWhole, ABC):
             _buffers=buffers,
         )
 
-    def numbers(self) -> Options:
-        """Return the options of the optimiser and of its groups, under their names in ``state_dict``."""
+    def _named_options(self) -> Options:
+        """Return the options of the optimiser and of its groups, under their names in the state."""
         own = {f"option.{name}": value for name, value in {"lr": self.lr, **self.options}.items()}
         for i, group in enumerate(self.groups):
             own |= {f"group.{i}.{name}": value for name, value in group.numbers().items()}
