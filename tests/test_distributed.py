@@ -10,6 +10,7 @@ import pytest
 
 import rnnfast as rf
 from rnnfast.data.container import StoredSequences
+from tests.support import mpi
 from tests.support.communicators import Communicator, in_processes
 from tests.support.custom import Told
 from tests.support.distributed import PROBLEMS, C, bits, trained
@@ -217,3 +218,20 @@ def test_arguments() -> None:
             trained("many_to_one", **given)
     found, _ = in_processes(3, lambda own: trained("many_to_one", communicator=own, shards=2))
     assert all("shards: at least one part for every process (3) is required, got 2" in str(error) for error in found)
+
+
+def test_two_processes_of_an_mpi() -> None:
+    mpi.require()
+    done = mpi.run(2, "bits", "many_to_many", "translated")
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split()[:2] for line in done.stdout.splitlines())
+    assert found == {problem: bits(trained(problem, shards=8)) for problem in ("many_to_many", "translated")}
+
+
+@pytest.mark.parametrize(("what", "named"), [("raise", "process 1 of 2"), ("full", "process 0 of 2")])
+def test_an_mpi_ends_all_processes_where_one_fails(what: str, named: str) -> None:
+    """In the data of one process, and in a callback, which is only called in the first one."""
+    mpi.require()
+    done = mpi.run(2, what, timeout=60)
+    assert done.returncode != 0
+    assert named in done.stderr
