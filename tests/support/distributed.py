@@ -102,5 +102,5 @@ def bits(model: Any) -> str:
     found = hashlib.sha256()
     for value in model.state_dict().values():
         found.update(value.tobytes())
-    found.update(repr(model.history.history).encode())
+    found.update(repr(sorted(model.history.history.items())).encode())
     return found.hexdigest()

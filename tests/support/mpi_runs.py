@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import rnnfast as rf
+from bench import launch
 from tests.support import mpi
 from tests.support.distributed import PROBLEMS, bits, trained
 from tests.support.mpi_worker import long_training
@@ -48,7 +49,7 @@ def check_hosts() -> None:
         return
     with _hosts() as options:
         command = mpi.command(2, "bits", options=options)
-        _same("two hosts", wanted, _run(command, cwd=mpi.ROOT, env=mpi.environment()))
+        _same("two hosts", wanted, _run(command, cwd=launch.ROOT, env=launch.environment()))
 
 
 def check_failures() -> None:
@@ -82,8 +83,8 @@ def _killed(folder: Path, rank: int, after: float) -> float:
     """Kill a process some seconds after the start of its training; return how long the others lived on."""
     running = subprocess.Popen(
         mpi.command(3, "long", str(folder)),
-        cwd=mpi.ROOT,
-        env=mpi.environment(),
+        cwd=launch.ROOT,
+        env=launch.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -118,7 +119,7 @@ def _hosts() -> Iterator[tuple[str, ...]]:
         try:
             for line in ip:
                 subprocess.run(["ip", *line.split()], check=True)
-            if mpi.is_open_mpi():
+            if launch.is_open_mpi():
                 yield ("--host", f"{at}:1,{bt}:1", "--prtemca", "plm_ssh_agent", str(agent), "--mca", "btl", "self,tcp")
             else:
                 yield ("-launcher", "ssh", "-launcher-exec", str(agent), "-hosts", f"{at}:1,{bt}:1")
@@ -147,7 +148,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    print(sys.executable, mpi.mpiexec(), "Open MPI" if mpi.is_open_mpi() else "MPICH", flush=True)
+    print(sys.executable, launch.mpiexec(), "Open MPI" if launch.is_open_mpi() else "MPICH", flush=True)
     check_bits()
     check_hosts()
     check_failures()

@@ -25,7 +25,7 @@ import numpy as np  # noqa: E402
 import rnnfast as rf  # noqa: E402
 from tests.support.distributed import PROBLEMS, N, bits, trained  # noqa: E402
 
-LONG: dict[str, Any] = {"epochs": 12, "batch_size": 4}
+LONG: dict[str, Any] = {"epochs": 6, "batch_size": 4}
 
 
 def long_training(folder: Path, **options: Any) -> rf.ManyToMany:
