@@ -35,6 +35,7 @@ def environment(**more: str) -> dict[str, str]:
     """Return the environment of processes that share this machine: one thread each."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(("RNNFAST_", "PYTEST_"))}
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    root["OMPI_MCA_mpi_yield_when_idle"] = "1"  # others wait for the processor
     return {**own, **root, "RNNFAST_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **more}
 
 
