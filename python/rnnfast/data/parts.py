@@ -19,7 +19,8 @@ B = TypeVar("B", bound=Batch)
 def deal(batch: Batch, parts: int) -> Int64:
     """Return the part (N,), 0..parts - 1, of each sequence of a batch.
 
-    The longest sequence comes first, each to the part with the fewest steps so far (Graham 1969). The pieces of
+    The longest sequence comes first, each to the part with the fewest steps so far (Graham 1969). Among equal parts the
+    order is that of their reversed bits, so that halves and quarters of the parts are alike, too. The pieces of
     sequences are in one part. Parts may be empty.
 
     Examples
@@ -32,11 +33,13 @@ def deal(batch: Batch, parts: int) -> Int64:
     """
     work = (batch.sizes if batch.work is None else batch.work).tolist()
     found = np.zeros(len(work), np.int64)
-    loads = [(0, part) for part in range(parts)]
+    digits = (parts - 1).bit_length()
+    turns = sorted(range(parts), key=lambda part: f"{part:0{digits}b}"[::-1])
+    loads = [(0, turn, part) for turn, part in enumerate(turns)]
     for n in sorted(range(len(work)), key=lambda n: -work[n]):
-        load, part = loads[0]
+        load, turn, part = loads[0]
         found[n] = part
-        heapq.heapreplace(loads, (load + max(work[n], 1), part))
+        heapq.heapreplace(loads, (load + max(work[n], 1), turn, part))
     return found
 
 
