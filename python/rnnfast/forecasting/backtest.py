@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from rnnfast import metrics
+from rnnfast import checks, metrics
 from rnnfast.arrays import Array, Float64, Int64
 from rnnfast.forecasting.baselines import seasonal_naive_at
-from rnnfast.forecasting.series import Panel
+from rnnfast.forecasting.features import Features
+from rnnfast.forecasting.fitted import Fitted
+from rnnfast.forecasting.series import Panel, Series
+from rnnfast.forecasting.strategies import Wanted, forecasts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,3 +141,49 @@ class Backtest:
             "mae": error,
             "crps": error,
         }
+
+
+def backtest(
+    fitted: Fitted, panel: Panel, wanted: Wanted, start: Any, stride: int, season: int, seed: int | None
+) -> Backtest:
+    """Return the forecasts of all origins from ``start`` on."""
+    firsts = [_first(fitted.features, one, start) for one in panel.series]
+    behind = [len(one) - wanted.horizon + 1 for one in panel.series]
+    origins = [np.arange(first, end, stride) for first, end in zip(firsts, behind, strict=True)]
+    if not any(map(len, origins)):
+        required = f"an origin with horizon = {wanted.horizon} steps behind it"
+        raise ValueError(f"start: {required} is required, got {checks.shown(start)}")
+    rows = fitted.rows(panel, firsts, fitted.features.scales_of(panel, firsts))
+    own = np.repeat(np.arange(len(origins)), [len(each) for each in origins])
+    known = np.concatenate(origins)
+    windows = fitted.windows(rows, rows.starts[own] + known, own)
+    found = [
+        forecasts(fitted.networks, windows, each, np.random.default_rng(seed))
+        for each in (replace(wanted, levels=None), wanted)
+    ]
+    assert wanted.levels is not None
+    return Backtest(
+        forecast=found[0],
+        truth=rows.truth[windows.origins[:, None] + np.arange(wanted.horizon)],
+        quantiles=found[1],
+        levels=tuple(map(float, wanted.levels)),
+        origins=known,
+        labels=np.array([one.label for one in panel.series], object)[own],
+        season=season,
+        panel=panel,
+    )
+
+
+def _first(features: Features, one: Series, start: Any) -> int:
+    """Return the number of steps that the first forecast of a series knows."""
+    if start is None:
+        return min(features.before, len(one))
+    if isinstance(start, float | np.floating):
+        share = checks.as_number("start", start, "a share within (0, 1)", lambda s: 0 < s < 1)
+        return max(round(share * len(one)), 1)
+    if isinstance(start, int | np.integer) and not isinstance(start, bool):
+        return checks.as_integer("start", start, least=1)
+    if one.times is None:
+        wanted = "steps, or a share, are required for a series without times"
+        raise TypeError(f"start: {wanted}, got {checks.shown(start)}")
+    return max(one.times.place("start", start), 1)

@@ -63,7 +63,8 @@ def seasonal_naive(history: Any, horizon: int, *, season: int) -> Float64:
     values, steps, lag = _history(history), checks.as_size("horizon", horizon), checks.as_size("season", season)
     if len(values) < lag:
         raise ValueError(f"history: at least season = {lag} steps are required, got {len(values)}")
-    return seasonal_naive_at(values, np.array([len(values)]), steps, lag)[0]
+    found: Float64 = seasonal_naive_at(values, np.array([len(values)]), steps, lag)[0]
+    return found
 
 
 @names_arguments
@@ -91,7 +92,9 @@ def drift(history: Any, horizon: int) -> Float64:
     known = np.flatnonzero(~np.isnan(values))
     first, last = int(known[0]), int(known[-1])
     slope = (values[last] - values[first]) / max(last - first, 1)
-    return np.asarray(values[last] + slope * (np.arange(len(values), len(values) + steps) - last))
+    ahead = np.arange(len(values), len(values) + steps) - last
+    found: Float64 = values[last] + slope * ahead
+    return found
 
 
 def seasonal_naive_at(values: Float64, origins: Int64, horizon: int, season: int) -> Float64:

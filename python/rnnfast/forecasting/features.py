@@ -173,17 +173,23 @@ class Features:
         centre, deviation = float(own.mean()), float(own.std())
         return centre, deviation if deviation > LEAST_SHARE * max(abs(centre), float(np.abs(own).max())) else 1.0
 
-    def rows(self, panel: Panel, *, ahead: int = 0, scales: Sequence[tuple[float, float]] | None = None) -> Rows:
+    def scales_of(self, panel: Panel, counts: Sequence[int]) -> list[tuple[float, float]]:
+        """Return centre and scale of each series, of the first ``counts`` of its values."""
+        return [self.scale_of(one.values[:count]) for one, count in zip(panel.series, counts, strict=True)]
+
+    def rows(
+        self, panel: Panel, firsts: Sequence[int], *, scales: Sequence[tuple[float, float]], ahead: int = 0
+    ) -> Rows:
         """Return the rows of all series, with ``ahead`` steps behind the end of each.
 
-        ``scales`` are centre and scale of each series; by default those of its own values.
+        ``firsts`` are the earliest origins of forecasts, before which a whole window is made; ``scales`` are centre and
+        scale of each series.
         """
-        parts = [self._columns(one, ahead) for one in panel.series]
-        own = [self.scale_of(one.values) for one in panel.series] if scales is None else list(scales)
-        centre, scale = (np.array(column, np.float64) for column in zip(*own, strict=True))
+        pads = [max(0, self.before - first) for first in firsts]
+        parts = [self._columns(one, pad, ahead) for one, pad in zip(panel.series, pads, strict=True)]
+        centre, scale = (np.array(column, np.float64) for column in zip(*scales, strict=True))
         sizes = np.array([len(part[0]) for part in parts], np.int64)
         lengths = np.array([len(one) for one in panel.series], np.int64)
-        pads = sizes - lengths - ahead
         truth, values, whole, d, known, past, future = (np.concatenate(column) for column in zip(*parts, strict=True))
         static = np.stack([one.static for one in panel.series])
         static = (static if self.static is None else _zeroed(self.static.transform(static))).astype(self.dtype)
@@ -191,16 +197,16 @@ class Features:
         if self.shifted:
             first = np.concatenate([np.zeros((1, 2)), first[:-1]])
         inputs = np.concatenate([first.astype(self.dtype), past, future, np.repeat(static, sizes, axis=0)], axis=1)
-        starts = np.cumsum(sizes) - sizes + pads
+        starts = np.cumsum(sizes) - sizes + np.array(pads)
         return Rows(
             truth=truth, values=values, whole=whole, differences=d, known=known, inputs=inputs, ahead=future,
             static=static, starts=starts, lengths=lengths, centre=centre, scale=scale,
         )  # fmt: skip
 
-    def _columns(self, one: Series, ahead: int) -> tuple[Array, ...]:
+    def _columns(self, one: Series, pad: int, ahead: int) -> tuple[Array, ...]:
         """Return truth, values, whole, differences, known, and the covariates of the past and of the future."""
-        pad, steps = max(0, self.before - len(one)), len(one)
-        values, given, around = self.transformed(one.values), one.future[: steps + ahead], (pad, ahead)
+        steps, around = len(one), (pad, ahead)
+        values, given = self.transformed(one.values), one.future[: steps + ahead]
         whole, d, known = differences(values, self.difference)
         past = self._scaled(self.past, one.past[:steps])
         beyond = ((0, steps + ahead - len(given)), (0, 0))

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnfast import checkpoint, checks, train
-from rnnfast.arrays import Int64
+from rnnfast import checks
 from rnnfast.atomic import StrPath
-from rnnfast.callbacks import EarlyStopping
 from rnnfast.checks import names_arguments
 from rnnfast.copies import CopiedWhole
 from rnnfast.describe import changed_options, option_list
 from rnnfast.forecasting import frames, options, saving
-from rnnfast.forecasting.backtest import Backtest
-from rnnfast.forecasting.features import Features, Rows, ends
-from rnnfast.forecasting.linear import start_linear
-from rnnfast.forecasting.network import Network, Sizes
-from rnnfast.forecasting.series import Panel, Series, read_panel
-from rnnfast.forecasting.strategies import Wanted, forecasts
-from rnnfast.forecasting.transforms import TRANSFORMS
-from rnnfast.forecasting.windows import Windows, training_origins
+from rnnfast.forecasting.backtest import Backtest, backtest
+from rnnfast.forecasting.fitted import Fitted, fit
+from rnnfast.forecasting.network import Network
+from rnnfast.forecasting.series import read_panel
 from rnnfast.layers import CustomCell
-from rnnfast.train import Callback, History, TrainingOptions, as_callbacks
+from rnnfast.train import Callback, History
 
 
 class Forecaster(CopiedWhole):
@@ -103,13 +95,6 @@ class Forecaster(CopiedWhole):
     seed : int or None
         Source of everything random; a seed gives the same bits on any number of threads.
 
-    Attributes
-    ----------
-    networks : list
-        The trained networks, models with ``parameters``, ``summary`` and the like.
-    histories : list of History
-        Of the trainings.
-
     Raises
     ------
     ValueError, TypeError
@@ -180,11 +165,7 @@ class Forecaster(CopiedWhole):
         seed: int | None = None,
     ) -> None:
         self.options = options.checked(locals())
-        self.networks: list[Network] = []
-        self.histories: list[History] = []
-        self._features: Features | None = None
-        self._fitted: Panel | None = None
-        self._scales: list[tuple[float, float]] = []
+        self._fit: Fitted | None = None
 
     @names_arguments
     def fit(
@@ -234,7 +215,9 @@ class Forecaster(CopiedWhole):
         -----
         A series that is shorter than a window and a horizon has one window, whose missing start counts as gaps.
         """
-        return self._fit(read_panel(series, past, future, static, freq=freq), callbacks, progress)
+        panel = read_panel(series, past, future, static, freq=freq)
+        self._fit = fit(self.options, panel, callbacks, progress)
+        return self
 
     @names_arguments
     def fit_many(
@@ -292,7 +275,8 @@ class Forecaster(CopiedWhole):
         panel = frames.read_long(
             frame, id=id, time=time, value=value, past=past, future=future, static=static, freq=freq
         )
-        return self._fit(panel, callbacks, progress)
+        self._fit = fit(self.options, panel, callbacks, progress)
+        return self
 
     @names_arguments
     def predict(
@@ -346,23 +330,23 @@ class Forecaster(CopiedWhole):
         ValueError, TypeError
             Arguments outside their ranges; covariates that do not reach to the end.
         """
-        fitted = self._require_fitted("predict")
-        wanted = self._wanted(horizon, quantiles, num_samples)
+        fitted, wanted = self.fitted, options.wanted_of(self.options, horizon, quantiles, num_samples)
         if series is None:
             for name, given in (("past", past), ("static", static), ("freq", freq)):
                 if given is not None:
                     raise ValueError(f"{name}: None is required without series, got {checks.shown(given)}")
-            panel, scales = frames.with_future(fitted, future, wanted.horizon), self._scales
+            panel = frames.with_future(fitted.panel, future, wanted.horizon)
         else:
-            panel, scales = frames.read_like(fitted, series, past, future, static, freq), None
-            self._check(panel)
-        self._check_ahead(panel, wanted.horizon)
-        rows = self.features.rows(panel, ahead=max(wanted.horizon, self.options["horizon"]), scales=scales)
-        ends = rows.starts + rows.lengths
-        windows = self._windows(rows, ends, np.arange(len(ends)))
-        found = forecasts(self.networks, windows, wanted, self._rng(seed))
-        names = wanted.levels if wanted.levels is not None else None if wanted.paths is None else range(wanted.paths)
-        return frames.in_form(panel, found, None if names is None else list(names))
+            panel = frames.read_like(fitted.panel, series, past, future, static, freq)
+            fitted.check(panel)
+        for one in panel.series:
+            ahead = len(one.future) - len(one)
+            if one.future.shape[1] and ahead < wanted.horizon:
+                steps = f"covariates of horizon = {wanted.horizon} steps ahead"
+                raise ValueError(f"future: {steps} are required, got {ahead} steps")
+        found = fitted.behind(panel, wanted, np.random.default_rng(self._seed(seed)))
+        names = None if wanted.paths is None else range(wanted.paths)
+        return frames.in_form(panel, found, names if wanted.levels is None else wanted.levels.tolist())
 
     @names_arguments
     def backtest(
@@ -415,53 +399,33 @@ class Forecaster(CopiedWhole):
         ValueError, TypeError
             As from ``predict``; no origin with H steps behind it.
         """
-        fitted = self._require_fitted("backtest")
-        levels = self.options["quantiles"] if quantiles is None else quantiles
-        wanted, stride = self._wanted(horizon, levels, None), checks.as_size("stride", stride)
-        season = checks.as_size("season", max(self.options["difference"], 1) if season is None else season)
-        panel = frames.read_like(fitted, series, past, future, static, freq)
-        self._check(panel)
-        first = [self._start(one, start) for one in panel.series]
-        origins = [
-            np.arange(f, len(one) - wanted.horizon + 1, stride) for f, one in zip(first, panel.series, strict=True)
-        ]
-        if not any(len(each) for each in origins):
-            raise ValueError(
-                f"start: origins with {wanted.horizon} steps behind them are required, got {checks.shown(start)}"
-            )
-        scales = [self.features.scale_of(one.values[:f]) for f, one in zip(first, panel.series, strict=True)]
-        rows = self.features.rows(panel, ahead=self.options["horizon"], scales=scales)
-        own = np.repeat(np.arange(len(origins)), [len(each) for each in origins])
-        known = np.concatenate(origins)
-        windows = self._windows(rows, rows.starts[own] + known, own)
-        points = forecasts(self.networks, windows, self._wanted(horizon, None, None), self._rng(seed))
-        between = forecasts(self.networks, windows, wanted, self._rng(seed))
-        steps = windows.origins[:, None] + np.arange(wanted.horizon)
-        labels = np.empty(len(own), object)
-        labels[:] = [panel.series[n].label for n in own]
-        return Backtest(
-            forecast=points,
-            truth=rows.truth[steps],
-            quantiles=between,
-            levels=tuple(map(float, wanted.levels)),
-            origins=known,
-            labels=labels,
-            season=season,
-            panel=panel,
-        )
+        fitted, levels = self.fitted, self.options["quantiles"] if quantiles is None else quantiles
+        wanted, step = options.wanted_of(self.options, horizon, levels), checks.as_size("stride", stride)
+        lag = checks.as_size("season", max(self.options["difference"], 1) if season is None else season)
+        panel = frames.read_like(fitted.panel, series, past, future, static, freq)
+        fitted.check(panel)
+        return backtest(fitted, panel, wanted, start, step, lag, self._seed(seed))
 
     @property
-    def features(self) -> Features:
-        """What was fitted before the network."""
-        self._require_fitted("features")
-        assert self._features is not None
-        return self._features
+    def fitted(self) -> Fitted:
+        """What ``fit`` left; RuntimeError before it."""
+        if self._fit is None:
+            raise RuntimeError("Forecaster: fit is required before, or fit_many; got neither")
+        return self._fit
 
     @property
-    def history(self) -> History:
-        """The history of the last training; of an ensemble that of its first network."""
-        self._require_fitted("history")
-        return self.histories[0]
+    def networks(self) -> list[Network]:
+        """The trained networks: models with ``parameters``, ``summary`` and the like."""
+        return self.fitted.networks
+
+    @property
+    def histories(self) -> list[History]:
+        """The histories of the trainings, one of each network; none after ``load``."""
+        return self.fitted.histories
+
+    def _seed(self, given: int | None) -> int | None:
+        seed = checks.as_seed(given)
+        return self.options["seed"] if seed is None else seed
 
     def save(self, path: StrPath) -> None:
         """Write all that was fitted to a safetensors file, completely or not at all: ``Forecaster.load`` reads it.
@@ -493,18 +457,7 @@ class Forecaster(CopiedWhole):
         >>> bool(same.predict() == model.predict())
         True
         """
-        fitted = self._require_fitted("save")
-        tensors, described = saving.panel_saved(fitted)
-        for n, network in enumerate(self.networks):
-            tensors |= {f"network{n}.{name}": value for name, value in network.state_dict().items()}
-        saved = {
-            "class": "Forecaster",
-            "config": self.options,
-            "scalers": saving.scalers_saved(self.features),
-            "panel": described,
-            "scales": self._scales,
-        }
-        checkpoint.write(path, tensors, saved)
+        saving.write(path, self.fitted)
 
     @classmethod
     @names_arguments
@@ -523,173 +476,11 @@ class Forecaster(CopiedWhole):
         ValueError
             It is no file of a forecaster, or is damaged.
         """
-        tensors, saved = checkpoint.read(path)
-        try:
-            if saved["class"] != "Forecaster":
-                raise ValueError(f"a file of Forecaster.save is required, got one of {saved['class']}")
-            found = cls(**saved["config"])
-            panel = saving.panel_read(tensors, saved["panel"])
-            found._prepare(panel, replace(found._new_features(), **saving.scalers_read(saved["scalers"])))
-            found._scales = [(float(centre), float(scale)) for centre, scale in saved["scales"]]
-            for n, network in enumerate(found.networks):
-                prefix = f"network{n}."
-                own = {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
-                network.load_state_dict(own)
-            return found
-        except MemoryError:
-            raise
-        except Exception as error:
-            got = f"{error!r:.2000}"
-            raise ValueError(f"{os.fsdecode(path)}: a file of Forecaster.save is required, got {got}") from error
+        found = cls.__new__(cls)
+        found._fit = saving.read(path, lambda config: cls(**config).options)
+        found.options = found._fit.options
+        return found
 
     def __repr__(self) -> str:
         changed = changed_options(type(self), self.options)
         return f"Forecaster({option_list(changed).removeprefix(', ')})"
-
-    def _fit(self, panel: Panel, callbacks: Callback | Sequence[Callback], progress: bool | None) -> Forecaster:
-        own = as_callbacks(callbacks)
-        self._check_series(panel)
-        horizon = self.options["horizon"]
-        features = self._new_features()
-        features.fit(panel)
-        rows = features.rows(panel)
-        learned = training_origins(rows, features, self.options["validation"])
-        if not len(learned[0]):
-            wanted = f"a series of more than horizon = {horizon} steps, with values to forecast,"
-            raise ValueError(f"series: {wanted} is required, got {max(map(len, panel.series))} steps at most")
-        self._prepare(panel, features)
-        self._scales = list(zip(rows.centre.tolist(), rows.scale.tolist(), strict=True))
-        windows = self._windows(rows, *learned[:2])
-        validation = self._windows(rows, *learned[2:]) if len(learned[2]) else None
-        self.histories = []
-        for n, network in enumerate(self.networks):
-            if self.options["linear"] and not windows.counts:
-                start_linear(network, windows, self.options["ridge"])
-            stopping = self.options["patience"] is not None and validation is not None
-            added = [EarlyStopping(patience=self.options["patience"])] if stopping else []
-            self.histories.append(train.fit(network, windows, self._training(n, [*added, *own], progress), validation))
-        return self
-
-    def _prepare(self, panel: Panel, features: Features) -> None:
-        """Make the networks for the covariates of a panel, and keep the ends of its series."""
-        self._features, self._fitted = features, ends(panel, features)
-        past, future, static = panel.widths
-        ahead = future + 2 * len(self.options["calendar"])
-        sizes = Sizes(
-            inputs=2 + past + ahead + static,
-            ahead=ahead,
-            static=static,
-            window=self.options["window"],
-            horizon=self.options["horizon"],
-        )
-        loss = options.loss_of(self.options)
-        rngs = np.random.default_rng(self.options["seed"]).spawn(self.options["ensemble"])
-        self.networks = [Network(self.options, loss, sizes, rng) for rng in rngs]
-
-    def _new_features(self) -> Features:
-        return Features(
-            difference=self.options["difference"],
-            window=self.options["window"],
-            horizon=self.options["horizon"],
-            scale=options.scale_of(self.options),
-            transform=self.options["transform"],
-            calendar=self.options["calendar"],
-            shifted=self.options["strategy"] == "recursive",
-            dtype=np.dtype(self.options["dtype"]),
-        )
-
-    def _training(self, n: int, callbacks: list[Callback], progress: bool | None) -> TrainingOptions:
-        """Return how the network number n is trained."""
-        seed = self.options["seed"]
-        return TrainingOptions(
-            epochs=self.options["epochs"],
-            optimizer=self.options["optimizer"],
-            lr=self.options["lr"],
-            clip_norm=self.options["clip_norm"],
-            clip_value=None,
-            accumulate=1,
-            ema=None,
-            metrics=(),
-            callbacks=callbacks,
-            progress=progress,
-            shuffle=True,
-            seed=None if seed is None else seed + n,
-            initial_epoch=0,
-            resume=None,
-        )
-
-    def _windows(self, rows: Rows, origins: Int64, series: Int64) -> Windows:
-        return Windows(
-            rows=rows,
-            features=self.features,
-            origins=origins,
-            series=series,
-            counts=self.options["likelihood"] == "negative_binomial",
-            by_step=self.options["strategy"] != "direct",
-            batch_size=self.options["batch_size"],
-        )
-
-    def _require_fitted(self, called: str) -> Panel:
-        if self._fitted is None:
-            raise RuntimeError(f"{called}: a fitted Forecaster is required, got one before fit")
-        return self._fitted
-
-    def _wanted(self, horizon: Any, quantiles: Any, num_samples: Any) -> Wanted:
-        """Return what is wanted of each step, checked."""
-        trained = self.options["horizon"]
-        steps = trained if horizon is None else checks.as_size("horizon", horizon)
-        if steps > trained and self.options["strategy"] != "recursive":
-            wanted = f"at most {trained}, the steps that were trained (strategy='recursive' goes on),"
-            raise ValueError(f"horizon: {wanted} is required, got {steps}")
-        if quantiles is not None and num_samples is not None:
-            raise ValueError("num_samples: None is required beside quantiles, got both")
-        levels = None if quantiles is None else options.levels_of(quantiles)
-        paths = None if num_samples is None else checks.as_size("num_samples", num_samples)
-        return Wanted(horizon=steps, levels=None if levels is None else np.array(levels), paths=paths)
-
-    def _rng(self, seed: int | None) -> np.random.Generator:
-        given = checks.as_seed(seed)
-        return np.random.default_rng(self.options["seed"] if given is None else given)
-
-    def _check(self, panel: Panel) -> None:
-        """Raise ValueError where series lack what the model was fitted to."""
-        assert self._fitted is not None
-        for name, own, wanted in zip(("past", "future", "static"), panel.widths, self._fitted.widths, strict=True):
-            if own != wanted:
-                raise ValueError(f"{name}: {wanted} covariates, as in fit, are required, got {own}")
-        self._check_series(panel)
-
-    def _check_series(self, panel: Panel) -> None:
-        if panel.widths[0] and self.options["strategy"] == "recursive":
-            raise ValueError("past: None is required with strategy='recursive', which reads no step's past, got some")
-        counts, name = self.options["likelihood"] == "negative_binomial", self.options["transform"]
-        for n, one in enumerate(panel.series):
-            if counts and (one.values < 0).any():
-                raise ValueError(f"series[{n}]: counts >= 0 are required, got {np.nanmin(one.values)}")
-            if name is not None and not TRANSFORMS[name].defined(one.values):
-                wanted = f"{TRANSFORMS[name].wanted}, of which transform={name!r} is known,"
-                raise ValueError(f"series[{n}]: {wanted} are required, got {np.nanmin(one.values)}")
-
-    def _check_ahead(self, panel: Panel, horizon: int) -> None:
-        """Raise ValueError where covariates do not reach to the end of the forecasts."""
-        for one in panel.series:
-            ahead = len(one.future) - len(one)
-            if one.future.shape[1] and ahead < horizon:
-                wanted = f"covariates of the {horizon} steps ahead are required"
-                raise ValueError(f"future: {wanted}, got {ahead} steps")
-
-    def _start(self, one: Series, start: Any) -> int:
-        """Return the number of steps that the first forecast of a backtest knows."""
-        least = min(self.features.before, len(one))
-        if start is None:
-            return least
-        if isinstance(start, float):
-            share = checks.as_number("start", start, "a share within (0, 1)", lambda s: 0 < s < 1)
-            return max(round(share * len(one)), 1)
-        if isinstance(start, int | np.integer) and not isinstance(start, bool):
-            return checks.as_integer("start", start, least=1)
-        if one.times is None:
-            raise TypeError(
-                f"start: steps, or a share, of a series without times is required, got {checks.shown(start)}"
-            )
-        return max(one.times.place("start", start), 1)

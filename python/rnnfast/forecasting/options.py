@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from rnnfast import checks
+from rnnfast.arrays import Float64
+from rnnfast.forecasting.strategies import Wanted
 from rnnfast.forecasting.times import CALENDAR
 from rnnfast.forecasting.transforms import TRANSFORMS
 from rnnfast.losses import Loss, NegativeBinomial, Quantile, as_loss
@@ -81,12 +83,24 @@ def scale_of(options: Mapping[str, Any]) -> str:
     return "none" if not options["scale"] else "mean" if counts else "series"
 
 
-def levels_of(given: Any) -> tuple[float, ...]:
-    """Return levels that a user asks for, within (0, 1), as a tuple."""
+def wanted_of(options: Mapping[str, Any], horizon: Any, quantiles: Any = None, num_samples: Any = None) -> Wanted:
+    """Return what a user wants of each step, checked."""
+    trained = options["horizon"]
+    steps = trained if horizon is None else checks.as_size("horizon", horizon)
+    if steps > trained and options["strategy"] != "recursive":
+        most = f"at most {trained}, the steps that were trained (strategy='recursive' goes on),"
+        raise ValueError(f"horizon: {most} is required, got {steps}")
+    if quantiles is not None and num_samples is not None:
+        raise ValueError("num_samples: None is required beside quantiles, got both")
+    paths = None if num_samples is None else checks.as_size("num_samples", num_samples)
+    return Wanted(horizon=steps, levels=None if quantiles is None else _levels(quantiles), paths=paths)
+
+
+def _levels(given: Any) -> Float64:
     levels = np.atleast_1d(checks.as_reals("quantiles", given, np.dtype(np.float64)))
     if levels.ndim != 1 or not len(levels) or not ((levels > 0) & (levels < 1)).all():
         raise ValueError(f"quantiles: numbers within (0, 1) are required, got {checks.shown(given)}")
-    return tuple(map(float, levels))
+    return levels
 
 
 def _listed(given: Any) -> list[Any]:

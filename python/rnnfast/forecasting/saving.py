@@ -3,19 +3,68 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from rnnfast import checkpoint
 from rnnfast.arrays import Array, Float64
+from rnnfast.atomic import StrPath
 from rnnfast.data import Scaler
 from rnnfast.forecasting.features import Features
+from rnnfast.forecasting.fitted import Fitted, new_features, untrained
 from rnnfast.forecasting.series import Panel, Series
 from rnnfast.forecasting.times import Times
 
 PARTS = ("values", "past", "future", "static")
 SCALERS = ("past", "future", "static")
+
+
+def write(path: StrPath, fitted: Fitted) -> None:
+    """Write all that was fitted to a file."""
+    tensors, described = panel_saved(fitted.panel)
+    for n, network in enumerate(fitted.networks):
+        tensors |= {f"network{n}.{name}": value for name, value in network.state_dict().items()}
+    saved = {
+        "class": "Forecaster",
+        "config": fitted.options,
+        "scalers": scalers_saved(fitted.features),
+        "panel": described,
+        "scales": json.dumps(fitted.scales),
+    }
+    checkpoint.write(path, tensors, saved)
+
+
+def read(path: StrPath, checked: Callable[[dict[str, Any]], dict[str, Any]]) -> Fitted:
+    """Return what ``write`` wrote; ``checked`` checks the options.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is no file of a forecaster, or is damaged.
+    """
+    tensors, saved = checkpoint.read(path)
+    try:
+        if saved["class"] != "Forecaster":
+            raise ValueError(f"a file of class {saved['class']}")
+        options = checked(saved["config"])
+        panel = panel_read(tensors, saved["panel"])
+        features = new_features(options, scalers_read(saved["scalers"]))
+        found = untrained(options, panel, features, [(float(c), float(s)) for c, s in json.loads(saved["scales"])])
+        for n, network in enumerate(found.networks):
+            prefix = f"network{n}."
+            network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        return found
+    except MemoryError:
+        raise
+    except Exception as error:
+        got = f"{error!r:.2000}"
+        raise ValueError(f"{os.fsdecode(path)}: a file of Forecaster.save is required, got {got}") from error
 
 
 def scalers_saved(features: Features) -> dict[str, str | None]:

@@ -33,7 +33,7 @@ def forecasts(networks: Sequence[Network], windows: Windows, wanted: Wanted, rng
     Of several networks these are the means of their points and of their quantiles; each draws its share of the paths.
     """
     if wanted.paths is None:
-        return np.mean([_of_one(network, windows, wanted, rng) for network in networks], axis=0)
+        return np.asarray(np.mean([_of_one(network, windows, wanted, rng) for network in networks], axis=0))
     share = replace(wanted, paths=-(-wanted.paths // len(networks)))
     return np.concatenate([_of_one(network, windows, share, rng) for network in networks], axis=2)[:, :, : wanted.paths]
 

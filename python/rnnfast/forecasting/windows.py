@@ -106,9 +106,10 @@ class Windows:
         places = self.origins[index][:, None] + np.arange(-self.features.window, 0)
         d, known = self.rows.differences[places], self.rows.known[places]
         count = np.maximum(known.sum(axis=1), 1)
-        mean = np.where(known.any(axis=1), np.where(known, d, 0).sum(axis=1) / count, centre)
+        mean: Float64 = np.where(known.any(axis=1), np.where(known, d, 0).sum(axis=1) / count, centre)
         deviation = np.sqrt((np.where(known, d - mean[:, None], 0) ** 2).sum(axis=1) / count)
-        return mean, np.maximum(deviation, LEAST_SCALE * scale).astype(np.float64)
+        own_scale: Float64 = np.maximum(deviation, LEAST_SCALE * scale)
+        return mean, own_scale
 
     def base(self, index: Int64, horizon: int) -> tuple[Float64, Float64]:
         """Return what forecasts (N, H) are relative to, and how many differences (H,) lie between.
@@ -118,12 +119,13 @@ class Windows:
         lag, steps = self.features.difference, np.arange(horizon)
         if lag == 0:
             return np.zeros((len(index), horizon)), np.ones(horizon)
-        return self.rows.whole[self.origins[index][:, None] - lag + steps % lag], steps // lag + 1.0
+        base: Float64 = self.rows.whole[self.origins[index][:, None] - lag + steps % lag]
+        return base, steps // lag + 1.0
 
     def targets(self, index: Int64, centre: Float64, scale: Float64) -> Float64:
         """Return the scaled targets (N, H), NaN where one is missing."""
         steps = self.origins[index][:, None] + np.arange(self.features.horizon)
-        found = self.rows.values[steps]
+        found: Float64 = self.rows.values[steps]
         if self.counts:
             return found
         if self.features.shifted:
@@ -174,6 +176,11 @@ class Windows:
         return whole.like(own)
 
 
+def first_origin(features: Features, length: int) -> int:
+    """Return the steps that are known before the first forecast to learn from, of a series of some length."""
+    return max(min(features.before, length - features.horizon), 1)
+
+
 def training_origins(rows: Rows, features: Features, held_out: float) -> tuple[Int64, Int64, Int64, Int64]:
     """Return rows and series of the forecasts to learn from, and of those to validate with.
 
@@ -183,7 +190,7 @@ def training_origins(rows: Rows, features: Features, held_out: float) -> tuple[I
     learned: list[Int64] = []
     judged: list[Int64] = []
     for start, length in zip(rows.starts.tolist(), rows.lengths.tolist(), strict=True):
-        first = max(min(features.before, length - features.horizon), 1)
+        first = first_origin(features, length)
         cut = length - max(round(held_out * length), features.horizon) if held_out else length
         if cut - features.horizon < first:
             cut = length
