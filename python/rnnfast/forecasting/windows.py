@@ -107,9 +107,8 @@ class Windows:
         d, known = self.rows.differences[places], self.rows.known[places]
         count = np.maximum(known.sum(axis=1), 1)
         mean: Float64 = np.where(known.any(axis=1), np.where(known, d, 0).sum(axis=1) / count, centre)
-        deviation: Float64 = np.sqrt((np.where(known, d - mean[:, None], 0) ** 2).sum(axis=1) / count)
-        deviation[:] = np.maximum(deviation, LEAST_SCALE * scale)
-        return mean, deviation
+        variance: Float64 = np.where(known, (d - mean[:, None]) ** 2, 0).sum(axis=1) / count
+        return mean, np.maximum(np.sqrt(variance), LEAST_SCALE * scale)
 
     def base(self, index: Int64, horizon: int) -> tuple[Float64, Float64]:
         """Return what forecasts (N, H) are relative to, and how many differences (H,) lie between.
