@@ -119,7 +119,7 @@ class Windows:
         if lag == 0:
             return np.zeros((len(index), horizon)), np.ones(horizon)
         base: Float64 = self.rows.whole[self.origins[index][:, None] - lag + steps % lag]
-        return base, steps // lag + 1.0
+        return base, (steps // lag + 1).astype(np.float64)
 
     def targets(self, index: Int64, centre: Float64, scale: Float64) -> Float64:
         """Return the scaled targets (N, H), NaN where one is missing."""
