@@ -143,7 +143,7 @@ class Windows:
         found = np.where(missing, 0, targets).astype(dtype)
         length = features.window + (features.horizon - 1 if features.shifted else 0)
         inputs = self.inputs(index, length, centre, scale)
-        values = inputs.flat()[:, 0].reshape(len(index), length)
+        values = inputs.values[inputs.positions(), 0].reshape(len(index), length)
         if features.shifted:
             values = np.lib.stride_tricks.sliding_window_view(values, features.window, axis=1)
             values = values.reshape(-1, features.window)
