@@ -62,6 +62,26 @@ def test_crps_of_quantiles_is_twice_the_pinball_loss(pair: tuple[Float64, Float6
     assert_allclose(metrics.crps(truth, q, quantiles=levels), 2 * loss)
 
 
+def test_metrics_of_models(rng: np.random.Generator) -> None:
+    """What models report are the functions' values, over whatever batches."""
+    x, y = rng.normal(size=(20, 5, 1)), rng.normal(size=(20, 2))
+    y[3, 1] = np.nan
+    history = rng.normal(size=30)
+    for task, levels in (("quantile", [0.1, 0.5, 0.9]), ("student_t", (np.arange(50) + 0.5) / 50)):
+        model = rf.ManyToOne(1, 2, task=task, hidden_size=4, seed=0, dtype="float64")
+        given = [metrics.CRPS(), metrics.MASE(history, season=3)]
+        found = model.evaluate(x, y, batch_size=7, metrics=given)
+        quantiles = model.predict_quantiles(x, levels)
+        assert found["crps"] == pytest.approx(metrics.crps(y, quantiles, quantiles=levels), rel=1e-9)
+        assert found["mase"] == pytest.approx(metrics.mase(y, model.predict(x), history, season=3), rel=1e-9)
+    with pytest.raises(
+        ValueError, match="metrics: for 'crps' a task with quantiles is required, got task='regression'"
+    ):
+        rf.ManyToOne(1, 2, task="regression", hidden_size=4).evaluate(x, y, metrics=metrics.CRPS())
+    with pytest.raises(ValueError, match="history: values that change from season to season are required"):
+        metrics.MASE(np.ones(4))
+
+
 def test_coverage_leaves_out_what_is_missing() -> None:
     assert metrics.coverage([0.0, 1.0, np.nan, 3.0], [0, 0, 0, 0], [0, 0, 0, 3]) == 2 / 3
 

@@ -318,6 +318,8 @@ def test_a_file_keeps_a_long_frame(tmp_path: Path) -> None:
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model"
     fitted(seasonal()).save(path)
+    with pytest.raises(ValueError, match=r"a model file is required, got one that Forecaster\.load reads"):
+        rf.load(path)
     data = bytearray(path.read_bytes())
     data[-5] ^= 1
     path.write_bytes(data)

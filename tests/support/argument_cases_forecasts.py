@@ -93,6 +93,7 @@ FORECASTS: dict[str, Case] = {
     "metrics.naive_error": Case(
         make=lambda: rf.metrics.naive_error, valid=lambda: {"history": np.arange(5.0), "season": 1}
     ),
+    "metrics.MASE": Case(make=lambda: rf.metrics.MASE, valid=lambda: {"history": np.arange(5.0), "season": 1}),
     "metrics.crps": Case(
         make=lambda: rf.metrics.crps,
         valid=lambda: {"truth": np.ones(3), "forecast": np.zeros((3, 1)), "quantiles": [0.5]},
