@@ -96,9 +96,9 @@ class VectorData:
         """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""
         for index in batch_indices(self.inputs.lengths, self.batch_size, rng):
             lead = self._lead(index)
-            begin = self.inputs.select(index).first(lead)
             for start in self._starts(lead):
-                piece = begin.piece(start, start + (self.tbptt or 0))
+                assert lead is not None
+                piece = self.inputs.select(index).first(lead).piece(start, start + (self.tbptt or 0))
                 nothing = {name: values[:0] for name, values in self.targets.items()}
                 yield Batch(inputs=piece, targets=nothing, count=0, target_rows=index[:0], continues=start > 0)
             yield self.batch(index, lead)
@@ -123,13 +123,12 @@ class VectorData:
         if len(self.inputs) == 0:
             raise ValueError(f"{name}: at least one sequence is required, got none")
 
-    def _lead(self, index: Int64) -> Int64:
-        """Return the steps of each sequence over which no gradient goes back."""
-        lengths = self.inputs.lengths[index]
-        return np.zeros_like(lengths) if self.tbptt is None else np.maximum(lengths - self.tbptt, 0)
+    def _lead(self, index: Int64) -> Int64 | None:
+        """Return the steps of each sequence over which no gradient goes back; None where it goes back over all."""
+        return None if self.tbptt is None else np.maximum(self.inputs.lengths[index] - self.tbptt, 0)
 
-    def _starts(self, lead: Int64) -> range:
-        return range(0, int(lead.max(initial=0)), self.tbptt or 1)
+    def _starts(self, lead: Int64 | None) -> range:
+        return range(0) if lead is None else range(0, int(lead.max(initial=0)), self.tbptt or 1)
 
     def select(self, index: Int64) -> VectorData:
         """Return the data of the sequences numbered by ``index``."""

@@ -277,7 +277,7 @@ def _ids(name: str, given: Any) -> Int64:
 
 
 def _check_ids(name: str, ids: Int64, vocabulary: int, size: str) -> None:
-    if ids.size and not (ids.min() >= 0 and ids.max() < vocabulary):
+    if ids.size and ids.view(np.uint64).max() >= vocabulary:  # as unsigned numbers, those below 0 are the largest
         wrong = int(ids.min() if ids.min() < 0 else ids.max())
         raise ValueError(f"{name}: ids 0..{vocabulary - 1} ({size} = {vocabulary}) are required, got {wrong}")
 
