@@ -562,8 +562,8 @@ def load(path: StrPath) -> Any:
     ...     path = os.path.join(folder, "model.safetensors")
     ...     model.save(path)
     ...     same = rf.load(path)
-    >>> (same.state_dict()["head.weight"] == model.state_dict()["head.weight"]).all()
-    np.True_
+    >>> bool((same.head.weight.value == model.head.weight.value).all())
+    True
     """
     tensors, saved = checkpoint.read(path)
     if saved.get("class") == "TrainingState":
