@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -16,6 +16,9 @@ from rnnfast.data.sources import BROUGHT, NO_SPLIT, BatchSource, is_source, name
 
 # Of the target elements of all heads alike, or of each head by its name.
 Weights: TypeAlias = Array | dict[str, Array] | None
+
+# Makes targets and weights, or None, those that count: with zeros in place of missing targets, and weights of 0 there.
+Present: TypeAlias = Callable[[Array, Array | None], tuple[Array, Array | None]]
 
 WINDOW = 32  # batches whose sequences are sorted by length together: little padding, yet random batches
 
@@ -159,6 +162,8 @@ class AlignedData:
         Sequences are cut into pieces of this many steps; the state passes on, the gradient does not.
     burn_in : int
         The first steps of a sequence, where its state is still cold, get no loss.
+    present : dict of str to function
+        Of heads whose targets are read batch by batch: what leaves out the missing ones of a batch.
     """
 
     inputs: Sequences
@@ -169,6 +174,7 @@ class AlignedData:
     batch_size: int
     tbptt: int | None = None
     burn_in: int = 0
+    present: Mapping[str, Present] = field(default_factory=dict)
     restartable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -223,17 +229,20 @@ class AlignedData:
         """Return steps ``start..stop`` of the sequences numbered by ``index`` as one batch."""
         inputs = self.inputs.select(index).piece(start, stop)
         lead = max(self.burn_in - start, 0)
-        targets = {name: each.select(index).piece(start + lead, stop) for name, each in self.targets.items()}
         counts = np.maximum(inputs.lengths - lead, 0)
+        targets = {name: each.select(index).piece(start + lead, stop).flat() for name, each in self.targets.items()}
+        weights = None if self.weights is None else self._weights(index, counts, start + lead, stop)
+        if self.present:
+            targets, weights = self._present(targets, weights)
         rows = None
         if lead:
             step = inputs.positions() - np.repeat(inputs.offsets, inputs.lengths)
             rows = np.flatnonzero(step >= lead)
         return Batch(
             inputs=inputs,
-            targets={name: each.flat() for name, each in targets.items()},
+            targets=targets,
             count=int(counts.sum()) if targets else 0,
-            weights=None if self.weights is None else self._weights(index, counts, start + lead, stop),
+            weights=weights,
             counts=counts,
             target_rows=rows,
             context=None if self.context is None else self.context[index],
@@ -251,6 +260,13 @@ class AlignedData:
 
         return _each(self.weights, chosen)
 
+    def _present(self, targets: dict[str, Array], weights: Weights) -> tuple[dict[str, Array], Weights]:
+        """Return what ``present`` makes of the targets of a batch and their weights."""
+        own = {name: weights.get(name) if isinstance(weights, dict) else weights for name in targets}
+        for name, present in self.present.items():
+            targets[name], own[name] = present(targets[name], own[name])
+        return targets, shared(own)
+
     def whole(self) -> Batch:
         """Return all sequences as one batch."""
         return self.batch(np.arange(len(self.inputs), dtype=np.int64))
@@ -267,6 +283,14 @@ def _selected(weights: Array | Sequences, index: Int64) -> Array | Sequences:
 def _each(weights: Any, change: Callable[[Any], Array | Sequences]) -> Any:
     """Return weights after a change: those of all heads alike, or those of each."""
     return {head: change(own) for head, own in weights.items()} if isinstance(weights, dict) else change(weights)
+
+
+def shared(weights: Mapping[str, Any]) -> Any:
+    """Return the weights of a single head, or the dict of those of several; None without any."""
+    if list(weights) == [""]:
+        return weights[""]
+    found = {head: own for head, own in weights.items() if own is not None}
+    return found or None
 
 
 D = TypeVar("D", VectorData, AlignedData)
