@@ -99,7 +99,7 @@ void bind_type(py::module_& m) {
 int wavefront_threads(const std::string& cell, const std::vector<Index>& sizes, Index N, Index T, int threads) {
   std::vector<LayerSize> layers;
   for (std::size_t i = 1; i < sizes.size(); ++i)
-    layers.push_back({&spec_of(cell_named(cell)), sizes[i - 1], sizes[i], sizeof(float), false});
+    layers.push_back({&spec_of(cell_named(cell)), sizes[i - 1], sizes[i], sizeof(float), 0});
   return Wavefront(layers, Plan({N, T, nullptr, nullptr}), threads, true).threads();
 }
 

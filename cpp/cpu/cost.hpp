@@ -34,7 +34,7 @@ constexpr double kNsPerStage = 25;
 constexpr double kRowsToFetch = 12;     // two tiles or more use a panel while the next one comes
 constexpr double kFewestForLanes = 8;   // sequences
 constexpr double kWorthLanes = 0.97;    // sequences are taken in lanes if it takes less than this share of the time
-constexpr double kNsPerRowOfUnits = 5;  // which a row costs beside, where units are in lanes
+constexpr double kNsPerRowOfUnits = 5;  // which a row costs beside, where units fill lanes of 64 bytes
 constexpr double kLoneVector = 1.15;    // what a vector of sequences costs that has no second one beside it
 constexpr double kSlowNs = 20000;       // a step of a stream that answers signals
 

@@ -28,7 +28,8 @@ bool allows_lanes(const ForwardCall<Real>& call) {
 
 template <class Real>
 LayerSize size_of(const Weights<Real>& weights, bool lanes) {
-  return {&weights.spec(), weights.arrays.C, weights.arrays.H, sizeof(Real), lanes && weights.takes_lanes()};
+  return {&weights.spec(), weights.arrays.C, weights.arrays.H, sizeof(Real),
+          lanes && weights.takes_lanes() ? static_cast<Index>(weights.table.lanes) : 0};
 }
 
 // Of a stack's layers from the first one up or, going back, from the last one down; two directions take turns instead.

@@ -19,10 +19,11 @@ std::atomic<int> lanes_of_all{kNotForced};
 double flops_per_ns(const Core& core, double bytes) { return core.flops * sizeof(float) / bytes; }
 
 // K: inner dimension of the products, H, or C + H where the input's is made in the step.
-double step_ns(const Core& core, double rows, double units, double K, const CellSpec& cell, double bytes) {
+double step_ns(const Core& core, double rows, double units, double K, const CellSpec& cell, double bytes,
+               double vector_bytes = kVectorBytes) {
   const double flops = flops_per_ns(core, bytes);
-  const double vectors = std::ceil(units * bytes / kVectorBytes);
-  const double columns = cell.gates * vectors * kVectorBytes / bytes;
+  const double columns = cell.gates * std::ceil(units * bytes / vector_bytes) * vector_bytes / bytes;
+  const double vectors = columns / cell.gates * bytes / kVectorBytes;
   const double weights = bytes * K * columns;
   const double reads = weights > kUsable * core.l2_bytes   ? rate_beyond_l2()
                        : weights > kUsable * core.l1_bytes ? core.l2_rate
@@ -33,12 +34,12 @@ double step_ns(const Core& core, double rows, double units, double K, const Cell
 
 // The same with sequences in lanes, which fill vectors where units would not; W x is made in the step. Two vectors
 // share what is read of the weights.
-double lanes_step_ns(const Core& core, double rows, double C, double H, const CellSpec& cell, double bytes) {
-  const double flops = flops_per_ns(core, bytes);
-  const double pairs = std::ceil(rows * bytes / kVectorBytes) / 2;
-  const double vectors = 2 * std::floor(pairs) + (pairs > std::floor(pairs) ? kLoneVector : 0);
-  const double columns = cell.gates * vectors * kVectorBytes / bytes;
-  return (2 * (C + H) + kFlopsPerGate) * columns * H / flops + kNsPerVector * vectors * H + kNsPerStage;
+double lanes_step_ns(const Core& core, double rows, double lanes, double C, double H, const CellSpec& cell,
+                     double bytes) {
+  const double vectors = std::ceil(rows / lanes);
+  const double slots = lanes * (vectors + (std::fmod(vectors, 2) > 0 ? kLoneVector - 1 : 0)) * H;
+  return (2 * (C + H) + kFlopsPerGate) * cell.gates * slots / flops_per_ns(core, bytes) +
+         kNsPerVector * slots * bytes / kVectorBytes + kNsPerStage;
 }
 
 // How a layer takes a step of a share of the sequences: with units or with sequences in lanes, whichever costs less.
@@ -50,9 +51,9 @@ class StepChoice {
         C_(static_cast<double>(layer.C)),
         H_(static_cast<double>(layer.H)),
         bytes_(static_cast<double>(layer.bytes)),
-        vector_(kVectorBytes / bytes_),
+        vector_(static_cast<double>(layer.lanes)),
         forced_(forced_lanes()),
-        lanes_(layer.lanes && (forced_ || rows >= kFewestForLanes)) {
+        lanes_(layer.lanes > 0 && (forced_ || rows >= kFewestForLanes)) {
     if (lanes_) few_ = std::min(vector_ - 1, std::floor(lanes_ns(1) / (units_ns(vector_) / vector_)));
   }
 
@@ -60,13 +61,17 @@ class StepChoice {
   double ns(double rows) const { return lanes_ ? std::min(units_ns(rows), mixed_ns(rows)) : units_ns(rows); }
   bool in_lanes(double rows) const {
     if (!lanes_ || forced_) return lanes_ && *forced_;
-    return mixed_ns(rows) < kWorthLanes * (units_ns(rows) + kNsPerRowOfUnits * rows);
+    const double beside = kNsPerRowOfUnits * rows * vector_ * bytes_ / kVectorBytes;
+    return mixed_ns(rows) < kWorthLanes * (units_ns(rows) + beside);
   }
   Index few() const { return static_cast<Index>(few_); }
 
  private:
-  double units_ns(double rows) const { return input_ns(rows) + step_ns(core_, rows, H_, H_, cell_, bytes_); }
-  double lanes_ns(double rows) const { return lanes_step_ns(core_, rows, C_, H_, cell_, bytes_); }
+  double units_ns(double rows) const {
+    const double vector_bytes = lanes_ ? vector_ * bytes_ : kVectorBytes;
+    return input_ns(rows) + step_ns(core_, rows, H_, H_, cell_, bytes_, vector_bytes);
+  }
+  double lanes_ns(double rows) const { return lanes_step_ns(core_, rows, vector_, C_, H_, cell_, bytes_); }
   double mixed_ns(double rows) const {
     const double rest = std::fmod(rows, vector_);
     return rest > 0 && rest <= few_ ? lanes_ns(rows - rest) + units_ns(rest) : lanes_ns(rows);
@@ -75,7 +80,7 @@ class StepChoice {
   const Core core_;
   const CellSpec& cell_;
   const double C_, H_, bytes_;
-  const double vector_;  // numbers
+  const double vector_;  // lanes
   const std::optional<bool> forced_;
   const bool lanes_;
   double few_ = 0;  // so many sequences of a vector cost less by units

@@ -26,7 +26,7 @@ struct LayerSize {
   Index C;
   Index H;
   Index bytes;  // of a number
-  bool lanes;   // whether it can take sequences in lanes
+  Index lanes;  // sequences that it can take in the lanes of a vector, or 0
 };
 Schedule make_schedule(const Plan& plan, const LayerSize& layer, int threads, bool saves);
 
