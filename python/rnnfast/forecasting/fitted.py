@@ -12,6 +12,7 @@ from rnnfast import train
 from rnnfast.arrays import Float64, Int64
 from rnnfast.callbacks import EarlyStopping
 from rnnfast.data import Scaler
+from rnnfast.forecasting.calibration import calibrate
 from rnnfast.forecasting.features import Features, Rows, ends
 from rnnfast.forecasting.linear import start_linear
 from rnnfast.forecasting.network import Network, Sizes
@@ -123,6 +124,8 @@ def fit(
         stops = options["patience"] is not None and validation is not None
         own = [EarlyStopping(patience=options["patience"]), *given] if stops else given
         found.histories.append(train.fit(network, windows, _training(options, n, own, progress), validation))
+        if options["calibrate"] and validation is not None:
+            calibrate(network, validation)
     return found
 
 

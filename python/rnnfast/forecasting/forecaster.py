@@ -69,6 +69,9 @@ class Forecaster(CopiedWhole):
     ridge : float or None
         Its penalty, ``min |Z w - y|^2 + ridge |w|^2`` over all windows. None: of 0.1, 1, 10, ... 10,000 the one that
         does best in the validation, or 1 without one.
+    calibrate : bool
+        Whether quantiles, but the median, are shifted after training so that they are right in the validation, where
+        that has at least 100 windows. Not for other likelihoods.
     ensemble : int
         Networks that are trained one after the other. Points and quantiles are their means.
     epochs : int
@@ -151,6 +154,7 @@ class Forecaster(CopiedWhole):
         calendar: str | Sequence[str] = (),
         linear: bool = True,
         ridge: float | None = None,
+        calibrate: bool = True,
         ensemble: int = 1,
         epochs: int = 30,
         batch_size: int = 64,
