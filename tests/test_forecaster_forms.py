@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rnnfast as rf
 from rnnfast.arrays import Float64
 from rnnfast.forecasting.times import CALENDAR, Times, calendar_features, read_times
+from tests.support.forecasts import long_frame
 
 pd: Any = pytest.importorskip("pandas", reason="pandas is not installed")
 
@@ -129,15 +130,6 @@ def test_missing_values_of_pandas() -> None:
     plain[3] = np.nan
     nullable = plain.astype("Float64")
     assert_array_equal(fitted(nullable).predict(), fitted(plain).predict())
-
-
-def long_frame() -> Any:
-    parts = []
-    for n, name in enumerate(("x", "y", "z")):
-        days = pd.date_range("2024-01-01", periods=30 + n, name="ds")
-        price = np.random.default_rng(n).normal(size=len(days))
-        parts.append(pd.DataFrame({"unique_id": name, "ds": days, "y": price + 10 * n, "price": price, "size": n}))
-    return pd.concat(parts, ignore_index=True)
 
 
 def test_a_long_frame_is_its_series() -> None:
