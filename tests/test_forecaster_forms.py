@@ -97,6 +97,10 @@ def test_several_series_come_in_their_form() -> None:
     assert list(frame.predict(quantiles=[0.1, 0.9]).columns) == [("a", 0.1), ("a", 0.9), ("b", 0.1), ("b", 0.9)]
     mixed = fitted([pd.Series(wide[:, 0], INDICES["days"]), wide[:, 1]]).predict()
     assert (type(mixed[0]), type(mixed[1])) == (pd.Series, np.ndarray)
+    frames = [pd.DataFrame(wide[:, :1], INDICES["days"]), pd.DataFrame(wide[:, 1:], INDICES["days"])]
+    assert_array_equal(np.stack(fitted(frames).predict(), axis=1), expected)
+    with pytest.raises(ValueError, match=r"series\[0\]: shape \(T,\) is required, got \(40, 2\)"):
+        fitted([pd.DataFrame(wide)])
     single = fitted(pd.DataFrame({"a": wide[:, 0]}, INDICES["days"])).predict()
     assert (type(single), single.name) == (pd.Series, "a")
     assert fitted(wide[:, :1]).predict().shape == (3,)
