@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from bench import alternating, chart, gemm, markdown, report, restless, structure, variants
+from bench import alternating, chart, gemm, markdown, report, structure, variants
 from bench.__main__ import PYTHON_VARIABLE, available, parser, settings_of
 from bench.blas import Products
 from bench.limits import TAPE, Constants, bound, least_seconds, measure_constants, ports, typical
 from bench.machine import cache_bytes
-from bench.neighbours import Neighbour
 from bench.numpy_layer import ORDERS, Order
 from bench.peer_numpy import NumpyModel, chunk_bounds
 from bench.peers import BASELINE, EVERYTHING, PEERS, RIVALS
 from bench.problem import Problem, Results, make_problem
 from bench.process import THREAD_VARIABLES, Worker, WorkerError, thread_environment
+from bench.rounds import interval
 from bench.run import Record, Settings, difference, run, tolerance
 from bench.shapes import CELLS, GROUPS, MODES, ROWS, STREAM_STEPS, Case, Row, cases
 from rnnfast import _core, reference
@@ -312,40 +312,11 @@ def test_two_libraries_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert min(map(min, alternating.ratios(2.0, rounds=1).values())) > 0
 
 
-@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not account for each process")
-def test_a_neighbour_runs_only_where_it_is_asked_for() -> None:
-    with Neighbour("load", min(os.sched_getaffinity(0)), 1.0, 1e-3) as load:
-        with load.running():
-            begin = load.seconds()
-            while load.seconds() - begin < 0.01:
-                pass
-        stopped = load.seconds()
-        assert stopped > 0.01
-    with pytest.raises(RuntimeError, match="load: a neighbour that runs is required, got code"), load.running():
-        pass
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two processors are required")
-def test_restless_rows_are_measured_beside_every_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("joblib")
-    pytest.importorskip("torch")
-    monkeypatch.setattr(restless, "LONG", 0.01)
-    monkeypatch.setattr(restless, "BURSTS", (1e-3,))
-    case = restless.rows(quick=True)[0]
-    with rf.threads(2):
-        lines = list(restless.report([case], rounds=1, seconds=1e-3))
-    assert [line.split()[0] for line in lines[2:6]] == ["load"] * 4
-    assert {"torch,", "openblas,", "joblib,"} <= {line.split()[0] for line in lines[6:9]}
-    assert lines[9].startswith("  a constant load")
-    assert lines[10].startswith("  a copy of itself")
-    assert lines[11].startswith("lowest beside loads: ")
-
-
-def test_a_case_is_loaded_by_its_name() -> None:
-    assert restless.rows(["S22"]) == cases(ids=["S22"])
-    with rf.threads(1):
-        assert restless.speed(restless.loaded("16x512x1x24 lstm infer", 1), 1, 0.0) > 0
+def test_an_interval_holds_the_median_of_what_is_sampled() -> None:
+    """Of 15 numbers of one distribution, in at least 95 of 100 samples."""
+    samples = np.random.default_rng(0).exponential(size=(2000, 15))
+    held = [low <= np.log(2) <= high for low, high in map(interval, samples.tolist())]
+    assert 0.95 < np.mean(held) < 0.98
 
 
 def test_structure_is_timed_in_both_modes() -> None:

@@ -12,6 +12,9 @@ import numpy as np
 from rnnfast.arrays import Array, Int64
 from rnnfast.data.gaps import Gaps
 
+LONG = 64
+"""Elements of a sequence from which on slices are copied faster than elements by their places."""
+
 
 class Sequences:
     """N sequences of unequal length, stored end to end.
@@ -144,6 +147,9 @@ class Sequences:
         if np.array_equal(self.offsets[filled][1:], ends[filled][:-1]):
             first = int(self.offsets[filled][0])
             return self.values[first : first + count]
+        if count > LONG * len(self):
+            places = zip(self.offsets.tolist(), ends.tolist(), strict=True)
+            return np.concatenate([self.values[start:stop] for start, stop in places])
         return self.values[self.positions()]
 
     def padded(self) -> Array:
