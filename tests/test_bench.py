@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 
 import rnnfast as rf
-from bench import alternating, chart, gemm, markdown, report, structure, variants
+from bench import chart, gemm, markdown, report
 from bench.__main__ import PYTHON_VARIABLE, available, parser, settings_of
 from bench.blas import Products
 from bench.limits import TAPE, Constants, bound, least_seconds, measure_constants, ports, typical
@@ -25,7 +24,6 @@ from bench.peer_numpy import NumpyModel, chunk_bounds
 from bench.peers import BASELINE, EVERYTHING, PEERS, RIVALS
 from bench.problem import Problem, Results, make_problem
 from bench.process import THREAD_VARIABLES, Worker, WorkerError, thread_environment
-from bench.rounds import interval
 from bench.run import Record, Settings, difference, run, tolerance
 from bench.shapes import CELLS, GROUPS, MODES, ROWS, STREAM_STEPS, Case, Row, cases
 from rnnfast import _core, reference
@@ -297,43 +295,6 @@ def test_typical_constants_are_medians() -> None:
 def test_probes_refuse_nonsense(call: Callable[[Any], Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         call(_core.testing)
-
-
-def test_products_are_checked_and_timed() -> None:
-    record = gemm.measure((13, 70, 5), threads=2, rounds=2)
-    assert record.best >= record.typical > 0.0
-    assert record.of_fma > 0.0
-
-
-@pytest.mark.torch
-def test_two_libraries_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
-    monkeypatch.setattr(alternating, "REST", 0)
-    assert min(map(min, alternating.ratios(2.0, rounds=1).values())) > 0
-
-
-def test_an_interval_holds_the_median_of_what_is_sampled() -> None:
-    """Of 15 numbers of one distribution, in at least 95 of 100 samples."""
-    samples = np.random.default_rng(0).exponential(size=(2000, 15))
-    held = [low <= np.log(2) <= high for low, high in map(interval, samples.tolist())]
-    assert 0.95 < np.mean(held) < 0.98
-
-
-def test_structure_is_timed_in_both_modes() -> None:
-    layer, x = rf.RNN(2, 3), np.zeros((1, 4, 2), np.float32)
-    sides = structure.Side(layer, x, 2, {"lengths": np.array([3])}), structure.Side(layer, x, 1, {})
-    assert all(structure.ratio(sides, mode, rounds=1, seconds=0) > 0 for mode in ("infer", "train"))
-    names = {name for name, *_ in structure.comparisons(2)} - {name for name, *_ in structure.comparisons(1)}
-    assert names == {"both directions, 2 threads / 1", "two layers, 2 threads / 1"}
-
-
-@pytest.mark.parametrize("variant", variants.VARIANTS, ids=lambda v: f"{v.layer} {v.name}")
-def test_variants_are_timed_beside_their_plain_cells(variant: variants.Variant) -> None:
-    record = variants.measure(variant, (2, 5, 3, 8), threads=1, rounds=1)
-    assert min(record.infer, record.train) > 0
-    assert variant.name in variants.line(record)
-    assert "1 of 1 take" in variants.closing([replace(record, infer=1.0, train=1.5)])
-    assert "0 of 1 take" in variants.closing([replace(record, infer=1.0, train=1.6)])
 
 
 def test_quick_is_short_and_rounds_are_what_was_asked() -> None:
