@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 from typing import Any
 
@@ -84,6 +85,12 @@ def joblib(threads: str) -> None:
         repeated(lambda: pool(delayed(products)(SPELL) for _ in range(int(threads))))
 
 
+def end_with_parent() -> None:
+    """Wait until the other end of the input is gone, and end this process. One that stands still is ended by SIGHUP."""
+    sys.stdin.read()
+    os._exit(0)
+
+
 KINDS: dict[str, Callable[..., None]] = {
     "load": load,
     "copy": copy,
@@ -101,6 +108,7 @@ class Neighbour:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.neighbours", kind, *map(str, arguments)],
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             preexec_fn=os.setpgrp,  # its children stop with it, and the scheduler still deals to it as to us
@@ -119,26 +127,32 @@ class Neighbour:
         finally:
             self._signal(signal.SIGSTOP)
 
+    @property
+    def pid(self) -> int:
+        """The process, and the group of its children."""
+        return self._process.pid
+
     def seconds(self) -> float:
         """Processor time that it has had, with all its processes and threads."""
         total = 0
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                if os.getpgid(int(process.name)) == self._process.pid:
+                if os.getpgid(int(process.name)) == self.pid:
                     total += sum(int(task.read_text().split()[0]) for task in process.glob("task/*/schedstat"))
         return total * 1e-9
 
     def _signal(self, which: signal.Signals) -> None:
         if self._process.poll() is not None:
             raise RuntimeError(f"{self.kind}: a neighbour that runs is required, got code {self._process.returncode}")
-        os.killpg(self._process.pid, which)
+        os.killpg(self.pid, which)
 
     def _end(self) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
 
     def __enter__(self) -> Neighbour:
         return self
@@ -150,4 +164,5 @@ class Neighbour:
 
 
 if __name__ == "__main__":
+    Thread(target=end_with_parent, daemon=True).start()
     KINDS[sys.argv[1]](*sys.argv[2:])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +34,17 @@ def test_a_neighbour_runs_only_where_it_is_asked_for() -> None:
         assert stopped > 0.01
     with pytest.raises(RuntimeError, match="load: a neighbour that runs is required, got code"), load.running():
         pass
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not show its processes")
+def test_a_neighbour_ends_with_the_process_that_started_it() -> None:
+    start = f"Neighbour('load', {min(os.sched_getaffinity(0))}, 1.0, 1e-3)"
+    code = f"import os; from bench.neighbours import Neighbour; print({start}.pid, flush=True); os._exit(0)"
+    command = [sys.executable, "-c", code]
+    pid = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    with suppress(FileNotFoundError, ProcessLookupError):
+        while "zombie" not in Path(f"/proc/{pid}/status").read_text():
+            pass
 
 
 @pytest.mark.slow
@@ -73,7 +86,7 @@ def test_epochs_of_both_sides_have_the_same_losses(case: str) -> None:
 
 def test_parts_of_an_epoch_are_shares_of_its_time() -> None:
     before = _core.forward
-    line = epochs.parts("dates", 1, 1, 0.02)
+    line = epochs.parts("dates", 1, epochs=1, rounds=1, share=0.02)
     assert _core.forward is before
     shares = [float(share) for share in re.findall(r"([\d.]+)%", line)]
     assert sum(shares) == pytest.approx(100, abs=0.5)

@@ -11,6 +11,7 @@ from rnnfast import _core
 
 PARTS: dict[str, tuple[str, ...]] = {
     "recurrence": ("forward", "backward"),
+    "packing of its weights": ("Weights",),
     "embedding": ("embedding", "embedding_backward"),
     "linear maps": ("linear", "linear_backward"),
     "attention": ("attend", "attend_backward", "tanh"),
