@@ -83,10 +83,15 @@ class Times:
             raise ValueError(f"{name}: a time of the series is required, got {checks.shown(time)}: {error}") from None
 
 
-def read_times(name: str, index: Any, freq: str | None) -> tuple[Times | None, Int64]:
+def has_times(index: Any) -> bool:
+    """Return whether an index of pandas has dates, periods or integers."""
+    return type(index).__name__ in ("DatetimeIndex", "PeriodIndex") or index.dtype.kind in "iu"
+
+
+def read_times(name: str, index: Any, freq: str | None) -> tuple[Times, Int64]:
     """Return the times of a pandas index, and the place of each of its entries among them.
 
-    An index of other things than dates, periods or integers has no times: its entries follow each other.
+    Entries of an index of other things than dates, periods or integers are counted.
 
     Parameters
     ----------
@@ -104,9 +109,8 @@ def read_times(name: str, index: Any, freq: str | None) -> tuple[Times | None, I
     """
     pandas = import_module("pandas")
     dates, periods = isinstance(index, pandas.DatetimeIndex), isinstance(index, pandas.PeriodIndex)
-    count = np.arange(len(index), dtype=np.int64)
-    if not (dates or periods or index.dtype.kind in "iu") or not len(index):
-        return None, count
+    if not has_times(index) or not len(index):
+        return Times(kind="number", start=0, freq=1), np.arange(len(index), dtype=np.int64)
     if not (index.is_monotonic_increasing and index.is_unique):
         raise ValueError(f"{name}: times that ascend are required (sort_index() orders them), got others")
     if not (dates or periods):
@@ -116,7 +120,7 @@ def read_times(name: str, index: Any, freq: str | None) -> tuple[Times | None, I
             raise ValueError(f"{name}: an index of integers in equal steps is required, got other steps")
         return Times(kind="number", start=int(index[0]), freq=step, name=index.name), found
     known = (
-        freq
+        _frequency(freq)
         or index.freqstr
         or (pandas.DatetimeIndex(index, freq="infer").freqstr if dates and len(index) > 2 else None)
     )
@@ -131,6 +135,17 @@ def read_times(name: str, index: Any, freq: str | None) -> tuple[Times | None, I
     start = str(index[0]) if periods else index[0].isoformat()
     kind = "period" if periods else "datetime"
     return Times(kind=kind, start=start, freq=known, zone=zone, name=index.name), places.astype(np.int64)
+
+
+def _frequency(freq: str | None) -> str | None:
+    """Return a frequency that pandas knows, or None; an error for anything else."""
+    if freq is None:
+        return None
+    try:
+        import_module("pandas.tseries.frequencies").to_offset(checks.as_text("freq", freq))
+    except ValueError as error:
+        raise ValueError(f"freq: a frequency of pandas is required, as 'D' or 'MS', got {freq!r}") from error
+    return freq
 
 
 def calendar_features(times: Times | None, count: int, names: Sequence[str]) -> Float64:
