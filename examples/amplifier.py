@@ -79,8 +79,17 @@ def main(*, short: bool = False, seed: int = 0, output: str | None = None) -> tu
     x, judged = plucked(0.5, 8 if short else 32, rng), plucked(0.5, 8, rng)
     y, truth = amplifier(x), amplifier(judged)
     model = rf.ManyToMany(1, 1, task="regression", cell="lstm", hidden_size=16, seed=seed)
-    options = {"epochs": 6 if short else 60, "lr": rf.schedules.Cosine(1e-2), "clip_norm": 1.0, "seed": seed}
-    model.fit(x[..., None], y[..., None], batch_size=8, tbptt=512, burn_in=WARM, **options)
+    model.fit(
+        x[..., None],
+        y[..., None],
+        epochs=6 if short else 60,
+        batch_size=8,
+        tbptt=512,
+        burn_in=WARM,
+        lr=rf.schedules.Cosine(1e-2),
+        clip_norm=1.0,
+        seed=seed,
+    )
     found = model.predict(judged[..., None])[..., 0]
 
     played, factor = play(model, judged[0])
