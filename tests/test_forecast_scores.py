@@ -142,7 +142,8 @@ def test_ridge_regression(rng: np.random.Generator) -> None:
     missing = y.copy()
     missing[:20, 1] = np.nan
     for target in (y, missing):
-        weight, bias = regression([(z[:90], target[:90]), (z[90:], target[90:])], 2.0)
+        (weight, bias), (other, _) = regression([(z[:90], target[:90]), (z[90:], target[90:])], [2.0, 1e9])
+        assert abs(other).max() < 1e-6
         for k in range(3):
             there = ~np.isnan(target[:, k])
             a, b = z[there] - z[there].mean(axis=0), target[there, k] - target[there, k].mean()
@@ -215,3 +216,16 @@ def test_it_beats_exponential_smoothing_on_co2() -> None:
     scores = found.scores()
     assert scores["model"]["mae"] < metrics.mae(found.truth, np.array(expected)) < scores["seasonal_naive"]["mae"]
     assert 0.65 < scores["model"]["coverage_80"] < 0.95
+
+
+def test_the_penalty_is_chosen_in_the_validation() -> None:
+    """Of noise it is large, of what is exactly linear it is small."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=150)
+    exact = np.sin(np.arange(150) / 3) + 5
+    for series, ridge in ((noise, 10_000.0), (exact, 0.1)):
+        options: dict[str, Any] = {"window": 20, "horizon": 2, "hidden_size": 2, "epochs": 0, "seed": 0}
+        found = rf.Forecaster(**options).fit(series, progress=False).predict()
+        assert_array_equal(found, rf.Forecaster(**options, ridge=ridge).fit(series, progress=False).predict())
+    alone = rf.Forecaster(**options, validation=0.0).fit(exact, progress=False).predict()
+    assert_array_equal(alone, rf.Forecaster(**options, validation=0.0, ridge=1.0).fit(exact, progress=False).predict())

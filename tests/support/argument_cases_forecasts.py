@@ -48,7 +48,7 @@ FORECASTS: dict[str, Case] = {
         make=lambda: rf.Forecaster,
         valid=lambda: SMALL,
         accepted={
-            "quantiles": "", "difference": "0", "transform": "None", "ridge": "0 2**63", "lr": "2**63",
+            "quantiles": "", "difference": "0", "transform": "None", "ridge": "None 0 2**63", "lr": "2**63",
             "validation": "0", "patience": "None 0",
         },
     ),

@@ -119,7 +119,7 @@ def fit(
     validation = found.windows(rows, *learned[2:]) if len(learned[2]) else None
     for n, network in enumerate(found.networks):
         if options["linear"] and not windows.counts:
-            start_linear(network, windows, options["ridge"])
+            start_linear(network, windows, validation, options["ridge"])
         stops = options["patience"] is not None and validation is not None
         own = [EarlyStopping(patience=options["patience"]), *given] if stops else given
         found.histories.append(train.fit(network, windows, _training(options, n, own, progress), validation))
