@@ -75,6 +75,9 @@ def test_times_that_are_not_regular_are_refused() -> None:
             fitted(series)
     with pytest.raises(ValueError, match="series: times of the frequency 'MS' are required, got 2024-01-02"):
         forecaster().fit(pd.Series(values(), days), freq="MS", progress=False)
+    months = pd.date_range("2024-01-15", periods=40, freq=pd.DateOffset(months=1))
+    with pytest.raises(ValueError, match="freq: a frequency of pandas is required, as 'D' or 'MS', got '<DateOffset"):
+        fitted(pd.Series(values(), months))
     with pytest.raises(ValueError, match="series: an index of integers in equal steps is required"):
         fitted(pd.Series(values(3), [0, 2, 5]))
     with pytest.raises(ValueError, match="freq: None is required for series without dates, got 'D'"):
@@ -277,6 +280,7 @@ def test_repr() -> None:
     made = rf.Forecaster(window=12, scale="window", calendar=["month", "hour"], quantiles=[0.5], seed=3)
     assert repr(made) == "Forecaster(window=12, quantiles=(0.5,), scale='window', calendar=('month', 'hour'))"
     assert repr(rf.Forecaster()) == "Forecaster()"
+    assert repr(fitted([values()] * 2).backtest([values()] * 2)) == "<Backtest: 64 forecasts of 3 steps, series: 2>"
 
 
 @pytest.mark.parametrize("name", CALENDAR)
