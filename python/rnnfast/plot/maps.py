@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnnfast import checks
 from rnnfast.arrays import Array
-from rnnfast.plot.axes import axes_of, index_of, numbers, texts, whole_numbers
+from rnnfast.plot.axes import axes_of, index_of, numbers, set_labels, texts, whole_numbers
 
 COLOURS = "cividis"  # its lightness rises evenly, also for colour-blind readers (Nunez et al. 2018)
 MOST_LABELS = 100
@@ -70,7 +70,7 @@ def heat_map(
             whole_numbers(axis)
             continue
         every = -(-len(labels) // MOST_LABELS)
-        axis.set_ticks(range(0, len(labels), every), labels[::every])
+        set_labels(axis, range(0, len(labels), every), labels[::every])
     ax.tick_params(length=0)
     ax.set(xlabel=said[0], ylabel=said[1])
     ax.figure.colorbar(image, ax=ax, label=said[2], pad=0.02)
@@ -277,7 +277,8 @@ def saliency(
     ax.axhline(0.0, color="#000000", linewidth=0.8)
     whole_numbers(ax.xaxis)
     if named is not None:
-        ax.set_xticks(range(len(named)), named)
+        every = -(-len(named) // MOST_LABELS)
+        set_labels(ax.xaxis, range(0, len(named), every), named[::every])
     ax.set(xlabel=_x(labels), ylabel=said)
     return ax
 
