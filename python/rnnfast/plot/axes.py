@@ -11,7 +11,7 @@ import numpy as np
 from rnnfast import checks
 from rnnfast.arrays import Array
 
-MOST_LETTERS = 40  # in all labels across: so many have room side by side in a figure of matplotlib's size
+LETTERS = 9  # of labels across that an inch has room for, spaces between labels included
 
 # From dark to light (Okabe and Ito 2008); each has dashes and a marker of its own.
 STYLES = (
@@ -74,7 +74,10 @@ def index_of(name: str, value: Any, count: int) -> int:
 def set_labels(axis: Any, places: Sequence[int], labels: Sequence[str]) -> None:
     """Put labels at places of an axis as they are, "$" included; across, they stand upright where they would overlap."""
     axis.set_ticks(places, labels, parse_math=False)
-    if axis.axis_name == "x" and sum(map(len, labels)) > MOST_LETTERS and max(map(len, labels)) > 1:
+    if axis.axis_name != "x" or max(map(len, labels)) <= 1:
+        return
+    inches = axis.axes.get_position().width * axis.axes.figure.bbox.width / axis.axes.figure.dpi
+    if sum(len(label) + 1 for label in labels) > LETTERS * inches:
         axis.set_tick_params(rotation=90)
 
 

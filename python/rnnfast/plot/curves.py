@@ -247,9 +247,9 @@ def predicted_against_true(
         raise ValueError("true: at least one pair of finite numbers is required, got none")
     x, y, ax = x[finite], y[finite], axes_of(ax)
     ax.axline((x[0], x[0]), slope=1, color=STYLES[0][0], linewidth=1, label="right")
-    few = len(x) <= MOST_DOTS
-    dots = {"linestyle": "none", "marker": "o", "markersize": 5 if few else 2, "markeredgewidth": 0}
-    ax.plot(x, y, color=STYLES[1][0], alpha=0.6 if few else 0.3, label="predictions", **dots)
+    size = float(np.clip(60 / len(x) ** 0.5, 1.5, 6.0))  # the more dots, the smaller
+    dots = {"linestyle": "none", "marker": "o", "markersize": size, "markeredgewidth": 0}
+    ax.plot(x, y, color=STYLES[1][0], alpha=0.5, label="predictions", **dots)
     ax.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
     return ax
 

@@ -42,8 +42,9 @@ def learning(history: History) -> list[Html]:
 def configuration(model: Model) -> list[Html]:
     """Return every option of a model with its value, and its parameters."""
     constructor = model._known_class() or type(model)
-    changed = {*changed_options(constructor, model.config), *required_arguments(constructor)}
-    rows = [[name, _value(value), "set" if name in changed else "default"] for name, value in model.config.items()]
+    given = {name: None if value == {} else value for name, value in model.config.items()}
+    changed = {*changed_options(constructor, given), *required_arguments(constructor)}
+    rows = [[name, _value(value), "set" if name in changed else "default"] for name, value in given.items()]
     parameters = model.parameters()
     shapes = [
         [name, " x ".join(map(str, p.value.shape)), f"{p.value.size:,}", f"{np.abs(p.value).max(initial=0):.3g}"]
@@ -76,7 +77,5 @@ def _value(value: Any) -> str:
     """Return a value in few words."""
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         return np.dtype(value).name
-    if value == {}:
-        return "None"
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 200 else f"{text[:199]}\N{HORIZONTAL ELLIPSIS}"

@@ -13,7 +13,7 @@ from rnnfast.report.baselines import MEANINGS, Score, scores
 from rnnfast.report.cases import Cases
 from rnnfast.report.outcomes import Outcome
 from rnnfast.report.page import Cell, Html, figures, paragraph, table, terms
-from rnnfast.report.pictures import HEIGHT, WIDTH, Picture
+from rnnfast.report.pictures import HEIGHT, WIDEST, WIDTH, Picture
 
 MOST_CLASSES = 30  # in a confusion matrix
 ROWS = 10  # of tables of the most frequent or the worst
@@ -74,7 +74,7 @@ def metrics(judged: Judged, *, loss: str) -> list[Html]:
     caption = f"Model and baselines on {count:,} targets; the best of a row is bold"
     blocks = [_verdict(found[1])] if names else []
     blocks.append(table(caption, ["metric", "model", *names], rows, numbers=range(1, 2 + len(names))))
-    words = {"loss": f"{MEANINGS['loss']} The task learns by {loss}."} | {n: MEANINGS[n] for n in MEANINGS if n != "loss"}
+    words = {"loss": MEANINGS["loss"].format(loss)} | {n: MEANINGS[n] for n in MEANINGS if n != "loss"}
     blocks.append(terms({word: said for word, said in words.items() if word in {s.name for s in found} | set(names)}))
     return blocks
 
@@ -141,17 +141,17 @@ def _confusions(judged: Judged) -> list[Html]:
     names = judged.named(np.arange(K))
     blocks = []
     if K <= MOST_CLASSES:
-        side = max(WIDTH, 1.8 + 0.36 * K)
+        side = float(np.clip(1.8 + 0.4 * K, WIDTH, WIDEST))
         right = float((true == found).mean())
         alt = f"Confusion matrix of {K} classes, {len(true)} targets: {100 * right:.1f} % lie on the diagonal, right."
         blocks += figures(
             [
                 Picture(
-                    title="How often each class was answered as each",
+                    title="Share of each true class that was answered as each class",
                     alt=alt,
-                    draw=lambda ax: plot.confusion_matrix(true, found, classes=names, ax=ax),
+                    draw=lambda ax: plot.confusion_matrix(true, found, classes=names, normalize=True, ax=ax),
                     width=side,
-                    height=max(HEIGHT, 0.75 * side),
+                    height=max(HEIGHT, 0.7 * side),
                 )
             ]
         )
@@ -163,7 +163,7 @@ def _confusions(judged: Judged) -> list[Html]:
     wanted, said, hits = (np.bincount(ids, minlength=K) for ids in (true, found, true[true == found]))
     largest = np.argsort(-wanted, kind="stable")[:MOST_CLASSES]
     each = [
-        [names[k], f"{wanted[k]:,}", shown(_share(hits[k], wanted[k])), shown(_share(hits[k], said[k]))]
+        [names[k], f"{wanted[k]:,}", _share(hits[k], wanted[k]), _share(hits[k], said[k])]
         for k in largest.tolist()
         if wanted[k] or said[k]
     ]
@@ -179,7 +179,7 @@ def _labels(judged: Judged) -> list[Html]:
     for k, name in enumerate(judged.numbers[: 2 * MOST_CLASSES]):
         t, p = true[counts[:, k], k], found[counts[:, k], k]
         hits = int((t & p).sum())
-        rows.append([name, f"{t.sum():,}", f"{p.sum():,}", shown(_share(hits, t.sum())), shown(_share(hits, p.sum()))])
+        rows.append([name, f"{t.sum():,}", f"{p.sum():,}", _share(hits, t.sum()), _share(hits, p.sum())])
     head = ["label", "true", "answered", "found (recall)", "right when answered (precision)"]
     return [table(f"Each label, of {len(true):,} targets", head, rows, numbers=[1, 2, 3, 4])]
 
@@ -204,7 +204,7 @@ def chosen(outcome: Outcome) -> dict[str, int]:
     if not len(order):
         return {}
     typical, last = int(order[(len(order) - 1) // 2]), int(order[-1])
-    return {"a typical sequence": typical} | ({"the worst sequence": last} if last != typical else {})
+    return {"typical": typical} | ({"worst": last} if last != typical else {})
 
 
 def _against(true: Array, predicted: Array, name: str) -> Picture:
@@ -226,7 +226,7 @@ def _forecast(judged: Judged, n: int, kind: str) -> Picture:
     levels = None if outcome.quantiles is None else outcome.levels
     past = None if steps or judged.past is None else judged.past[n][-MOST_STEPS:]
     name = judged.numbers[0] if steps else "value"
-    what = f"{name}, step by step, in {kind}" if steps else f"forecast of {kind}"
+    what = f"{kind} sequence: {name}, step by step" if steps else f"{kind} forecast"
     bands = "" if levels is None else f", with quantiles {', '.join(f'{q:g}' for q in levels)}"
     error = float(np.nanmean(np.abs(true - outcome.predicted[where])))
     return Picture(
@@ -257,8 +257,8 @@ def _cost(outcome: Outcome) -> str:
     return "surprise / nats" if outcome.task.has_probabilities else "share wrong"
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
 def spans(lengths: Int64) -> str:

@@ -15,7 +15,7 @@ from rnnfast.report.outcomes import Outcome
 
 # What each metric means, in a sentence.
 MEANINGS = {
-    "loss": "What training makes small, here on the judged data; lower is better.",
+    "loss": "What training makes small ({}), here on the judged data; lower is better.",
     "accuracy": "Share of right answers, from 0 to 1; higher is better.",
     "balanced_accuracy": "Mean over the classes of the share of their members that is found; higher is better.",
     "f1_macro": "Mean over the labels of the harmonic mean of precision and recall; higher is better.",

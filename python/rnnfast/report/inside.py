@@ -15,18 +15,19 @@ from rnnfast.plot.axes import above, styles, whole_numbers
 from rnnfast.report.cases import Cases, tokens
 from rnnfast.report.outcomes import Outcome
 from rnnfast.report.page import Html, figures, heading, paragraph
-from rnnfast.report.pictures import HEIGHT, WIDTH, Picture
+from rnnfast.report.pictures import HEIGHT, WIDEST, WIDTH, Picture
 from rnnfast.report.units import by_strongest_step, most_varied
 
 UNITS = 40  # in a picture of states
 MOST_LABELLED, MOST_STEPS = 60, 400  # steps of ids, which have labels, and of numbers in a picture
 MOST_READ = 2000  # steps before those that a picture shows
-GATES = {"f": "forget gate", "z": "update gate"}  # what they let through, (1 - z of a GRU), is remembered
+GATES = {"f": "forget gate", "z": "update gate"}  # c = f * c + ... of an LSTM, h = z * h + ... of a GRU
 FEATURES = 6
 NODES, TOLERANCE = 128, 1e-2  # of integrated gradients: within what a picture shows
 WORDS = (
-    "Light is high and dark is low. A row is a hidden unit: those that vary most are shown, ordered by the step at which "
-    "each is strongest."
+    "The typical sequence is the one whose answers are neither better nor worse than most. In heat maps of states light "
+    "is high and dark is low, and a row is a hidden unit: those that vary most are shown, ordered by the step at which "
+    "each is strongest. In heat maps of gates light means that a unit keeps what it held."
 )
 
 
@@ -46,7 +47,8 @@ def inside(cases: Cases, outcomes: Mapping[str, Outcome], chosen: Mapping[str, i
     blocks = [paragraph(WORDS)]
     for kind, n in chosen.items():
         found = _of_sequence(cases, outcomes, n, None if written is None else written[n])
-        blocks += [heading(f"{kind[0].upper()}{kind[1:]}: {cases.names[n]}"), *figures(found)]
+        named = cases.names[n] if len(cases) > 1 else "the only one"
+        blocks += [heading(f"{kind.capitalize()} sequence: {named}"), *figures(found)]
     return blocks
 
 
@@ -126,7 +128,7 @@ def _states(trace: Trace, part: slice, labels: list[str] | None, where: str) -> 
         Picture(
             title=f"Hidden states h of {where}",
             alt=f"Heat map of {h.shape[1]} hidden units of {where} {over}; from {h.min():.2f} to {h.max():.2f}.",
-            draw=lambda ax: plot.hidden_states(small, labels=labels, ax=ax),
+            draw=lambda ax: _unnumbered(plot.hidden_states(small, labels=labels, ax=ax), h.shape[1]),
             **size,
         )
     ]
@@ -137,11 +139,17 @@ def _states(trace: Trace, part: slice, labels: list[str] | None, where: str) -> 
             Picture(
                 title=f"The {GATES[gate]} {gate} of {where}",
                 alt=f"Heat map of the {GATES[gate]} of {values.shape[2]} units {over}; {values.mean():.2f} in the mean.",
-                draw=lambda ax: plot.gates(small, gate, labels=labels, ax=ax),
+                draw=lambda ax: _unnumbered(plot.gates(small, gate, labels=labels, ax=ax), values.shape[2]),
                 **size,
             )
         )
     return found
+
+
+def _unnumbered(ax: Any, units: int) -> None:
+    """Take the numbers from the rows, which are no longer those of the units."""
+    ax.set_yticks([])
+    ax.set_ylabel(f"{units} units")
 
 
 def _attention(model: EncoderDecoder, own: Cases, written: Array) -> list[Picture]:
@@ -195,4 +203,4 @@ def _width(steps: int, labels: list[str] | None) -> float:
     """Return a width that labels have room in."""
     if labels is None:
         return WIDTH if steps <= 100 else 2 * WIDTH
-    return float(np.clip(1.6 + 0.16 * steps, WIDTH, 11.0))
+    return float(np.clip(1.6 + 0.16 * steps, WIDTH, WIDEST))

@@ -32,9 +32,10 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; 
 nav a { display: inline-block; padding: .25rem 0; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; } caption { text-align: left; font-weight: 600; padding-bottom: .25rem; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; } tbody th { font-weight: 400; }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+thead th { vertical-align: bottom; }
+.n { text-align: right; font-variant-numeric: tabular-nums; } td.n { white-space: nowrap; }
 .best { font-weight: 700; } .good { color: var(--good); } .bad { color: var(--bad); } .quiet { color: var(--quiet); }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1rem 1.5rem; }
 figure { margin: 0; min-width: 0; } figcaption { font-weight: 600; margin-bottom: .25rem; }
@@ -201,4 +202,4 @@ def _figure(picture: Picture) -> str:
 
 def _scrolled(inner: str, name: str) -> Html:
     """Let narrow screens scroll something alone, also by keys."""
-    return Html(f'<div class="scroll" role="region" tabindex="0" aria-label="{safe(name)}">{inner}</div>')
+    return Html(f'<div class="scroll" role="group" tabindex="0" aria-label="{safe(name)}">{inner}</div>')

@@ -12,6 +12,7 @@ from typing import Any
 PIXELS = 96  # of CSS in an inch
 SHARPNESS = 2  # pixels of the file for one of CSS, for screens that have as many
 WIDTH, HEIGHT = 4.8, 3.2  # inches: on a screen of 400 pixels letters keep 80 % of their size
+WIDEST = 11.0  # inches: the width of the page's text on large screens
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,7 +101,7 @@ def _page(
     found = outcomes(model, x, y, data, single=cases.single, scaler=target_scaler)
     sections = []
     for head, outcome in found.items():
-        named = _namer(model, head, classes, cases.vocabulary, outcome)
+        named = _namer(model, head, classes, cases, past, outcome)
         answers = constant(outcome) | _last_values(outcome, cases, past) | given("baselines", baselines, outcome)
         judged = Judged(outcome=outcome, baselines=answers, named=named, past=past)
         sections += _of_head(judged, cases, head)
@@ -166,7 +166,7 @@ def _features(model: Any, given: Sequence[str] | None) -> list[str] | None:
     return found
 
 
-def _namer(model: Any, head: str, classes: Any, vocabulary: AnyVocabulary | None, outcome: Outcome) -> Namer:
+def _namer(model: Any, head: str, classes: Any, cases: Cases, past: Any, outcome: Outcome) -> Namer:
     """Return what names the classes, labels or numbers of a head."""
     own = classes.get(head) if isinstance(classes, Mapping) else classes
     if own is not None:
@@ -174,14 +174,16 @@ def _namer(model: Any, head: str, classes: Any, vocabulary: AnyVocabulary | None
         if len(names) < outcome.size:
             raise ValueError(f"classes: names of all {outcome.size} are required, got {len(names)}")
         return lambda ids: [names[i] for i in ids.tolist()]
-    if isinstance(model, EncoderDecoder):
+    if isinstance(model, EncoderDecoder) and outcome.task.element == "id":
         stop = model.stop_id
         return lambda ids: [_or_stop(i, stop, model.target_vocabulary) for i in ids.tolist()]
-    if isinstance(model, OneToMany):
-        return partial(tokens, vocabulary=vocabulary)
+    if isinstance(model, OneToMany) and outcome.task.element == "id":
+        return partial(tokens, vocabulary=cases.vocabulary)
     kind = {"id": "class", "labels": "label", "vector": "number"}[outcome.task.element]
     if outcome.task.element == "vector" and outcome.size == 1:
         return lambda ids: ["the target"]
+    if past is not None:
+        return lambda ids: [f"{i + 1} ahead" for i in ids.tolist()]
     return lambda ids: [f"{kind} {i}" for i in ids.tolist()]
 
 
