@@ -72,7 +72,7 @@ def index_of(name: str, value: Any, count: int) -> int:
 
 
 def set_labels(axis: Any, places: Sequence[int], labels: Sequence[str]) -> None:
-    """Put labels at places of an axis as they are, "$" included; across, they stand upright where they would overlap."""
+    """Put labels at places of an axis as they are, "$" included; across, they stand upright where room is short."""
     axis.set_ticks(places, labels, parse_math=False)
     if axis.axis_name != "x" or max(map(len, labels)) <= 1:
         return

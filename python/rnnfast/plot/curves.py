@@ -256,6 +256,8 @@ def predicted_against_true(
 
 def _fan(quantiles: Any, levels: Any) -> tuple[Array, Array]:
     """Return quantiles (F, Q) and their levels (Q,); a forecast without levels is one column."""
+    if levels is None and np.ndim(quantiles) == 2:
+        raise ValueError(f"levels: one for each column of quantiles {np.shape(quantiles)} is required, got None")
     if levels is None:
         return numbers("quantiles", quantiles, "F")[:, None], np.array([0.5])
     fan, p = numbers("quantiles", quantiles, "F", "Q"), numbers("levels", levels, "Q")

@@ -14,7 +14,8 @@ from rnnfast.plot.axes import axes_of, index_of, numbers, set_labels, texts, who
 
 COLOURS = "cividis"  # its lightness rises evenly, also for colour-blind readers (Nunez et al. 2018)
 MOST_LABELS = 100
-MOST_CELLS_WITH_NUMBERS = 400
+MOST_CELLS_WITH_NUMBERS = 900
+FEW_CLASSES = 10  # of more, a confusion matrix has no zeros written
 
 
 def heat_map(
@@ -342,6 +343,8 @@ def confusion_matrix(
     ax = heat_map(shown, rows=labels, columns=labels, low=0.0, high=high, **names, ax=ax)
     if K * K <= MOST_CELLS_WITH_NUMBERS:
         for (row, column), value in np.ndenumerate(shown):
+            if not value and K > FEW_CLASSES:
+                continue
             colour = "black" if value > high / 2 else "white"
             text = f"{value:.2f}" if share else f"{value:.0f}"
             ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)

@@ -17,8 +17,8 @@ from rnnfast.report.pictures import Picture
 from rnnfast.train import History
 
 NO_HISTORY = (
-    "Nothing is known of the training: a model's file does not keep its history. Beside a file that rnnfast train wrote "
-    "stands the state of the training, which does."
+    "Nothing is known of the training: a model's file does not keep its history. The state of the training, which "
+    "rnnfast train writes beside it, does."
 )
 
 
@@ -28,10 +28,11 @@ def learning(history: History) -> list[Html]:
     if not kept:
         return [paragraph(NO_HISTORY)]
     losses = [name for name in kept if name.endswith("loss")]
-    others = [name for name in kept if name not in losses]
-    pairs = {name.removeprefix("val_"): [n for n in others if n.removeprefix("val_") == name.removeprefix("val_")] for name in others}
-    groups = [losses, *pairs.values()]
-    pictures = [_curves(history, names) for names in groups if names]
+    groups: dict[str, list[str]] = {"": losses} if losses else {}
+    for name in kept:
+        if name not in losses:
+            groups.setdefault(name.removeprefix("val_"), []).append(name)
+    pictures = [_curves(history, names) for names in groups.values()]
     rows = [[name, f"{v[0]:.4g}", f"{v[-1]:.4g}", f"{min(v):.4g}", f"{max(v):.4g}"] for name, v in kept.items()]
     epochs = max(map(len, kept.values()))
     caption = f"{epochs} epochs; names with val_ are of the validation data"

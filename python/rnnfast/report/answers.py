@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,6 +133,20 @@ def _verdict(score: Score) -> Html:
     return paragraph(f"{said}: {against}", "good" if better else "bad")
 
 
+def confusions(true: Array, found: Array, names: list[str]) -> Picture:
+    """Return the confusion matrix of ids (M,), as shares of each true class."""
+    K = len(names)
+    side = float(np.clip(1.8 + 0.4 * K, WIDTH, WIDEST))
+    right = 100 * float((true == found).mean())
+    return Picture(
+        title="Share of each true class that was answered as each class",
+        alt=f"Confusion matrix of {K} classes, {len(true):,} targets: {right:.1f} % lie on the diagonal, right.",
+        draw=lambda ax: plot.confusion_matrix(true, found, classes=names, normalize=True, ax=ax),
+        width=side,
+        height=max(HEIGHT, 0.7 * side),
+    )
+
+
 def _confusions(judged: Judged) -> list[Html]:
     """Return the matrix of true and predicted classes, the most frequent mistakes, and how good each class is found."""
     outcome = judged.outcome
@@ -141,20 +155,7 @@ def _confusions(judged: Judged) -> list[Html]:
     names = judged.named(np.arange(K))
     blocks = []
     if K <= MOST_CLASSES:
-        side = float(np.clip(1.8 + 0.4 * K, WIDTH, WIDEST))
-        right = float((true == found).mean())
-        alt = f"Confusion matrix of {K} classes, {len(true)} targets: {100 * right:.1f} % lie on the diagonal, right."
-        blocks += figures(
-            [
-                Picture(
-                    title="Share of each true class that was answered as each class",
-                    alt=alt,
-                    draw=lambda ax: plot.confusion_matrix(true, found, classes=names, normalize=True, ax=ax),
-                    width=side,
-                    height=max(HEIGHT, 0.7 * side),
-                )
-            ]
-        )
+        blocks += figures([confusions(true, found, names)])
     pairs, times = np.unique(np.stack([true, found], 1)[true != found], axis=0, return_counts=True)
     order = np.argsort(-times, kind="stable")[:ROWS]
     rows = [[*judged.named(pairs[i]), f"{times[i]:,}"] for i in order.tolist()]
@@ -168,7 +169,9 @@ def _confusions(judged: Judged) -> list[Html]:
         if wanted[k] or said[k]
     ]
     head = ["class", "targets", "found (recall)", "right when answered (precision)"]
-    blocks.append(table("Each class" if K <= MOST_CLASSES else "The most frequent classes", head, each, numbers=[1, 2, 3]))
+    blocks.append(
+        table("Each class" if K <= MOST_CLASSES else "The most frequent classes", head, each, numbers=[1, 2, 3])
+    )
     return blocks
 
 
@@ -211,7 +214,7 @@ def _against(true: Array, predicted: Array, name: str) -> Picture:
     r = float(np.corrcoef(true, predicted)[0, 1]) if len(true) > 1 and true.std() > 0 and predicted.std() > 0 else 0.0
     return Picture(
         title=f"Predicted against true: {name}",
-        alt=f"{len(true)} predictions of {name} over what was true, around the line of right ones; correlation {r:.3f}.",
+        alt=f"{len(true):,} predictions of {name} over what was true, around the line; correlation {r:.3f}.",
         draw=lambda ax: plot.predicted_against_true(true, predicted, label=name, ax=ax),
     )
 
@@ -245,7 +248,9 @@ def _answer(judged: Judged, i: int) -> list[Cell]:
         true, said = judged.named(np.array([outcome.targets[i], outcome.predicted[i]]))
         return [true, said if outcome.sure is None else f"{said} ({100 * outcome.sure[i]:.0f} % sure)", cost]
     if outcome.task.element == "labels":
-        true, said = (", ".join(judged.named(np.flatnonzero(v[i] > 0.5))) or "none" for v in (outcome.targets, outcome.predicted))
+        true, said = (
+            ", ".join(judged.named(np.flatnonzero(v[i] > 0.5))) or "none" for v in (outcome.targets, outcome.predicted)
+        )
         return [true, said, cost]
     row = [np.where(outcome.weights[i] > 0, v[i], np.nan) for v in (outcome.targets, outcome.predicted)]
     return [*(", ".join(map(shown, v[:MOST_NUMBERS])) + (", ..." if len(v) > MOST_NUMBERS else "") for v in row), cost]
@@ -271,5 +276,3 @@ def spans(lengths: Int64) -> str:
     """
     least, most = int(lengths.min()), int(lengths.max())
     return f"{least} steps each" if least == most else f"{least} to {most} steps, {lengths.mean():.3g} in the mean"
-
-

@@ -81,7 +81,9 @@ def given(name: str, baselines: Any, outcome: Outcome) -> dict[str, Array]:
         ragged = isinstance(values, list | tuple) and len(values) > 0 and np.ndim(values[0]) > 0
         array = np.concatenate([np.asarray(v) for v in values]) if ragged else checks.as_array(where, values)
         if array.size != outcome.targets.size or array.dtype.kind not in "biuf":
-            raise ValueError(f"{where}: as many numbers as targets, {outcome.targets.shape}, are required, got {array.shape}")
+            raise ValueError(
+                f"{where}: as many numbers as targets, {outcome.targets.shape}, are required, got {array.shape}"
+            )
         found[str(called)] = array.reshape(outcome.targets.shape)
     return found
 
@@ -90,7 +92,9 @@ def scores(outcome: Outcome, baselines: Mapping[str, Array]) -> list[Score]:
     """Return the loss and the metrics that fit the targets."""
     found = [Score("loss", False, outcome.loss, {name: _loss(name, outcome) for name in baselines})]
     for make in BY_ELEMENT[outcome.task.element]:
-        values = {name: _value(make(), outcome, answers) for name, answers in baselines.items()}
+        values: dict[str, float | None] = {
+            name: _value(make(), outcome, answers) for name, answers in baselines.items()
+        }
         metric = make()
         found.append(Score(metric.name, metric.higher_is_better, _value(metric, outcome, outcome.predicted), values))
     return found

@@ -138,7 +138,7 @@ def text_of(ids: Array, vocabulary: AnyVocabulary | None, most: int = EXCERPT) -
     """Return ids as text, cut at its end where it is long."""
     space = " " if vocabulary is None or isinstance(vocabulary, WordVocabulary) else ""
     if isinstance(vocabulary, ByteVocabulary):
-        text = vocabulary.decode([i for i in ids[: most + 1].tolist() if i < len(vocabulary)])
+        text = str(vocabulary.decode([i for i in ids[: most + 1].tolist() if i < len(vocabulary)]))
     else:
         text = space.join(tokens(ids[: most + 1], vocabulary))
     text = text if space else text.replace(SIGNS[" "], " ")

@@ -25,9 +25,9 @@ GATES = {"f": "forget gate", "z": "update gate"}  # c = f * c + ... of an LSTM, 
 FEATURES = 6
 NODES, TOLERANCE = 128, 1e-2  # of integrated gradients: within what a picture shows
 WORDS = (
-    "The typical sequence is the one whose answers are neither better nor worse than most. In heat maps of states light "
-    "is high and dark is low, and a row is a hidden unit: those that vary most are shown, ordered by the step at which "
-    "each is strongest. In heat maps of gates light means that a unit keeps what it held."
+    "The typical sequence is the one whose answers are neither better nor worse than most. In heat maps of states "
+    "light is high and dark is low, and a row is a hidden unit: those that vary most are shown, ordered by the step at "
+    "which each is strongest. In heat maps of gates light means that a unit keeps what it held."
 )
 
 
@@ -138,7 +138,7 @@ def _states(trace: Trace, part: slice, labels: list[str] | None, where: str) -> 
         found.append(
             Picture(
                 title=f"The {GATES[gate]} {gate} of {where}",
-                alt=f"Heat map of the {GATES[gate]} of {values.shape[2]} units {over}; {values.mean():.2f} in the mean.",
+                alt=f"Heat map of the {GATES[gate]} of {values.shape[2]} units {over}; mean {values.mean():.2f}.",
                 draw=lambda ax: _unnumbered(plot.gates(small, gate, labels=labels, ax=ax), values.shape[2]),
                 **size,
             )
@@ -157,7 +157,7 @@ def _attention(model: EncoderDecoder, own: Cases, written: Array) -> list[Pictur
     if model.network.attention is None or not len(written):
         return []
     item = own.items[0]
-    limit = {} if written.ndim == 1 else {"max_length": len(written)}
+    limit: dict[str, Any] = {} if written.ndim == 1 else {"max_length": len(written)}
     weights = model.predict([item], return_attention=True, **limit)[1][0][:MOST_LABELLED, :MOST_LABELLED]
     source = own.labels(0)
     said = tokens(written, model.target_vocabulary)[: len(weights)] if written.ndim == 1 else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Outcome:
     def size(self) -> int:
         """The number K of classes that occur, or of numbers or labels of an element."""
         if self.targets.ndim == 2:
-            return self.targets.shape[1]
+            return int(self.targets.shape[1])
         return 1 + int(max(self.targets.max(initial=0), self.predicted.max(initial=0)))
 
     @property
@@ -83,7 +83,7 @@ class _Record(SequenceMetric):
 
     name = "record"
     higher_is_better = False
-    elements = ("id", "labels", "vector")
+    elements: ClassVar[tuple[str, ...]] = ("id", "labels", "vector")
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -114,13 +114,15 @@ class _Record(SequenceMetric):
 
     def outcome(self, loss: float, single: bool, scaler: Any) -> Outcome:
         """Return everything; ``single`` says that all elements belong to one sequence."""
-        kept = {name: np.concatenate(parts) for name, parts in self._parts.items()}
+        kept: dict[str, Any] = {name: np.concatenate(parts) for name, parts in self._parts.items()}
         if single:
             kept["lengths"] = kept["lengths"].sum(keepdims=True)
         if scaler is not None:
             kept |= {name: scaler.inverse_transform(kept[name]) for name in ("predicted", "targets")}
             if "quantiles" in kept:
-                kept["quantiles"] = np.stack([scaler.inverse_transform(q) for q in np.moveaxis(kept["quantiles"], 2, 0)], 2)
+                kept["quantiles"] = np.stack(
+                    [scaler.inverse_transform(q) for q in np.moveaxis(kept["quantiles"], 2, 0)], 2
+                )
         if "costs" not in kept:
             kept["costs"] = _distances(kept["predicted"], kept["targets"], kept["weights"])
         more = {name: kept.pop(name, None) for name in ("sure", "quantiles")}
@@ -166,10 +168,12 @@ def _of_probabilities(p: Float64, found: Mapping[str, Array]) -> dict[str, Array
 def _distances(predicted: Array, targets: Array, weights: Float64) -> Float64:
     """Return how far predictions are from targets, in standard deviations of these; of ids whether they differ."""
     if targets.ndim == 1:
-        return (predicted != targets).astype(np.float64)
+        wrong: Float64 = (predicted != targets).astype(np.float64)
+        return wrong
     counts = weights > 0
     t = np.where(counts, targets, np.nan).astype(np.float64)
     with np.errstate(invalid="ignore"):
         spread = np.array([np.nanstd(column) if (column == column).any() else 1.0 for column in t.T])
     off = np.where(counts, np.abs(predicted - targets), 0.0) / np.where(spread > 0, spread, 1.0)
-    return np.asarray(off.sum(axis=1) / np.maximum(counts.sum(axis=1), 1))
+    found: Float64 = off.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
+    return found

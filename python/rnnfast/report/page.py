@@ -41,7 +41,8 @@ thead th { vertical-align: bottom; }
 figure { margin: 0; min-width: 0; } figcaption { font-weight: 600; margin-bottom: .25rem; }
 figure .scroll { margin: 0; } img { display: block; max-width: 100%; height: auto; background: #fff; }
 .wide { grid-column: 1 / -1; } .wide img { max-width: none; }
-pre { background: var(--panel); padding: .75rem; font-size: .875rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { background: var(--panel); padding: .75rem; font-size: .875rem; overflow-x: auto; }
+.wraps { white-space: pre-wrap; overflow-wrap: anywhere; }
 dt { font-weight: 600; } dd { margin: 0 0 .5rem 1.25rem; }
 summary { cursor: pointer; padding: .25rem 0; }
 svg.line { display: block; } svg.line path { fill: none; stroke: var(--link); stroke-width: 1.5; }
@@ -125,9 +126,9 @@ def paragraph(text: Cell, kind: str = "") -> Html:
     return Html(f'<p class="{kind}">{safe(text)}</p>' if kind else f"<p>{safe(text)}</p>")
 
 
-def preformatted(text: Cell) -> Html:
-    """Return a text whose lines stay as they are, unless they are too long."""
-    return Html(f"<pre>{safe(text)}</pre>")
+def preformatted(text: Cell, *, wraps: bool = False) -> Html:
+    """Return a text whose lines stay as they are; narrow screens scroll it, unless long lines wrap."""
+    return Html(f'<pre class="wraps">{safe(text)}</pre>' if wraps else f'<pre tabindex="0">{safe(text)}</pre>')
 
 
 def terms(meanings: Mapping[str, Cell]) -> Html:
@@ -164,7 +165,9 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell]], *, 
     for first, *others in rows:
         cells = [f"<td{kind}>{safe(cell)}</td>" for cell, kind in zip(others, kinds[1:], strict=True)]
         body.append(f'<tr><th scope="row">{safe(first)}</th>{"".join(cells)}</tr>')
-    inner = f"<table><caption>{safe(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    inner = (
+        f"<table><caption>{safe(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    )
     return _scrolled(inner, caption)
 
 

@@ -14,6 +14,7 @@ from rnnfast.atomic import StrPath, replacing
 from rnnfast.data import Scaler
 from rnnfast.metrics import edit_distance
 from rnnfast.models import EncoderDecoder, ManyToMany, ManyToOne, OneToMany
+from rnnfast.models.config import CELLS
 from rnnfast.report import about
 from rnnfast.report.answers import Judged, Namer, chosen, metrics, mistakes, shown, spans, worst
 from rnnfast.report.baselines import constant, given
@@ -21,11 +22,11 @@ from rnnfast.report.cases import Cases, read_cases, text_of, tokens
 from rnnfast.report.inside import inside
 from rnnfast.report.outcomes import Outcome, outcomes
 from rnnfast.report.page import Cell, Html, Section, document, paragraph, table, terms
-from rnnfast.text import AnyVocabulary
+from rnnfast.text import AnyVocabulary, as_vocabulary
 from rnnfast.train import History
 
 DATA = ("lengths", "mask", "sample_weight", "resets", "context")
-KINDS = {
+KINDS: dict[type[Any], str] = {
     ManyToOne: "reads a sequence and gives one answer",
     ManyToMany: "reads a sequence and answers at every step",
     OneToMany: "reads a sequence and says at every step what comes next",
@@ -57,6 +58,12 @@ def write(
 ) -> None:
     """Judge a model on data and write a page about it; see ``Model.report``."""
     checks.known_arguments("report", data, DATA)
+    if not isinstance(target_scaler, Scaler | None):
+        raise TypeError(f"target_scaler: a Scaler or None is required, got {checks.shown(target_scaler)}")
+    if not isinstance(history, History | None):
+        raise TypeError(f"history: a History or None is required, got {checks.shown(history)}")
+    if isinstance(model, OneToMany) and y is not None:
+        raise ValueError(f"y: None is required of a OneToMany, whose targets are x, got {checks.shown(y)}")
     page = _page(
         model,
         x,
@@ -65,9 +72,9 @@ def write(
         names=None if names is None else list(checks.as_items("names", names)),
         classes=classes,
         features=_features(model, features),
-        vocabulary=vocabulary,
+        vocabulary=as_vocabulary("vocabulary", vocabulary),
         baselines={} if baselines is None else baselines,
-        past=None if past is None else [np.asarray(p, np.float64) for p in checks.as_items("past", past)],
+        past=None if past is None else _numbers("past", past),
         history=model.history if history is None else history,
         target_scaler=target_scaler,
         data={name: value for name, value in data.items() if value is not None},
@@ -134,7 +141,7 @@ def _lead(model: Any, cases: Cases) -> list[Html]:
     """Say in two sentences what the model is and what it was judged on."""
     kind = next(said for cls, said in KINDS.items() if isinstance(model, cls))
     config, count = model.config, sum(p.value.size for p in model.parameters().values())
-    cell = config["cell"].upper() if isinstance(config["cell"], str) else config["cell"].__name__
+    cell = config["cell"].upper() if config["cell"] in CELLS else f"“{config['cell']}”"
     layers = f"{config['num_layers']} layer" + ("s" if config["num_layers"] > 1 else "")
     both = ", in both directions" if config.get("bidirectional") else ""
     size = f"{layers} of {config['hidden_size']} {cell} units{both}, {count:,} parameters in {model.dtype}"
@@ -156,6 +163,14 @@ def _facts(model: Any, cases: Cases) -> dict[str, Any]:
     }
 
 
+def _numbers(name: str, given: Any) -> list[Array]:
+    """Return the numbers (P_i,) of each sequence."""
+    found = [checks.as_reals(name, each, np.dtype(np.float64)) for each in checks.as_items(name, given)]
+    if any(each.ndim != 1 for each in found):
+        raise ValueError(f"{name}: N arrays (P_i,) are required, got {checks.shown(given)}")
+    return found
+
+
 def _features(model: Any, given: Sequence[str] | None) -> list[str] | None:
     if given is None:
         return None
@@ -171,9 +186,10 @@ def _namer(model: Any, head: str, classes: Any, cases: Cases, past: Any, outcome
     own = classes.get(head) if isinstance(classes, Mapping) else classes
     if own is not None:
         names = [str(each) for each in checks.as_items("classes", own)]
-        if len(names) < outcome.size:
-            raise ValueError(f"classes: names of all {outcome.size} are required, got {len(names)}")
-        return lambda ids: [names[i] for i in ids.tolist()]
+        size = model.config["target_size"] if isinstance(model, EncoderDecoder) else model.heads.configs[head].size
+        if len(names) != size:
+            raise ValueError(f"classes: one name for each of K = {size} is required, got {len(names)}")
+        return lambda ids: [names[i] if i < size else "stop" for i in ids.tolist()]
     if isinstance(model, EncoderDecoder) and outcome.task.element == "id":
         stop = model.stop_id
         return lambda ids: [_or_stop(i, stop, model.target_vocabulary) for i in ids.tolist()]
@@ -228,8 +244,8 @@ def _writing(model: EncoderDecoder, cases: Cases, outcome: Outcome, written: lis
         ["edit distance", shown(float(distances.sum()) / total), shown(1.0)],
     ]
     words = {
-        "exact matches": "Share of the sources of which everything is right; higher is better. Baseline: always the most "
-        "frequent target.",
+        "exact matches": "Share of the sources of which everything is right; higher is better. Baseline: always the "
+        "most frequent target.",
         "edit distance": "Insertions, deletions and changes that make the written of the true elements, for each true "
         "element; lower is better. Baseline: writing nothing.",
     }
@@ -242,5 +258,7 @@ def _writing(model: EncoderDecoder, cases: Cases, outcome: Outcome, written: lis
     ]
     blocks = [paragraph(FREE), table(caption, ["metric", "model", "baseline"], rows, numbers=[1, 2]), terms(words)]
     if wrong:
-        blocks.append(table("The sources of which most is wrong", ["source", "what was read", "true", "written"], wrong))
+        blocks.append(
+            table("The sources of which most is wrong", ["source", "what was read", "true", "written"], wrong)
+        )
     return blocks
