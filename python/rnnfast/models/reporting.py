@@ -75,14 +75,15 @@ class Reporting:
 
         Examples
         --------
-        >>> import os, tempfile
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
         >>> import numpy as np
         >>> import rnnfast as rf
         >>> model, x = rf.ManyToOne(3, 2, hidden_size=4, seed=0), np.ones((6, 5, 3))
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = os.path.join(folder, "report.html")
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "report.html")
         ...     model.report(x, [0, 1, 1, 0, 1, 1], path, classes=["fell", "rose"])
-        ...     page = open(path, encoding="utf-8").read()
+        ...     page = path.read_text(encoding="utf-8")
         >>> "most frequent class" in page, "<script" in page
         (True, False)
         """

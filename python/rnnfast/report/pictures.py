@@ -51,12 +51,15 @@ def available() -> bool:
 def png(picture: Picture) -> bytes:
     """Draw a picture in matplotlib's default style, whatever the user's is."""
     from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     buffer = io.BytesIO()
     with style.context("default"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=(picture.width, picture.height), layout="constrained")
+        size = (picture.width, picture.height)
+        figure = Figure(figsize=size, dpi=SHARPNESS * PIXELS, layout="constrained")
         picture.draw(figure.add_subplot())
-        figure.savefig(buffer, format="png", dpi=SHARPNESS * PIXELS, metadata={"Software": None})
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.print_png(buffer, metadata={"Software": None})  # savefig draws twice
     return buffer.getvalue()
