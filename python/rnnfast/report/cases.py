@@ -65,7 +65,7 @@ class Cases:
         item = self.items[n]
         if self.has_ids:
             return text_of(item, self.vocabulary)
-        values = item[:: max(1, len(item) // 120), 0].astype(np.float64)
+        values = item[:: max(1, len(item) // 96), 0].astype(np.float64)
         values = values[np.isfinite(values)]
         if not len(values):
             return "-"

@@ -45,6 +45,7 @@ pre { background: var(--panel); padding: .75rem; font-size: .875rem; overflow-x:
 .wraps { white-space: pre-wrap; overflow-wrap: anywhere; }
 dt { font-weight: 600; } dd { margin: 0 0 .5rem 1.25rem; }
 summary { cursor: pointer; padding: .25rem 0; }
+@media (max-width: 30rem) { th, td { padding-right: .6rem; font-size: .875rem; } }
 svg.line { display: block; } svg.line path { fill: none; stroke: var(--link); stroke-width: 1.5; }
 """
 
@@ -179,13 +180,13 @@ def figures(pictures: Iterable[Picture]) -> list[Html]:
     return [Html(f'<div class="pictures">{drawn}</div>')] if drawn else []
 
 
-def line(values: Sequence[float], alt: str, *, width: int = 120, height: int = 24) -> Html:
+def line(values: Sequence[float], alt: str, *, width: int = 96, height: int = 24) -> Html:
     """Return a small curve of finite numbers, for a cell of a table.
 
     Examples
     --------
     >>> line([0.0, 1.0], "it rises")
-    '<svg class="line" role="img" aria-label="it rises" width="120" height="24"><path d="M1.0 23.0L119.0 1.0"/></svg>'
+    '<svg class="line" role="img" aria-label="it rises" width="96" height="24"><path d="M1.0 23.0L95.0 1.0"/></svg>'
     """
     low, high = min(values), max(values)
     across, up = (width - 2) / max(len(values) - 1, 1), (height - 2) / ((high - low) or 1.0)

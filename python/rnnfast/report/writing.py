@@ -197,7 +197,7 @@ def _namer(model: Any, head: str, classes: Any, cases: Cases, past: Any, outcome
         return partial(tokens, vocabulary=cases.vocabulary)
     kind = {"id": "class", "labels": "label", "vector": "number"}[outcome.task.element]
     if outcome.task.element == "vector" and outcome.size == 1:
-        return lambda ids: ["the target"]
+        return lambda ids: [head or "value"]
     if past is not None:
         return lambda ids: [f"{i + 1} ahead" for i in ids.tolist()]
     return lambda ids: [f"{kind} {i}" for i in ids.tolist()]
