@@ -129,6 +129,19 @@ def test_the_worst_cases_are_the_most_surprising(plain: Pages) -> None:
     assert rows[0][3] == f"{WORDS[p[order[0]].argmax()]} ({100 * p[order[0]].max():.0f} % sure)"
 
 
+def test_of_each_sequence_the_worst_target_is_told(plain: Pages) -> None:
+    model, x, _, _ = made("series")
+    spread = np.concatenate([s[1:] for s in x]).std()
+    off = [np.abs(model.predict(s[:-1]) - s[1:])[:, 0] / spread for s in x]
+    rows = Page(plain("series")).table("The sequences with the worst answers")
+    order = np.argsort([-o.mean() for o in off], kind="stable")
+    assert [row[0] for row in rows] == [f"sequence {n}" for n in order]
+    assert [row[2] for row in rows] == [f"{off[n].argmax() + 1} of 29" for n in order]
+    assert [float(row[3]) for row in rows] == pytest.approx([x[n][1 + off[n].argmax(), 0] for n in order], rel=1e-3)
+    headings = [said for level, said in Page(plain("series")).headings if level == 3]
+    assert headings == [f"Typical sequence: sequence {order[3]}", f"Worst sequence: sequence {order[0]}"]
+
+
 def test_of_one_sequence_the_worst_steps_are_told(plain: Pages) -> None:
     model, text, _, _ = made("writer")
     ids = LETTERS.encode(text)
