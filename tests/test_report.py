@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -236,6 +237,60 @@ def test_long_sequences_are_cut_where_they_are_shown(tmp_path: Path) -> None:
     page = check((tmp_path / "page").read_text(encoding="utf-8"))
     alts = [image["alt"] for image in page.having("img") if image["alt"].startswith("Heat map")]
     assert all("over 60 steps" in alt and "f" in alt for alt in alts)
+
+
+class Half(rf.Task):
+    """A task without probabilities or a loss that learns."""
+
+    name = "half of two"
+    element = "id"
+
+    def targets(self, y: Any, size: int, dtype: Any, *, name: str = "y") -> Any:
+        return np.asarray(y)
+
+    def loss(self, outputs: Any, targets: Any, weights: Any) -> tuple[float, Any]:
+        return 0.5, np.zeros_like(outputs)
+
+    def decide(self, outputs: Any) -> Any:
+        return outputs.argmax(axis=1)
+
+
+X = np.random.default_rng(0).normal(size=(6, 5, 2))
+SHARES = np.random.default_rng(1).random((6, 4, 3))
+KINDS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
+    "own task": lambda: (rf.ManyToOne(2, 2, task=Half(), hidden_size=4, seed=0), X, [0, 1, 0, 1, 1, 0]),
+    "ids without texts": lambda: (
+        rf.ManyToMany(4, 2, embedding=2, hidden_size=4, seed=0),
+        [[0, 3], [1]],
+        [[0, 1], [1]],
+    ),
+    "ignored": lambda: (
+        rf.ManyToMany(4, 2, loss={"name": "cross_entropy", "ignore_index": -1}, embedding=2, hidden_size=4, seed=0),
+        [[0, 3], [1]],
+        [[0, -1], [-1]],
+    ),
+    "numbers": lambda: (rf.EncoderDecoder(2, 3, task="regression", hidden_size=4, seed=0), X, SHARES),
+    "counts": lambda: (rf.ManyToOne(2, 1, task="poisson", hidden_size=4, seed=0), X, np.arange(6)[:, None]),
+    "written labels": lambda: (
+        rf.EncoderDecoder(2, 3, task="multilabel", attention="additive", hidden_size=4, seed=0),
+        X,
+        (SHARES > 0.5).astype(int),
+    ),
+    "words": lambda: (
+        rf.ManyToOne(vocabulary=rf.text.WordVocabulary(["a cat ran"]), output_size=2, hidden_size=4, seed=0),
+        ["a cat", "a cat ran"],
+        [0, 1],
+    ),
+    "bytes": lambda: (rf.OneToMany(vocabulary=rf.text.ByteVocabulary(), hidden_size=4, seed=0), "Grüße $x$ 東京", None),
+    "one sequence": lambda: (rf.ManyToOne(2, 1, task="regression", hidden_size=4, seed=0), X[:1], [[1.0]]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_model_has_a_page(kind: str, tmp_path: Path, no_pictures: None) -> None:
+    model, x, y = KINDS[kind]()
+    model.report(x, y, tmp_path / "page")
+    assert scores(check((tmp_path / "page").read_text(encoding="utf-8")))
 
 
 def test_a_page_that_cannot_be_made_leaves_the_old_one(tmp_path: Path) -> None:
