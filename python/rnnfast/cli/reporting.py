@@ -43,7 +43,7 @@ def _run(options: argparse.Namespace) -> int:
 def _words(x: Any, recipe: Recipe, data: Dataset) -> dict[str, Any]:
     """Return what the data call things, and the scale of the targets."""
     numbers = data.x[0].dtype.kind == "f"
-    found: dict[str, Any] = {"classes": recipe.classes, "target_scaler": recipe.target_scaler}
+    found: dict[str, Any] = {"classes": recipe.classes or recipe.labels, "target_scaler": recipe.target_scaler}
     found["features"] = data.features if numbers else None
     if not recipe.window:
         return found | {"names": data.ids}
