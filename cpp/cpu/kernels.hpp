@@ -22,6 +22,9 @@ struct View {
   const Index* starts = nullptr;  // [N]; null: all zero
 };
 
+// Numbers of a sequence that kernels of sequences in lanes copy at once, where steps are shorter.
+constexpr Index kLaneRun = 96;
+
 constexpr Index kInitial = -1;    // Row::prev: the row follows the given initial state
 constexpr Index kReset = -2;      // Row::prev: the row follows a reset
 constexpr Index kEnd = kInitial;  // Row::next: the sequence ends here
@@ -162,7 +165,7 @@ struct ForwardArgs {
   // gates, data null where none are saved. packed is [units, C + P, G] and bias [units, 2, G], W and b_ih before R and
   // b_hh, units rounded up to whole vectors by zeros.
   View<const Real> x;  // [C]
-  Real* scratch;       // [C + (3 + G) units, lane_block], the call's own
+  Real* scratch;       // [larger(C, kLaneRun) + 2 larger(units, kLaneRun + lanes) + (1 + G) units, lane_block]
 };
 
 // Some steps of a cell's stage backward.

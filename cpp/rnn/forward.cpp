@@ -66,8 +66,10 @@ void ForwardScan<Real>::allocate_scratch() {
   scratch_.resize(at(call_.threads));
   if (pass_.schedule.lanes) {
     const Kernels<Real>& table = pass_.weights.table;
-    const Index units = ceil_div(pass_.H, static_cast<Index>(table.lanes)) * table.lanes;
-    const Index numbers = pass_.C + (3 + pass_.spec.gates) * units;
+    const Index lanes = table.lanes;
+    const Index units = ceil_div(pass_.H, lanes) * lanes;
+    const Index numbers =
+        larger(pass_.C, kLaneRun) + 2 * larger(units, kLaneRun + lanes) + (1 + pass_.spec.gates) * units;
     pass_.weights.lane_weights();  // made here, where it may throw
     const Index rest = pass_.schedule.few * ceil_div(rows, std::max<Index>(pass_.N, 1));
     for (Index part = 0; part < pass_.parts.count(); ++part) {

@@ -222,41 +222,77 @@ RNNFAST_INLINE Grid<const Real> states_before(const View<Real>& view, const RowO
   return {grid.data, grid.by_n, grid.by_s};
 }
 
+// Steps that are copied at once, in the order of time. Where a sequence's rows lie beside each other these are long
+// rows, which fill vectors and touch fewer pages.
+struct StepRun {
+  Index most;
+  Index low = 0;  // the first step
+  Index count = 0;
+  Index left = 0;  // steps of the run that are still to come
+
+  // Whether a run begins with step s of a call that has `coming` more, s among them.
+  RNNFAST_INLINE_MEMBER bool begins(Index s, Index coming, Index time_step) {
+    if (left-- > 0) return false;
+    count = smaller(most, coming);
+    left = count - 1;
+    low = time_step > 0 ? s : s - left;
+    return true;
+  }
+};
+
+template <class Real>
+RNNFAST_INLINE StepRun step_run(const Grid<Real>& rows, Index width) {
+  return {rows.by_s == width && width > 0 && width < kLaneRun ? kLaneRun / width : 1};
+}
+
 template <class Real>
 RNNFAST_NOINLINE void lane_block(const ForwardArgs<Real>& args, Index n0, Index n1, Index V, Index G,
                                  LaneStep<Real> take_step) {
   const RowOrder& order = args.order;
+  const Index time_step = order.time_step;
   const Index H = args.H;
   const Index S = V * kLanes<Real>;
-  const Index state = ceil_div(H, kLanes<Real>) * S * kLanes<Real>;
+  const Index state = ceil_div(H, kLanes<Real>) * kLanes<Real> * S;
+  const Index run = larger(state, (kLaneRun + kLanes<Real>)*S);
+  Real* const x_run = args.scratch;
+  Real* h_run = x_run + larger(args.C, kLaneRun) * S;
+  Real* other_run = h_run + run;
   LaneBlock<Real> block;
-  block.x = args.scratch;
-  block.h_prev = block.x + args.C * S;
-  block.h = block.h_prev + state;
-  block.aux = block.h + state;
+  block.h_prev = other_run;
+  block.aux = other_run + run;
   block.gates = block.aux + state;
   const LaneSequences<Real> sequences{args, n0, n1, S};
+  const Grid<const Real> x = grid_of(args.x, order);
+  const Grid<Real> y = grid_of(args.y, order);
+  const bool resets = order.rows_by_place != nullptr;
+  StepRun read = step_run(x, args.C);
+  StepRun write = resets ? StepRun{1} : step_run(y, H);
   const bool has_aux = args.aux.data != nullptr;
   const bool has_gates = args.save && args.u.data != nullptr;
   const Index steps = args.s1 - args.s0;
-  const Index before = step_at(args.s0, args.s1, order.time_step, 0) - order.time_step;
+  const Index before = step_at(args.s0, args.s1, time_step, 0) - time_step;
   sequences.gather(states_before(args.y, order, before, args.h0), before, H, block.h_prev);
   if (has_aux) sequences.gather(states_before(args.aux, order, before, args.c0), before, H, block.aux);
   for (Index step = 0; step < steps; ++step) {
-    const Index s = step_at(args.s0, args.s1, order.time_step, step);
-    sequences.gather(grid_of(args.x, order), s, args.C, block.x);
-    for (Index n = n0; n < n1 && order.rows_by_place != nullptr; ++n) {
+    const Index s = step_at(args.s0, args.s1, time_step, step);
+    if (read.begins(s, steps - step, time_step)) sequences.gather(x, read.low, read.count * args.C, x_run);
+    write.begins(s, steps - step, time_step);
+    block.x = x_run + (s - read.low) * args.C * S;
+    block.h = h_run + (s - write.low) * H * S;
+    for (Index n = n0; n < n1 && resets; ++n) {
       if (row_ref(order, s, s * order.N + n).prev != kReset) continue;
       set_lane(block.h_prev, n - n0, S, args.h0.reset + n * args.h0.reset_by_n, H);
       if (has_aux) set_lane(block.aux, n - n0, S, args.c0.reset + n * args.c0.reset_by_n, H);
     }
     take_step(args, block);
-    sequences.scatter(block.h, grid_of(args.y, order), s, H);
     if (has_aux && (args.save || step + 1 == steps)) sequences.scatter(block.aux, grid_of(args.aux, order), s, H);
     if (has_gates) sequences.scatter(block.gates, grid_of(args.u, order), s, G * H);
-    Real* const written = block.h;
-    block.h = block.h_prev;
-    block.h_prev = written;
+    block.h_prev = block.h;
+    if (write.left > 0) continue;
+    sequences.scatter(h_run, y, write.low, write.count * H);
+    Real* const written = h_run;
+    h_run = other_run;
+    other_run = written;
   }
 }
 

@@ -349,8 +349,8 @@ class TrainingOptions:
     seed: int | None
     initial_epoch: int
     resume: TrainingState | StrPath | None
-    shards: int | None
-    communicator: Any
+    shards: int | None = None
+    communicator: Any = None
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> TrainingOptions:

@@ -22,6 +22,7 @@ from rnnfast.layers import BlockTape, Dropout, Linear, State
 from rnnfast.metadata import Metadata
 from rnnfast.metrics import Metric
 from rnnfast.models.config import VOCABULARIES, HeadConfig
+from rnnfast.models.reporting import Reporting
 from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
 from rnnfast.stepping import BatchLoss, Shares
@@ -219,7 +220,7 @@ def only(values: dict[str, V]) -> V | dict[str, V]:
     return values[""] if list(values) == [""] else values
 
 
-class Model(Module):
+class Model(Reporting, Module):
     """A composition of parts with heads at its end.
 
     A subclass says how outputs come from a batch (``_outputs``) and how gradients go back (``_backward``); it
@@ -348,12 +349,11 @@ class Model(Module):
         keep = gradient and batch.learns
         outputs, last, tape = self._outputs(batch, state, keep=keep)
         loss, losses, weights, doutputs = self.heads.loss(outputs, batch.targets, batch.weights)
-        penalty = 0.0
+        penalty = sum([part.penalty for part in tape.backbones]) if keep else 0.0
         if keep:
             if shares is not None:
                 doutputs = {name: d * d.dtype.type(shares.heads[name]) for name, d in doutputs.items()}
             for part in tape.backbones:
-                penalty += part.penalty
                 if shares is not None and part.dpenalty is not None:
                     np.multiply(part.dpenalty, part.dpenalty.dtype.type(shares.sequences), out=part.dpenalty)
             self._backward(tape, doutputs)
@@ -370,9 +370,9 @@ class Model(Module):
         """Return outputs (0, K) of a single head, of which a task says at once whether it has what is asked for."""
         return np.zeros((0, self.head.output_size), self.dtype)
 
-    def _all_outputs(self, data: Any) -> dict[str, Array]:
-        """Return the outputs of all batches, one below the other, of each head."""
-        found = [self._outputs(batch, None, keep=False)[0] for batch in data.batches()]
+    def _all_outputs(self, data: Any, *, training: bool = False) -> dict[str, Array]:
+        """Return the outputs of all batches, one below the other, of each head; those of a ``training`` are random."""
+        found = [self._outputs(batch, None, keep=training)[0] for batch in data.batches()]
         if not found:
             sizes = {name: part.output_size for name, part in self.heads.parts.items()}
             return {name: np.zeros((0, size), self.dtype) for name, size in sizes.items()}
@@ -567,12 +567,14 @@ def load(path: StrPath) -> Any:
     ...     path = os.path.join(folder, "model.safetensors")
     ...     model.save(path)
     ...     same = rf.load(path)
-    >>> (same.state_dict()["head.weight"] == model.state_dict()["head.weight"]).all()
-    np.True_
+    >>> bool((same.head.weight.value == model.head.weight.value).all())
+    True
     """
     tensors, saved = checkpoint.read(path)
     if saved.get("class") == "TrainingState":
         raise ValueError(f"{os.fsdecode(path)}: a model file is required, got a state, which TrainingState.read reads")
+    if saved.get("class") == "Forecaster":
+        raise ValueError(f"{os.fsdecode(path)}: a model file is required, got one that Forecaster.load reads")
     try:
         cls = Model.known[saved["class"]]
         own = split_tensors(tensors)[0] if "training" in saved else tensors
