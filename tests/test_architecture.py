@@ -30,6 +30,7 @@ LEVELS = [
     {"train"},
     {"callbacks", "loggers"},
     {"models"},
+    {"forecasting"},
     {"analysis", "interop", "plot", "rl", "sklearn"},
     {"convert", "demo"},
     {"cli"},

@@ -5,6 +5,7 @@ from rnnfast._ops import __version__ as __version__
 
 # isort: split
 from rnnfast import data as data
+from rnnfast import forecasting as forecasting
 from rnnfast import losses as losses
 from rnnfast import metrics as metrics
 from rnnfast import reference as reference
@@ -18,6 +19,7 @@ from rnnfast.config import get_num_threads as get_num_threads
 from rnnfast.config import set_num_threads as set_num_threads
 from rnnfast.config import show_config as show_config
 from rnnfast.config import threads as threads
+from rnnfast.forecasting import Forecaster as Forecaster
 from rnnfast.gradcheck import check_gradient as check_gradient
 from rnnfast.layers import GRU as GRU
 from rnnfast.layers import LSTM as LSTM

@@ -14,6 +14,12 @@ from rnnfast.metrics.classes import BalancedAccuracy as BalancedAccuracy
 from rnnfast.metrics.classes import Perplexity as Perplexity
 from rnnfast.metrics.classes import TopKAccuracy as TopKAccuracy
 from rnnfast.metrics.collection import Metrics as Metrics
+from rnnfast.metrics.forecasts import coverage as coverage
+from rnnfast.metrics.forecasts import crps as crps
+from rnnfast.metrics.forecasts import mae as mae
+from rnnfast.metrics.forecasts import mase as mase
+from rnnfast.metrics.forecasts import naive_error as naive_error
+from rnnfast.metrics.forecasts import rmse as rmse
 from rnnfast.metrics.numbers import R2 as R2
 from rnnfast.metrics.numbers import MeanAbsoluteError as MeanAbsoluteError
 from rnnfast.metrics.numbers import RootMeanSquaredError as RootMeanSquaredError
