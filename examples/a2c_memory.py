@@ -7,6 +7,7 @@ Gymnasium's ``reset`` and ``step`` is an environment, so that this program needs
 from __future__ import annotations
 
 import argparse
+import sys
 from statistics import fmean
 from typing import Any
 
@@ -67,4 +68,6 @@ if __name__ == "__main__":
     parser.add_argument("--length", type=int, default=4, help="steps between the cue and the answer")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print(f"greedy return {main(**vars(arguments), show=True):.2f}")
+    found = main(**vars(arguments), show=True)
+    print(f"greedy return {found:.2f}; chance {1 / CUES:.2f}")
+    sys.exit(None if found > 1 / CUES else "the agent does not beat chance")

@@ -59,7 +59,8 @@ def at_once(network: Network, windows: Windows, index: Int64, wanted: Wanted, rn
     if wanted.levels is not None:
         z = distribution.quantiles(loss, rows, wanted.levels)
     elif wanted.paths is not None:
-        z = np.stack([distribution.draws(loss, rows, rng) for _ in range(wanted.paths)], axis=2)
+        drawn = distribution.draws(loss, np.repeat(rows, wanted.paths, axis=0), rng)
+        z = drawn.reshape(N, wanted.paths, -1).transpose(0, 2, 1)
     else:
         z = distribution.points(loss, rows)[..., None]
     if not windows.counts:

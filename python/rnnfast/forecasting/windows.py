@@ -103,12 +103,13 @@ class Windows:
         centre, scale = self.rows.centre[own], self.rows.scale[own]
         if self.features.scale != "window":
             return centre, scale
+        own_scale: Float64
         places = self.origins[index][:, None] + np.arange(-self.features.window, 0)
         d, known = self.rows.differences[places], self.rows.known[places]
         count = np.maximum(known.sum(axis=1), 1)
         mean: Float64 = np.where(known.any(axis=1), np.where(known, d, 0).sum(axis=1) / count, centre)
         deviation = np.sqrt((np.where(known, d - mean[:, None], 0) ** 2).sum(axis=1) / count)
-        own_scale: Float64 = np.maximum(deviation, LEAST_SCALE * scale)
+        own_scale = np.maximum(deviation, LEAST_SCALE * scale)
         return mean, own_scale
 
     def base(self, index: Int64, horizon: int) -> tuple[Float64, Float64]:

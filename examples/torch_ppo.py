@@ -8,6 +8,7 @@ which multiplies the state with a mask. The LSTM of ``rnnfast.interop.torch`` ta
 from __future__ import annotations
 
 import argparse
+import sys
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torch.distributions import Categorical
 from rnnfast.interop.torch import LSTM
 
 ENVIRONMENTS = 8
-CUES = 3
+CUES, LENGTH = 3, 6
 State = tuple[Tensor, Tensor]
 
 
@@ -93,8 +94,13 @@ def advantages(begins: Tensor, values: Tensor, rewards: Tensor) -> Tensor:
 
 def main(*, steps: int = 200, hidden: int = 64, fast: bool = True, dtype: torch.dtype = torch.float32) -> list[float]:
     """Train the agent for ``steps`` updates of a rollout of 64 steps; return the loss of every update."""
+    return train(steps=steps, hidden=hidden, fast=fast, dtype=dtype)[0]
+
+
+def train(*, steps: int, hidden: int, fast: bool, dtype: torch.dtype) -> tuple[list[float], float]:
+    """Return the loss of every update, and the mean reward of an episode in the last rollout."""
     torch.manual_seed(0)
-    agent, task = Agent(hidden, fast=False).to(dtype), MemoryTask(6)
+    agent, task = Agent(hidden, fast=False).to(dtype), MemoryTask(LENGTH)
     if fast:
         plain, agent = agent, Agent(hidden, fast=True).to(dtype)
         agent.load_state_dict(plain.state_dict())
@@ -118,7 +124,7 @@ def main(*, steps: int = 200, hidden: int = 64, fast: bool = True, dtype: torch.
             nn.utils.clip_grad_norm_(agent.parameters(), 0.5)
             optimizer.step()
             losses.append(loss.item())
-    return losses
+    return losses, float(rewards.sum() * LENGTH / rewards.numel())
 
 
 if __name__ == "__main__":
@@ -126,5 +132,8 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--plain", action="store_true", help="loop over the steps with PyTorch's LSTM")
     arguments = parser.parse_args()
-    found = main(steps=arguments.steps, fast=not arguments.plain)
+    fast = not arguments.plain
+    found, reward = train(steps=arguments.steps, hidden=64, fast=fast, dtype=torch.float32)
     print(f"loss {found[0]:.3f} at first, {found[-1]:.3f} after {len(found)} updates")
+    print(f"reward of an episode {reward:.3f}; chance {1 / CUES:.3f}")
+    sys.exit(None if reward > 1 / CUES else "the agent does not beat chance")

@@ -1,0 +1,359 @@
+"""Forecasts: what they may read, how gaps, scales, differences and covariates act, and in what form results come."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import rnnfast as rf
+from rnnfast.arrays import Float64
+from rnnfast.forecasting.features import differences, filled
+
+STRATEGIES = ("direct", "recursive", "encoder_decoder")
+LIKELIHOODS = ("quantile", "gaussian", "student_t")
+
+
+def forecaster(**options: Any) -> rf.Forecaster:
+    small = {"window": 8, "horizon": 3, "hidden_size": 4, "epochs": 1, "seed": 0}
+    return rf.Forecaster(**{**small, **options})
+
+
+def seasonal(count: int = 120, seed: int = 0, gaps: float = 0.0) -> Float64:
+    rng = np.random.default_rng(seed)
+    t = np.arange(count)
+    series = 20 + 0.05 * t + 4 * np.sin(2 * np.pi * t / 7) + rng.normal(size=count)
+    series[rng.random(count) < gaps] = np.nan
+    return series
+
+
+def fitted(series: Any, *args: Any, **options: Any) -> rf.Forecaster:
+    return forecaster(**options).fit(series, *args, progress=False)
+
+
+# --- what a forecast may read
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale": "window"},
+        {"scale": False, "difference": 1},
+        {"scale": "window", "difference": 7, "linear": False},
+        {"scale": False, "difference": 2, "transform": "sqrt"},
+    ],
+)
+def test_a_backtest_forecasts_what_predict_does(strategy: str, options: dict[str, Any]) -> None:
+    """From each origin it is the forecast of a series that ends there: nothing behind an origin is read."""
+    series = seasonal(gaps=0.1)
+    model = fitted(series[:80], strategy=strategy, **options)
+    found = model.backtest(series, start=90, stride=5, quantiles=[0.2, 0.7])
+    assert found.origins.tolist() == [90, 95, 100, 105, 110, 115]
+    for n, origin in enumerate(found.origins):
+        assert_allclose(found.forecast[n], model.predict(series=series[:origin]), rtol=1e-5)
+        assert_array_equal(found.truth[n], series[origin : origin + 3])
+
+
+def test_a_scaled_series_is_scaled_by_what_is_known() -> None:
+    """A backtest that starts where the fit ended scales as the fit did."""
+    series = seasonal()
+    model = fitted(series[:90])
+    found = model.backtest(series, start=90, stride=100)
+    assert_array_equal(found.forecast[0], model.predict())
+    assert_array_equal(found.quantiles[0], model.predict(quantiles=[0.1, 0.5, 0.9]))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_forecasts_follow_scale_and_level(strategy: str) -> None:
+    """A series in other units has the same forecasts in these units."""
+    series = seasonal(gaps=0.05)
+    for options in ({}, {"scale": "window"}, {"difference": 7}):
+        one = fitted(series, strategy=strategy, dtype="float64", **options).predict(quantiles=[0.1, 0.9])
+        other = fitted(1000 * series - 5e4, strategy=strategy, dtype="float64", **options).predict(quantiles=[0.1, 0.9])
+        assert_allclose(other, 1000 * one - 5e4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("difference", [1, 7])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_differences_are_undone(difference: int, strategy: str) -> None:
+    """What repeats with a drift is forecast exactly, intervals included."""
+    series = np.array([0.0, 3.0, 1.0, 5.0, 2.0, 8.0, 4.0])[np.arange(70) % 7] if difference == 7 else np.zeros(70)
+    series = series + 0.5 * np.arange(70)
+    model = fitted(series[:60], difference=difference, strategy=strategy, horizon=9, likelihood="quantile")
+    assert_allclose(model.predict(), series[60:69], atol=0.05)
+    assert_allclose(model.predict(quantiles=[0.1, 0.9]), np.stack([series[60:69]] * 2, axis=1), atol=0.05)
+
+
+# --- gaps
+
+
+def test_gaps_are_filled_by_the_last_of_their_phase() -> None:
+    series = np.array([np.nan, 1.0, 2.0, np.nan, 4.0, np.nan, np.nan])
+    assert filled(series, 1).tolist() == [1, 1, 2, 2, 4, 4, 4]
+    assert filled(series, 3).tolist() == [7 / 3, 1, 2, 7 / 3, 4, 2, 7 / 3]
+    whole, d, known = differences(series, 1)
+    assert_array_equal(whole, filled(series, 1))
+    assert d.tolist() == [0, 0, 1, 0, 2, 0, 0]
+    assert known.tolist() == [False, False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_gaps_are_out_of_the_loss(strategy: str) -> None:
+    """A window's missing targets have no weight and no gradient; others count as without them."""
+    model = fitted(seasonal(), strategy=strategy, horizon=2).fitted
+    series = seasonal(gaps=0.3)
+    panel = fitted(series, strategy=strategy, horizon=2).fitted.panel
+    rows = model.rows(panel, [len(series)], model.scales)
+    network = model.networks[0]
+    first = int(rows.starts[0])
+    there = ~np.isnan(rows.values) if strategy != "recursive" else rows.known
+    half = next(o for o in range(first + 9, len(rows.values)) if there[o] and not there[o + 1])
+    batch = model.windows(rows, np.array([half]), np.array([0])).batch(np.array([0]))
+    assert batch.weights is not None
+    assert batch.weights.ravel().tolist() == [1.0, 0.0]
+    found = network.batch_loss(batch)
+    targets = {"": batch.targets[""].copy()}
+    targets[""].ravel()[1] = 100.0
+    assert network.batch_loss(replace(batch, targets=targets)).loss == found.loss
+
+
+def test_a_mask_says_what_is_known() -> None:
+    """The same value reads differently where it is filled."""
+    series = seasonal()
+    model = fitted(series, epochs=5, linear=False, lr=0.05, scale=False)
+    gap = series.copy()
+    gap[-1] = np.nan
+    assert (model.predict(series=gap) != model.predict(series=filled(gap, 1))).all()
+
+
+def test_missing_times_are_gaps() -> None:
+    """An index that lacks times is one with NaN at them."""
+    index = pd.date_range("2024-01-01", periods=100, freq="D")
+    series = pd.Series(seasonal(100), index, name="flow")
+    series.iloc[[10, 50, 51]] = np.nan
+    whole, short = fitted(series, difference=1), forecaster(difference=1).fit(series.dropna(), freq="D", progress=False)
+    pd.testing.assert_series_equal(whole.predict(), short.predict())
+
+
+@pytest.mark.parametrize("length", [4, 5, 9, 11, 12])
+@pytest.mark.parametrize("difference", [0, 2])
+def test_short_series_are_padded(length: int, difference: int) -> None:
+    """Beside a long one, also the shortest has forecasts of its own size, and never reads another's values."""
+    short, long = np.full(length, 1000.0) + np.arange(length), seasonal()
+    for order in ([short, long], [long, short]):
+        model = fitted(order, difference=difference, scale="window" if difference else True)
+        place = 0 if order[0] is short else 1
+        assert abs(model.predict()[place] - 1000).max() < 100
+        alone = model.predict(series=[short])[0]
+        assert_allclose(alone, model.predict()[place], rtol=1e-5)
+        found = model.backtest(order, start=2)
+        assert len(found.origins) == max(length - 3 - 2 + 1, 0) + len(long) - 3 - 2 + 1
+
+
+# --- covariates and the calendar
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_covariates_known_ahead_are_used(strategy: str) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(203, 1))
+    series = 10 + 5 * x[:200, 0] + 0.1 * rng.normal(size=200)
+    options: dict[str, Any] = {"strategy": strategy, "epochs": 60, "lr": 0.03, "patience": None, "hidden_size": 8}
+    model = fitted(series, None, x, **options)
+    assert abs(model.predict() - 10 - 5 * x[200:, 0]).max() < 2
+    other = -x[200:]
+    assert abs(model.predict(future=other) - 10 - 5 * other[:, 0]).max() < 2
+
+
+@pytest.mark.parametrize("strategy", ["direct", "encoder_decoder"])
+def test_covariates_of_the_past_are_used(strategy: str) -> None:
+    """The series is what the covariate was two steps before."""
+    x = np.random.default_rng(2).normal(size=302)
+    series = x[:300]
+    past = np.stack([x[2:302]], axis=1)
+    model = fitted(series, past, strategy=strategy, horizon=2, epochs=60, lr=0.03, patience=None, hidden_size=8)
+    assert abs(model.predict() - x[300:]).max() < 0.7
+
+
+def test_static_covariates_are_used() -> None:
+    """What the window cannot tell: noise becomes a number that is the series' own."""
+    rng = np.random.default_rng(3)
+    levels = np.array([1.0, 2.0, 5.0, 9.0] * 10)
+    series = [np.concatenate([rng.normal(size=8), [level] * 3]) for level in levels]
+    model = fitted(series, None, None, levels[:, None], scale=False, epochs=5)
+    found = model.predict(series=[one[:8] for one in series[:4]], static=levels[:4, None])
+    assert_allclose(np.array(found).mean(axis=1), levels[:4], atol=1)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_calendar_is_used(strategy: str) -> None:
+    """Without lags of a week, only the calendar knows the day."""
+    index = pd.date_range("2024-01-01", periods=150, freq="D")
+    series = pd.Series(np.where(index.day_of_week >= 5, 10.0, 0.0) + np.arange(150) % 2, index)
+    options: dict[str, Any] = {"window": 2, "horizon": 7, "epochs": 80, "lr": 0.03, "patience": None, "hidden_size": 8}
+    model = fitted(series.iloc[:143], calendar="day_of_week", strategy=strategy, **options)
+    found = model.predict()
+    assert_array_equal(found.index, index[143:150])
+    assert abs(found - series.iloc[143:150]).max() < 5
+    blind = fitted(series.iloc[:143], strategy=strategy, **options).predict()
+    assert abs(blind - series.iloc[143:150]).max() > abs(found - series.iloc[143:150]).max()
+
+
+# --- what is learned of each step
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_quantiles_and_samples_agree(likelihood: str, strategy: str) -> None:
+    series = seasonal(300)
+    model = fitted(series, likelihood=likelihood, strategy=strategy, epochs=3, lr=0.01)
+    levels = np.array([0.05, 0.25, 0.5, 0.8, 0.95])
+    found = model.predict(quantiles=levels)
+    assert (np.diff(found, axis=1) >= 0).all()
+    samples = model.predict(num_samples=4000)
+    spread = found[:, -1] - found[:, 0]
+    assert_allclose(np.quantile(samples, levels, axis=1).T, found, atol=0.15 * spread.max())
+    assert abs(model.predict() - found[:, 2]).max() < 0.15 * spread.max()
+
+
+def test_quantiles_never_cross() -> None:
+    """Where the network's own ones do."""
+    model = fitted(seasonal())
+    network = model.networks[0]
+    network.skip.bias[...] = network.skip.bias.value[::-1].copy()
+    assert (np.diff(model.predict(quantiles=[0.1, 0.5, 0.9]), axis=1) >= 0).all()
+
+
+def test_intervals_cover() -> None:
+    """Of noise around a season, 80 % intervals hold 80 %."""
+    series = seasonal(700)
+    for options in ({}, {"likelihood": "gaussian"}, {"difference": 7}, {"strategy": "recursive"}):
+        found = fitted(series[:500], window=14, epochs=5, **options).backtest(series, start=500)
+        assert 0.7 < found.scores()["model"]["coverage_80"] < 0.9, options
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_counts(strategy: str) -> None:
+    rng = np.random.default_rng(4)
+    series = [rng.poisson(rate * (1 + 0.8 * np.sin(np.arange(150) / 4))) for rate in (2, 200)]
+    model = fitted(series, likelihood="negative_binomial", strategy=strategy, epochs=60, validation=0, window=16)
+    samples = model.predict(num_samples=50)
+    for one, rate in zip(samples, (2, 200), strict=True):
+        assert_array_equal(one, np.round(one))
+        assert (one >= 0).all()
+        assert 0.1 * rate < one.mean() < 4 * rate
+    found = model.backtest(series, start=100)
+    assert found.scores()["model"]["mae"] < found.scores()["naive"]["mae"]
+
+
+def test_recursive_forecasts_go_on() -> None:
+    series = seasonal(200)
+    model = fitted(series, strategy="recursive", window=14)
+    assert model.predict(30).shape == (30,)
+    assert_array_equal(model.predict(30)[:3], model.predict())
+    assert model.predict(30, num_samples=5).shape == (30, 5)
+
+
+# --- many series
+
+
+def test_a_global_model_of_several_scales() -> None:
+    """Series of one shape in three units are forecast alike, and better than by the seasonal naive forecast."""
+    series = [10.0**k * seasonal(150, seed) for seed in range(6) for k in (-1, 1, 3)]
+    model = fitted([one[:120] for one in series], difference=7, epochs=4, horizon=7, window=14)
+    scores = model.backtest(series, start=120).scores()
+    assert scores["model"]["mase"] < 0.85 * scores["seasonal_naive"]["mase"] < scores["naive"]["mase"]
+
+
+def test_an_ensemble_is_the_mean_of_its_networks() -> None:
+    series = seasonal()
+    model = fitted(series, ensemble=3, epochs=2)
+    assert len(model.networks) == len(model.histories) == 3
+    each = []
+    for network in model.networks:
+        alone = fitted(series, epochs=0)
+        alone.networks[0].load_state_dict(network.state_dict())
+        each.append(alone.predict())
+    assert_allclose(model.predict(), np.mean(each, axis=0), rtol=1e-6)
+    assert len({one.tobytes() for one in each}) == 3
+    assert model.predict(num_samples=10).shape == (3, 10)
+
+
+# --- files, copies, bits
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_file_keeps_everything(strategy: str, tmp_path: Path) -> None:
+    index = pd.date_range("2020-01-01", periods=120, freq="W-SAT", tz="Europe/Berlin", name="when")
+    series = pd.Series(seasonal(gaps=0.1), index, name="flow")
+    future = np.random.default_rng(0).normal(size=(123, 2))
+    options: dict[str, Any] = {"strategy": strategy, "difference": 2, "calendar": ["month"], "ensemble": 2}
+    model = fitted(series, None, future, [1.0, 2.0], transform="log", **options)
+    path = tmp_path / "forecaster.safetensors"
+    model.save(path)
+    same = rf.Forecaster.load(path)
+    assert repr(same) == repr(model)
+    pd.testing.assert_series_equal(same.predict(), model.predict(), check_freq=False)
+    pd.testing.assert_frame_equal(same.predict(num_samples=4), model.predict(num_samples=4), check_freq=False)
+    assert_array_equal(same.predict(future=-future[120:]), model.predict(future=-future[120:]))
+
+
+def test_a_file_keeps_a_long_frame(tmp_path: Path) -> None:
+    frame = long_frame()
+    model = forecaster(window=4, horizon=2).fit_many(frame, future=["price"], static=["size"], progress=False)
+    model.save(tmp_path / "many")
+    future = frame.groupby("unique_id").tail(2).assign(ds=lambda f: f.ds + pd.Timedelta(days=2))
+    found = rf.Forecaster.load(tmp_path / "many").predict(future=future)
+    pd.testing.assert_frame_equal(found, model.predict(future=future))
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    fitted(seasonal()).save(path)
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="an undamaged rnnfast 1 model file required"):
+        rf.Forecaster.load(path)
+    rf.ManyToOne(1, 1, hidden_size=2).save(path)
+    with pytest.raises(ValueError, match=r"a file of Forecaster\.save is required"):
+        rf.Forecaster.load(path)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_seed_gives_the_same_bits_on_any_number_of_threads(strategy: str) -> None:
+    found = []
+    for count in (1, 2, 3):
+        with rf.threads(count):
+            model = fitted(seasonal(gaps=0.1), strategy=strategy, output_dropout=0.1, epochs=2, batch_size=16)
+            found.append((model.predict(num_samples=5), model.predict(quantiles=[0.3])))
+    for samples, quantiles in found[1:]:
+        assert_array_equal(samples, found[0][0])
+        assert_array_equal(quantiles, found[0][1])
+    other = fitted(seasonal(gaps=0.1), strategy=strategy, epochs=2, batch_size=16, seed=1)
+    assert (other.predict() != found[0][1]).any()
+
+
+def test_a_failed_fit_changes_nothing() -> None:
+    model = fitted(seasonal())
+    before = model.predict()
+    with pytest.raises(ValueError, match="series"):
+        model.fit(np.full(50, np.nan), progress=False)
+    assert_array_equal(model.predict(), before)
+    assert_array_equal(copy.copy(model).predict(), before)
+
+
+def long_frame() -> pd.DataFrame:
+    parts = []
+    for n, name in enumerate(("x", "y", "z")):
+        days = pd.date_range("2024-01-01", periods=30 + n, name="ds")
+        price = np.random.default_rng(n).normal(size=len(days))
+        parts.append(pd.DataFrame({"unique_id": name, "ds": days, "y": price + 10 * n, "price": price, "size": n}))
+    return pd.concat(parts, ignore_index=True)
