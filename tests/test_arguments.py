@@ -11,6 +11,7 @@ import rnnfast as rf
 from tests.support.argument_cases import BLOCKS, HOSTILE, LAYERS, OTHERS, Case
 from tests.support.argument_cases_analysis import ANALYSIS, PICTURES
 from tests.support.argument_cases_data import DATA
+from tests.support.argument_cases_forecasts import FORECASTS
 from tests.support.argument_cases_losses import LOSSES
 from tests.support.argument_cases_models import MODELS
 from tests.support.argument_cases_rl import RL
@@ -25,6 +26,7 @@ CASES: dict[str, Case] = {
     **OTHERS,
     **DATA,
     **RL,
+    **FORECASTS,
     **ANALYSIS,
     **PICTURES,
 }
@@ -115,13 +117,13 @@ def test_every_public_callable_has_a_case() -> None:
         elif name not in ("Callback", "CustomCell", "History", "Metric", "Run", "Task", "TrainingState"):
             assert name in CASES
             methods = {n for n in dir(item) if callable(getattr(item, n)) and not n.startswith(("_", "on_"))}
-            for method in methods - WITHOUT_ARGUMENTS - INTERNAL - {"save", "to_onnx"}:
+            for method in methods - WITHOUT_ARGUMENTS - INTERNAL - {"save", "load", "to_onnx"}:
                 shared = "GRU" if item in (rf.RNN, rf.LSTM) else name
                 assert f"{shared}.{method}" in CASES, f"{name}.{method}"
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), -1, 0, 2**63, object()], ids=lambda value: type(value).__name__)
 def test_files_have_paths(value: Any) -> None:
-    for call in (rf.load, rf.ManyToOne(2, 2, hidden_size=2).save):
+    for call in (rf.load, rf.ManyToOne(2, 2, hidden_size=2).save, rf.Forecaster.load):
         with pytest.raises(TypeError, match=r"^path: a path is required, got"):
             call(value)

@@ -39,11 +39,10 @@ def read_long(
         No frame, or columns that hold no real numbers.
     """
     whole = as_pandas("frame", frame)
-    columns = {"past": list(past), "future": list(future), "static": list(static)}
-    for name in (id, time, value, *(each for own in columns.values() for each in own)):
-        if name not in whole.columns:
-            known = ", ".join(map(str, whole.columns))
-            raise ValueError(f"frame: a column {name!r} is required, got {known}")
+    for name, column in (("id", id), ("time", time), ("value", value)):
+        _require_columns(whole, name, [column])
+    beside = {"past": past, "future": future, "static": static}
+    columns = {name: _require_columns(whole, name, given) for name, given in beside.items()}
     if not len(whole):
         raise ValueError("frame: at least one row is required, got none")
     found = []
@@ -67,6 +66,16 @@ def read_like(fitted: Panel, series: Any, past: Any, future: Any, static: Any, f
                 f"{name}: None is required beside a long frame, whose columns hold it, got {checks.shown(given)}"
             )
     return read_long(series, freq=freq, **fitted.columns)
+
+
+def _require_columns(frame: Any, name: str, given: Sequence[Any]) -> list[Any]:
+    """Return columns, all of which a frame has; ``name`` is the argument that names them."""
+    columns = [given] if isinstance(given, str) else list(checks.as_items(name, given))
+    for column in columns:
+        if not np.isscalar(column) or column not in frame.columns:
+            known = ", ".join(map(str, frame.columns))
+            raise ValueError(f"{name}: columns of the frame ({known}) are required, got {checks.shown(column)}")
+    return columns
 
 
 def as_pandas(name: str, frame: Any) -> Any:
@@ -123,9 +132,7 @@ def with_future(panel: Panel, future: Any, horizon: int) -> Panel:
     if panel.form == "long":
         columns = panel.columns
         frame = as_pandas("future", future)
-        for name in (columns["id"], columns["time"], *columns["future"]):
-            if name not in frame.columns:
-                raise ValueError(f"future: a column {name!r} is required, got {', '.join(map(str, frame.columns))}")
+        _require_columns(frame, "future", [columns["id"], columns["time"], *columns["future"]])
         by_id = {label: rows.set_index(columns["time"]) for label, rows in frame.groupby(columns["id"], sort=False)}
         given = [by_id[one.label][columns["future"]] if one.label in by_id else None for one in panel.series]
     elif panel.form != "one" and isinstance(future, list | tuple):

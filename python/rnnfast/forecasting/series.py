@@ -92,6 +92,8 @@ def read_panel(
                 fixed[n], freq)
         for n, (label, item) in enumerate(items)
     ]  # fmt: skip
+    if freq is not None and all(one.times is None or one.times.kind == "number" for one in found):
+        raise ValueError(f"freq: None is required for series without dates, got {freq!r}")
     return checked(Panel(series=found, form=form))
 
 
@@ -142,7 +144,9 @@ def _static(static: Any, count: int, form: str) -> list[Float64]:
     if static is None:
         return [np.zeros(0)] * count
     values = numbers("static", static)
-    if form == "one":
+    if np.isnan(values).any():
+        raise ValueError("static: finite numbers are required, got NaN")
+    if form == "one" and values.ndim < 2:
         values = values.reshape(1, -1)
     elif values.ndim == 1:
         values = values[:, None]

@@ -116,7 +116,7 @@ def read_times(name: str, index: Any, freq: str | None) -> tuple[Times | None, I
             raise ValueError(f"{name}: an index of integers in equal steps is required, got other steps")
         return Times(kind="number", start=int(index[0]), freq=step, name=index.name), found
     known = (
-        freq
+        _frequency(freq)
         or index.freqstr
         or (pandas.DatetimeIndex(index, freq="infer").freqstr if dates and len(index) > 2 else None)
     )
@@ -131,6 +131,17 @@ def read_times(name: str, index: Any, freq: str | None) -> tuple[Times | None, I
     start = str(index[0]) if periods else index[0].isoformat()
     kind = "period" if periods else "datetime"
     return Times(kind=kind, start=start, freq=known, zone=zone, name=index.name), places.astype(np.int64)
+
+
+def _frequency(freq: str | None) -> str | None:
+    """Return a frequency that pandas knows, or None; an error for anything else."""
+    if freq is None:
+        return None
+    try:
+        import_module("pandas.tseries.frequencies").to_offset(checks.as_text("freq", freq))
+    except ValueError as error:
+        raise ValueError(f"freq: a frequency of pandas is required, as 'D' or 'MS', got {freq!r}") from error
+    return freq
 
 
 def calendar_features(times: Times | None, count: int, names: Sequence[str]) -> Float64:

@@ -177,7 +177,7 @@ def crps(
     """
     t, x = checks.as_reals("truth", truth, FLOAT), checks.as_reals("forecast", forecast, FLOAT)
     if x.shape[:-1] != t.shape or x.ndim == 0 or x.shape[-1] == 0:
-        raise ValueError(f"forecast: shape (..., S) with (...) = {t.shape} is required, got {x.shape}")
+        raise ValueError(f"forecast: shape (..., S), beside truth (...) = {t.shape}, is required, got {x.shape}")
     if quantiles is not None:
         levels = checks.as_reals("quantiles", quantiles, FLOAT)
         if levels.shape != x.shape[-1:] or not ((levels > 0) & (levels < 1)).all():
