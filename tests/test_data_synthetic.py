@@ -189,9 +189,9 @@ def test_seasonal_series() -> None:
     own = y / np.where(size > 100, 100, 1)[:, None]
     yearly, half = own[:, 12:] - own[:, :-12], own[:, 6:] - own[:, :-6]
     assert np.median(np.abs(yearly)) < 0.6 * np.median(np.abs(half))  # six steps change less than twelve but for A
-    # What is left of a straight line with a season is the noise, of variance 6 times 0.09 + 2 times 0.01.
+    # What is left of a straight line with a season is the noise, of variance 6 times 0.09 + 2 times 0.0025.
     flat = np.diff(yearly, n=2, axis=1)
-    np.testing.assert_allclose(flat.var(), 2 * (6 * 0.09 + 2 * 0.01), rtol=0.05)
+    np.testing.assert_allclose(flat.var(), 2 * (6 * 0.09 + 2 * 0.0025), rtol=0.05)
     gaps = np.isnan(synthetic.seasonal_series(400, 240, missing=0.1, seed=0))
     np.testing.assert_allclose(gaps.mean(), 0.1, atol=0.015)
     runs = [len(run) for row in gaps for run in "".join("#" if g else " " for g in row[1:-1]).split()]

@@ -37,7 +37,7 @@ def monthly_sunspots() -> Data:
 
 
 def carbon_dioxide() -> Data:
-    """Weeks of 44 years on Mauna Loa, 59 of them missing; the last fifth is forecast, twelve weeks from every week on."""
+    """Weeks of 44 years on Mauna Loa, 59 missing; the last fifth is forecast, twelve weeks from every week on."""
     import pandas as pd
 
     table = readers.table(readers.found("statsmodels", "co2.csv"))
@@ -60,7 +60,7 @@ def of_backtest(name: str) -> Callable[[Any, Part], float]:
 def relative_mase(model: Any, part: Part) -> float:
     """The MASE of the forecasts divided by that of seasonal naive ones; both are means over the series."""
     scores = model.backtest(part.x, start=part.y, season=MONTHS).scores()
-    return scores["model"]["mase"] / scores["seasonal_naive"]["mase"]
+    return float(scores["model"]["mase"] / scores["seasonal_naive"]["mase"])
 
 
 def relative_autoregression(data: Data) -> float:

@@ -251,8 +251,14 @@ ROWS: Sequence[Row] = (
         0.8,
         0.7,
         Forecasting(
-            model={"window": 36, "horizon": 12, "hidden_size": 64, "scale": "window"},
-            epochs=5,
+            model={
+                "window": 48,
+                "horizon": 12,
+                "hidden_size": 64,
+                "scale": "window",
+                "cell_options": {"recurrent_dropout": 0.4},
+            },
+            epochs=20,
             batch_size=128,
             lr=3e-3,
         ),

@@ -14,6 +14,7 @@ from bench.accuracy.words import Lexicon
 from rnnfast.demo.dates_data import ISO, Calendar
 from rnnfast.text import Vocabulary
 
+
 def japanese_vowels() -> Data:
     """Nine speakers; the channels are standardised by the training part. The file lists 30 cases of each in turn."""
     learned, judged = (

@@ -75,8 +75,8 @@ def seasonal_series(
 ) -> Float64:
     """Return series with a season, a trend that turns slowly, gaps, and scales that differ: for global models.
 
-    ``y(t) = s (10 + l(t) + A(t mod P) + 0.3 e(t))``, ``l(t) = l(t-1) + b(t) + 0.1 u(t)`` and
-    ``b(t) = b(t-1) + 0.002 v(t)``, where e, u and v are normal, b begins normal with deviation 0.02, and the season A
+    ``y(t) = s (10 + l(t) + A(t mod P) + 0.3 e(t))``, ``l(t) = l(t-1) + b(t) + 0.05 u(t)`` and
+    ``b(t) = b(t-1) + 0.002 v(t)``, where e, u and v are normal, b begins normal with deviation 0.03, and the season A
     is two waves of random sizes and phases. Each series has one of the scales s. A gap lasts one to six steps.
 
     Parameters
@@ -118,8 +118,8 @@ def seasonal_series(
     t, waves = np.arange(T), np.arange(1, 3)[:, None]
     amplitudes = rng.uniform(0.5, 2, (N, 1, 1)) * rng.uniform(0.2, 1, (N, 2, 1)) / waves
     season = (amplitudes * np.sin(2 * np.pi * (waves * t / P + rng.random((N, 2, 1))))).sum(axis=1)
-    slope = rng.normal(0, 0.02, (N, 1)) + np.cumsum(rng.normal(0, 0.002, (N, T)), axis=1)
-    level = np.cumsum(slope + rng.normal(0, 0.1, (N, T)), axis=1)
+    slope = rng.normal(0, 0.03, (N, 1)) + np.cumsum(rng.normal(0, 0.002, (N, T)), axis=1)
+    level = np.cumsum(slope + rng.normal(0, 0.05, (N, T)), axis=1)
     y: Float64 = rng.choice(sizes, (N, 1)) * (10 + level + season + rng.normal(0, 0.3, (N, T)))
     left = np.where(rng.random((N, T)) < missing / GAPS.mean(), rng.choice(GAPS, (N, T)), 0)
     for step in range(1, T):
