@@ -22,6 +22,7 @@ DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 SKLEARN = importlib.util.find_spec("sklearn") is not None
+PANDAS = importlib.util.find_spec("pandas") is not None
 MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
 if SKLEARN:
     importlib.import_module("sklearn.pipeline")  # before a test, because it changes variables of the environment
@@ -46,6 +47,7 @@ def test_examples_run_and_print_what_they_promise(name: str, tmp_path: Path, mon
         pytest.importorskip("torch", reason="PyTorch is not installed")
     blocks = [block for block in blocks if SKLEARN or "sklearn" not in block]
     blocks = [block for block in blocks if MATPLOTLIB or "rnnfast import plot" not in block[1]]
+    blocks = [block for block in blocks if PANDAS or "import pandas" not in block[1]]
     assert blocks
     namespace: dict[str, object] = {}
     for number, (language, block) in enumerate(blocks, start=1):

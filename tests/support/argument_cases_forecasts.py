@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 import rnnfast as rf
 from rnnfast import forecasting
 from tests.support.argument_cases import Case
+
+pd: Any = import_module("pandas")
 
 INDEX = pd.date_range("2024-01-01", periods=20, freq="D")
 SERIES = pd.Series(np.arange(20.0) % 5, INDEX)
@@ -67,7 +69,10 @@ FORECASTS: dict[str, Case] = {
             "horizon": 2, "future": AHEAD, "quantiles": None, "num_samples": None, "series": SERIES, "past": None,
             "static": None, "freq": None, "seed": 0,
         },
-        accepted={**MAYBE, "series": "None", "future": "", "static": "None", "horizon": "None", "num_samples": "None", "quantiles": "None"},
+        accepted={
+            **MAYBE, "series": "None", "future": "", "static": "None", "horizon": "None", "num_samples": "None",
+            "quantiles": "None",
+        },
     ),
     "Forecaster.backtest": Case(
         make=lambda: fitted(BESIDE, AHEAD, [1.0]).backtest,
@@ -88,6 +93,7 @@ FORECASTS: dict[str, Case] = {
     "metrics.naive_error": Case(
         make=lambda: rf.metrics.naive_error, valid=lambda: {"history": np.arange(5.0), "season": 1}
     ),
+    "metrics.MASE": Case(make=lambda: rf.metrics.MASE, valid=lambda: {"history": np.arange(5.0), "season": 1}),
     "metrics.crps": Case(
         make=lambda: rf.metrics.crps,
         valid=lambda: {"truth": np.ones(3), "forecast": np.zeros((3, 1)), "quantiles": [0.5]},

@@ -82,10 +82,10 @@ class Backtest:
         found = {"model": self._scores(self.forecast)}
         if self.levels:
             found["model"]["crps"] = metrics.crps(self.truth, self.quantiles, quantiles=self.levels)
-            for low, high in zip(self.levels, self.levels[::-1], strict=True):
-                if low < 0.5 and abs(low + high - 1) < 1e-9:
-                    bounds = self.interval(high - low)
-                    found["model"][f"coverage_{100 * (high - low):g}"] = metrics.coverage(self.truth, *bounds)
+            for low in (level for level in self.levels if level < 0.5):
+                if any(abs(low + high - 1) < 1e-9 for high in self.levels):
+                    bounds = self.interval(1 - 2 * low)
+                    found["model"][f"coverage_{100 * (1 - 2 * low):g}"] = metrics.coverage(self.truth, *bounds)
         found["naive"] = self._scores(self._naive(1))
         if self.season > 1:
             found["seasonal_naive"] = self._scores(self._naive(self.season))

@@ -12,7 +12,7 @@ import numpy as np
 from rnnfast import checks
 from rnnfast.arrays import Float64
 from rnnfast.forecasting.series import Panel, Series, checked, covariates, kind_of, numbers, read_panel
-from rnnfast.forecasting.times import Times, read_times
+from rnnfast.forecasting.times import read_times
 
 
 def read_long(
@@ -183,8 +183,8 @@ def _one(one: Series, found: Float64, names: Sequence[Any] | None) -> Any:
 
 def index_ahead(one: Series, horizon: int) -> Any:
     """Return the index of pandas that follows a series."""
-    times = one.times or Times(kind="number", start=0, freq=1)
-    return times.index(len(one), horizon)
+    assert one.times is not None
+    return one.times.index(len(one), horizon)
 
 
 def _side_by_side(panel: Panel, parts: list[Any], names: Sequence[Any] | None) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnfast import checks
 from rnnfast.arrays import Array, Float64
-from rnnfast.forecasting.times import Times, read_times
+from rnnfast.forecasting.times import Times, has_times, read_times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +194,8 @@ def covariates(
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2:
         raise ValueError(f"{name}: shape (T,) or (T, C) is required, got {values.shape}")
-    if kind_of(given) == "pandas" and times is not None and not _plain_index(given.index):
-        last = times.place(name, given.index[-1]) if len(given) else -1
+    if kind_of(given) == "pandas" and times is not None and tells_time(given.index):
+        last = times.place(name, given.index.max()) if len(given) else -1
         if last + 1 - start < least:
             raise ValueError(f"{name}: times up to {times.index(start + least - 1, 1)[0]} are required, got others")
         places = times.index(start, last + 1 - start).get_indexer(given.index)
@@ -209,8 +209,9 @@ def covariates(
     return values
 
 
-def _plain_index(index: Any) -> bool:
-    return type(index).__name__ == "RangeIndex" and index.start == 0
+def tells_time(index: Any) -> bool:
+    """Return whether an index of pandas says when its rows are: not one that only counts them, or names them."""
+    return has_times(index) and not (type(index).__name__ == "RangeIndex" and index.start == 0)
 
 
 def numbers(name: str, given: Any) -> Float64:

@@ -101,7 +101,7 @@ class _Steps:
         self.y = np.repeat(self.y.reshape(len(index), self.window, -1)[:, -1], paths, axis=0)
         parts = tuple(np.repeat(part, paths, axis=1) for part in (state if isinstance(state, tuple) else (state,)))
         self.state: Any = parts if len(parts) > 1 else parts[0]
-        self.lags = np.repeat(inputs.flat()[:, 0].reshape(len(index), self.window), paths, axis=0)
+        self.lags = np.repeat(inputs.values[inputs.positions(), 0].reshape(len(index), self.window), paths, axis=0)
         self.centre, self.scale = np.repeat(self.centre, paths), np.repeat(self.scale, paths)
         before = windows.origins[index][:, None] + np.arange(-max(self.lag, 1), 0)
         self.last = np.repeat(windows.rows.whole[before], paths, axis=0)

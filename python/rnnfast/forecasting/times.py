@@ -83,10 +83,15 @@ class Times:
             raise ValueError(f"{name}: a time of the series is required, got {checks.shown(time)}: {error}") from None
 
 
-def read_times(name: str, index: Any, freq: str | None) -> tuple[Times | None, Int64]:
+def has_times(index: Any) -> bool:
+    """Return whether an index of pandas has dates, periods or integers."""
+    return type(index).__name__ in ("DatetimeIndex", "PeriodIndex") or index.dtype.kind in "iu"
+
+
+def read_times(name: str, index: Any, freq: str | None) -> tuple[Times, Int64]:
     """Return the times of a pandas index, and the place of each of its entries among them.
 
-    An index of other things than dates, periods or integers has no times: its entries follow each other.
+    Entries of an index of other things than dates, periods or integers are counted.
 
     Parameters
     ----------
@@ -104,9 +109,8 @@ def read_times(name: str, index: Any, freq: str | None) -> tuple[Times | None, I
     """
     pandas = import_module("pandas")
     dates, periods = isinstance(index, pandas.DatetimeIndex), isinstance(index, pandas.PeriodIndex)
-    count = np.arange(len(index), dtype=np.int64)
-    if not (dates or periods or index.dtype.kind in "iu") or not len(index):
-        return None, count
+    if not has_times(index) or not len(index):
+        return Times(kind="number", start=0, freq=1), np.arange(len(index), dtype=np.int64)
     if not (index.is_monotonic_increasing and index.is_unique):
         raise ValueError(f"{name}: times that ascend are required (sort_index() orders them), got others")
     if not (dates or periods):

@@ -103,14 +103,12 @@ class Windows:
         centre, scale = self.rows.centre[own], self.rows.scale[own]
         if self.features.scale != "window":
             return centre, scale
-        own_scale: Float64
         places = self.origins[index][:, None] + np.arange(-self.features.window, 0)
         d, known = self.rows.differences[places], self.rows.known[places]
         count = np.maximum(known.sum(axis=1), 1)
         mean: Float64 = np.where(known.any(axis=1), np.where(known, d, 0).sum(axis=1) / count, centre)
-        deviation = np.sqrt((np.where(known, d - mean[:, None], 0) ** 2).sum(axis=1) / count)
-        own_scale = np.maximum(deviation, LEAST_SCALE * scale)
-        return mean, own_scale
+        variance: Float64 = np.where(known, (d - mean[:, None]) ** 2, 0).sum(axis=1) / count
+        return mean, np.maximum(np.sqrt(variance), LEAST_SCALE * scale)
 
     def base(self, index: Int64, horizon: int) -> tuple[Float64, Float64]:
         """Return what forecasts (N, H) are relative to, and how many differences (H,) lie between.
@@ -121,7 +119,7 @@ class Windows:
         if lag == 0:
             return np.zeros((len(index), horizon)), np.ones(horizon)
         base: Float64 = self.rows.whole[self.origins[index][:, None] - lag + steps % lag]
-        return base, steps // lag + 1.0
+        return base, (steps // lag + 1).astype(np.float64)
 
     def targets(self, index: Int64, centre: Float64, scale: Float64) -> Float64:
         """Return the scaled targets (N, H), NaN where one is missing."""
@@ -145,7 +143,7 @@ class Windows:
         found = np.where(missing, 0, targets).astype(dtype)
         length = features.window + (features.horizon - 1 if features.shifted else 0)
         inputs = self.inputs(index, length, centre, scale)
-        values = inputs.flat()[:, 0].reshape(len(index), length)
+        values = inputs.values[inputs.positions(), 0].reshape(len(index), length)
         if features.shifted:
             values = np.lib.stride_tricks.sliding_window_view(values, features.window, axis=1)
             values = values.reshape(-1, features.window)

@@ -14,6 +14,8 @@ from rnnfast.metrics.classes import BalancedAccuracy as BalancedAccuracy
 from rnnfast.metrics.classes import Perplexity as Perplexity
 from rnnfast.metrics.classes import TopKAccuracy as TopKAccuracy
 from rnnfast.metrics.collection import Metrics as Metrics
+from rnnfast.metrics.forecasts import CRPS as CRPS
+from rnnfast.metrics.forecasts import MASE as MASE
 from rnnfast.metrics.forecasts import coverage as coverage
 from rnnfast.metrics.forecasts import crps as crps
 from rnnfast.metrics.forecasts import mae as mae

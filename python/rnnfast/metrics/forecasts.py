@@ -1,15 +1,96 @@
-"""Metrics of forecasts: functions of arrays in which NaN is missing."""
+"""Metrics of forecasts: functions of arrays in which NaN is missing, and two that models report."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks
-from rnnfast.arrays import Float64
+from rnnfast.arrays import Array, Float64
 from rnnfast.checks import names_arguments
+from rnnfast.metrics.base import Judged, JudgingMetric, Mean
+from rnnfast.metrics.numbers import MeanAbsoluteError
 
 FLOAT = np.dtype(np.float64)
+# Levels of the quantiles that stand for a whole distribution.
+LEVELS = (np.arange(50) + 0.5) / 50
+
+
+class MASE(MeanAbsoluteError):
+    """The mean absolute error of a task of numbers, in units of the naive forecast's error in a history; see ``mase``.
+
+    Parameters
+    ----------
+    history : array (T,)
+        The values that the model was trained on; NaN is missing.
+    season : int
+        Steps of a season; 1 for none.
+
+    Raises
+    ------
+    ValueError
+        A history that is not longer than a season, or that does not change.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> metric = rf.metrics.MASE([1.0, 3.0, 5.0])
+    >>> metric.update(np.array([[1.0], [4.0]]), np.array([[2.0], [2.0]]), None)
+    >>> metric.result()
+    0.75
+    """
+
+    name = "mase"
+
+    @names_arguments
+    def __init__(self, history: npt.ArrayLike, *, season: int = 1) -> None:
+        self.scale = naive_error(history, season=season)
+        if not self.scale > 0:
+            raise ValueError(f"history: values that change from season to season are required, got {self.scale}")
+        super().__init__()
+
+    def result(self) -> float:
+        """Return the scaled error; 0.0 of nothing."""
+        return super().result() / self.scale
+
+
+class CRPS(Mean, JudgingMetric):
+    """The continuous ranked probability score of a task that predicts quantiles or a distribution; see ``crps``.
+
+    Of quantiles it is that of the learned levels, of a distribution that of 50 quantiles.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rnnfast as rf
+    >>> model = rf.ManyToOne(1, 1, task="gaussian", hidden_size=2, seed=0)
+    >>> found = model.evaluate(np.zeros((4, 3, 1)), np.zeros((4, 1)), metrics=rf.metrics.CRPS())
+    >>> sorted(found)
+    ['crps', 'loss', 'mae']
+    """
+
+    name = "crps"
+    higher_is_better = False
+    elements = ("vector",)
+
+    def __init__(self) -> None:
+        super().__init__(self._scores)
+
+    def bind(self, task: Judged) -> None:
+        """Take note of the task; ValueError where it predicts no quantiles."""
+        super().bind(task)
+        if not getattr(task, "has_quantiles", False):
+            raise ValueError(f"metrics: for 'crps' a task with quantiles is required, got task={task.name!r}")
+
+    def _scores(self, outputs: Array, targets: Array) -> Array:
+        task: Any = self._task
+        levels = getattr(task.criterion, "quantiles", LEVELS)
+        error = targets[..., None] - task.quantiles(outputs, levels)
+        scores: Array = 2 * np.maximum(levels * error, (levels - 1) * error).mean(axis=-1)
+        return scores
 
 
 @names_arguments

@@ -568,6 +568,8 @@ def load(path: StrPath) -> Any:
     tensors, saved = checkpoint.read(path)
     if saved.get("class") == "TrainingState":
         raise ValueError(f"{os.fsdecode(path)}: a model file is required, got a state, which TrainingState.read reads")
+    if saved.get("class") == "Forecaster":
+        raise ValueError(f"{os.fsdecode(path)}: a model file is required, got one that Forecaster.load reads")
     try:
         cls = Model.known[saved["class"]]
         own = split_tensors(tensors)[0] if "training" in saved else tensors
