@@ -41,8 +41,8 @@ def main(*, short: bool = False, seed: int = 0) -> tuple[float, float]:
     (x, y), (judged, truth) = shapes(120, rng), shapes(2000, rng)
 
     network = SequenceClassifier(cell="gru", epochs=40, batch_size=16, random_state=seed)
-    sizes = [16] if short else [8, 16, 32]
-    choices = {"sequenceclassifier__hidden_size": sizes, "sequenceclassifier__learning_rate": [0.01, 0.03]}
+    sizes, rates = ([16], [0.03]) if short else ([8, 16, 32], [0.01, 0.03])
+    choices = {"sequenceclassifier__hidden_size": sizes, "sequenceclassifier__learning_rate": rates}
     search = GridSearchCV(make_pipeline(SequenceScaler(), network), choices, cv=3).fit(x, y)
     forest = GridSearchCV(RandomForestClassifier(random_state=seed), {"max_features": ["sqrt", 0.3]}, cv=3).fit(x, y)
     for name, each in (("network", search), ("random forest", forest)):

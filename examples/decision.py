@@ -37,7 +37,7 @@ def rules(x: Any, y: Any) -> tuple[float, float]:
 def main(*, short: bool = False, seed: int = 0, picture: str | None = None) -> tuple[float, float]:
     """Return the share of right answers of the network and of the last evidence."""
     rng = np.random.default_rng(seed)
-    x, y = perceptual_decision(1000 if short else 4000, **TRIAL, seed=rng)
+    x, y = perceptual_decision(2000 if short else 4000, **TRIAL, seed=rng)
     judged, y_judged = perceptual_decision(4000, **TRIAL, seed=rng)
     options = {"activation": "tanh", "leak": STEP / TAU, "noise": 0.05}
     model = rf.ManyToMany(3, 3, cell="rnn", hidden_size=32, cell_options=options, activity_l2=5e-5, seed=seed)
@@ -48,13 +48,13 @@ def main(*, short: bool = False, seed: int = 0, picture: str | None = None) -> t
 
     last, ideal = rules(judged, y_judged)
     found = correct(model.predict(judged)[:, -1], y_judged)
-    print(f"right answers {found:.3f}; ideal observer {ideal:.3f}; last evidence alone {last:.3f}")
+    print(f"right answers of the ideal observer {ideal:.3f}")
 
     h = model.trace(judged[:200]).h[-1]
     for name, constant in (("stimulus without motion", [1, 0.5, 0.5]), ("answer", [0, 0, 0])):
         points = analysis.fixed_points(model.rnn, constant, starts=h[:64, -1][None], seed=seed)
-        kinds = ", ".join(f"{'' if s else 'un'}stable ({abs(e[0]):.2f})" for s, e in zip(points.stable, points.eigenvalues))
-        print(f"{name}: {len(points)} fixed points with their largest |eigenvalue|: {kinds}")
+        largest = ", ".join(f"{each:.2f}" for each in np.abs(points.eigenvalues).max(axis=1))
+        print(f"{name}: {points.stable.sum()} of {len(points)} fixed points are stable; largest |eigenvalue| {largest}")
     if picture:
         plot.phase_portrait(h[:40], points).figure.savefig(picture)
         print("picture:", picture)
@@ -67,4 +67,5 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--picture", default="decision.png", help="file of the phase portrait")
     found, baseline = main(**vars(parser.parse_args()))
+    print(f"right answers {found:.3f}; last evidence alone {baseline:.3f}")
     sys.exit(None if found > baseline else "the network does not beat its baseline")

@@ -1,9 +1,9 @@
 """Train on a file of data that the process cannot hold, for the operating system forbids it.
 
-The adding problem (Hochreiter and Schmidhuber 1997): two of the numbers in a sequence are marked, and the answer is their
-sum. The sequences are written to a memory map in a temporary folder, block by block. Then the process gives up the right
-to allocate more than a part of the file's size (``RLIMIT_DATA`` of Linux). To read the file as a whole fails; ``fit`` and
-``evaluate`` read the map batch by batch. The baseline says the mean of all answers.
+The adding problem (Hochreiter and Schmidhuber 1997): two of the numbers in a sequence are marked, and the answer is
+their sum. The sequences are written to a memory map in a temporary folder, block by block. Then the process gives up
+the right to allocate more than a part of the file's size (``RLIMIT_DATA`` of Linux). To read the file as a whole fails;
+``fit`` and ``evaluate`` read the map batch by batch. The baseline says the mean of all answers.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def main(*, short: bool = False, seed: int = 0) -> tuple[float, float]:
     """Return the mean squared error of the model and of the mean."""
     rng, count, room = np.random.default_rng(seed), 40_000 if short else 400_000, 16 << 20 if short else 64 << 20
     model = rf.ManyToOne(2, 1, task="regression", cell="gru", hidden_size=32, seed=seed)
-    model.fit(*adding(32, STEPS, seed=0), epochs=1, progress=False)  # starts the threads, which need memory of their own
+    # The first training starts the threads, which have memory of their own.
+    model.fit(*adding(32, STEPS, seed=0), epochs=1, progress=False)
     with tempfile.TemporaryDirectory() as folder:
         x, y = write(Path(folder), count, rng)
         limit(room)

@@ -3,7 +3,8 @@
 A switch has two buttons, and a step says that one of them is pressed, once in 50 steps; all else is noise. The model
 says at every step how the switch stands, so that it must remember for hundreds of steps. Truncated back-propagation
 passes the state from piece to piece, and prediction reads piece by piece. Whole back-propagation would keep every state
-and gate of a million steps. The baseline is the larger of both buttons' means over the last steps, the best number of them.
+and gate of a million steps. The baseline is the larger of both buttons' means over the last steps, the best number of
+them.
 """
 
 from __future__ import annotations

@@ -80,5 +80,6 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     found = main(**vars(arguments), show=True)
     baseline = leaning(100, arguments.seed + 1000)
-    print(f"greedy return {fmean(found):.1f}, smallest {min(found):.0f}, of {len(found)} episodes; baseline {baseline:.1f}")
+    print(f"smallest greedy return {min(found):.0f} of {len(found)} episodes")
+    print(f"greedy return {fmean(found):.1f}; baseline {baseline:.1f}")
     sys.exit(None if fmean(found) > baseline else "the agent does not beat its baseline")

@@ -62,7 +62,7 @@ def main(*, short: bool = False, seed: int = 0) -> tuple[float, float]:
     names = sorted(topics)
     x, y = map(list, zip(*pieces([name for i, name in enumerate(names) if i % 6]), strict=True))
     judged, truth = map(list, zip(*pieces(names[::6]), strict=True))
-    hidden, epochs, lr = (64, 4, 2e-2) if short else (128, 8, 1e-2)
+    hidden, epochs, lr = (64, 3, 2e-2) if short else (128, 8, 1e-2)
     model = rf.ManyToMany(
         vocabulary=rf.text.Vocabulary("abcdefghijklmnopqrstuvwxyz"),
         output_size=2,

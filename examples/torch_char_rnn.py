@@ -95,5 +95,7 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     trained, found = train(steps=arguments.steps, hidden=64, fast=not arguments.plain, dtype=torch.float32)
     print(write(trained, "12 times 13 is ", 60))
-    print(f"loss {found[0]:.3f} at first, {found[-1]:.3f} after {len(found)} steps; pairs of letters {pairs_loss():.3f}")
+    print(
+        f"loss {found[0]:.3f} at first, {found[-1]:.3f} after {len(found)} steps; pairs of letters {pairs_loss():.3f}"
+    )
     sys.exit(None if found[-1] < pairs_loss() else "the model does not beat pairs of letters")

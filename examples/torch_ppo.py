@@ -124,12 +124,12 @@ def train(*, steps: int, hidden: int, fast: bool, dtype: torch.dtype) -> tuple[l
             nn.utils.clip_grad_norm_(agent.parameters(), 0.5)
             optimizer.step()
             losses.append(loss.item())
-    return losses, float(rewards.sum() * LENGTH / rewards.numel())
+    return losses, float(rewards.sum() / x[..., CUES].sum())
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--plain", action="store_true", help="loop over the steps with PyTorch's LSTM")
     arguments = parser.parse_args()
     fast = not arguments.plain

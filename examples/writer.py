@@ -1,7 +1,7 @@
 """Learn to write Python's manual, letter by letter, and show what the network writes.
 
-The text is ``pydoc_data.topics``; every twelfth topic is judged, not learned. The measure is bits for each character. The
-baseline is n-grams with Witten-Bell smoothing, of as many characters as serve best.
+The text is ``pydoc_data.topics``; every twelfth topic is judged, not learned. The measure is bits for each character.
+The baseline is n-grams with Witten-Bell smoothing, of as many characters as serve best.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def main(*, short: bool = False, seed: int = 0) -> tuple[float, float]:
     print(f"{len(learned)} characters to learn, {len(judged)} to judge")
     hidden, epochs, longest = (64, 2, 2) if short else (256, 8, 6)
     vocabulary = rf.text.Vocabulary(learned)
-    model = rf.OneToMany(vocabulary=vocabulary, cell="gru", embedding=32, hidden_size=hidden, output_dropout=0.1, seed=seed)
+    model = rf.OneToMany(
+        vocabulary=vocabulary, cell="gru", embedding=32, hidden_size=hidden, output_dropout=0.1, seed=seed
+    )
     lr = rf.schedules.Cosine(1e-2 if short else 5e-3)
     model.fit(learned, epochs=epochs, batch_size=32, tbptt=64, lr=lr, clip_norm=1.0, seed=seed)
     print(model.generate(START, 400, temperature=0.7, seed=seed))

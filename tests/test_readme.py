@@ -20,7 +20,7 @@ from rnnfast import cli
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("examples/*.md")])
 SKLEARN = importlib.util.find_spec("sklearn") is not None
 PANDAS = importlib.util.find_spec("pandas") is not None
 MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None

@@ -19,7 +19,7 @@ import rnnfast as rf
 from rnnfast import _core
 from rnnfast._core import testing
 from tests.support.matrix import ISAS
-from tests.support.state import STATE, forced_split, one_way_panels, unchanged, using_isa
+from tests.support.state import STATE, forced_lanes, forced_split, one_way_panels, unchanged, using_isa
 
 
 def another_isa() -> str:
@@ -34,6 +34,7 @@ CHANGES: dict[str, Callable[[], Any]] = {
     "threads": lambda: rf.set_num_threads(rf.get_num_threads() + 1),
     "instruction set": lambda: testing.set_isa(another_isa()),
     "forced split": lambda: testing.force_split(False),
+    "forced lanes": lambda: testing.force_lanes(False),
     "one-way panels": lambda: testing.set_one_way_panels(True),
     "random numbers of NumPy": lambda: np.random.random(),  # noqa: NPY002
     "random numbers of Python": random.random,
@@ -64,12 +65,13 @@ def test_what_is_excused_is_taken_back_all_the_same() -> None:
     assert dict(os.environ) == before
 
 
-@pytest.mark.parametrize("name", ["instruction set", "forced split", "one-way panels"])
+@pytest.mark.parametrize("name", ["instruction set", "forced split", "forced lanes", "one-way panels"])
 def test_a_block_that_raises_ends_where_it_began(name: str) -> None:
     """This holds inside another block, too."""
     blocks: dict[str, Callable[[], AbstractContextManager[None]]] = {
         "instruction set": partial(using_isa, another_isa()),
         "forced split": partial(forced_split, True),
+        "forced lanes": partial(forced_lanes, True),
         "one-way panels": one_way_panels,
     }
     block, read = blocks[name], STATE[name][0]

@@ -207,13 +207,22 @@ def test_ids_that_are_refused(x: Any, error: Any, message: str) -> None:
     assert not stream.state.any()
 
 
+def test_blocks_of_another_number_of_sequences_are_refused() -> None:
+    one = rf.ManyToMany(1, 1, task="regression", hidden_size=4, seed=0).stream()
+    with pytest.raises(ValueError, match=r"block: shape \(N, T, C\) with N = 1, C = 1 is required, got \(64, 1\)"):
+        one.process(np.ones((64, 1)))
+    ids = build(rf.ManyToMany, "gru", "embedding", "float32").stream()
+    with pytest.raises(ValueError, match=r"block: shape \(N, T\) with N = 1 is required, got \(2, 3\)"):
+        ids.process(np.ones((2, 3), np.int64))
+
+
 def test_vectors_that_are_refused() -> None:
     stream = build(rf.ManyToMany, "gru", "vectors", "float32").stream(2)
     with pytest.raises(TypeError, match=r"x: real numbers are required, got dtype complex128"):
         stream.step(np.ones((2, 3)) * 1j)
     with pytest.raises(ValueError, match=r"x: shape \(N, C\) = \(2, 3\) is required, got \(3,\)"):
         stream.step([1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match=r"block: "):
+    with pytest.raises(ValueError, match=r"block: shape \(N, T, C\) with N = 2, C = 3 is required, got \(3, 4, 3\)"):
         stream.process(np.ones((3, 4, 3)))
     with pytest.raises(ValueError, match=r"out: shape \(N, outputs\) = \(2, 4\)"):
         stream.step(np.ones((2, 3)), out=np.ones((2, 17), np.float32))

@@ -106,6 +106,11 @@ def test_membership() -> None:
     assert "z" not in Vocabulary(TEXTS, unknown=True)
 
 
+def test_what_a_vocabulary_says_of_itself() -> None:
+    assert repr(Vocabulary("abc")) == "<Vocabulary: 3 ids, unknown=None, padding=None>"
+    assert repr(WordVocabulary("to be", padding=True)) == "<WordVocabulary: 4 ids, unknown=2, padding=3>"
+
+
 @every_vocabulary
 def test_lists_are_as_one_by_one(v: AnyVocabulary) -> None:
     ids = v.encode(TEXTS)

@@ -12,5 +12,6 @@ using Index = std::int64_t;
 // static: each object file has its own, also where nothing is inlined and the files differ in instruction set.
 static constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 static constexpr Index smaller(Index a, Index b) { return a < b ? a : b; }
+static constexpr Index larger(Index a, Index b) { return a < b ? b : a; }
 
 }  // namespace rnnfast

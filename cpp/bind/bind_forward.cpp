@@ -113,7 +113,7 @@ Tape<Real> make_tape(Stack<Real> layers, Index directions, const py::array& x, c
   tape.h_shape = {LD, tape.batch.N, sizes.P};
   tape.c_shape = {LD, tape.batch.N, sizes.H};
   if (tape.batch.by_rows)
-    tape.x = sequence_view<Real>("x", x, "(M, C)", {x.shape(0), sizes.C}, tape.batch.x_starts.data());
+    tape.x = input_view(tape, sequence_view<Real>("x", x, "(M, C)", {x.shape(0), sizes.C}, tape.batch.x_starts.data()));
   else
     tape.x = sequence_view<Real>("x", x, "(N, T, C)", {tape.batch.N, tape.batch.T, sizes.C});
   read_states(tape, states);

@@ -82,7 +82,7 @@ py::array gemm_tn(const std::string& isa, const py::array_t<Real>& a, const py::
               sizeof(Real) * static_cast<std::size_t>(M * N));
   Buffer<Real> scratch(outer_scratch<Real>(N));
   run_team(1, [&](const Member&) {
-    add_outer(rows, a_rows.data(), {0, M}, b_rows.data(), N, result.mutable_data(), scratch.data());
+    add_outer<Real>(rows, a_rows.data(), {0, M}, {b_rows.data(), N, result.mutable_data()}, scratch.data());
   });
   return std::move(result);
 }
@@ -98,8 +98,9 @@ void bind_type(py::module_& m) {
 // Of layers of `sizes` C, H, H, ... of N sequences of T steps in float32: how many a team computes at once.
 int wavefront_threads(const std::string& cell, const std::vector<Index>& sizes, Index N, Index T, int threads) {
   std::vector<LayerSize> layers;
-  for (std::size_t i = 1; i < sizes.size(); ++i) layers.push_back({&spec_of(cell_named(cell)), sizes[i - 1], sizes[i]});
-  return Wavefront(layers, Plan({N, T, nullptr, nullptr}), sizeof(float), threads, true).threads();
+  for (std::size_t i = 1; i < sizes.size(); ++i)
+    layers.push_back({&spec_of(cell_named(cell)), sizes[i - 1], sizes[i], sizeof(float), 0});
+  return Wavefront(layers, Plan({N, T, nullptr, nullptr}), threads, true).threads();
 }
 
 }  // namespace
@@ -117,6 +118,8 @@ void bind_testing(py::module_& parent) {
     const std::optional<Split> split = forced_split();
     return split ? std::optional<bool>(*split == Split::kUnits) : std::nullopt;
   });
+  m.def("forced_lanes", &forced_lanes);
+  m.def("force_lanes", &force_lanes, py::arg("lanes"));
   m.def("best_isa", &best_isa, py::arg("available"), py::arg("cap"));
   m.def("cgroup_quota", &cgroup_quota, py::arg("root"));
   m.def("num_threads", &num_threads);

@@ -216,6 +216,19 @@ View<Real> output_view(const Tape<Real>& tape, const py::array& array) {
   return view;
 }
 
+// x, where the tape's batch is of rows. Sequences of one length that follow each other are as dense as (N, T, .).
+template <class Real>
+View<const Real> input_view(const Tape<Real>& tape, View<const Real> view) {
+  if (!tape.plan.equal_lengths()) return view;
+  const std::vector<Index>& starts = tape.batch.x_starts;
+  for (std::size_t n = 1; n < starts.size(); ++n)
+    if (starts[n] - starts[n - 1] != tape.batch.T) return view;
+  if (!starts.empty()) view.data += starts[0] * view.by_t;
+  view.by_n = tape.batch.T * view.by_t;
+  view.starts = nullptr;
+  return view;
+}
+
 void bind_forward(py::module_& m);
 void bind_backward(py::module_& m);
 void bind_generate(py::module_& m);

@@ -22,6 +22,9 @@ struct View {
   const Index* starts = nullptr;  // [N]; null: all zero
 };
 
+// Numbers of a sequence that kernels of sequences in lanes copy at once, where steps are shorter.
+constexpr Index kLaneRun = 96;
+
 constexpr Index kInitial = -1;    // Row::prev: the row follows the given initial state
 constexpr Index kReset = -2;      // Row::prev: the row follows a reset
 constexpr Index kEnd = kInitial;  // Row::next: the sequence ends here
@@ -158,6 +161,11 @@ struct ForwardArgs {
   bool from_l2;                  // a thread's panels do not fit L1
   bool fetch_ahead;              // nor L2: fetch the next panel while one is used
   const CellOptions<Real>* options;
+  // Only of sequences in lanes (forward_lanes), which are equally long. u is made in the step; the view above is of the
+  // gates, data null where none are saved. packed is [units, C + P, G] and bias [units, 2, G], W and b_ih before R and
+  // b_hh, units rounded up to whole vectors by zeros.
+  View<const Real> x;  // [C]
+  Real* scratch;       // [larger(C, kLaneRun) + 2 larger(units, kLaneRun + lanes) + (1 + G) units, lane_block]
 };
 
 // Some steps of a cell's stage backward.
@@ -213,16 +221,27 @@ struct GemmArgs {
   Index H = 0;
 };
 
+// Where one of the matrices is added that stand side by side in B.
+template <class Real>
+struct OuterSum {
+  Real* c;  // [cols_a, cols], rows ldc apart
+  Index ldc;
+  Index cols;  // 0: there is none
+};
+
 // c[j][k] += sum_r a[r][j] b[r][k]: one chain from zero in the order of r, added once.
 template <class Real>
 struct OuterArgs {
   Index rows;  // at most kRowBlock
   Index cols_a;
-  Index cols_b;
   const Real* const* a;  // [rows] pointers to [cols_a]
-  const Real* b_packed;  // [panels, rows, gemm_vectors, lanes]
-  Real* c;               // [cols_a, cols_b], rows ldc apart
-  Index ldc;
+  // Panels [rows, vectors, lanes], one after the other: `wide` ones of vectors + 1 vectors, then `narrow` ones of
+  // `vectors`. Each matrix begins with a vector of its own.
+  const Real* b_packed;
+  Index vectors;  // at most gemm_vectors, also of wide panels
+  Index wide;
+  Index narrow;
+  OuterSum<Real> sums[2];
 };
 
 // Sums over rows run in blocks of this many rows, which are added in order. The sum's value depends on nothing else,
@@ -252,17 +271,20 @@ struct Kernels {
   int forward_blocks[kCellKinds][kMaxStages];  // vectors of units in a forward panel
   int backward_blocks;                         // vectors of units in a backward panel
   void (*forward[kCellKinds][kMaxStages])(const ForwardArgs<Real>&);
+  // The same with a sequence in each lane, lane_block sequences at once; null of cells that have no such kernel.
+  void (*forward_lanes[kCellKinds])(const ForwardArgs<Real>&);
+  int lane_block;
   void (*backward[kCellKinds][kMaxStages])(const BackwardArgs<Real>&);
   void (*finish[kCellKinds])(const BackwardArgs<Real>&);  // dL/dh of initial states, into args.dh
   // Panels hold gemm_vectors * lanes columns; the last one has only as many whole vectors as it needs.
   void (*gemm)(const GemmArgs<Real>&);
   void (*outer)(const OuterArgs<Real>&);
-  // sums[j] += sum_r a[r][j]
-  void (*column_sums)(Index rows, Index cols, const Real* const* a, Real* sums);
+  // sums[j] += sum_r a[r][j]; so also[j], if it is not null
+  void (*column_sums)(Index rows, Index cols, const Real* const* a, Real* sums, Real* also);
   // sums[j] += sum_r a[r][j] b[r][j]
   void (*column_dots)(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums);
-  // dst [K, valid rounded up to whole vectors]: `valid` numbers from rows[k] + offset on, then zeros
-  void (*pack_rows)(Index K, Index valid, const Real* const* rows, Index offset, Real* dst);
+  // dst [K, stride]: `valid` numbers from rows[k] + offset on, then zeros up to whole vectors
+  void (*pack_rows)(Index K, Index valid, const Real* const* rows, Index offset, Real* dst, Index stride);
   // y = x * scale, or 0 where dropped; x and y may be the same
   void (*dropout)(Index n, const Real* x, Real* y, DropoutKey key, Real scale);
   // y += scale times normally distributed numbers

@@ -1,5 +1,6 @@
 #include "products.hpp"
 
+#include <algorithm>
 #include <vector>
 
 namespace rnnfast {
@@ -71,7 +72,7 @@ Panels<Real> panels_of(const Real* W, Index inner, Index cols) {
   for (Index k = 0; k < inner; ++k) rows[static_cast<std::size_t>(k)] = W + k * cols;
   for (Index panel = 0; panel < panels.count; ++panel)
     kernels<Real>().pack_rows(inner, smaller(width, cols - panel * width), rows.data(), panel * width,
-                              panels.data.data() + panel * inner * width);
+                              panels.data.data() + panel * inner * width, used_width<Real>(cols, panel));
   return panels;
 }
 
@@ -111,24 +112,57 @@ void multiply_add(const Panels<Real>& b, Index rows, const Real* const* a, Real*
         {smaller(kGemmRows, rows - r), b.inner, b.cols, 0, b.count, a + r, c + r, b.data.data(), nullptr, true});
 }
 
+namespace {
+
 template <class Real>
-Index outer_scratch(Index cols_b) {
-  const Index width = panel_width<Real>();
-  return ceil_div(cols_b, width) * width * kRowBlock;
+Index vectors_of(Index cols) {
+  return ceil_div(cols, static_cast<Index>(kernels<Real>().lanes));
 }
 
-namespace {
+// Cuts so many vectors into the fewest panels, which differ by one vector at most.
+template <class Real>
+void set_panels(Index vectors, OuterArgs<Real>& args) {
+  const Index panels = ceil_div(vectors, static_cast<Index>(kernels<Real>().gemm_vectors));
+  if (panels == 0) return;
+  args.vectors = vectors / panels;
+  args.wide = vectors % panels;
+  args.narrow = panels - args.wide;
+}
+
+// Rows [r0, r0 + rows) of the factors, as the kernel reads them.
+template <class Real>
+void pack_factors(Index r0, const OuterArgs<Real>& args, const std::array<OuterFactor<Real>, 2>& factors,
+                  Real* packed) {
+  const Index lanes = kernels<Real>().lanes;
+  Index left = 0;  // vectors of the panel
+  Index width = 0;
+  Index panel = -1;
+  Index begin = 0;  // its first vector
+  for (const OuterFactor<Real>& factor : factors)
+    for (Index col = 0; col < factor.cols;) {
+      if (left == 0) {
+        begin += width;
+        width = left = args.vectors + (++panel < args.wide ? 1 : 0);
+      }
+      const Index valid = smaller(left * lanes, factor.cols - col);
+      kernels<Real>().pack_rows(args.rows, valid, factor.b + r0, col,
+                                packed + (begin * args.rows + width - left) * lanes, width * lanes);
+      left -= vectors_of<Real>(valid);
+      col += valid;
+    }
+}
 
 // A single column of b fills no vectors. c is then also the row b^T a, made of the same chains.
 template <class Real>
-void add_outer_of_one(Index rows, const Real* const* a, Range columns, const Real* const* b, Real* c, Real* scratch) {
+void add_outer_of_one(Index rows, const Real* const* a, Range columns, const OuterFactor<Real>& factor, Real* scratch) {
   const Index width = panel_width<Real>();
   for (Index r0 = 0; r0 < rows; r0 += kRowBlock) {
     const Index block = smaller(kRowBlock, rows - r0);
     for (Index col = columns.begin; col < columns.end; col += width) {
       const Index valid = smaller(width, columns.end - col);
-      kernels<Real>().pack_rows(block, valid, a + r0, col, scratch);
-      kernels<Real>().outer({block, 1, valid, b + r0, scratch, c + col, valid});
+      kernels<Real>().pack_rows(block, valid, a + r0, col, scratch, vectors_of<Real>(valid) * kernels<Real>().lanes);
+      const Index vectors = vectors_of<Real>(valid);
+      kernels<Real>().outer({block, 1, factor.b + r0, scratch, vectors, 0, 1, {{factor.c + col, valid, valid}, {}}});
     }
   }
 }
@@ -136,29 +170,46 @@ void add_outer_of_one(Index rows, const Real* const* a, Range columns, const Rea
 }  // namespace
 
 template <class Real>
-void add_outer(Index rows, const Real* const* a, Range columns, const Real* const* b, Index cols_b, Real* c,
-               Real* scratch) {
+Index outer_scratch(Index cols, Index more_cols) {
+  const Index vectors = vectors_of<Real>(cols) + vectors_of<Real>(more_cols);
+  return std::max<Index>(vectors, kernels<Real>().gemm_vectors) * kernels<Real>().lanes * kRowBlock;
+}
+
+template <class Real>
+void add_outers(Index rows, const Real* const* a, Range columns, const std::array<OuterFactor<Real>, 2>& factors,
+                Real* scratch) {
   if (columns.begin >= columns.end) return;
-  if (cols_b == 1) return add_outer_of_one(rows, a, columns, b, c, scratch);
-  const Index width = panel_width<Real>();
   const Real* shifted[kRowBlock];
+  OuterArgs<Real> args{};
+  args.cols_a = columns.end - columns.begin;
+  args.a = shifted;
+  args.b_packed = scratch;
+  for (std::size_t i = 0; i < factors.size(); ++i)
+    if (factors[i].cols > 0)
+      args.sums[i] = {factors[i].c + columns.begin * factors[i].cols, factors[i].cols, factors[i].cols};
+  set_panels(vectors_of<Real>(factors[0].cols) + vectors_of<Real>(factors[1].cols), args);
   for (Index r0 = 0; r0 < rows; r0 += kRowBlock) {
-    const Index block = smaller(kRowBlock, rows - r0);
-    for (Index col = 0; col < cols_b; col += width)
-      kernels<Real>().pack_rows(block, smaller(width, cols_b - col), b + r0, col, scratch + col * block);
-    for (Index r = 0; r < block; ++r) shifted[r] = a[r0 + r] + columns.begin;
-    kernels<Real>().outer(
-        {block, columns.end - columns.begin, cols_b, shifted, scratch, c + columns.begin * cols_b, cols_b});
+    args.rows = smaller(kRowBlock, rows - r0);
+    pack_factors(r0, args, factors, scratch);
+    for (Index r = 0; r < args.rows; ++r) shifted[r] = a[r0 + r] + columns.begin;
+    kernels<Real>().outer(args);
   }
 }
 
 template <class Real>
-void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums) {
+void add_outer(Index rows, const Real* const* a, Range columns, const OuterFactor<Real>& factor, Real* scratch) {
+  if (columns.begin < columns.end && factor.cols == 1) return add_outer_of_one(rows, a, columns, factor, scratch);
+  add_outers<Real>(rows, a, columns, {factor, {}}, scratch);
+}
+
+template <class Real>
+void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums, Real* also) {
   const Real* shifted[kRowBlock];
   for (Index r0 = 0; r0 < rows; r0 += kRowBlock) {
     const Index block = smaller(kRowBlock, rows - r0);
     for (Index r = 0; r < block; ++r) shifted[r] = a[r0 + r] + columns.begin;
-    kernels<Real>().column_sums(block, columns.end - columns.begin, shifted, sums + columns.begin);
+    kernels<Real>().column_sums(block, columns.end - columns.begin, shifted, sums + columns.begin,
+                                also != nullptr ? also + columns.begin : nullptr);
   }
 }
 
@@ -183,9 +234,10 @@ void add_column_dots(Index rows, const Real* const* a, const Real* const* b, Ran
                                bool);                                                                                \
   template Range columns_of(const Panels<Real>&, Range);                                                             \
   template void multiply_add(const Panels<Real>&, Index, const Real* const*, Real* const*);                          \
-  template Index outer_scratch<Real>(Index);                                                                         \
-  template void add_outer(Index, const Real* const*, Range, const Real* const*, Index, Real*, Real*);                \
-  template void add_column_sums(Index, const Real* const*, Range, Real*);                                            \
+  template Index outer_scratch<Real>(Index, Index);                                                                  \
+  template void add_outer(Index, const Real* const*, Range, const OuterFactor<Real>&, Real*);                        \
+  template void add_outers(Index, const Real* const*, Range, const std::array<OuterFactor<Real>, 2>&, Real*);        \
+  template void add_column_sums(Index, const Real* const*, Range, Real*, Real*);                                     \
   template void add_column_dots(Index, const Real* const*, const Real* const*, Range, Real*);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)

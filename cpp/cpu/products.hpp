@@ -1,6 +1,7 @@
 // Products with matrices packed in panels, [panels, K, width] with zeros after the last column, and sums over rows.
 // Rows of operands and results are given by pointers; results must not overlap operands.
 #pragma once
+#include <array>
 #include <memory>
 
 #include "../base/buffer.hpp"
@@ -63,18 +64,29 @@ Range columns_of(const Panels<Real>& b, Range panels);
 template <class Real>
 void multiply_add(const Panels<Real>& b, Index rows, const Real* const* a, Real* const* c);
 
-// c [cols_a, cols_b] += sum over rows of a[r]^T b[r], only the rows of c that belong to `columns` of a, in blocks of
-// kRowBlock rows. a: [rows] pointers to [cols_a]; b: [rows] pointers to [cols_b]; scratch: outer_scratch(cols_b)
-// numbers.
+// A right factor of add_outer and its sum. b: [rows] pointers to [cols]; c: [cols_a, cols].
 template <class Real>
-Index outer_scratch(Index cols_b);
-template <class Real>
-void add_outer(Index rows, const Real* const* a, Range columns, const Real* const* b, Index cols_b, Real* c,
-               Real* scratch);
+struct OuterFactor {
+  const Real* const* b;
+  Index cols;
+  Real* c;
+};
 
-// sums [cols] += sum over rows of a[r], only `columns`, in blocks of kRowBlock rows. a: [rows] pointers to [cols].
+// c += sum over rows of a[r]^T b[r], only the rows of c that belong to `columns` of a, in blocks of kRowBlock rows.
+// a: [rows] pointers to [cols_a]; scratch: outer_scratch numbers. Two factors are read beside each other, in one pass
+// over a.
 template <class Real>
-void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums);
+Index outer_scratch(Index cols, Index more_cols = 0);
+template <class Real>
+void add_outer(Index rows, const Real* const* a, Range columns, const OuterFactor<Real>& factor, Real* scratch);
+template <class Real>
+void add_outers(Index rows, const Real* const* a, Range columns, const std::array<OuterFactor<Real>, 2>& factors,
+                Real* scratch);
+
+// sums [cols] += sum over rows of a[r], only `columns`, in blocks of kRowBlock rows; and so `also`, if it is not null.
+// a: [rows] pointers to [cols].
+template <class Real>
+void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums, Real* also = nullptr);
 
 // sums [cols] += sum over rows of a[r] b[r], element by element, only `columns`; at most kRowBlock rows.
 template <class Real>

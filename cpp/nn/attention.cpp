@@ -69,7 +69,8 @@ class SequenceGradients {
     const auto weights = pointers_to(gradients.weights + queries_.begin * args_.S, T_, args_.S);
     const auto dcontext = pointers_to(gradients.dcontext + queries_.begin * M, T_, M);
     Buffer<Real> scratch(outer_scratch<Real>(M));
-    add_outer(T_, weights.data(), {0, S_}, dcontext.data(), M, gradients.dmemory + steps_.begin * M, scratch.data());
+    add_outer<Real>(T_, weights.data(), {0, S_}, {dcontext.data(), M, gradients.dmemory + steps_.begin * M},
+                    scratch.data());
   }
 
   void multiply_back() {
@@ -79,7 +80,7 @@ class SequenceGradients {
     const auto query = pointers_to(query_, T_, A);
     multiply<Real>(keys, T_, de.data(), pointers_to(dquery_, T_, A).data(), nullptr);
     Buffer<Real> scratch(outer_scratch<Real>(A));
-    add_outer(T_, de.data(), {0, S_}, query.data(), A, dkeys_, scratch.data());
+    add_outer<Real>(T_, de.data(), {0, S_}, {query.data(), A, dkeys_}, scratch.data());
   }
 
   const AttentionArgs<Real>& args_;

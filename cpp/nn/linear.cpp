@@ -46,8 +46,8 @@ void pack_panel(const Product<Real>& p, Index panel, Index width, const Real** c
   const Index first = panel * width;
   const Index valid = smaller(width, p.cols - first);
   const Kernels<Real>& table = kernels<Real>();
-  if (!p.transposed) return table.pack_rows(p.inner, valid, p.W.data(), first, dst);
   const Index used = ceil_div(valid, table.lanes) * table.lanes;
+  if (!p.transposed) return table.pack_rows(p.inner, valid, p.W.data(), first, dst, used);
   for (Index j = 0; j < used; ++j) columns[j] = j < valid ? p.W[static_cast<std::size_t>(first + j)] : nullptr;
   pack_columns(p.inner, used, columns, dst);
 }
@@ -104,7 +104,8 @@ void add_weight_gradients(const LinearBackwardArgs<Real>& args, const RowsOf<Rea
     for (Index row = 0; row < args.M && !interrupt.stopped(); row += kRowBlock) {
       if (member.rank == 0) interrupt.check();
       const Index rows = smaller(kRowBlock, args.M - row);
-      add_outer(rows, dy.data() + row, columns, x.data() + row, args.K, args.dW, scratch.data() + needed * member.rank);
+      add_outer<Real>(rows, dy.data() + row, columns, {x.data() + row, args.K, args.dW},
+                      scratch.data() + needed * member.rank);
       if (args.db != nullptr) add_column_sums(rows, dy.data() + row, columns, args.db);
     }
   });

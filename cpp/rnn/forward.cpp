@@ -64,6 +64,22 @@ template <class Real>
 void ForwardScan<Real>::allocate_scratch() {
   const Index rows = pass_.chunks.largest();
   scratch_.resize(at(call_.threads));
+  if (pass_.schedule.lanes) {
+    const Kernels<Real>& table = pass_.weights.table;
+    const Index lanes = table.lanes;
+    const Index units = ceil_div(pass_.H, lanes) * lanes;
+    const Index numbers =
+        larger(pass_.C, kLaneRun) + 2 * larger(units, kLaneRun + lanes) + (1 + pass_.spec.gates) * units;
+    pass_.weights.lane_weights();  // made here, where it may throw
+    const Index rest = pass_.schedule.few * ceil_div(rows, std::max<Index>(pass_.N, 1));
+    for (Index part = 0; part < pass_.parts.count(); ++part) {
+      Scratch& scratch = scratch_[at(part)];
+      scratch.lanes = Buffer<Real>::zeros(checked_product(numbers, static_cast<Index>(table.lane_block)));
+      scratch.rows.resize(rest);
+      if (gates_.data == nullptr) scratch.gates = Buffer<Real>(checked_product(rest, pass_.spec.gates * pass_.H));
+    }
+    return;
+  }
   for (Scratch& scratch : scratch_) {
     scratch.rows.resize(rows);
     if (norm_) scratch.raw.resize(at(rows));
@@ -102,14 +118,14 @@ void ForwardScan<Real>::gather(const Row& row, Index i, Scratch& scratch, const 
 // Pointers to the rows of some steps of a part's sequences; returns how many. Rows of equally long sequences lie at
 // equal distances, unless each sequence has a start of its own.
 template <class Real>
-Index ForwardScan<Real>::gather_steps(Index s0, Index s1, Index part, Scratch& scratch, const View<Real>& u) {
+Index ForwardScan<Real>::gather_steps(Index s0, Index s1, const RowOrder& order, Scratch& scratch,
+                                      const View<Real>& u) {
   Index count = 0;
   if (!call_.plan.equal_lengths() || x_.starts != nullptr || norm_ || scratch.dropped.data() != nullptr) {
     for (Index s = s0; s < s1; ++s)
-      pass_.parts.for_rows(s, part, [&](const Row& row) { gather(row, count++, scratch, u); });
+      pass_.parts.for_rows(s, order.part, [&](const Row& row) { gather(row, count++, scratch, u); });
     return count;
   }
-  const RowOrder order = pass_.parts.order(part, pass_.time_step);
   for (Index s = s0; s < s1; ++s) {
     const Index first = s * pass_.N + order.n0;
     const Real* x = row_of(x_, first, order.n0, s);
@@ -149,7 +165,7 @@ void ForwardScan<Real>::multiply_shared_input(Index s0, Index s1, const ChunkVie
   if (norm_ || drops)
     for_rows(call_.plan, mine, [&](const Row& row) { gather(row, row.index - rows.begin, scratch, views.u); });
   else
-    gather_steps(s0, s1, 0, scratch, views.u);
+    gather_steps(s0, s1, pass_.parts.order(0, pass_.time_step), scratch, views.u);
   if (drops) member.wait();
   const Real* const* x = scratch.rows.from.data();
   Real* const* u = scratch.rows.to.data();
@@ -214,19 +230,49 @@ void ForwardScan<Real>::run_step(const Step& step, const RowOrder& order, const 
 }
 
 template <class Real>
-void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
-  Scratch& scratch = scratch_[at(part)];
-  const ChunkViews views = views_of(s0, scratch);
-  const Index count = gather_steps(s0, s1, part, scratch, views.u);
+void ForwardScan<Real>::run_steps(Index s0, Index s1, const RowOrder& order, const ChunkViews& views,
+                                  Scratch& scratch) {
+  const Index part = order.part;
+  const Index count = gather_steps(s0, s1, order, scratch, views.u);
   pass_.weights.multiply_input(count, scratch.rows.from.data(), scratch.raw.data(), scratch.rows.to.data(),
                                pass_.schedule.fetch_input);
   if (random())
     for (Index s = s0; s < s1; ++s) pass_.parts.for_rows(s, part, [&](const Row& row) { make_random(row, views); });
-  const RowOrder order = pass_.parts.order(part, pass_.time_step);
   if (pass_.spec.stages == 1 && !between_steps())
     return pass_.weights.table.forward[pass_.cell()][0](stage_args(s0, s1, 0, order, views));
   const Member alone{0, 1, nullptr};
   for_steps(s0, s1, pass_.time_step, [&](Index s) { run_step({s, part, alone}, order, views, scratch); });
+}
+
+template <class Real>
+void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
+  Scratch& scratch = scratch_[at(part)];
+  run_steps(s0, s1, pass_.parts.order(part, pass_.time_step), views_of(s0, scratch), scratch);
+}
+
+// Whole vectors of sequences in lanes, then the few that are left by units.
+template <class Real>
+void ForwardScan<Real>::run_lanes_chunk(Index s0, Index s1, Index part) {
+  Scratch& scratch = scratch_[at(part)];
+  ForwardArgs<Real> args = stage_args(s0, s1, 0, pass_.parts.order(part, pass_.time_step), {gates_, {}});
+  RowOrder rest = args.order;
+  const Index left = (rest.n1 - rest.n0) % pass_.weights.table.lanes;
+  rest.n0 = args.order.n1 = rest.n1 - (left <= pass_.schedule.few ? left : 0);
+  const auto& weights = pass_.weights.lane_weights();
+  args.packed = weights.packed.data();
+  args.bias = weights.bias.data();
+  args.x = x_;
+  args.C = pass_.C;
+  args.scratch = scratch.lanes.data();
+  pass_.weights.table.forward_lanes[pass_.cell()](args);
+  if (rest.n0 == rest.n1) return;
+  View<Real> u = gates_;
+  if (u.data == nullptr) {
+    const Index width = pass_.spec.gates * pass_.H;
+    u = {scratch.gates.data(), 0, 0, width, (rest.n1 - rest.n0) * width};
+    u.data -= rest.n0 * u.by_n + s0 * u.by_t;
+  }
+  run_steps(s0, s1, rest, {u, {}}, scratch);
 }
 
 template <class Real>
@@ -241,7 +287,8 @@ void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& membe
 template <class Real>
 void ForwardScan<Real>::run_chunk(Index s0, Index s1, const Member& member) {
   if (pass_.shares_units()) return run_hidden_chunk(s0, s1, member);
-  for (Index part = member.rank; part < pass_.parts.count(); part += member.size) run_batch_chunk(s0, s1, part);
+  for (Index part = member.rank; part < pass_.parts.count(); part += member.size)
+    pass_.schedule.lanes ? run_lanes_chunk(s0, s1, part) : run_batch_chunk(s0, s1, part);
 }
 
 // Restores what the first step of chunk i reads of the step before: h, h under its mask, and c.

@@ -42,6 +42,7 @@ class ForwardScan {
     Buffer<Real> gates;           // input products of a chunk, where they are not saved
     Buffer<Real> dropped;         // its inputs under dropout
     Buffer<Real> zoneout_shares;  // of a chunk, where they are random
+    Buffer<Real> lanes;           // states of a block, where each lane has a sequence
   };
   // The rows of a chunk.
   struct ChunkViews {
@@ -55,7 +56,7 @@ class ForwardScan {
   ChunkViews views_of(Index s0, Scratch& scratch);
 
   void gather(const Row& row, Index i, Scratch& scratch, const View<Real>& u);
-  Index gather_steps(Index s0, Index s1, Index part, Scratch& scratch, const View<Real>& u);
+  Index gather_steps(Index s0, Index s1, const RowOrder& order, Scratch& scratch, const View<Real>& u);
   void multiply_shared_input(Index s0, Index s1, const ChunkViews& views, const Member& member);
   bool random() const { return call_.random.noise > 0 || zoneout_.random(); }
   void make_random(const Row& row, const ChunkViews& views) const;
@@ -66,7 +67,9 @@ class ForwardScan {
   InitialState<Real> initial_input() const { return mask_.active() ? mask_.initial_input() : h0_; }
   ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const RowOrder& order, const ChunkViews& views) const;
   void run_step(const Step& step, const RowOrder& order, const ChunkViews& views, Scratch& scratch);
+  void run_steps(Index s0, Index s1, const RowOrder& order, const ChunkViews& views, Scratch& scratch);
   void run_batch_chunk(Index s0, Index s1, Index part);
+  void run_lanes_chunk(Index s0, Index s1, Index part);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
   void run_chunk(Index s0, Index s1, const Member& member);
   void restore_before_chunk(Index i, const View<const Real>& y);

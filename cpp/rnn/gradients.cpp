@@ -11,7 +11,8 @@ GradientScratch<Real> BlockGradients<Real>::new_scratch() const {
   GradientScratch<Real> scratch;
   scratch.a.resize(at(kRowBlock));
   scratch.b.resize(at(kRowBlock));
-  scratch.panels = Buffer<Real>(outer_scratch<Real>(std::max(pass_.C, pass_.H)));
+  scratch.x.resize(at(kRowBlock));
+  scratch.panels = Buffer<Real>(outer_scratch<Real>(pass_.C, pass_.H));
   if (input_dropout_.active()) scratch.dropped = Buffer<Real>(kRowBlock * pass_.C);
   if (mask_.active()) scratch.masked = Buffer<Real>(kRowBlock * pass_.P);
   if (norm_ != nullptr && pass_.spec.output_gate >= 0) scratch.normed = Buffer<Real>(kRowBlock * pass_.H);
@@ -24,8 +25,9 @@ void BlockGradients<Real>::add(Index block, const GradientRows<Real>& rows, cons
   if (faulty(Fault::kSkippedBlock) && block == 1) return;
   const Range range = {block * kRowBlock, smaller((block + 1) * kRowBlock, pass_.plan.rows())};
   const Block work{rows, range, member, scratch};
-  add_input(work);
   for (int i = 0; i < pass_.spec.segments; ++i) add_segment(pass_.spec.segment[i], work);
+  if (norm_ != nullptr) add_gate_norms(work);
+  if (norm_ != nullptr && pass_.spec.output_gate >= 0) add_output_norm(work);
   for (int i = 0; i < pass_.spec.peepholes && out_.dpeepholes != nullptr; ++i) add_peephole(i, work);
   if (out_.dprojection != nullptr) add_projection(work);
 }
@@ -38,26 +40,6 @@ const Real* BlockGradients<Real>::input(const Row& row, Index i, const Block& bl
   Real* dropped = block.scratch.dropped.data() + i * pass_.C;
   input_dropout_.apply(row, x, dropped);
   return dropped;
-}
-
-template <class Real>
-void BlockGradients<Real>::add_input(const Block& block) const {
-  GradientScratch<Real>& scratch = block.scratch;
-  const View<const Real> du = norm_ != nullptr ? read_only(norm_->d) : block.of.u;
-  Index count = 0;
-  for_rows(pass_.plan, block.rows, [&](const Row& row) {
-    scratch.a[at(count)] = row_of(du, row);
-    scratch.b[at(count)] = input(row, count, block);
-    ++count;
-  });
-  const Range columns = share(pass_.spec.gates * pass_.H, block.member);
-  add_outer(count, scratch.a.data(), columns, scratch.b.data(), pass_.C, out_.dW, scratch.panels.data());
-  if (norm_ != nullptr) {
-    add_gate_norms(block);
-    if (pass_.spec.output_gate >= 0) add_output_norm(block);
-  } else if (out_.db_w != nullptr) {
-    add_column_sums(count, scratch.a.data(), columns, out_.db_w);
-  }
 }
 
 // What the segment's rows of R were multiplied with.
@@ -73,27 +55,46 @@ const Real* BlockGradients<Real>::operand(const SegmentSpec& segment, const Row&
   return masked;
 }
 
+// dW, dR and the biases' gradients of the segment's gates. Where dq is du, one pass over it makes both; a single column
+// of x is faster alone.
 template <class Real>
 void BlockGradients<Real>::add_segment(const SegmentSpec& segment, const Block& block) const {
-  GradientScratch<Real>& scratch = block.scratch;
   const Index H = pass_.H;
+  const Index first = segment.first_gate * H;
+  const Range columns = share(segment.gates * H, block.member);
+  Real* const db_w = norm_ == nullptr && out_.db_w != nullptr ? out_.db_w + first : nullptr;
+  Real* const db_r = norm_ == nullptr && out_.db_r != nullptr ? out_.db_r + first : nullptr;
+  const View<const Real> du = norm_ != nullptr ? read_only(norm_->d) : block.of.u;
   View<const Real> dq = segment.dq == Source::kGates ? block.of.u : block.of.aux;
-  Index first = segment.dq_gate * H;
+  Index first_q = segment.dq_gate * H;
   if (norm_ != nullptr) {
-    dq = read_only(norm_->d);
-    first = (pass_.spec.gates + segment.first_gate) * H;
+    dq = du;
+    first_q = pass_.spec.gates * H + first;
   }
+  GradientScratch<Real>& scratch = block.scratch;
+  const OuterFactor<Real> x = {scratch.x.data(), pass_.C, out_.dW + first * pass_.C};
+  const OuterFactor<Real> h = {scratch.b.data(), pass_.P, out_.dR + first * pass_.P};
   Index count = 0;
   for_rows(pass_.plan, block.rows, [&](const Row& row) {
-    scratch.a[at(count)] = row_of(dq, row) + first;
+    scratch.a[at(count)] = row_of(du, row) + first;
+    scratch.x[at(count)] = input(row, count, block);
     scratch.b[at(count)] = operand(segment, row, count, block);
     ++count;
   });
-  const Range columns = share(segment.gates * H, block.member);
-  Real* dR = out_.dR + segment.first_gate * H * pass_.P;
-  add_outer(count, scratch.a.data(), columns, scratch.b.data(), pass_.P, dR, scratch.panels.data());
-  if (out_.db_r != nullptr && norm_ == nullptr)
-    add_column_sums(count, scratch.a.data(), columns, out_.db_r + segment.first_gate * H);
+  const bool one_pass = dq.data == du.data && first_q == first;
+  if (one_pass && pass_.C > 1) {
+    add_outers<Real>(count, scratch.a.data(), columns, {x, h}, scratch.panels.data());
+  } else {
+    add_outer(count, scratch.a.data(), columns, x, scratch.panels.data());
+    if (!one_pass) {
+      if (db_w != nullptr) add_column_sums(count, scratch.a.data(), columns, db_w);
+      count = 0;
+      for_rows(pass_.plan, block.rows, [&](const Row& row) { scratch.a[at(count++)] = row_of(dq, row) + first_q; });
+    }
+    add_outer(count, scratch.a.data(), columns, h, scratch.panels.data());
+  }
+  if (one_pass && db_w != nullptr) return add_column_sums(count, scratch.a.data(), columns, db_w, db_r);
+  if (db_r != nullptr) add_column_sums(count, scratch.a.data(), columns, db_r);
 }
 
 // The gammas of W x and R h, and the betas, which are the biases.
@@ -151,8 +152,8 @@ void BlockGradients<Real>::add_projection(const Block& block) const {
     scratch.b[at(count)] = row_of(block.of.out, row);
     ++count;
   });
-  add_outer(count, scratch.a.data(), share(pass_.P, block.member), scratch.b.data(), pass_.H, out_.dprojection,
-            scratch.panels.data());
+  add_outer<Real>(count, scratch.a.data(), share(pass_.P, block.member), {scratch.b.data(), pass_.H, out_.dprojection},
+                  scratch.panels.data());
 }
 
 template <class Real>

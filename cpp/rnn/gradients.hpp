@@ -10,6 +10,7 @@ namespace rnnfast {
 template <class Real>
 struct GradientScratch {
   std::vector<const Real*> a, b;  // [kRowBlock] rows of the two factors
+  std::vector<const Real*> x;     // of the input beside b
   Buffer<Real> panels;            // a block of the second factor, packed
   Buffer<Real> dropped;           // [kRowBlock, C] inputs under dropout
   Buffer<Real> masked;            // [kRowBlock, P] what R has read
@@ -50,7 +51,6 @@ class BlockGradients {
   };
   const Real* input(const Row& row, Index i, const Block& block) const;
   const Real* operand(const SegmentSpec& segment, const Row& row, Index i, const Block& block) const;
-  void add_input(const Block& block) const;
   void add_segment(const SegmentSpec& segment, const Block& block) const;
   void add_projection(const Block& block) const;
   void add_gate_norms(const Block& block) const;

@@ -20,15 +20,26 @@ void add_both_dx(const Plan& plan, BackwardScan<Real>& ahead, BackwardScan<Real>
   }
 }
 
+// Whether the steps of a call's first layer can be taken with sequences in lanes, as far as the call allows.
+template <class Real>
+bool allows_lanes(const ForwardCall<Real>& call) {
+  return call.plan.equal_lengths() && call.x.starts == nullptr && !call.random.any();
+}
+
+template <class Real>
+LayerSize size_of(const Weights<Real>& weights, bool lanes) {
+  return {&weights.spec(), weights.arrays.C, weights.arrays.H, sizeof(Real),
+          lanes && weights.takes_lanes() ? static_cast<Index>(weights.table.lanes) : 0};
+}
+
 // Of a stack's layers from the first one up or, going back, from the last one down; two directions take turns instead.
 template <class Real>
-Wavefront wavefront_of(const Stack<Real>& stack, Index D, const Plan& plan, int threads, bool saves, bool back) {
+Wavefront wavefront_of(const Stack<Real>& stack, Index D, const Plan& plan, int threads, bool saves, bool back,
+                       bool lanes) {
   std::vector<LayerSize> sizes;
-  for (std::size_t i = 0; D == 1 && stack.size() > 1 && i < stack.size(); ++i) {
-    const Weights<Real>& weights = *stack[back ? stack.size() - 1 - i : i];
-    sizes.push_back({&weights.spec(), weights.arrays.C, weights.arrays.H});
-  }
-  return {sizes, plan, sizeof(Real), threads, saves};
+  for (std::size_t i = 0; D == 1 && stack.size() > 1 && i < stack.size(); ++i)
+    sizes.push_back(size_of(*stack[back ? stack.size() - 1 - i : i], lanes));
+  return {sizes, plan, threads, saves};
 }
 
 // Elements are constructed in place, one after another; they cannot be moved.
@@ -36,12 +47,10 @@ template <class T>
 using InPlace = std::vector<std::optional<T>>;
 
 // How a layer is computed: by a thread of its own in a wavefront, else by the whole team.
-template <class Real>
 const LayerSchedule& schedule_layer(std::optional<LayerSchedule>& layer, const Wavefront& wave, Index D,
-                                    const Plan& plan, const Weights<Real>& weights, int threads, bool saves) {
+                                    const Plan& plan, const LayerSize& size, int threads, bool saves) {
   const bool at_once = wave.threads() > 1;
-  layer.emplace(D, plan, weights.spec(), weights.arrays.C, weights.arrays.H, sizeof(Real), at_once ? 1 : threads,
-                saves);
+  layer.emplace(D, plan, size, at_once ? 1 : threads, saves);
   if (at_once) layer->limit_chunk(wave.chunk());
   return *layer;
 }
@@ -53,7 +62,8 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   const Index D = call.directions;
   const Index L = static_cast<Index>(call.layers.size()) / D;
   const bool saves = call.saved != nullptr;
-  Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, saves, false);
+  const bool lanes = allows_lanes(call);
+  Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, saves, false, lanes);
   // Each buffer keeps a layer's output until the layer above and the layer itself have read it.
   std::vector<Buffer<Real>> between(saves ? 0 : at(smaller(L - 1, std::max(2, wave.threads()))));
   InPlace<LayerSchedule> layers(at(L));
@@ -69,7 +79,8 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
       if (buffer.size() == 0) buffer = Buffer<Real>(checked_product(call.plan.rows(), D * P));
       y = rows_view(buffer.data(), D * P);
     }
-    const LayerSchedule& shared = schedule_layer(layers[at(layer)], wave, D, call.plan, weights, call.threads, saves);
+    const LayerSchedule& shared =
+        schedule_layer(layers[at(layer)], wave, D, call.plan, size_of(weights, lanes), call.threads, saves);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
       scans[at(layer * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), x,
@@ -97,7 +108,7 @@ template <class Real>
 bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
   const Index D = call.directions;
   const Index L = static_cast<Index>(call.layers.size()) / D;
-  Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, true, true);
+  Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, true, true, false);
   std::vector<Buffer<Real>> between(at(smaller(L - 1, std::max(2, wave.threads()))));
   InPlace<LayerSchedule> layers(at(L));  // and scans: from the last layer on
   InPlace<BackwardScan<Real>> scans(at(L * D));
@@ -118,7 +129,8 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
       views.dx = rows_view(buffer.data(), C);
     }
     const Index i = L - 1 - layer;
-    const LayerSchedule& shared = schedule_layer(layers[at(i)], wave, D, call.plan, weights, call.threads, true);
+    const LayerSchedule& shared =
+        schedule_layer(layers[at(i)], wave, D, call.plan, size_of(weights, false), call.threads, true);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
       scans[at(i * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), views);

@@ -17,15 +17,24 @@ struct Schedule {
   bool from_l2 = false;      // a thread's part of R does not fit L1
   bool fetch_ahead = false;  // nor L2, and rows are enough to fetch it meanwhile
   bool fetch_input = false;  // nor do its parts of W and R together
+  bool lanes = false;        // a part's sequences are taken in the lanes of vectors, not its units,
+  Index few = 0;             // but of a vector with at most so many sequences the units
 };
-Schedule make_schedule(const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads, bool saves);
+// What the cost of a layer depends on.
+struct LayerSize {
+  const CellSpec* cell;
+  Index C;
+  Index H;
+  Index bytes;  // of a number
+  Index lanes;  // sequences that it can take in the lanes of a vector, or 0
+};
+Schedule make_schedule(const Plan& plan, const LayerSize& layer, int threads, bool saves);
 
 // How the one or two directions of a layer share a team: one after the other, each with all of it, or side by side,
 // each with a part.
 class LayerSchedule {
  public:
-  LayerSchedule(Index count, const Plan& plan, const CellSpec& cell, Index C, Index H, Index bytes, int threads,
-                bool saves);
+  LayerSchedule(Index count, const Plan& plan, const LayerSize& layer, int threads, bool saves);
   const Schedule& schedule(Index direction) const { return schedules_[static_cast<std::size_t>(direction)]; }
   int threads() const;  // of the team
   void limit_chunk(Index rows);
@@ -62,6 +71,10 @@ class LayerSchedule {
 // For tests: how layers of several threads are shared, whatever it costs; none: as the costs say.
 void force_split(std::optional<Split> split);
 std::optional<Split> forced_split();
+
+// The same of layers that can take sequences in lanes.
+void force_lanes(std::optional<bool> lanes);
+std::optional<bool> forced_lanes();
 
 // For measurements: whether panels of weights are walked in one order in every step, not up and down by turns.
 bool one_way_panels();

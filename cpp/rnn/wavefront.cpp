@@ -19,7 +19,7 @@ void Link::publish(Index steps) const {
   if (own != nullptr) own->advance(static_cast<unsigned>(steps));
 }
 
-Wavefront::Wavefront(const std::vector<LayerSize>& layers, const Plan& plan, Index bytes, int threads, bool saves)
+Wavefront::Wavefront(const std::vector<LayerSize>& layers, const Plan& plan, int threads, bool saves)
     : layers_(static_cast<Index>(layers.size())) {
   const int members = static_cast<int>(smaller(threads, layers_));
   if (members < 2 || plan.rows() == 0) return;
@@ -28,9 +28,7 @@ Wavefront::Wavefront(const std::vector<LayerSize>& layers, const Plan& plan, Ind
   double in_turn = 0;
   double before_last = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    const auto ns = [&](int own) {
-      return make_schedule(plan, *layers[i].cell, layers[i].C, layers[i].H, bytes, own, saves).ns;
-    };
+    const auto ns = [&](int own) { return make_schedule(plan, layers[i], own, saves).ns; };
     const double alone = ns(1);
     in_turn += ns(threads);
     load[i % load.size()] += alone;

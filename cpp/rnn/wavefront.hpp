@@ -19,16 +19,10 @@ struct Link {
   void give_up() const { publish(1); }  // the call was stopped: wakes who waits
 };
 
-struct LayerSize {
-  const CellSpec* cell;
-  Index C;
-  Index H;
-};
-
 class Wavefront {
  public:
   // Of layers in the order in which they are computed.
-  Wavefront(const std::vector<LayerSize>& layers, const Plan& plan, Index bytes, int threads, bool saves);
+  Wavefront(const std::vector<LayerSize>& layers, const Plan& plan, int threads, bool saves);
   int threads() const { return threads_; }  // 1: it does not pay
   Index chunk() const { return chunk_; }    // rows, of all layers
 

@@ -55,8 +55,9 @@ void pack_transposed_stage(const Weights<Real>& weights, int stage, Buffer<Real>
   std::vector<const Real*> rows(at(inner));
   for (Index k = 0; k < inner; ++k) rows[at(k)] = weights.arrays.r + (spec.first_gate * H + k) * H;
   for (Index panel = 0; panel < panels; ++panel) {
-    weights.table.pack_rows(inner, smaller(full, H - panel * full), rows.data(), panel * full,
-                            r.data() + panel * inner * full);
+    const Index valid = smaller(full, H - panel * full);
+    weights.table.pack_rows(inner, valid, rows.data(), panel * full, r.data() + panel * inner * full,
+                            ceil_div(valid, lanes) * lanes);
   }
 }
 
@@ -200,6 +201,29 @@ const typename Weights<Real>::InputUnitPanels& Weights<Real>::input_unit_panels(
       pack_stage(*this, stage, arrays.w, arrays.C, arrays.b_w, input_units_.w[at(stage)], input_units_.b_w[at(stage)]);
   });
   return input_units_;
+}
+
+template <class Real>
+const typename Weights<Real>::LaneWeights& Weights<Real>::lane_weights() const {
+  std::call_once(lanes_once_, [this] {
+    const Index G = spec().gates;
+    const Index H = arrays.H;
+    const Index units = ceil_div(H, static_cast<Index>(table.lanes)) * table.lanes;
+    lanes_.packed = Buffer<Real>::zeros(checked_product(units, (arrays.C + arrays.P) * G));
+    lanes_.bias = Buffer<Real>::zeros(units * 2 * G);
+    const auto pack = [&](const Real* matrix, Index K, const Real* bias, Index first_k, Index which) {
+      for (Index unit = 0; unit < H; ++unit)
+        for (Index g = 0; g < G; ++g) {
+          const Real* row = matrix + (g * H + unit) * K;
+          Real* to = lanes_.packed.data() + (unit * (arrays.C + arrays.P) + first_k) * G + g;
+          for (Index k = 0; k < K; ++k) to[k * G] = row[k];
+          if (bias != nullptr) lanes_.bias.data()[(unit * 2 + which) * G + g] = bias[g * H + unit];
+        }
+    };
+    pack(arrays.w, arrays.C, arrays.b_w, 0, 0);
+    pack(arrays.r, arrays.P, arrays.b_r, arrays.C, 1);
+  });
+  return lanes_;
 }
 
 template <class Real>

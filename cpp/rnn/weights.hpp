@@ -51,12 +51,22 @@ class Weights {
     std::array<Buffer<Real>, kMaxStages> w;
     std::array<Buffer<Real>, kMaxStages> b_w;
   };
+  struct LaneWeights {
+    // W, R and their biases as kernels of sequences in lanes read them (ForwardArgs)
+    Buffer<Real> packed;
+    Buffer<Real> bias;
+  };
   // Built on first use, from the user's arrays as they are then. Several threads may call these at once.
+  const LaneWeights& lane_weights() const;
   const Backward& backward() const;
   const InputUnitPanels& input_unit_panels() const;
 
   const CellSpec& spec() const { return spec_of(arrays.cell); }
   bool projected() const { return arrays.projection != nullptr; }
+  // Whether it has a kernel for sequences in lanes.
+  bool takes_lanes() const {
+    return table.forward_lanes[static_cast<int>(arrays.cell)] != nullptr && !projected() && !normed();
+  }
   bool normed() const { return arrays.norm.gamma_ih != nullptr; }
   // Whether h is made from the cell's output outside its kernel, and dL/d(output) from dL/dh.
   bool output_outside() const { return projected() || options.normed_output; }
@@ -107,8 +117,10 @@ class Weights {
   mutable std::once_flag backward_once_;
   mutable std::once_flag input_units_once_;
   mutable std::once_flag units_once_;
+  mutable std::once_flag lanes_once_;
   mutable Backward backward_;
   mutable InputUnitPanels input_units_;
+  mutable LaneWeights lanes_;
   mutable Buffer<Real> unit_inputs_;
 };
 

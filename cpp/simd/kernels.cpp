@@ -5,6 +5,7 @@
 #include "cells-inl.hpp"
 #include "forward-inl.hpp"
 #include "gemm-inl.hpp"
+#include "lanes-inl.hpp"
 #include "nn-inl.hpp"
 #include "noise-inl.hpp"
 #include "norm-inl.hpp"
@@ -51,6 +52,8 @@ constexpr void set_cell(Kernels<Real>& table) {
   set_stage<Real, Cell, typename Cell::Forward, typename Cell::Backward>(table, kKind, 0);
   if constexpr (spec_of(kKind).stages == 2)
     set_stage<Real, Cell, typename Cell::ForwardCandidate, typename Cell::BackwardReset>(table, kKind, 1);
+  else if constexpr (!Cell::kRuntime)
+    table.forward_lanes[static_cast<int>(kKind)] = forward_lanes<Real, typename Cell::Forward>;
   table.finish[static_cast<int>(kKind)] = finish<Real, Cell>;
 }
 
@@ -72,6 +75,7 @@ constexpr Kernels<Real> make_kernels() {
   table.lanes = kLanes<Real>;
   table.gemm_vectors = kGemmVectors;
   table.backward_blocks = kMaxVectors;
+  table.lane_block = kBlockVectors * kLanes<Real>;
 #define RNNFAST_SET_CELL(kind, name, family, spec, ...) set_cell<Real, CellKind::kind, __VA_ARGS__>(table);
   RNNFAST_CELLS(RNNFAST_SET_CELL)
 #undef RNNFAST_SET_CELL

@@ -4,15 +4,23 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
+// Where the vectors of one panel of B are added.
+template <class Real>
+struct OuterPanel {
+  Real* c[kGemmVectors];  // of the first row
+  Index ldc[kGemmVectors];
+  Index left[kGemmVectors];  // columns from there on
+};
+
 template <class Real, int MR, int NV>
-RNNFAST_INLINE void outer_tile(Index rows, const Real* a, const Real* b, Real* c, Index ldc, Index cols) {
+RNNFAST_INLINE void outer_tile(Index rows, const Real* a, const Real* b, const OuterPanel<Real>& to, Index j0) {
   Vec<Real> acc[MR][NV];
 #pragma GCC unroll 8
   for (int j = 0; j < MR; ++j) {
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
       acc[j][v] = Vec<Real>{};
-      __builtin_prefetch(c + j * ldc + v * kLanes<Real>, 1);  // read and written when the sums are done
+      __builtin_prefetch(to.c[v] + (j0 + j) * to.ldc[v], 1);  // read and written when the sums are done
     }
   }
   for (Index r = 0; r < rows; ++r, a += MR, b += NV * kLanes<Real>) {
@@ -32,61 +40,70 @@ RNNFAST_INLINE void outer_tile(Index rows, const Real* a, const Real* b, Real* c
   for (int j = 0; j < MR; ++j) {
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
-      Real* to = c + j * ldc + v * kLanes<Real>;
-      const Index n = cols - v * kLanes<Real>;
-      store_first(to, load_first(to, n) + acc[j][v], n);
+      Real* c = to.c[v] + (j0 + j) * to.ldc[v];
+      store_first(c, load_first(c, to.left[v]) + acc[j][v], to.left[v]);
     }
   }
 }
 
-// Copies columns [j, j + MR) of A into [rows][MR] and multiplies them with one panel of B.
+// The panel of NV vectors from `vector` on.
+template <class Real, int NV>
+RNNFAST_INLINE OuterPanel<Real> outer_panel(const OuterArgs<Real>& args, Index vector) {
+  const Index second = ceil_div(args.sums[0].cols, kLanes<Real>);
+  OuterPanel<Real> to;
+  for (int v = 0; v < NV; ++v, ++vector) {
+    const OuterSum<Real>& sum = args.sums[vector < second ? 0 : 1];
+    const Index col = (vector < second ? vector : vector - second) * kLanes<Real>;
+    to.c[v] = sum.c + col;
+    to.ldc[v] = sum.ldc;
+    to.left[v] = sum.cols - col;
+  }
+  return to;
+}
+
+// Copies columns [j, j + MR) of A into [rows][MR] and multiplies them with `panels` panels of NV vectors, of which the
+// first begins with `vector`.
 template <class Real, int MR, int NV>
-RNNFAST_NOINLINE void outer_columns(const OuterArgs<Real>& args, Index j, Index panel) {
-  constexpr Index kPanel = kGemmVectors * kLanes<Real>;
+RNNFAST_NOINLINE void outer_columns(const OuterArgs<Real>& args, Index j, Index vector, Index panels) {
   alignas(64) Real columns[kRowBlock * MR];
   for (Index r = 0; r < args.rows; ++r) memcpy(columns + r * MR, args.a[r] + j, sizeof(Real) * MR);
-  for (; panel * kPanel < args.cols_b && panel_vectors<Real>(args.cols_b, panel) == NV; ++panel) {
-    const Index col = panel * kPanel;
-    const Real* b = args.b_packed + panel * args.rows * kPanel;
-    outer_tile<Real, MR, NV>(args.rows, columns, b, args.c + j * args.ldc + col, args.ldc, args.cols_b - col);
-  }
+  for (; panels > 0; --panels, vector += NV)
+    outer_tile<Real, MR, NV>(args.rows, columns, args.b_packed + vector * args.rows * kLanes<Real>,
+                             outer_panel<Real, NV>(args, vector), j);
 }
 
 template <class Real, int NV, int MR = kTileRows<NV>>
-RNNFAST_INLINE void outer_rows(const OuterArgs<Real>& args, Index j, Index rows, Index panel) {
+RNNFAST_INLINE void outer_rows(const OuterArgs<Real>& args, Index j, Index rows, Index vector, Index panels) {
   if (MR == 1 || rows == MR)
-    outer_columns<Real, MR, NV>(args, j, panel);
+    outer_columns<Real, MR, NV>(args, j, vector, panels);
   else if constexpr (MR > 1)
-    outer_rows<Real, NV, MR - 1>(args, j, rows, panel);
+    outer_rows<Real, NV, MR - 1>(args, j, rows, vector, panels);
 }
 
-// Panels [panel, ...) of `vectors` vectors each.
+// `panels` panels of `vectors` vectors each.
 template <class Real, int NV = kGemmVectors>
-RNNFAST_INLINE void outer_panels(const OuterArgs<Real>& args, Index panel, Index vectors) {
+RNNFAST_INLINE void outer_panels(const OuterArgs<Real>& args, Index vector, Index panels, Index vectors) {
   if constexpr (NV > 1) {
-    if (vectors < NV) return outer_panels<Real, NV - 1>(args, panel, vectors);
+    if (vectors < NV) return outer_panels<Real, NV - 1>(args, vector, panels, vectors);
   }
   Tiles tiles = tiles_of(args.cols_a, NV);
   for (Index j = 0; j < args.cols_a;) {
     const Index m = tiles.take();
-    outer_rows<Real, NV>(args, j, m, panel);
+    outer_rows<Real, NV>(args, j, m, vector, panels);
     j += m;
   }
 }
 
 template <class Real>
 static void outer(const OuterArgs<Real>& args) {
-  constexpr Index kPanel = kGemmVectors * kLanes<Real>;
-  const Index panels = ceil_div(args.cols_b, kPanel);
-  const Index last = panel_vectors<Real>(args.cols_b, panels - 1);
-  if (panels > 1 || last == kGemmVectors) outer_panels<Real>(args, 0, kGemmVectors);
-  if (last < kGemmVectors) outer_panels<Real>(args, panels - 1, last);
+  if (args.wide > 0) outer_panels(args, 0, args.wide, args.vectors + 1);
+  if (args.narrow > 0) outer_panels(args, args.wide * (args.vectors + 1), args.narrow, args.vectors);
 }
 
 // acc += a * b element by element, or a alone where kProducts is false.
 template <class Real, int NV, bool kProducts>
-RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* const* a, const Real* const* b,
-                                Real* sums) {
+RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* const* a, const Real* const* b, Real* sums,
+                                Real* also) {
   Vec<Real> acc[NV];
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) acc[v] = Vec<Real>{};
@@ -106,34 +123,37 @@ RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* con
     Real* to = sums + j + v * kLanes<Real>;
     const Index n = cols - j - v * kLanes<Real>;
     store_first(to, load_first(to, n) + acc[v], n);
+    if (also == nullptr) continue;
+    to = also + j + v * kLanes<Real>;
+    store_first(to, load_first(to, n) + acc[v], n);
   }
 }
 
-// sums[j] += one chain from zero over the rows of one block, added once.
+// sums[j], and also[j], += one chain from zero over the rows of one block, added once.
 template <class Real, bool kProducts>
-RNNFAST_INLINE void add_columns(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums) {
+RNNFAST_INLINE void add_columns(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums,
+                                Real* also) {
   Index j = 0;
   for (; j + 4 * kLanes<Real> <= cols; j += 4 * kLanes<Real>)
-    sum_columns<Real, 4, kProducts>(rows, j, cols, a, b, sums);
-  for (; j < cols; j += kLanes<Real>) sum_columns<Real, 1, kProducts>(rows, j, cols, a, b, sums);
+    sum_columns<Real, 4, kProducts>(rows, j, cols, a, b, sums, also);
+  for (; j < cols; j += kLanes<Real>) sum_columns<Real, 1, kProducts>(rows, j, cols, a, b, sums, also);
 }
 
 template <class Real>
-static void column_sums(Index rows, Index cols, const Real* const* a, Real* sums) {
-  add_columns<Real, false>(rows, cols, a, nullptr, sums);
+static void column_sums(Index rows, Index cols, const Real* const* a, Real* sums, Real* also) {
+  add_columns<Real, false>(rows, cols, a, nullptr, sums, also);
 }
 
 template <class Real>
 static void column_dots(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums) {
-  add_columns<Real, true>(rows, cols, a, b, sums);
+  add_columns<Real, true>(rows, cols, a, b, sums, nullptr);
 }
 
-// dst[k] = `valid` numbers from rows[k] + offset on, then zeros up to whole vectors.
+// dst[k * stride] = `valid` numbers from rows[k] + offset on, then zeros up to whole vectors.
 template <class Real>
-static void pack_rows(Index K, Index valid, const Real* const* rows, Index offset, Real* dst) {
-  for (Index k = 0; k < K; ++k)
-    for (Index j = 0; j < valid; j += kLanes<Real>, dst += kLanes<Real>)
-      store(dst, load_first(rows[k] + offset + j, valid - j));
+static void pack_rows(Index K, Index valid, const Real* const* rows, Index offset, Real* dst, Index stride) {
+  for (Index k = 0; k < K; ++k, dst += stride)
+    for (Index j = 0; j < valid; j += kLanes<Real>) store(dst + j, load_first(rows[k] + offset + j, valid - j));
 }
 
 }  // namespace rnnfast::RNNFAST_ISA

@@ -99,6 +99,22 @@ RNNFAST_INLINE Vd real(Vi64 i) {
   return v;
 }
 
+// The numbers of a, then those of b, picked by i, which is known to the compiler.
+#ifdef __clang__
+template <class V, class I>
+RNNFAST_INLINE V picked(V a, V b, I i) {
+  constexpr int n = static_cast<int>(sizeof(V) / sizeof(a[0]));
+  V v;
+  for (int lane = 0; lane < n; ++lane) v[lane] = i[lane] < n ? a[i[lane]] : b[i[lane] - n];
+  return v;
+}
+RNNFAST_INLINE Vf shuffle(Vf a, Vf b, Vi32 i) { return picked(a, b, i); }
+RNNFAST_INLINE Vd shuffle(Vd a, Vd b, Vi64 i) { return picked(a, b, i); }
+#else
+RNNFAST_INLINE Vf shuffle(Vf a, Vf b, Vi32 i) { return __builtin_shuffle(a, b, i); }
+RNNFAST_INLINE Vd shuffle(Vd a, Vd b, Vi64 i) { return __builtin_shuffle(a, b, i); }
+#endif
+
 // abs clears the sign bit; with_sign is for y >= 0.
 RNNFAST_INLINE Vf abs(Vf v) { return real(bits(v) & INT32_MAX); }
 RNNFAST_INLINE Vd abs(Vd v) { return real(bits(v) & INT64_MAX); }

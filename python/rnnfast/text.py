@@ -46,6 +46,9 @@ class AnyVocabulary(CopiedWhole):
         """The number of ids that a text can have: all but that of padding."""
         return len(self._tokens) + (self.unknown is not None)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} ids, unknown={self.unknown}, padding={self.padding}>"
+
     def __contains__(self, token: object) -> bool:
         """Return whether the token has an id of its own."""
         return token in self._ids

@@ -41,6 +41,17 @@ def forced_split(units: bool) -> Iterator[None]:
 
 
 @contextmanager
+def forced_lanes(lanes: bool) -> Iterator[None]:
+    """Take sequences in the lanes of vectors in every layer that can, or in none, whatever it costs."""
+    before = testing.forced_lanes()
+    testing.force_lanes(lanes)
+    try:
+        yield
+    finally:
+        testing.force_lanes(before)
+
+
+@contextmanager
 def one_way_panels() -> Iterator[None]:
     """Read the panels of the weights in the same order at every step."""
     before = testing.one_way_panels()
@@ -82,6 +93,7 @@ STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "source of threads": (_core.thread_source, _core.set_thread_source),
     "instruction set": (testing.get_isa, testing.set_isa),
     "forced split": (testing.forced_split, testing.force_split),
+    "forced lanes": (testing.forced_lanes, testing.force_lanes),
     "one-way panels": (testing.one_way_panels, testing.set_one_way_panels),
     "random numbers of NumPy": (numpy_random, set_numpy_random),
     "random numbers of Python": (random.getstate, random.setstate),

@@ -44,7 +44,7 @@ def stream_of(
         start=start,
         surroundings=Surroundings(
             step=step if table is None else partial(_step_ids, batch=batch_size),
-            block=partial(_block, part=part, table=table, dtype=backbone.dtype),
+            block=partial(_block, batch=batch_size, part=part, table=table, dtype=backbone.dtype),
             table=table,
             head=weight,
             bias=bias,
@@ -52,9 +52,13 @@ def stream_of(
     )
 
 
-def _block(block: npt.ArrayLike, part: Input, table: Array | int | None, dtype: DType) -> Array:
+def _block(block: npt.ArrayLike, batch: int, part: Input, table: Array | int | None, dtype: DType) -> Array:
     """Return the layer's input (N, T, C) of a block of reals or ids."""
-    values = part.sequences(checks.as_array("block", block), None, "block").padded()
+    given = checks.as_array("block", block)
+    values = part.sequences(given, None, "block").padded()
+    if len(values) != batch:
+        axes = f"(N, T, C) with N = {batch}, C = {part.size}" if table is None else f"(N, T) with N = {batch}"
+        raise ValueError(f"block: shape {axes} is required, got {given.shape}")
     if isinstance(table, int):
         return unit_vectors(values, table, dtype)
     return values if table is None else table[values]
