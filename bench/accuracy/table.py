@@ -58,7 +58,7 @@ def settings(configuration: Recipe) -> Iterator[tuple[str, Any]]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The tables of docs/accuracy.md from the rows of documents: scores, and configurations."""
-    head = ["row", "mode", "metric", "floor", "goal", "aim", "mean of seeds", "each seed", "bounded"]
+    head = ["row", "mode", "metric", "floor", "goal", "aim", "mean of seeds", "each seed", "bounded score"]
     head += ["CPU s", "parameters"]
     scores = [
         [
