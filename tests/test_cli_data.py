@@ -229,21 +229,78 @@ def test_an_interrupted_training_leaves_the_last_epoch(
 ) -> None:
     long_form("d.csv", 40, 0)
     run("train", "d.csv", *FAST, "--epochs", "2", "--output", "two.safetensors")
-    saved = training._Keep.on_epoch_end
+    saved = rf.Checkpoint.on_state
 
     def stop(self: Any, of: Any) -> None:
         saved(self, of)
-        if of.epoch == 2:
+        if of.epoch == 2 and of.batch == 0 and self.training:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(training._Keep, "on_epoch_end", stop)
+        patched.setattr(rf.Checkpoint, "on_state", stop)
         assert cli.main(["train", "d.csv", *FAST, "--epochs", "9"]) == 130
     np.testing.assert_equal(rf.load("model.safetensors").state_dict(), rf.load("two.safetensors").state_dict())
     capsys.readouterr()
     run("train", "d.csv", "--resume", "--epochs", "3", "--no-progress")
     run("train", "d.csv", *FAST, "--epochs", "3", "--output", "three.safetensors")
     np.testing.assert_equal(rf.load("model.safetensors").state_dict(), rf.load("three.safetensors").state_dict())
+
+
+def test_patience_keeps_the_best_epoch(run: Run) -> None:
+    """It is counted on where a training goes on, and the file has the model of the best epoch, not of the last."""
+    long_form("d.csv", 40, 0)
+    options = (*FAST, "--lr", "0.3", "--seed", "1", "--patience", "3")
+    run("train", "d.csv", *options, "--epochs", "60", "--output", "whole.safetensors")
+    state = rf.TrainingState.read("whole.state.safetensors")
+    losses = state.history["val_loss"]
+    assert len(losses) == 1 + int(np.argmin(losses)) + 3 < 60
+    run("train", "d.csv", *options, "--epochs", str(len(losses) - 2))
+    run("train", "d.csv", "--resume", "--epochs", "60", "--no-progress")
+    whole, resumed = rf.load("whole.safetensors"), rf.load("model.safetensors")
+    np.testing.assert_equal(resumed.state_dict(), whole.state_dict())
+    assert rf.TrainingState.read("model.state.safetensors").history == state.history
+    run("train", "d.csv", *options, "--epochs", str(1 + int(np.argmin(losses))), "--output", "best.safetensors")
+    np.testing.assert_equal(rf.load("best.safetensors").state_dict(), whole.state_dict())
+    out = run("train", "d.csv", *FAST, "--patience", "1", "--validation", "0", "--epochs", "2")
+    assert "training loss" in out
+
+
+LABELS = {"long": False, "steps": True, "wide": False, "npz": False, "npz steps": True}
+
+
+@pytest.mark.parametrize("form", LABELS)
+def test_several_labels(form: str, run: Run) -> None:
+    """Is a sequence, or a step, high, and is it even higher? A label that is missing does not count."""
+    rng, aligned, table = np.random.default_rng(0), LABELS[form], "npz" not in form
+    x = rng.normal(size=(90, 1, 1)) + rng.normal(size=(90, 4, 1)) * 0.1
+    levels = np.concatenate([x, x - 0.5], axis=2)
+    y = levels > 0 if aligned else levels.mean(axis=1) > 0
+    each = np.broadcast_to(y if aligned else y[:, None], (90, 4, 2)).astype(int)
+    name, labels = ("d.csv", ["high", "higher"]) if table else ("d.npz", ["0", "1"])
+    if not table:
+        np.savez(name, x=x, y=y)
+    elif form == "wide":
+        write(name, "a,b,high,higher,c,d", [[*v[:2, 0], *own, *v[2:, 0]] for v, own in zip(x, each[:, 0], strict=True)])
+    else:
+        cells = each.astype(object)
+        cells[1] = ""
+        write(
+            name, "id,step,high,higher,value", [[n, t, *cells[n, t], x[n, t, 0]] for n in range(90) for t in range(4)]
+        )
+    target = ("--target", ",".join(labels)) if table else ()
+    out = run("train", name, "--task", "multilabel", *target, *FAST, "--epochs", "25", "--patience", "9")
+    assert f"2 labels, each 0 or 1 ({', '.join(labels)}): multilabel" in out
+    assert ("at every step" in out) == aligned
+    model = rf.load("model.safetensors")
+    assert (type(model), model.config["task"]) == (rf.ManyToMany if aligned else rf.ManyToOne, "multilabel")
+    rows = read(run("predict", "model.safetensors", name, "--probabilities"))
+    found = np.array([[int(row[label]) for label in labels] for row in rows])
+    sure = np.array([[float(row[f"p({label})"]) for label in labels] for row in rows])
+    np.testing.assert_array_equal(found, sure > 0.5)
+    assert np.mean(found == y.reshape(-1, 2)) > 0.9
+    assert "loss: " in run("evaluate", "model.safetensors", name)
+    assert f"labels: {', '.join(labels)}" in run("info", "model.safetensors")
+    run("train", name, "--resume", "--epochs", "26", "--no-progress")
 
 
 def test_columns_of_text_and_missing_numbers_are_said(run: Run) -> None:

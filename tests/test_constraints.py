@@ -71,6 +71,7 @@ def test_held_elements_have_no_gradient() -> None:
         ({"mask": np.ones((3, 2), bool)}, r"mask: a shape that broadcasts to \(2, 3\) is required, got \(3, 2\)"),
         ({"mask": np.ones((2, 3))}, "mask: dtype bool is required, got float64"),
         ({"sign": [1, 2, 0]}, "sign: -1, 0 or 1"),
+        ({"sign": 2**63}, "sign: -1, 0 or 1"),
         ({"sign": np.ones(4)}, "sign: a shape that broadcasts"),
         ({"limit": -1.0}, "limit: a number of at least 0 is required, got -1.0"),
     ],

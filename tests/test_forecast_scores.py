@@ -12,7 +12,7 @@ import rnnfast as rf
 from rnnfast import forecasting, metrics
 from rnnfast.arrays import Float64
 from rnnfast.forecasting.distribution import between
-from rnnfast.forecasting.linear import regression, solve
+from rnnfast.forecasting.linear import RIDGES, regression, solve
 from rnnfast.losses.inverse import normal
 
 
@@ -142,7 +142,8 @@ def test_ridge_regression(rng: np.random.Generator) -> None:
     missing = y.copy()
     missing[:20, 1] = np.nan
     for target in (y, missing):
-        weight, bias = regression([(z[:90], target[:90]), (z[90:], target[90:])], 2.0)
+        (weight, bias), (other, _) = regression([(z[:90], target[:90]), (z[90:], target[90:])], [2.0, 1e9])
+        assert abs(other).max() < 1e-6
         for k in range(3):
             there = ~np.isnan(target[:, k])
             a, b = z[there] - z[there].mean(axis=0), target[there, k] - target[there, k].mean()
@@ -215,3 +216,20 @@ def test_it_beats_exponential_smoothing_on_co2() -> None:
     scores = found.scores()
     assert scores["model"]["mae"] < metrics.mae(found.truth, np.array(expected)) < scores["seasonal_naive"]["mae"]
     assert 0.65 < scores["model"]["coverage_80"] < 0.95
+
+
+def test_the_penalty_is_chosen_in_the_validation() -> None:
+    """Of noise it is larger than of what is exactly linear."""
+    options: dict[str, Any] = {"window": 20, "horizon": 2, "hidden_size": 2, "epochs": 0, "seed": 0}
+
+    def forecast(series: Float64, **more: Any) -> Float64:
+        found: Float64 = rf.Forecaster(**options, **more).fit(series, progress=False).predict()
+        return found
+
+    exact, chosen = np.sin(np.arange(150) / 3) + 5, []
+    for series in (np.random.default_rng(0).normal(size=150), exact):
+        given = [ridge for ridge in RIDGES if (forecast(series, ridge=ridge) == forecast(series)).all()]
+        assert len(given) == 1
+        chosen += given
+    assert chosen[0] > chosen[1] == min(RIDGES)
+    assert_array_equal(forecast(exact, validation=0.0), forecast(exact, validation=0.0, ridge=1.0))

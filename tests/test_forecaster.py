@@ -270,6 +270,37 @@ def test_quantiles_never_cross() -> None:
     assert (np.diff(model.predict(quantiles=[0.1, 0.5, 0.9]), axis=1) >= 0).all()
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_calibrated_quantiles_are_right_in_the_validation(strategy: str) -> None:
+    """As many of the values behind the training lie below a quantile as its level says; the median stays."""
+    series = seasonal(600, gaps=0.1)
+    options: dict[str, Any] = {"strategy": strategy, "quantiles": [0.05, 0.3, 0.5, 0.8], "validation": 0.3}
+    options |= {"horizon": 2, "difference": 7, "dtype": "float64"}
+    model, other = fitted(series, **options), fitted(series, calibrate=False, **options)
+    start = len(series) - round(0.3 * len(series))
+    levels = np.array(options["quantiles"])
+    found = [each.fitted.networks[0] for each in (model, other)]
+    assert_array_equal(model.predict(), other.predict())
+    if strategy == "recursive":  # all steps have one shift, of forecasts that read what came true
+        rows = model.fitted.rows(read_panel(series), [start], model.fitted.scales)
+        origins = rows.starts[0] + np.arange(start, len(series) - 1)
+        batch = model.fitted.windows(rows, origins, np.zeros(len(origins), int)).batch(np.arange(len(origins)))
+        there = np.asarray(batch.weights)[:, 0] > 0
+        outputs = [network.batch_loss(batch).outputs[""] for network in found]
+        shares = [(batch.targets[""] < each)[there].mean(axis=0) for each in outputs]
+    else:
+        windows = [each.backtest(series, start=start) for each in (model, other)]
+        there = ~np.isnan(windows[0].truth)
+        shares = [(each.truth[..., None] < each.quantiles)[there].mean(axis=0) for each in windows]
+    outer = levels != 0.5
+    assert_allclose(shares[0][outer], levels[outer], atol=0.02)
+    assert abs(shares[1] - levels)[outer].max() > 0.02
+    few = {"validation": 0.1, "strategy": strategy}
+    assert_array_equal(
+        fitted(series, **few).predict(quantiles=[0.1]), fitted(series, calibrate=False, **few).predict(quantiles=[0.1])
+    )
+
+
 def test_intervals_cover() -> None:
     """Of noise around a season, 80 % intervals hold 80 %."""
     series = seasonal(700)

@@ -194,6 +194,9 @@ def test_two_contexts_give_two_learned_sequences() -> None:
     both = model.generate([0], 4, context=contexts, greedy=True)
     np.testing.assert_array_equal(both, [s[1:] for s in sequences])
     assert model.evaluate(sequences, context=contexts)["accuracy"] == 1.0
+    assert model.generate([0], 4, context=contexts[:0], greedy=True).shape == (0, 4)
+    alike = model.generate([[0], [0]], 4, context=contexts, greedy=True)
+    np.testing.assert_array_equal(alike, both)
 
 
 def test_real_elements_go_on() -> None:

@@ -16,7 +16,9 @@ from tests.support.large_data import (
     FIT,
     IDS,
     LABELS,
+    LENGTHS,
     PROBLEMS,
+    RAGGED,
     C,
     N,
     T,
@@ -85,10 +87,55 @@ def test_numbers_of_memory_maps_are_checked_when_they_are_read(tmp_path: Path) -
     ids = mapped(tmp_path, spoiled(IDS, (9, 6), 5))
     with pytest.raises(ValueError, match=r"ids 0..4 \(input_size = 5\) are required, got 5"):
         writer().fit(ids, **fit)
-    targets = mapped(tmp_path, spoiled(vectors("float64"), (4, 6, 2), np.nan))
+    targets = mapped(tmp_path, spoiled(vectors("float64"), (4, 6, 2), np.inf))
     numbers = rf.ManyToMany(C, C, task="regression", hidden_size=4)
-    with pytest.raises(ValueError, match=r"^y: finite numbers are required, got nan in sequence 4 at step 6, number 2"):
+    with pytest.raises(ValueError, match=r"^y: finite numbers are required, got inf in sequence 4 at step 6, number 2"):
         numbers.fit(vectors(), targets, **fit)
+
+
+def with_gaps(y: np.ndarray) -> np.ndarray:
+    """Targets of which some are missing: all of a sequence, all of most batches, or single numbers."""
+    missing = np.random.default_rng(4).random(y.shape) < 0.3
+    missing[6] = missing[8:] = True
+    return np.where(missing, np.nan, y)
+
+
+HOLES = with_gaps(vectors("float64"))
+MISSING: dict[str, tuple[dict[str, Any], Any, Any, dict[str, Any]]] = {
+    "array": ({"output_size": C}, vectors(), HOLES, {}),
+    "pieces": ({"output_size": C}, vectors(), HOLES, {"lengths": LENGTHS, "tbptt": 3, "burn_in": 1}),
+    "list": ({"output_size": C}, RAGGED, [y[:n] for y, n in zip(HOLES, LENGTHS, strict=True)], {}),
+    "heads": ({"outputs": {"a": C, "b": 1}}, vectors(), {"a": HOLES, "b": vectors()[..., 0]}, {}),
+    "labels": ({"output_size": C, "task": "multilabel"}, vectors(), with_gaps(vectors("float64") > 0), {}),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_missing_targets_of_memory_maps_do_not_count(case: str, accumulate: int, tmp_path: Path) -> None:
+    made, x, y, own = MISSING[case]
+
+    def make() -> Any:
+        return rf.ManyToMany(C, **{"task": "regression", "hidden_size": 4, "seed": 0, **made})
+
+    whole, batchwise, stored = make(), make(), mapped(tmp_path, y)
+    whole.fit(x, y, **FIT, **own, accumulate=accumulate)
+    batchwise.fit(x, stored, **FIT, **own, accumulate=accumulate)
+    assert np.isfinite(whole.history["loss"]).all()
+    assert_same(whole, batchwise)
+    assert batchwise.evaluate(x, stored, **own) == whole.evaluate(x, y, **own)
+    at_once = read(own, ("lengths", "burn_in"))
+    assert batchwise.loss_and_grad(x, stored, **at_once) == whole.loss_and_grad(x, y, **at_once)
+    with pytest.raises(ValueError, match=r"^y(\['a'\])?: finite numbers are required, got nan"):
+        rf.ManyToMany(C, **{**made, "task": "regression"}, loss=lambda outputs, y: (0.0, outputs)).fit(x, stored, **FIT)
+
+
+def test_targets_in_memory_maps_have_the_gaps_of_the_inputs(tmp_path: Path) -> None:
+    mask = np.random.default_rng(3).random((N, T)) < 0.6
+    whole, batchwise = (rf.ManyToMany(C, 5, hidden_size=4, seed=0) for _ in range(2))
+    whole.fit(vectors(), IDS, mask=mask, **FIT)
+    batchwise.fit(vectors(), mapped(tmp_path, IDS), mask=mask, **FIT)
+    assert_same(whole, batchwise)
 
 
 @pytest.mark.parametrize("shape", [(N, T, C + 1), (N, T), (N, T, C, 1)])

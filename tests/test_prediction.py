@@ -209,6 +209,29 @@ def test_samples_of_custom_cells(rng: np.random.Generator) -> None:
     assert (found[0] != found[1]).any()
 
 
+@pytest.mark.parametrize("options", [{"attention": "dot", "bidirectional": True}, {"task": "multilabel"}], ids=str)
+def test_samples_of_what_an_encoder_decoder_wrote(options: dict[str, Any], rng: np.random.Generator) -> None:
+    """The passes read the prediction itself; their mean is near the probabilities without dropout."""
+    model = rf.EncoderDecoder(C, K, hidden_size=6, dtype="float64", seed=0, **RANDOM, **options)
+    x, more = data("ManyToMany", rng).astype(np.float64), {"max_length": 4}
+    numbers, certain = model.random_state(), model.predict_proba(x, **more)
+    found = model.predict_proba(x, samples=200, seed=3, **more)
+    again = model.predict_proba(x, samples=2, seed=3, **more)
+    assert len(found) == (200 if "task" in options else len(certain))
+    for n, one in enumerate(certain):
+        each = found[:, n] if "task" in options else found[n]
+        assert each.shape == (200, *one.shape)
+        equal(each[:2], again[:, n] if "task" in options else again[n])
+        assert not len(one) or (each[0] != each[1]).any()
+        np.testing.assert_allclose(each.mean(axis=0), one, atol=0.05)
+    assert model.random_state() == numbers
+    equal(model.predict_proba(x[:0], samples=2, **more), np.zeros((2, 0, 4, K)) if "task" in options else [])
+    with pytest.raises(ValueError, match="samples: a model with dropout is required"):
+        rf.EncoderDecoder(C, K, hidden_size=6).predict_proba(x, samples=2)
+    with pytest.raises(ValueError, match="seed: None is required without samples, got 1"):
+        model.predict_proba(x, seed=1)
+
+
 # What is refused
 
 

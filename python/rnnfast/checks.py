@@ -234,11 +234,11 @@ def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """
     _, owner, name = (".." + function.__qualname__).rsplit(".", 2)
     called = owner if name == "__init__" else name
-    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    known = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD}
 
     @functools.wraps(function)
     def checked(*args: P.args, **options: P.kwargs) -> R:
-        if options:
+        if not options.keys() <= known.keys():
             known_arguments(called, options, known)
         return function(*args, **options)
 
@@ -273,7 +273,7 @@ ARRAY_PROTOCOLS = ("__array__", "__array_interface__", "__dlpack__")
 
 def is_array(value: Any) -> bool:
     """Return whether a value has one of NumPy's protocols for arrays, or DLPack: a tensor of PyTorch, a JAX array."""
-    return any(hasattr(value, protocol) for protocol in ARRAY_PROTOCOLS)
+    return isinstance(value, np.ndarray) or any(hasattr(value, protocol) for protocol in ARRAY_PROTOCOLS)
 
 
 def as_array(name: str, value: Any) -> Array:

@@ -199,7 +199,7 @@ class Parameter(CopiedWhole):
         low = -high
         if sign is not None:
             signs = self._broadcast("sign", sign)
-            if not np.isin(signs, (-1, 0, 1)).all():
+            if not ((signs == -1) | (signs == 0) | (signs == 1)).all():
                 raise ValueError("sign: -1, 0 or 1 is required in every element, got others")
             low[signs > 0] = 0
             high[signs < 0] = 0

@@ -120,5 +120,5 @@ class WritingOptions:
             raise ValueError(f"stop: an id 0..{size - 1} is required, got {self.stop}")
 
     def key(self) -> int:
-        """Return a 64-bit key made of ``seed``; a new one at every call where the seed is None."""
-        return int(np.random.SeedSequence(self.seed).generate_state(1, np.uint64)[0])
+        """Return a 64-bit key made of ``seed``, a new one at every call without a seed; 0 where nothing is drawn."""
+        return 0 if self.greedy else int(np.random.SeedSequence(self.seed).generate_state(1, np.uint64)[0])

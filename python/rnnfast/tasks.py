@@ -169,6 +169,10 @@ class Task(CopiedWhole, ABC):
             raise ValueError(f"{name}: at least one target that is not missing is required, got none")
         return without_missing(targets, weights, missing, dtype)
 
+    def present(self, targets: Array, weights: Array | None, dtype: DType) -> tuple[Array, Array | None]:
+        """Return what ``counted`` does of targets that are only a part of all, so that each of them may be missing."""
+        return without_missing(targets, weights, self.missing(targets), dtype)
+
     def total(self, targets: Array, weights: Array | None) -> float:
         """Return the weight of all target elements together: that of a batch's loss in the mean over batches."""
         return total_weight(targets, weights)

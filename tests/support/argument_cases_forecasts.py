@@ -21,7 +21,8 @@ FRAME = pd.DataFrame({"n": "a", "t": INDEX, "y": np.arange(20.0), "p": 1.0, "f":
 SMALL: dict[str, Any] = {
     "window": 4, "horizon": 2, "cell": "gru", "hidden_size": 2, "num_layers": 1, "strategy": "direct",
     "likelihood": "quantile", "quantiles": (0.1, 0.5, 0.9), "scale": True, "difference": 0, "transform": None,
-    "calendar": (), "linear": True, "ridge": 1.0, "ensemble": 1, "epochs": 1, "batch_size": 8, "optimizer": "adam",
+    "calendar": (), "linear": True, "ridge": 1.0, "calibrate": False, "ensemble": 1, "epochs": 1,
+    "batch_size": 8, "optimizer": "adam",
     "lr": 0.01, "clip_norm": 1.0, "validation": 0.0, "patience": None, "dropout": 0.0, "output_dropout": 0.0,
     "cell_options": None, "dtype": "float32", "seed": 0,
 }  # fmt: skip
@@ -48,7 +49,7 @@ FORECASTS: dict[str, Case] = {
         make=lambda: rf.Forecaster,
         valid=lambda: SMALL,
         accepted={
-            "quantiles": "", "difference": "0", "transform": "None", "ridge": "0 2**63", "lr": "2**63",
+            "quantiles": "", "difference": "0", "transform": "None", "ridge": "None 0 2**63", "lr": "2**63",
             "validation": "0", "patience": "None 0",
         },
     ),

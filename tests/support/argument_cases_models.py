@@ -269,7 +269,16 @@ MODELS: dict[str, Case] = {
     ),
     "EncoderDecoder.predict_proba": Case(
         make=lambda: translator().predict_proba,
-        valid=lambda: {"x": X, "max_length": 3, "lengths": LENGTHS, "mask": None, "batch_size": 2},
+        valid=lambda: {
+            "x": X,
+            "max_length": 3,
+            "lengths": LENGTHS,
+            "mask": None,
+            "batch_size": 2,
+            "samples": None,
+            "seed": None,
+        },
+        accepted=CERTAIN,
     ),
     "EncoderDecoder.trace": Case(
         make=lambda: translator().trace,

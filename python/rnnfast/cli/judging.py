@@ -22,13 +22,13 @@ from rnnfast.models import load
 def scores(model: Any, recipe: Recipe, x: Any, y: Any) -> dict[str, float]:
     """Return how good a model is on data in their own units.
 
-    Of labels the loss, in nats, and the accuracy; of numbers the mean absolute error "mae" and the root of the mean
-    squared error "rmse", in the units of the target; of a text the loss in nats a character.
+    Of labels the loss, in nats, and the metrics of the task; of numbers the mean absolute error "mae" and the root of
+    the mean squared error "rmse", in the units of the target; of a text the loss in nats a character.
     """
     if recipe.vocabulary is not None:
         found: dict[str, float] = model.evaluate(x)
         return found
-    if recipe.task == "classification":
+    if recipe.task != "regression":
         found = model.evaluate(recipe.inputs(x), y)
         return found
     predicted = recipe.answers(model.predict(recipe.inputs(x)))
@@ -67,7 +67,7 @@ def _predict(options: argparse.Namespace) -> int:
     recipe = Recipe.of(model, options.model)
     if recipe.vocabulary is not None:
         raise ValueError(f"{options.model}: a model that predicts is required, got one that writes: rnnfast generate")
-    if options.probabilities and recipe.classes is None:
+    if options.probabilities and recipe.task == "regression":
         raise ValueError(f"{options.model}: a classification is required for --probabilities, got a {recipe.task}")
     text = io.StringIO()
     with naming(options.data):
@@ -91,8 +91,8 @@ def _rows(model: Any, recipe: Recipe, data: Dataset, options: argparse.Namespace
     several = recipe.aligned or bool(recipe.window)
     width = 1 if recipe.classes is not None or recipe.window else int(np.shape(found[0])[-1])
     title = recipe.target or "prediction"
-    titles = [title] if width == 1 else [f"{title}_{k}" for k in range(width)]
-    more = [f"p({label})" for label in recipe.classes or ()] if sure is not None else []
+    titles = recipe.labels or ([title] if width == 1 else [f"{title}_{k}" for k in range(width)])
+    more = [f"p({label})" for label in recipe.labels or recipe.classes or ()] if sure is not None else []
     yield [recipe.id or "sequence", *(["step"] if several else []), *titles, *more]
     for n, name in enumerate(data.ids):
         one = np.asarray(found[n]).reshape(-1, width) if several else np.asarray(found[n]).reshape(1, width)

@@ -42,11 +42,15 @@ def read_npz(path: str, recipe: Recipe, *, labelled: bool) -> Dataset:
 
 def _npz_targets(path: str, y: Array, lengths: Array, steps: int, recipe: Recipe) -> tuple[Any, list[str] | None]:
     """Return targets of sequences or steps, and the labels of their classes."""
-    N, aligned = len(lengths), y.ndim > 1 and y.shape[1] == steps > 1
+    several = recipe.task == "multilabel"
+    N, aligned = len(lengths), y.ndim > (2 if several else 1) and y.shape[1] == steps > 1
     if y.ndim not in (1, 2, 3) or len(y) != N or (y.ndim == 3 and not aligned):
         raise ValueError(f"{path}: y of shape (N,), (N, K), (N, T) or (N, T, K), N = {N}, is required, got {y.shape}")
     single = y.ndim == (2 if aligned else 1)
-    if recipe.task == "regression" or (recipe.task is None and not (single and y.dtype.kind in "iubU")):
+    if several and (single or y.dtype.kind not in "fiub"):
+        wanted = "numbers 0 and 1, y (N, K) or (N, T, K), are required for a multilabel"
+        raise ValueError(f"{path}: {wanted}, got {y.dtype} of shape {y.shape}")
+    if several or recipe.task == "regression" or (recipe.task is None and not (single and y.dtype.kind in "iubU")):
         values = (y[..., None] if single else y).astype(np.float64)
         return [one[:end] for one, end in zip(values, lengths, strict=True)] if aligned else values, None
     if not single:

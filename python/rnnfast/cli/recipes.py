@@ -13,6 +13,7 @@ from rnnfast.text import Vocabulary
 
 KEY = "data"
 FORMATS = ("long", "wide", "ts", "npz", "text")
+TASKS = ("classification", "multilabel", "regression")
 
 
 @dataclass(kw_only=True)
@@ -23,11 +24,13 @@ class Recipe:
     ----------
     format : "long", "wide", "ts", "npz" or "text"
         Of a table: a row a step, or a row a sequence.
-    task : "classification", "regression" or None
+    task : "classification", "multilabel", "regression" or None
         None until the targets have been read, as for ``aligned``.
     id, time, target, delimiter : str or None
     features : list of str or None
         The columns of a table, see ``rnnfast.data.read_long``.
+    labels : list of str or None
+        Of a multilabel what each label is called; in a table the columns that say whether it holds.
     aligned : bool or None
         Whether there is a target at every step.
     window, horizon : int or None
@@ -46,6 +49,7 @@ class Recipe:
     target: str | None = None
     delimiter: str | None = None
     features: list[str] | None = None
+    labels: list[str] | None = None
     aligned: bool | None = None
     window: int | None = None
     horizon: int | None = None
@@ -115,7 +119,8 @@ class Recipe:
     def described(self) -> str:
         """Return what is known of the data, a line for each thing."""
         shown = {name: value for name, value in asdict(self).items() if isinstance(value, str | int) and value}
-        shown |= {name: ", ".join(value) for name in ("features", "classes") if (value := getattr(self, name))}
+        lists = ("features", "labels", "classes")
+        shown |= {name: ", ".join(value) for name in lists if (value := getattr(self, name))}
         if self.vocabulary is not None:
             shown["vocabulary"] = repr(self.vocabulary.characters)
         return "\n".join(f"{name}: {value}" for name, value in shown.items())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnnfast.arrays import Array, Int64
+from rnnfast.cli.command import names
 from rnnfast.cli.npz_files import read_npz
 from rnnfast.cli.recipes import FORMATS, Recipe
 from rnnfast.data import Dataset, read_long, read_ts, read_wide, windows
@@ -57,7 +59,11 @@ def inferred(path: str, given: Any, say: Say) -> tuple[Recipe, Dataset | None]:
             recipe = _roles(table, given, say)
             data = _of_table(table, recipe, labelled=True)
     say(f"{path}: {data.summary()}")
-    recipe.classes, recipe.aligned, recipe.task = data.classes, data.aligned, data.task
+    recipe.classes, recipe.aligned = data.classes, data.aligned
+    if recipe.task != "multilabel":
+        recipe.task = data.task
+    elif recipe.labels is None:
+        recipe.labels = [str(k) for k in range(data.y[0].shape[-1])]
     if recipe.format == "long":
         recipe.features = data.features
     say(_described(recipe))
@@ -80,7 +86,8 @@ def read(path: str, recipe: Recipe, *, labelled: bool) -> Dataset:
             data = _of_table(as_table(path, recipe.delimiter), recipe, labelled=labelled)
     if labelled and data.y is None and not recipe.window:
         raise ValueError(f"{path}: a class label or a number to predict for each sequence is required, got none")
-    if recipe.task not in (None, data.task) and data.y is not None:
+    wanted = "regression" if recipe.task == "multilabel" else recipe.task  # its targets are the numbers 0 and 1
+    if wanted not in (None, data.task) and data.y is not None:
         raise ValueError(f"{path}: targets of a {recipe.task} are required, got those of a {data.task}")
     return data
 
@@ -126,38 +133,56 @@ def _roles(table: Table, given: Any, say: Say) -> Recipe:
     """Return what each column of a table is for."""
     spelled = {name.lower(): name for name in reversed(list(table.columns))}
     found = {role: next((spelled[n] for n in known if n in spelled), None) for role, known in ROLES.items()}
-    chosen = {role: table.column(f"--{role}", own) if (own := getattr(given, role)) else found[role] for role in ROLES}
-    id, time = chosen["id"], chosen["time"]
+    id, time = (
+        table.column(f"--{role}", own) if (own := getattr(given, role)) else found[role] for role in ("id", "time")
+    )
     repeats = id is not None and len(set(table.columns[id])) < len(table)
     form = given.format if given.format in FORMATS else "long" if repeats or time or given.window else "wide"
     if form == "wide":
         time = given.time
-    target = chosen["target"] or next((name for name in reversed(table.columns) if name not in (id, time)), None)
-    if target in (None, id, time):
-        taken = " and ".join(repr(name) for name in (id, time) if name)
-        raise ValueError(f"{table.name}: --target: a column beside {taken} is required, got {target or 'none'}")
+    targets = _targets(table, given, found["target"], (id, time))
     if form == "long":
         rows = f"sequences by column {id!r}" if id else "all rows are one sequence"
         say(f"{table.name}: a row is a step; {rows}, {f'sorted by column {time!r}' if time else 'in their order'}")
     else:
         say(f"{table.name}: a row is a sequence" + (f", named by column {id!r}" if id else ""))
-    recipe = Recipe(format=form, id=id, time=time, target=target, delimiter=given.delimiter, features=given.features)
+    recipe = Recipe(format=form, id=id, time=time, delimiter=given.delimiter, features=given.features)
     recipe.task = given.task
+    if given.task == "multilabel":
+        recipe.labels = targets
+    else:
+        recipe.target = targets[0]
     if given.features is None:
-        others = (id, time, None if given.window else target)
-        names = [name for name in table.columns if name not in others]
-        if not names:
+        others = (id, time, *([] if given.window else targets))
+        rest = [name for name in table.columns if name not in others]
+        if not rest:
+            shown = " and ".join(map(repr, targets))
             raise ValueError(
-                f"{table.name}: a column to read beside {target!r} is required, got none; --window STEPS forecasts "
-                f"{target!r} from its own past"
+                f"{table.name}: a column to read beside {shown} is required, got none; --window STEPS forecasts "
+                f"{shown} from its own past"
             )
-        recipe.features = _without_texts(table, names, say)
+        recipe.features = _without_texts(table, rest, say)
     if given.window:
         if form != "long":
             wanted = "--format long, a row a step, is required for --window"
             raise ValueError(f"{table.name}: {wanted}, got a row a sequence")
         recipe.window, recipe.horizon = given.window, given.horizon
     return recipe
+
+
+def _targets(table: Table, given: Any, usual: str | None, taken: tuple[str | None, ...]) -> list[str]:
+    """Return the column to predict, or those of a multilabel: the user's, the ``usual`` one, or the last."""
+    if given.task == "multilabel":
+        found: list[str | None] = [table.column("--target", name) for name in names(given.target or "")]
+    elif given.target:
+        found = [table.column("--target", given.target)]
+    else:
+        found = [usual or next((name for name in reversed(table.columns) if name not in taken), None)]
+    for target in found:
+        if target is None or target in taken:
+            beside = " and ".join(repr(name) for name in taken if name)
+            raise ValueError(f"{table.name}: --target: a column beside {beside} is required, got {target or 'none'}")
+    return [str(target) for target in found]
 
 
 def _refuse_columns(path: str, kind: str, given: Any) -> None:
@@ -179,17 +204,40 @@ def _without_texts(table: Table, names: list[str], say: Say) -> list[str] | None
 def _of_table(table: Table, recipe: Recipe, *, labelled: bool) -> Dataset:
     """Return the sequences in a table, with their targets where it is ``labelled``."""
     target = recipe.target if labelled and not recipe.window else None
-    others = (recipe.id, recipe.time, None if recipe.window else recipe.target)
+    labels = recipe.labels or []
+    others = (recipe.id, recipe.time, None if recipe.window else recipe.target, *labels)
     features = recipe.features
     if features is None:
         features = [name for name in table.columns if name not in others]
+    if labels and labelled:
+        features = [*labels, *features]
     if recipe.window and recipe.target not in features:
         features = [*features, str(recipe.target)]
-    common: dict[str, Any] = {"id": recipe.id, "features": features, "target": target}
-    common |= {"task": recipe.task, "classes": recipe.classes}
+    common: dict[str, Any] = {"id": recipe.id, "features": features}
+    if not labels:
+        common |= {"target": target, "task": recipe.task, "classes": recipe.classes}
     if recipe.format == "wide":
-        return read_wide(table, **common)
-    return read_long(table, time=recipe.time, aligned=recipe.aligned, **common)
+        data = read_wide(table, **common)
+    else:
+        data = read_long(table, time=recipe.time, aligned=recipe.aligned, **common)
+    return _with_labels(table.name, data, recipe) if labels and labelled else data
+
+
+def _with_labels(name: str, data: Dataset, recipe: Recipe) -> Dataset:
+    """Return data whose first features, or steps of a table in wide form, become the labels of a multilabel."""
+    K = len(recipe.labels or ())
+    if recipe.format == "wide":
+        if min(map(len, data.x)) <= K:
+            raise ValueError(f"{name}: sequences of at least one step beside the labels are required, got one without")
+        return replace(data, x=[one[K:] for one in data.x], y=np.stack([one[:K, 0] for one in data.x]))
+    y: Any = [one[:, :K] for one in data.x]
+    steady = [np.array_equal(one, one[:1].repeat(len(one), axis=0), equal_nan=True) for one in y]
+    if recipe.aligned is False and not all(steady):
+        wrong = data.ids[steady.index(False)]
+        raise ValueError(f"{name}: sequence {wrong!r}: the same labels in all of its rows are required, got others")
+    if not (recipe.aligned or (recipe.aligned is None and not all(steady))):
+        y = np.stack([one[0] for one in y])
+    return replace(data, x=[one[:, K:] for one in data.x], y=y, features=data.features[K:])
 
 
 def _described(recipe: Recipe) -> str:
@@ -199,6 +247,8 @@ def _described(recipe: Recipe) -> str:
         ahead, read = counted(recipe.horizon or 1, "step"), counted(recipe.window, "step")
         return f"column {recipe.target!r}: the next {ahead} from {read} of all columns: forecast"
     where = ", at every step" if recipe.aligned else ""
+    if recipe.labels:
+        return f"{counted(len(recipe.labels), 'label')}, each 0 or 1 ({', '.join(recipe.labels)}): multilabel{where}"
     if recipe.classes is None:
         return f"{named} numbers: regression{where}"
     shown = ", ".join(recipe.classes[:10]) + (", ..." if len(recipe.classes) > 10 else "")

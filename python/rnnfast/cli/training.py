@@ -7,20 +7,20 @@ import os
 from pathlib import Path
 from typing import Any
 
+from rnnfast.callbacks import Checkpoint, EarlyStopping
 from rnnfast.cli.command import Command, above_0, at_least_0, at_least_1, character, names, share
 from rnnfast.cli.judging import scores
-from rnnfast.cli.recipes import FORMATS, Recipe
+from rnnfast.cli.recipes import FORMATS, TASKS, Recipe
 from rnnfast.cli.sources import encoded, forecasts, inferred, naming, read, read_text
 from rnnfast.data import Dataset, split_by_time, split_sequences
 from rnnfast.models import ManyToMany, ManyToOne, OneToMany, load
 from rnnfast.models.config import CELLS
 from rnnfast.text import Vocabulary
-from rnnfast.train import Callback, Run
-from rnnfast.training_state import TrainingState
+from rnnfast.train import Callback
 
 DATA = ("format", "task", "target", "id", "time", "features", "delimiter", "window", "horizon")
 MODEL = {"cell": "gru", "hidden_size": 64, "num_layers": 1, "bidirectional": False, "dropout": 0.0}
-TRAINING = {"batch_size": 32, "lr": 3e-3, "clip_norm": 1.0, "validation": 0.1, "seed": 0}
+TRAINING = {"batch_size": 32, "lr": 3e-3, "clip_norm": 1.0, "validation": 0.1, "seed": 0, "patience": None}
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +31,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     columns = parser.add_argument_group("what the data are; by default it is inferred, and said")
     add = columns.add_argument
     add("--format", choices=FORMATS, help="long: a row a step; wide: a row a sequence")
-    add("--task", choices=("classification", "regression"), help="what is predicted: a label or a number")
-    add("--target", metavar="COLUMN", help="what to predict")
+    add("--task", choices=TASKS, help="what is predicted: a label, several labels (0 or 1 each), or a number")
+    add("--target", metavar="COLUMN", help="what to predict; of a multilabel A,B,...")
     add("--id", metavar="COLUMN", help="names the sequence of a row")
     add("--time", metavar="COLUMN", help="sorts the steps of a sequence")
     add("--features", type=names, metavar="A,B,...", help="the columns that the model reads")
@@ -53,6 +53,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--lr", type=above_0, help=_default("learning rate of Adam", "lr"))
     add("--clip-norm", type=above_0, metavar="NORM", help=_default("largest norm of the gradient", "clip_norm"))
     add("--validation", type=share, metavar="SHARE", help=_default("held out to judge with", "validation"))
+    add("--patience", type=at_least_1, metavar="EPOCHS", help="stop after so many without a lower loss; keep the best")
     add("--seed", type=at_least_0, help=_default("of initial values, split and shuffling", "seed"))
     add("--no-progress", action="store_true", help="without a progress bar")
 
@@ -71,6 +72,8 @@ def _complete(options: argparse.Namespace) -> None:
             setattr(options, name, default)
     if options.horizon and not options.window:
         options.refuse("--horizon: --window, the steps that are read, is required beside it")
+    if options.window and options.task == "multilabel":
+        options.refuse("--window: a --task other than multilabel is required beside it: a forecast is a number")
     options.horizon = options.horizon or 1
 
 
@@ -106,16 +109,13 @@ def _state_path(output: str) -> str:
     return os.fspath(path.with_name(f"{path.stem}.state{path.suffix}"))
 
 
-class _Keep(Callback):
-    """Write the model and the state of its training after every epoch."""
-
-    def __init__(self, model: str, state: str) -> None:
-        self.model, self.state_path = model, state
-
-    def on_epoch_end(self, run: Run) -> None:
-        """Write both."""
-        run.model.save(self.model)
-        run.state().save(self.state_path)
+def _callbacks(output: str, state: str, patience: int | None, *, judged: bool) -> list[Callback]:
+    """Return what writes the model after every epoch, or every best one, and the state of the training beside it."""
+    if patience is None:
+        return [Checkpoint(output, training=False), Checkpoint(state)]
+    watched = "val_loss" if judged else "loss"
+    best = Checkpoint(output, monitor=watched, training=False)
+    return [best, EarlyStopping(watched, patience=patience), Checkpoint(state)]
 
 
 Parts = tuple[Any, Any, Any, Any]
@@ -193,7 +193,8 @@ def _fit(model: Any, recipe: Recipe, parts: Parts, options: argparse.Namespace, 
     kept = recipe.training
     more: dict[str, Any] = {"batch_size": kept["batch_size"], "lr": kept["lr"], "clip_norm": kept["clip_norm"]}
     more |= {"seed": kept["seed"], "epochs": options.epochs, "progress": not options.no_progress}
-    more |= {"callbacks": _Keep(options.output, state), "resume": TrainingState.read(state) if options.resume else None}
+    more["callbacks"] = _callbacks(options.output, state, kept["patience"], judged=x_test is not None)
+    more["resume"] = state if options.resume else None
     if recipe.vocabulary is not None:
         more["batch_size"] = max(1, min(kept["batch_size"], (len(x) - 1) // 64))
         history = model.fit(x, validation_data=x_test, **more)

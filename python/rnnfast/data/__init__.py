@@ -9,8 +9,10 @@ from rnnfast.data.batches import batch_indices as batch_indices
 from rnnfast.data.batches import check_fraction as check_fraction
 from rnnfast.data.batches import evaluated as evaluated
 from rnnfast.data.batches import hold_out as hold_out
+from rnnfast.data.batches import shared as shared
 from rnnfast.data.batches import training_and_validation as training_and_validation
 from rnnfast.data.container import Sequences as Sequences
+from rnnfast.data.container import StoredSequences as StoredSequences
 from rnnfast.data.container import is_mapped as is_mapped
 from rnnfast.data.dataset import Dataset as Dataset
 from rnnfast.data.element_batches import batches_of_elements as batches_of_elements
@@ -59,7 +61,6 @@ from rnnfast.data.weights import as_step_weights as as_step_weights
 from rnnfast.data.weights import as_weights as as_weights
 from rnnfast.data.weights import class_weighted as class_weighted
 from rnnfast.data.weights import counted_steps as counted_steps
-from rnnfast.data.weights import shared as shared
 from rnnfast.data.weights import weights_by_head as weights_by_head
 from rnnfast.data.weights import without_unread as without_unread
 from rnnfast.data.windows import windows as windows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -16,6 +16,9 @@ from rnnfast.data.sources import BROUGHT, NO_SPLIT, BatchSource, is_source, name
 
 # Of the target elements of all heads alike, or of each head by its name.
 Weights: TypeAlias = Array | dict[str, Array] | None
+
+# Makes targets and weights, or None, those that count: with zeros in place of missing targets, and weights of 0 there.
+Present: TypeAlias = Callable[[Array, Array | None], tuple[Array, Array | None]]
 
 WINDOW = 32  # batches whose sequences are sorted by length together: little padding, yet random batches
 
@@ -96,9 +99,9 @@ class VectorData:
         """Yield the batches of one epoch, shuffled by ``rng``; pieces of a batch follow each other."""
         for index in batch_indices(self.inputs.lengths, self.batch_size, rng):
             lead = self._lead(index)
-            begin = self.inputs.select(index).first(lead)
             for start in self._starts(lead):
-                piece = begin.piece(start, start + (self.tbptt or 0))
+                assert lead is not None
+                piece = self.inputs.select(index).first(lead).piece(start, start + (self.tbptt or 0))
                 nothing = {name: values[:0] for name, values in self.targets.items()}
                 yield Batch(inputs=piece, targets=nothing, count=0, target_rows=index[:0], continues=start > 0)
             yield self.batch(index, lead)
@@ -123,13 +126,12 @@ class VectorData:
         if len(self.inputs) == 0:
             raise ValueError(f"{name}: at least one sequence is required, got none")
 
-    def _lead(self, index: Int64) -> Int64:
-        """Return the steps of each sequence over which no gradient goes back."""
-        lengths = self.inputs.lengths[index]
-        return np.zeros_like(lengths) if self.tbptt is None else np.maximum(lengths - self.tbptt, 0)
+    def _lead(self, index: Int64) -> Int64 | None:
+        """Return the steps of each sequence over which no gradient goes back; None where it goes back over all."""
+        return None if self.tbptt is None else np.maximum(self.inputs.lengths[index] - self.tbptt, 0)
 
-    def _starts(self, lead: Int64) -> range:
-        return range(0, int(lead.max(initial=0)), self.tbptt or 1)
+    def _starts(self, lead: Int64 | None) -> range:
+        return range(0) if lead is None else range(0, int(lead.max(initial=0)), self.tbptt or 1)
 
     def select(self, index: Int64) -> VectorData:
         """Return the data of the sequences numbered by ``index``."""
@@ -160,6 +162,8 @@ class AlignedData:
         Sequences are cut into pieces of this many steps; the state passes on, the gradient does not.
     burn_in : int
         The first steps of a sequence, where its state is still cold, get no loss.
+    present : dict of str to function
+        Of heads whose targets are read batch by batch: what leaves out the missing ones of a batch.
     """
 
     inputs: Sequences
@@ -170,6 +174,7 @@ class AlignedData:
     batch_size: int
     tbptt: int | None = None
     burn_in: int = 0
+    present: Mapping[str, Present] = field(default_factory=dict)
     restartable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -224,17 +229,20 @@ class AlignedData:
         """Return steps ``start..stop`` of the sequences numbered by ``index`` as one batch."""
         inputs = self.inputs.select(index).piece(start, stop)
         lead = max(self.burn_in - start, 0)
-        targets = {name: each.select(index).piece(start + lead, stop) for name, each in self.targets.items()}
         counts = np.maximum(inputs.lengths - lead, 0)
+        targets = {name: each.select(index).piece(start + lead, stop).flat() for name, each in self.targets.items()}
+        weights = None if self.weights is None else self._weights(index, counts, start + lead, stop)
+        if self.present:
+            targets, weights = self._present(targets, weights)
         rows = None
         if lead:
             step = inputs.positions() - np.repeat(inputs.offsets, inputs.lengths)
             rows = np.flatnonzero(step >= lead)
         return Batch(
             inputs=inputs,
-            targets={name: each.flat() for name, each in targets.items()},
+            targets=targets,
             count=int(counts.sum()) if targets else 0,
-            weights=None if self.weights is None else self._weights(index, counts, start + lead, stop),
+            weights=weights,
             counts=counts,
             target_rows=rows,
             context=None if self.context is None else self.context[index],
@@ -252,6 +260,13 @@ class AlignedData:
 
         return _each(self.weights, chosen)
 
+    def _present(self, targets: dict[str, Array], weights: Weights) -> tuple[dict[str, Array], Weights]:
+        """Return what ``present`` makes of the targets of a batch and their weights."""
+        own = {name: weights.get(name) if isinstance(weights, dict) else weights for name in targets}
+        for name, present in self.present.items():
+            targets[name], own[name] = present(targets[name], own[name])
+        return targets, shared(own)
+
     def whole(self) -> Batch:
         """Return all sequences as one batch."""
         return self.batch(np.arange(len(self.inputs), dtype=np.int64))
@@ -268,6 +283,14 @@ def _selected(weights: Array | Sequences, index: Int64) -> Array | Sequences:
 def _each(weights: Any, change: Callable[[Any], Array | Sequences]) -> Any:
     """Return weights after a change: those of all heads alike, or those of each."""
     return {head: change(own) for head, own in weights.items()} if isinstance(weights, dict) else change(weights)
+
+
+def shared(weights: Mapping[str, Any]) -> Any:
+    """Return the weights of a single head, or the dict of those of several; None without any."""
+    if list(weights) == [""]:
+        return weights[""]
+    found = {head: own for head, own in weights.items() if own is not None}
+    return found or None
 
 
 D = TypeVar("D", VectorData, AlignedData)

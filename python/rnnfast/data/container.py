@@ -121,6 +121,8 @@ class Sequences:
 
     def piece(self, start: int, stop: int | None) -> Sequences:
         """Return steps ``start..stop`` of every sequence; None stands for its end."""
+        if start == 0 and stop is None:
+            return self
         ends = self.lengths if stop is None else np.minimum(self.lengths, stop)
         begins = np.minimum(start, self.lengths)
         return self.parts(None, self.offsets + begins, np.maximum(ends - start, 0))
@@ -136,14 +138,13 @@ class Sequences:
 
     def flat(self) -> Array:
         """Return the elements (R, ...), sequence after sequence; a view where ``values`` holds them like that."""
-        count = self.count
-        if count == 0:
+        if len(self) == 1:
+            return self.values[self.offsets[0] : self.offsets[0] + self.lengths[0]]
+        if self.count == 0:
             return self.values[:0]
-        ends = self.offsets + self.lengths
-        filled = self.lengths > 0
-        if np.array_equal(self.offsets[filled][1:], ends[filled][:-1]):
-            first = int(self.offsets[filled][0])
-            return self.values[first : first + count]
+        shifts = (self.offsets - self.starts)[self.lengths > 0]
+        if (shifts == shifts[0]).all():
+            return self.values[shifts[0] : shifts[0] + self.count]
         return self.values[self.positions()]
 
     def padded(self) -> Array:

@@ -137,9 +137,14 @@ def check_finite(name: str, s: Sequences, dtype: DType, *, warns: bool = False, 
     return False
 
 
-def _check_read(name: str, s: StoredSequences, rows: Array, *, warns: bool) -> None:
-    """Raise ValueError, or warn, where one of the numbers (R, ...) that were read of ``s`` is not finite."""
+def _check_read(name: str, s: StoredSequences, rows: Array, *, warns: bool, missing: bool = False) -> None:
+    """Raise ValueError, or warn, where one of the numbers (R, ...) that were read of ``s`` is not finite.
+
+    NaN does not count, where it is a ``missing`` value.
+    """
     finite = np.isfinite(rows) if rows.dtype.kind == "f" else np.ones(1, bool)
+    if missing and not finite.all():
+        finite |= np.isnan(rows)
     if not finite.all():
         finite, numbers = finite.reshape(len(rows), -1), rows.reshape(len(rows), -1)
         row = int(np.argmin(finite.all(axis=1)))
@@ -277,7 +282,7 @@ def _ids(name: str, given: Any) -> Int64:
 
 
 def _check_ids(name: str, ids: Int64, vocabulary: int, size: str) -> None:
-    if ids.size and not (ids.min() >= 0 and ids.max() < vocabulary):
+    if ids.size and ids.view(np.uint64).max() >= vocabulary:  # as unsigned numbers, those below 0 are the largest
         wrong = int(ids.min() if ids.min() < 0 else ids.max())
         raise ValueError(f"{name}: ids 0..{vocabulary - 1} ({size} = {vocabulary}) are required, got {wrong}")
 
@@ -444,12 +449,19 @@ def as_context(
 
 
 def stored_targets(
-    values: Any, inputs: Sequences, steps: int, *, width: int | None, name: str, convert: Callable[[Array], Array]
+    values: Any,
+    inputs: Sequences,
+    steps: int,
+    *,
+    width: int | None,
+    name: str,
+    convert: Callable[[Array], Array],
+    missing: bool,
 ) -> Sequences | None:
     """Return the targets of all existing steps where they are memory maps, which are read when they are needed.
 
-    ``convert`` checks elements (R, ...) and makes targets of them; the other arguments are those of ``step_values``.
-    None stands for targets in memory.
+    ``convert`` checks elements (R, ...) and makes targets of them; ``missing``: whether NaN is a missing value; the
+    other arguments are those of ``step_values``. None stands for targets in memory.
     """
     given = checks.array_or_items(name, values)
     store: Array | list[Array]
@@ -467,5 +479,5 @@ def stored_targets(
         ]
     numbers = np.arange(len(inputs), dtype=np.int64)
     found = StoredSequences(store, numbers, np.zeros_like(numbers), inputs.lengths, ragged=True, convert=convert)
-    found.watch(partial(_check_read, name, warns=False))
+    found.watch(partial(_check_read, name, warns=False, missing=missing))
     return found

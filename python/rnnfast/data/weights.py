@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnfast import checks
 from rnnfast.arrays import Array, DType
-from rnnfast.data.batches import AlignedData, VectorData
+from rnnfast.data.batches import AlignedData, VectorData, shared
 from rnnfast.data.container import Sequences
 from rnnfast.data.sequences import as_one, step_values
 from rnnfast.data.sources import BatchSource
@@ -53,14 +53,6 @@ def weights_by_head(given: Any, heads: Sequence[str]) -> dict[str, tuple[str, An
         if head not in heads:
             raise ValueError(f"sample_weight: names of heads ({', '.join(heads)}) are required, got {head!r}")
     return {head: (f"sample_weight[{head!r}]", given.get(head)) for head in heads}
-
-
-def shared(weights: Mapping[str, Any]) -> Any:
-    """Return the weights of a single head, or the dict of those of several; None without any."""
-    if list(weights) == [""]:
-        return weights[""]
-    found = {head: own for head, own in weights.items() if own is not None}
-    return found or None
 
 
 def as_weights(

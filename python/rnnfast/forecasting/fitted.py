@@ -12,6 +12,7 @@ from rnnfast import train
 from rnnfast.arrays import Float64, Int64
 from rnnfast.callbacks import EarlyStopping
 from rnnfast.data import Scaler
+from rnnfast.forecasting.calibration import calibrate
 from rnnfast.forecasting.features import Features, Rows, ends
 from rnnfast.forecasting.linear import start_linear
 from rnnfast.forecasting.network import Network, Sizes
@@ -119,10 +120,12 @@ def fit(
     validation = found.windows(rows, *learned[2:]) if len(learned[2]) else None
     for n, network in enumerate(found.networks):
         if options["linear"] and not windows.counts:
-            start_linear(network, windows, options["ridge"])
+            start_linear(network, windows, validation, options["ridge"])
         stops = options["patience"] is not None and validation is not None
         own = [EarlyStopping(patience=options["patience"]), *given] if stops else given
         found.histories.append(train.fit(network, windows, _training(options, n, own, progress), validation))
+        if options["calibrate"] and validation is not None:
+            calibrate(network, validation)
     return found
 
 

@@ -66,8 +66,12 @@ class Forecaster(CopiedWhole):
         dates.
     linear : bool
         Whether the outputs have the linear forecast of the window beside the network's, from which training starts.
-    ridge : float
-        Its penalty, in windows: ``min |Z w - y|^2 + ridge |w|^2``.
+    ridge : float or None
+        Its penalty, ``min |Z w - y|^2 + ridge |w|^2`` over all windows. None: of 0.1, 1, 10, ... 10,000 the one that
+        does best in the validation, or 1 without one.
+    calibrate : bool
+        Whether quantiles, but the median, are shifted after training so that they are right in the validation, where
+        that has at least 100 windows. Not for other likelihoods.
     ensemble : int
         Networks that are trained one after the other. Points and quantiles are their means.
     epochs : int
@@ -149,7 +153,8 @@ class Forecaster(CopiedWhole):
         transform: str | None = None,
         calendar: str | Sequence[str] = (),
         linear: bool = True,
-        ridge: float = 1.0,
+        ridge: float | None = None,
+        calibrate: bool = True,
         ensemble: int = 1,
         epochs: int = 30,
         batch_size: int = 64,

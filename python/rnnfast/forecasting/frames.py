@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnnfast import checks
-from rnnfast.arrays import Float64
+from rnnfast.arrays import Float64, Int64
 from rnnfast.forecasting.series import Panel, Series, checked, covariates, kind_of, numbers, read_panel
 from rnnfast.forecasting.times import read_times
 
@@ -45,10 +45,23 @@ def read_long(
     columns = {name: _require_columns(whole, name, given) for name, given in beside.items()}
     if not len(whole):
         raise ValueError("frame: at least one row is required, got none")
+    for name, column in (("id", id), ("time", time)):
+        if whole[column].isna().any():
+            raise ValueError(f"{name}: a value in every row is required, got missing ones in {column!r}")
+    pandas = import_module("pandas")
+    codes, labels = pandas.factorize(whole[id])
+    order = pandas.Index(whole[time]).argsort()
+    order = order[np.argsort(codes[order], kind="stable")]
+    ordered = whole.iloc[order]
+    read = {name: numbers(f"frame: {name}", ordered[given]) for name, given in columns.items()}
+    read["value"] = numbers(f"frame[{value!r}]", ordered[value])
+    index, ends = pandas.Index(ordered[time]), np.cumsum(np.bincount(codes))
     found = []
-    for label, rows in whole.groupby(id, sort=False):
-        ordered = rows.sort_values(time, kind="stable")
-        found.append(_series(label, ordered, time, value, columns, freq, kind_of(frame)))
+    for label, start, end in zip(labels.tolist(), [0, *ends[:-1]], ends, strict=True):
+        times, places = read_times(f"frame[{label!r}]", index[start:end], freq)
+        own = {name: values[start:end] for name, values in read.items()}
+        one = _series(f"frame[{label!r}]", own, places)
+        found.append(replace(one, label=label, times=times, kind=kind_of(frame), name=value))
     return checked(Panel(series=found, form="long", columns={"id": id, "time": time, "value": value, **columns}))
 
 
@@ -88,39 +101,27 @@ def as_pandas(name: str, frame: Any) -> Any:
     return import_module("pandas").DataFrame({column: frame[column].to_numpy() for column in frame.columns})
 
 
-def _series(
-    label: Any, rows: Any, time: str, value: str, columns: dict[str, list[str]], freq: str | None, kind: str
-) -> Series:
-    name = f"frame[{label!r}]"
-    indexed = rows.set_index(time)
-    times, places = read_times(name, indexed.index, freq)
-    values = numbers(f"{name}[{value!r}]", indexed[value])
-    whole = np.full(int(places[-1]) + 1, np.nan)
-    whole[places] = values
-    known = np.flatnonzero(~np.isnan(whole))
+def _series(name: str, rows: dict[str, Float64], places: Int64) -> Series:
+    """Return the series whose rows stand at some places of it."""
+    steps = int(places[-1]) + 1
+    known = places[~np.isnan(rows["value"])]
     if not len(known):
         raise ValueError(f"{name}: at least one value is required, got none")
-    T = int(known[-1]) + 1
-    static = numbers(f"{name}: static", indexed[columns["static"]])
-    if (static != static[:1]).any():
-        raise ValueError(f"{name}: static covariates that do not change are required, got several values")
-    beside = {
-        each: _at(places, len(whole), numbers(f"{name}: {each}", indexed[columns[each]])) for each in ("past", "future")
-    }
+    T, static = int(known[-1]) + 1, rows["static"]
+    first = static[np.isnan(static).argmin(axis=0), np.arange(static.shape[1])]
+    if np.isnan(first).any() or ((static != first) & ~np.isnan(static)).any():
+        raise ValueError(f"{name}: static covariates that do not change are required, got several values, or none")
     return Series(
-        label=label,
-        values=whole[:T],
-        past=beside["past"][:T],
-        future=beside["future"],
-        static=static[0],
-        times=times,
-        kind=kind,
-        name=value,
+        label=None,
+        values=_at(places, steps, rows["value"])[:T],
+        past=_at(places, steps, rows["past"])[:T],
+        future=_at(places, steps, rows["future"]),
+        static=first,
     )
 
 
-def _at(places: Any, count: int, values: Float64) -> Float64:
-    found = np.full((count, values.shape[1]), np.nan)
+def _at(places: Int64, count: int, values: Float64) -> Float64:
+    found = np.full((count, *values.shape[1:]), np.nan)
     found[places] = values
     return found
 

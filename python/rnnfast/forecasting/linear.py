@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rnnfast.arrays import Array, Float64
@@ -10,25 +12,40 @@ from rnnfast.forecasting.windows import Windows
 from rnnfast.layers import Linear
 from rnnfast.losses import Loss, Quantile
 
+RIDGES = (0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)
 CHUNK = 4096  # windows that are in memory at once
 MOST = 100_000  # windows that the regression reads; of more it takes some in equal steps
 LEAST_SPREAD = 1e-3  # of scaled residuals
 FIRST_DF = 6.0  # degrees of freedom from which Student's t starts
 
 
-def start_linear(network: Network, windows: Windows, ridge: float) -> None:
+def start_linear(network: Network, windows: Windows, validation: Windows | None, ridge: float | None) -> None:
     """Let the network start from the linear forecast of least squares, ``min |Z w + b - y|^2 + ridge |w|^2``.
 
-    Its residuals give the first quantiles, or the first scale. The products are those of the engine and the solution
-    is computed column by column, so that the start has the same bits on any number of threads.
+    Without a ``ridge`` it is the one of ``RIDGES`` whose forecasts of the validation have the least squared error; 1
+    where there is none. The residuals give the first quantiles, or the first scale. The products are those of the
+    engine and the solution is computed column by column, so that the start has the same bits on any number of threads.
     """
+    parts = _pairs(network, windows)
+    ridges = [1.0 if ridge is None else ridge] if ridge is not None or validation is None else RIDGES
+    found = regression(parts, ridges)
+    judged = _pairs(network, validation) if validation is not None and len(found) > 1 else []
+    errors = [sum(np.nansum(_residuals(z, y, *each) ** 2) for z, y in judged) for each in found]
+    weight, bias = found[int(np.argmin(errors))]
+    residuals = np.concatenate([_residuals(z, y, weight, bias) for z, y in parts])
+    network.start_from(*_outputs(network.loss_of_numbers, weight, bias, residuals))
+
+
+def _pairs(network: Network, windows: Windows) -> list[tuple[Float64, Float64]]:
+    """Return z (M, F) and targets (M, H) of windows, of many at most ``MOST``, in parts."""
     step = -(-len(windows.origins) // MOST)
     some = windows.select(np.arange(0, len(windows.origins), step))
     chunks = [np.arange(i, min(i + CHUNK, len(some.origins))) for i in range(0, len(some.origins), CHUNK)]
-    parts = [_pair(network, some, index) for index in chunks]
-    weight, bias = regression(parts, ridge)
-    residuals = np.concatenate([y - sum_of_products(z, weight) - bias for z, y in parts])
-    network.start_from(*_outputs(network.loss_of_numbers, weight, bias, residuals))
+    return [_pair(network, some, index) for index in chunks]
+
+
+def _residuals(z: Float64, y: Float64, weight: Float64, bias: Float64) -> Float64:
+    return np.asarray(y - sum_of_products(z, weight) - bias)
 
 
 def _pair(network: Network, windows: Windows, index: Array) -> tuple[Float64, Float64]:
@@ -42,28 +59,34 @@ def _pair(network: Network, windows: Windows, index: Array) -> tuple[Float64, Fl
     return z.astype(np.float64), y.reshape(len(z), -1).astype(np.float64)
 
 
-def regression(parts: list[tuple[Float64, Float64]], ridge: float) -> tuple[Float64, Float64]:
-    """Return weight (H, F) and bias (H,) of ridge regression on z (M, F) and y (M, H), in parts.
+def regression(parts: Sequence[tuple[Float64, Float64]], ridges: Sequence[float]) -> list[tuple[Float64, Float64]]:
+    """Return weight (H, F) and bias (H,) of ridge regression on z (M, F) and y (M, H), in parts, for each penalty.
 
-    NaN in y is missing.
+    NaN in y is missing. The bias has no penalty.
 
     Examples
     --------
     >>> z = np.array([[0.0], [1.0], [2.0]])
-    >>> weight, bias = regression([(z, np.array([[1.0], [3.0], [np.nan]]))], 0.0)
+    >>> weight, bias = regression([(z, np.array([[1.0], [3.0], [np.nan]]))], [0.0])[0]
     >>> weight.round(6).tolist(), bias.round(6).tolist()
     ([[2.0]], [1.0])
     """
     missing = any(np.isnan(y).any() for _, y in parts)
     H = parts[0][1].shape[1]
     groups = [slice(k, k + 1) for k in range(H)] if missing else [slice(0, H)]
-    found = [_solved([(z, y[:, group]) for z, y in parts], ridge) for group in groups]
-    solution = np.concatenate(found)
-    return solution[:, :-1], solution[:, -1]
+    sums = [_sums([(z, y[:, group]) for z, y in parts]) for group in groups]
+    found = []
+    for ridge in ridges:
+        penalty = np.full(sums[0].shape[1], ridge)
+        penalty[-1] = 0
+        F = len(penalty)
+        solution = np.concatenate([solve(each[:F] + np.diag(penalty), each[F:].T).T for each in sums])
+        found.append((solution[:, :-1], solution[:, -1]))
+    return found
 
 
-def _solved(parts: list[tuple[Float64, Float64]], ridge: float) -> Float64:
-    """Return weight and bias side by side (H, F + 1)."""
+def _sums(parts: list[tuple[Float64, Float64]]) -> Float64:
+    """Return ``[A y]^T A`` (F + 1 + H, F + 1), where A is z with a column of ones."""
     F = parts[0][0].shape[1] + 1
     products = Linear(F, F + parts[0][1].shape[1], bias=False, dtype="float64", seed=0)
     for z, y in parts:
@@ -71,10 +94,8 @@ def _solved(parts: list[tuple[Float64, Float64]], ridge: float) -> Float64:
         a = np.concatenate([z[there], np.ones((int(there.sum()), 1))], axis=1)
         _, tape = products.forward(a)
         products.backward(tape, np.concatenate([a, y[there]], axis=1))
-    sums = products.weight.grad
-    penalty = np.full(F, ridge)
-    penalty[-1] = 0
-    return solve(sums[:F] + np.diag(penalty), sums[F:].T).T
+    found: Float64 = products.weight.grad
+    return found
 
 
 def solve(A: Float64, B: Float64) -> Float64:

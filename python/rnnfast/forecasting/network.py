@@ -15,7 +15,7 @@ from rnnfast.losses import Loss
 from rnnfast.models.backbone import Backbone, BackboneTape
 from rnnfast.models.base import Heads, HeadsTape, Model
 from rnnfast.models.config import HeadConfig
-from rnnfast.params import write_all
+from rnnfast.params import Parameter, write_all
 from rnnfast.tasks import as_task
 
 
@@ -103,6 +103,13 @@ class Network(Model):
         else:
             known = [batch.ahead.reshape(N, -1), batch.static]
         return np.concatenate([batch.lags, *known] if self.linear else known, axis=1)
+
+    @property
+    def bias(self) -> Parameter:
+        """What is added to all outputs: of each step where there is such a bias, else of all steps alike."""
+        by_step = self.skip is not None and self.strategy != "recursive"
+        found: Parameter = self.parameters()["skip.bias" if by_step else "head.bias"]
+        return found
 
     def start_from(self, weight: Array, bias: Array) -> None:
         """Let the outputs be ``weight z + bias`` at first: the recurrent layers add nothing until they learn to."""

@@ -36,8 +36,9 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     if known["transform"] is not None:
         known["transform"] = checks.as_choice("transform", known["transform"], TRANSFORMS, others=" or None")
     known["calendar"] = tuple(checks.as_choice("calendar", name, CALENDAR) for name in _listed(known["calendar"]))
-    known["linear"] = checks.as_flag("linear", known["linear"])
-    known["ridge"] = checks.at_least_zero("ridge", known["ridge"])
+    for name in ("linear", "calibrate"):
+        known[name] = checks.as_flag(name, known[name])
+    known["ridge"] = None if known["ridge"] is None else checks.at_least_zero("ridge", known["ridge"])
     known["optimizer"] = checks.as_choice("optimizer", known["optimizer"], OPTIMIZERS)
     known["lr"] = checks.as_number("lr", known["lr"], "a finite number above 0", lambda v: 0 < v < np.inf)
     known["clip_norm"] = None if known["clip_norm"] is None else checks.above_zero("clip_norm", known["clip_norm"])

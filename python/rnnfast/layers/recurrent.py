@@ -173,8 +173,10 @@ class Recurrent(Traceable):
         final = h if c is None else (h, c)
         if offsets is not None:
             assert lengths is not None
+            if core is None:
+                return y, final, None
             T = int(lengths.max(initial=0))
-            return y, final, None if core is None else Tape(self, core, versions, N, T, learned, row_count=len(y))
+            return y, final, Tape(self, core, versions, N, T, learned, row_count=len(y))
         tape = None if core is None else Tape(self, core, versions, N, y.shape[1], learned)
         return (y.transpose(1, 0, 2) if self.time_major else y), final, tape
 

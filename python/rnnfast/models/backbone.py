@@ -179,9 +179,9 @@ def unit_vectors(ids: Array, size: int, dtype: DType) -> Array:
     array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
-    vectors = np.zeros((*ids.shape, size), dtype)
-    np.put_along_axis(vectors, ids[..., None], 1, axis=-1)
-    return vectors
+    vectors = np.zeros((ids.size, size), dtype)
+    vectors[np.arange(ids.size), ids.reshape(-1)] = 1
+    return vectors.reshape(*ids.shape, size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,16 +46,15 @@ def generated(model: Any, prompt: Any, context: Any, prefix: Any, options: Writi
 def _after_prompts(model: Any, prompt: Any, context: Any) -> tuple[State, int, bool]:
     """Return the states that N prompts leave, N, and whether the user gave just one."""
     prompts, single = model.reader.read(prompt, None, "prompt", warns=True)
-    rows = np.arange(len(prompts), dtype=np.int64)
+    if len(prompts) == 0 or prompts.lengths.min() < 1:
+        raise ValueError("prompt: at least one element each is required, got none")
     start = None if context is None else checks.as_array("context", context)
     if start is not None:
         if single and start.ndim == 2:
-            rows, single = np.zeros(len(start), np.int64), False
+            prompts, single = prompts.select(np.zeros(len(start), np.int64)), False
         start = np.atleast_2d(start)
-    start = as_context(start, model.config["context_size"], len(rows), model.dtype, warns=True)
-    if len(prompts) == 0 or prompts.lengths.min() < 1:
-        raise ValueError("prompt: at least one element each is required, got none")
-    return model.backbone.infer(prompts.select(rows), model.first_state(start))[1], len(rows), single
+    start = as_context(start, model.config["context_size"], len(prompts), model.dtype, warns=True)
+    return model.backbone.infer(prompts, model.first_state(start))[1], len(prompts), single
 
 
 def write_on(
@@ -203,12 +202,12 @@ def as_prefix(
 
 def as_stop(vocabulary: AnyVocabulary | None, stop: Any) -> Any:
     """Return the id of a text that stands for one; anything else as it is."""
+    if not isinstance(stop, str):
+        return stop
     found = as_ids(vocabulary, stop, "stop")
-    if isinstance(stop, str):
-        if len(found) != 1:
-            raise ValueError(f"stop: an id, or the text of one, is required, got {stop!r}, the text of {len(found)}")
-        return int(found[0])
-    return stop
+    if len(found) != 1:
+        raise ValueError(f"stop: an id, or the text of one, is required, got {stop!r}, the text of {len(found)}")
+    return int(found[0])
 
 
 def write_by_steps(

@@ -18,6 +18,7 @@ from rnnfast.data import (
     AlignedData,
     Batch,
     Sequences,
+    StoredSequences,
     as_pieces,
     as_resets,
     as_step_weights,
@@ -687,6 +688,7 @@ class ManyToMany(Model):
         weights: dict[str, Array | Sequences | None] = {}
         for head, (called, values) in given.items():
             targets[head], weights[head] = self._targets(head, called, values, called_weights[head], inputs, steps)
+        unread = [head for head, own in targets.items() if isinstance(own, StoredSequences)]
         data = AlignedData(
             inputs=inputs,
             targets=targets,
@@ -695,6 +697,7 @@ class ManyToMany(Model):
             batch_size=batch_size,
             tbptt=tbptt,
             burn_in=burn_in,
+            present={head: partial(self.tasks[head].present, dtype=self.dtype) for head in unread},
         )
         data.require_targets(name)
         return data
@@ -708,8 +711,9 @@ class ManyToMany(Model):
         own = as_step_weights(given, inputs, steps, self.dtype, width=size if task.weighs_elements else None, name=name)
         width = None if task.ids else size
         convert = partial(task.targets, size=size, dtype=self.dtype, name=called)
-        if own is None and not task.ignores:
-            stored = stored_targets(values, inputs, steps, width=width, name=called, convert=convert)
+        if own is None and not task.ignores and inputs.gaps is None:
+            missing = task.weighs_elements
+            stored = stored_targets(values, inputs, steps, width=width, name=called, convert=convert, missing=missing)
             if stored is not None:
                 return stored, None
         each = without_unread(step_values(values, inputs, steps, width=width, name=called), own, inputs)

@@ -71,6 +71,12 @@ class PredictionOptions:
                 "among its cell_options), got one without"
             )
 
+    def drawing(self, model: Any) -> Any:
+        """Return a copy that draws by ``seed``: the random numbers of the user's model stay where they are."""
+        found = copy.copy(model)
+        found.reseed(np.random.default_rng(self.seed))
+        return found
+
     def arranged(self, rows: Array, split: Callable[[Array], Any]) -> Any:
         """Return rows (M, ...), or (samples, M, ...), as ``split`` returns those of each step to the user.
 
@@ -106,8 +112,7 @@ def predict(
     start = None if options.state is None else _states(model, data, options.state)
     if options.samples is None:
         return _pass(model, data, read, start, training=False)
-    drawing: Any = copy.copy(model)  # the random numbers of the user's model stay where they are
-    drawing.reseed(np.random.default_rng(options.seed))
+    drawing = options.drawing(model)
     passes = [_pass(drawing, data, read, start, training=True) for _ in range(options.samples)]
     return {name: np.stack([found[name] for found, _ in passes]) for name in passes[0][0]}, passes[0][1]
 

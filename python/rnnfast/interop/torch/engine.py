@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from rnnfast import _ops
 from rnnfast.layers.call import LAYER_PARTS
 
 Array = npt.NDArray[Any]
+W = TypeVar("W", Tensor, Array)
 NOTHING_RANDOM = (0.0,) * 6
 
 
@@ -142,23 +143,38 @@ def array_of(tensor: Tensor) -> Array:
 
 def pack(stack: Stack, weights: Sequence[Tensor]) -> list[_ops.Weights]:
     """Pack the weights of every layer and direction from the values they have now."""
-    count = len(stack.parts)
     packed = []
-    for first in range(0, len(weights), count):
-        arrays: list[Array | None] = [None] * len(LAYER_PARTS)
-        for place, weight in zip(stack.places, weights[first : first + count], strict=True):
-            array = array_of(weight)
-            arrays[place] = array if array.flags.c_contiguous else np.ascontiguousarray(array)
-        w, r, *others = arrays
+    for own in _layers(stack, weights):
+        arrays = [array_of(weight) for weight in own]
+        w, r, *others = _by_place(stack, [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays])
         assert w is not None
         assert r is not None
         packed.append(_ops.pack(stack.cell, w, r, *others))
     return packed
 
 
+def _layers(stack: Stack, weights: Sequence[W]) -> list[Sequence[W]]:
+    """Return the weights of each layer and direction."""
+    count = len(stack.parts)
+    return [weights[first : first + count] for first in range(0, len(weights), count)]
+
+
+def _by_place(stack: Stack, own: Sequence[Array]) -> list[Array | None]:
+    """Return the parts of a layer at their places in ``LAYER_PARTS``, None for those it lacks."""
+    parts: list[Array | None] = [None] * len(LAYER_PARTS)
+    for place, part in zip(stack.places, own, strict=True):
+        parts[place] = part
+    return parts
+
+
 def rows_of(batch_sizes: Tensor) -> Rows:
-    """Return where the rows of packed sequences lie."""
-    sizes = array_of(batch_sizes)
+    """Return where the rows of packed sequences lie; layers that read the same ones, one after another, share it."""
+    return _rows(array_of(batch_sizes).tobytes())
+
+
+@lru_cache(maxsize=4)
+def _rows(batch_sizes: bytes) -> Rows:
+    sizes = np.frombuffer(batch_sizes, np.int64)
     present = sizes[:, None] > np.arange(sizes[0])
     index = np.cumsum(present).reshape(present.shape) - 1
     lengths = np.count_nonzero(present, axis=0)
@@ -218,12 +234,8 @@ def backward(
     dh, dc, *_ = [None if d is None else _contiguous(array_of(d)) for d in (*gradients[1:], None)]
     if dy is not None:
         dy = dy.take(rows.order, axis=0) if rows is not None else _steps(dy, time_major)
-    count = len(stack.parts)
     dweights = [np.zeros(weight.shape, _numpy_dtype(weight)) for weight in call.weights]
-    by_layer: list[_ops.Gradients] = []
-    for first in range(0, len(dweights), count):
-        given = dict(zip(stack.places, dweights[first : first + count], strict=True))
-        by_layer.append([given.get(place) for place in range(len(LAYER_PARTS))])
+    by_layer: list[_ops.Gradients] = [_by_place(stack, own) for own in _layers(stack, dweights)]
     dx, dh0, dc0, *dreset = _ops.rnn_backward(tape.core, dy, dh, dc, by_layer, need_dx=need_dx)
     dstates = [from_numpy(d) for d in (dh0, dc0) if d is not None]
     learned = [

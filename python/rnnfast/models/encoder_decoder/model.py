@@ -27,6 +27,7 @@ from rnnfast.models.base import Model
 from rnnfast.models.config import checked
 from rnnfast.models.encoder_decoder.network import EncoderDecoderNetwork, NetworkTape
 from rnnfast.models.encoder_decoder.teacher_forcing import TeacherForcing
+from rnnfast.models.prediction import PredictionOptions
 from rnnfast.models.streaming import stream_of
 from rnnfast.optim import AveragedWeights, LearningRate, Optimizer
 from rnnfast.sampling import WritingOptions
@@ -495,26 +496,44 @@ class EncoderDecoder(Model):
         lengths: npt.ArrayLike | None = None,
         mask: Any = None,
         batch_size: int = 256,
+        samples: int | None = None,
+        seed: int | None = None,
     ) -> Any:
         """Return the probabilities of the K outputs at every element of the greedy prediction.
 
-        Arguments are those of ``predict``; K counts a stop of the model's own, the last one.
+        K counts a stop of the model's own, the last one.
+
+        Parameters
+        ----------
+        x, max_length, lengths, mask, batch_size
+            As for ``predict``.
+        samples : int or None
+            Number of passes with the random numbers of training, dropout above all, each with masks of its own (Gal and
+            Ghahramani 2016). All of them read the same prediction, which is written without. They depend on
+            ``batch_size``.
+        seed : int or None
+            Seed of these. None draws another one every time.
 
         Returns
         -------
         list of arrays (T_i, K), or ndarray (N, max_length, K) for labels
         array (T, K)
             For a single source that is text.
+        list of arrays (samples, T_i, K), and so on
+            In place of each array, with ``samples``.
 
         Raises
         ------
         ValueError
-            For a regression.
+            For a regression; ``samples`` of a model without dropout.
         """
         self.task.probabilities(self._no_outputs())
-        return self._at_predictions(
-            lambda outputs: {"": self.task.probabilities(outputs)}, x, max_length, lengths, mask, batch_size
-        )[""]
+
+        def read(outputs: Array) -> dict[str, Array]:
+            return {"": self.task.probabilities(outputs)}
+
+        options = PredictionOptions(samples=samples, seed=seed)
+        return self._at_predictions(read, options, x, max_length, lengths, mask, batch_size)[""]
 
     @names_arguments
     def predict_quantiles(
@@ -543,9 +562,11 @@ class EncoderDecoder(Model):
             A task without quantiles, such as a classification; levels that are not learned.
         """
         self.task.quantiles(self._no_outputs(), quantiles)
-        return self._at_predictions(
-            lambda outputs: {"": self.task.quantiles(outputs, quantiles)}, x, max_length, lengths, mask, batch_size
-        )[""]
+
+        def read(outputs: Array) -> dict[str, Array]:
+            return {"": self.task.quantiles(outputs, quantiles)}
+
+        return self._at_predictions(read, PredictionOptions(), x, max_length, lengths, mask, batch_size)[""]
 
     @names_arguments
     def predict_distribution(
@@ -573,7 +594,8 @@ class EncoderDecoder(Model):
             A task without a distribution.
         """
         self.task.distribution(self._no_outputs())
-        return self._at_predictions(self.task.distribution, x, max_length, lengths, mask, batch_size)
+        read = self.task.distribution
+        return self._at_predictions(read, PredictionOptions(), x, max_length, lengths, mask, batch_size)
 
     @names_arguments
     def trace(
@@ -705,6 +727,7 @@ class EncoderDecoder(Model):
     def _at_predictions(
         self,
         read: Callable[[Array], dict[str, Array]],
+        options: PredictionOptions,
         x: Any,
         max_length: int | None,
         lengths: npt.ArrayLike | None,
@@ -712,15 +735,22 @@ class EncoderDecoder(Model):
         batch_size: int,
     ) -> dict[str, Any]:
         """Return what is read of the outputs at every element of the greedy prediction, by name."""
+        options.check_model(self)
         sources = self._sources(x, lengths, mask, warns=True)
         again = self.network.again(sources, self._written(sources, max_length, batch_size)[0], batch_size)
-        found, ends = read(self._all_outputs(again)[""]), np.cumsum(again.inputs.lengths)
+        ends = np.cumsum(again.inputs.lengths)
+        if options.samples is None:
+            found = read(self._all_outputs(again)[""])
+        else:
+            drawing = options.drawing(self)
+            passes = [read(drawing._all_outputs(again, training=True)[""]) for _ in range(options.samples)]
+            found = {name: np.stack([each[name] for each in passes]) for name in passes[0]}
 
         def arranged(rows: Array) -> Any:
             each = np.split(rows, ends)[:-1]
             return each[0] if isinstance(x, str) else self.network.framing.arranged(each, max_length, rows.dtype)
 
-        return {name: arranged(rows) for name, rows in found.items()}
+        return {name: options.arranged(rows, arranged) for name, rows in found.items()}
 
     def _outputs(
         self, batch: PairBatch, state: State | None, *, keep: bool
