@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from bench.shapes import CELLS, GROUPS, MODES, Case, cases
 
 QUICK = Settings(rounds=3, seconds=0.04, attempts=2)
 PYTHON_VARIABLE = "RNNFAST_BENCH_PYTHON"
-ALL_GROUPS = (*GROUPS, "gemm", "variants", "structure")
+ALL_GROUPS = (*GROUPS, "gemm", "variants", "structure", "restless")
 DEFAULT_RIVALS = ("torch", "onnxruntime", "openvino", "jax", "numpy")
 
 
@@ -154,6 +155,11 @@ def measure_structure(threads: Sequence[int], settings: Settings) -> None:
             print(structure.line(record), flush=True)
 
 
+def measure_restless(settings: Settings) -> None:
+    """Run and print the tables of restless processors, in a process that is pinned to two of them."""
+    subprocess.run([sys.executable, "-m", "bench.restless", "--rounds", f"{settings.rounds}"], check=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -181,6 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measure_variants(options.threads, settings, quick=options.quick)
     if "structure" in options.groups and options.shapes is None and not options.quick:
         measure_structure(options.threads, settings)
+    if "restless" in options.groups and options.shapes is None and not options.quick and machine.processors() > 1:
+        measure_restless(settings)
     document = report.document(records, products, settings, facts)
     if options.json:
         options.json.write_text(json.dumps(document, indent=1) + "\n")

@@ -1,9 +1,9 @@
-"""How fast a case could run on this machine: measured constants, and a model of the least time that they allow.
+"""How fast a case could run on this machine: measured constants, and the least time that they allow.
 
-The model adds, step by step, what cannot overlap. Operations of the products divide by the rate of multiply-adds; the
-recurrent weights are read once a step from the cache that holds them; activations and the chain of dependent operations
-within a step take the cycles below; shared steps end with a barrier. Products over all steps (inputs, gradients of
-weights) run at the rate of multiply-adds on all threads. The best way of sharing a step counts.
+The limit of a case is the largest of what each port of a thread's core needs, with nothing added: the products at the
+rate of multiply-adds; activations and cell at the rate of a loop over numbers in L1; the bytes that come from L2 and
+from L3, at the rates of these caches. Threads share all of it evenly, and everything overlaps. Waiting for the state of
+the step before and for other threads is left out, so that the limit is far below what one sequence can reach.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from statistics import median
 
+import numpy as np
+
 from bench.machine import cache_bytes
 from bench.shapes import CELLS, Case
 
@@ -20,13 +22,17 @@ BLIP = 0.001
 BARRIER_WAITS = 5000
 ALONE, LOOKS, PAUSE = 1e-9, 20, 0.02
 """A barrier that takes less has nobody to wait for; how often and after how many seconds to look again."""
-WIDE_FLOPS = 64.0
-"""Operations a cycle of the core for which the cycles below were counted: two 512-bit multiply-adds."""
-
 NUMBER = 4
 L1_USABLE, L2_USABLE = 0.75, 0.8
-SMALL_ROWS = 8
-"""Fewer rows than this leave nothing to overlap with the chain of a step."""
+"""The share of a cache that holds the same numbers from one use to the next, beside the rest of a step."""
+UNARY_REPEATS = 200
+
+ACTIVATIONS = {"rnn": (0, 1), "gru": (2, 1), "lstm": (3, 2)}
+"""Sigmoids and tanhs of a unit in a step."""
+ACTIVATIONS_BACK = {"rnn": (0, 0), "gru": (0, 0), "lstm": (0, 1)}
+"""Those that a tape leaves to the way back."""
+TAPE = {"rnn": 0, "gru": 4, "lstm": 5}
+"""Numbers of a unit that a tape keeps of a step, beside its output."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Constants:
     """Clock in hertz; independent additions a second of each of all threads, fewer where another guest shares a core.
 
     Multiply-adds in flop/s, of one thread alone and of each of all; reads in bytes/s, of each of all from its own
-    block; one wait for all in seconds.
+    block; activations a second of numbers in L1, of one thread; one wait for all in seconds.
     """
 
     clock: float
@@ -44,12 +50,9 @@ class Constants:
     l1: float
     l2: float
     l3: float
+    sigmoid: float
+    tanh: float
     barrier: float
-
-    @property
-    def slowdown(self) -> float:
-        """Cycles of vector code divided by those on the core of ``WIDE_FLOPS``."""
-        return WIDE_FLOPS * self.clock / self.fma_one
 
 
 def best_rate(probe: Callable[[float], float]) -> float:
@@ -75,6 +78,25 @@ def barrier_time(threads: int) -> float:
     return 0.0
 
 
+def activation_rate(name: str) -> float:
+    """Activations a second of numbers that lie in L1, on one thread.
+
+    It is the slope between a short and a long call, which the cost of a call is not part of; least times count.
+    """
+    from rnnfast._core import testing
+
+    isa, sizes = testing.get_isa(), [cache_bytes()["L1d"] // share for share in (128, 12)]
+    least = []
+    for x in (np.linspace(-3.0, 3.0, size, dtype=np.float32) for size in sizes):
+        times = list[float]()
+        for _ in range(UNARY_REPEATS):
+            start = time.perf_counter()
+            testing.unary(isa, name, x)
+            times.append(time.perf_counter() - start)
+        least.append(min(times))
+    return (sizes[1] - sizes[0]) / (least[1] - least[0])
+
+
 def measure_constants(threads: int) -> Constants:
     """Measure this machine now, on ``threads`` threads of rnnfast's own team; takes about 25 ms."""
     from rnnfast._core import testing
@@ -94,6 +116,8 @@ def measure_constants(threads: int) -> Constants:
         l1=read(sizes["L1d"] // 2),
         l2=read(sizes["L2"] // 2),
         l3=read(third),
+        sigmoid=activation_rate("sigmoid"),
+        tanh=activation_rate("tanh"),
         barrier=barrier,
     )
 
@@ -104,66 +128,47 @@ def typical(measured: Iterable[Constants]) -> Constants:
     return Constants(**{field.name: float(median(row[field.name] for row in rows)) for field in fields(Constants)})
 
 
-@dataclass(frozen=True)
-class Costs:
-    """Costs of one step: cycles of a unit's activations and of the chain between states, numbers moved for a unit."""
+def cell_seconds(cell: str, machine: Constants, *, train: bool) -> float:
+    """Activations and cell of one unit in one step, and with ``train`` their way back, of one thread.
 
-    unit: float
-    chain: float
-    moved: float
-
-
-def costs(cell: str, mode: str) -> Costs:
-    """Costs estimated from instruction counts of the float32 activations; ``mode`` is infer, train or backward."""
-    unit, chain, kept = {"rnn": (1.1, 110.0, 2.0), "gru": (2.6, 160.0, 8.0), "lstm": (4.4, 180.0, 10.0)}[cell]
-    gates = CELLS[cell].gates
-    if mode == "backward":
-        return Costs(unit * 0.4, chain * 0.6, kept + 2.0)
-    return Costs(unit, chain, gates + 2.0 if mode == "infer" else kept)
+    The way back is bound by its few activations or by the numbers that it moves: it reads the tape and the gradient of
+    the output, and writes those of the gates.
+    """
+    sigmoids, tanhs = ACTIVATIONS[cell]
+    forward = sigmoids / machine.sigmoid + tanhs / machine.tanh
+    if not train:
+        return forward
+    sigmoids, tanhs = ACTIVATIONS_BACK[cell]
+    moved = NUMBER * (TAPE[cell] + CELLS[cell].gates + 1)
+    return forward + max(sigmoids / machine.sigmoid + tanhs / machine.tanh, moved / machine.l1)
 
 
-def step_seconds(rows: float, columns: float, weights: int, gates: int, cost: Costs, machine: Constants) -> float:
-    """One step of one thread: ``rows`` sequences, ``columns`` units of a layer with ``weights`` bytes of its own."""
-    inner = weights / (NUMBER * gates * columns)
-    product = max(2.0 * gates * inner * columns * rows / machine.fma, weights / bandwidth(weights, machine))
-    units = rows * columns
-    activation = cost.unit * units * machine.slowdown / machine.clock
-    if rows < SMALL_ROWS:
-        return product + activation + cost.chain / machine.clock
-    return max(product, activation + NUMBER * cost.moved * units / machine.l2)
+def ports(case: Case, machine: Constants, threads: int) -> dict[str, float]:
+    """Seconds that a case takes of each port of one thread: products, cells, l2 and l3.
+
+    Every step reads the recurrent weights once, and once more on the way back. Inputs, outputs, tape and gradients are
+    streams: each is written or read once. Of what is larger than a cache, the rest comes from beyond.
+    """
+    cell, train = "gru" if case.cell == "gru_before" else case.cell, case.mode == "train"
+    sizes, passes, rows = cache_bytes(), 1 + train, sum(case.lengths) / threads
+    first, second = L1_USABLE * sizes["L1d"], L2_USABLE * sizes["L2"]
+    seconds = {"products": case.flops / (threads * machine.fma), "cells": 0.0, "l2": 0.0, "l3": 0.0}
+    for inputs, hidden in case.products:
+        seconds["cells"] += rows * hidden * cell_seconds(cell, machine, train=train)
+        weights = NUMBER * CELLS[case.cell].gates * hidden * hidden / threads
+        kept = NUMBER * rows * (inputs + hidden * (1 + train * TAPE[cell]))
+        for size, times in ((weights, case.steps * passes), (kept, passes)):
+            seconds["l2"] += times * max(0.0, size - first) / machine.l2
+            seconds["l3"] += times * max(0.0, size - second) / machine.l3
+    return seconds
 
 
-def bandwidth(size: int, machine: Constants) -> float:
-    """Bytes a second from the smallest cache that holds ``size`` bytes beside the rest of a step."""
-    sizes = cache_bytes()
-    if size <= L1_USABLE * sizes["L1d"]:
-        return machine.l1
-    return machine.l2 if size <= L2_USABLE * sizes["L2"] else machine.l3
-
-
-def recurrence_seconds(case: Case, hidden: int, mode: str, machine: Constants, threads: int) -> float:
-    """The least time of one step, whether it is not shared, shared by sequences, or shared by units with a barrier."""
-    cell = "gru" if case.cell == "gru_before" else case.cell
-    gates, batch, cost = CELLS[cell].gates, sum(case.lengths) / case.steps, costs(cell, mode)
-    weights = NUMBER * gates * hidden * hidden
-    ways = [step_seconds(batch, hidden, weights, gates, cost, machine)]
-    if threads > 1:
-        ways.append(
-            step_seconds(batch / threads, hidden, weights, gates, cost, machine) if batch >= threads else ways[0]
-        )
-        share = step_seconds(batch, hidden / threads, weights // threads, gates, cost, machine)
-        ways.append(share + machine.barrier)
-    return min(ways)
+def bound(case: Case, machine: Constants, threads: int) -> str:
+    """The port that limits a case."""
+    seconds = ports(case, machine, threads)
+    return max(seconds, key=seconds.__getitem__)
 
 
 def least_seconds(case: Case, machine: Constants, threads: int) -> float:
-    """The least time of a case that the model allows."""
-    mode, steps = "train" if case.mode == "train" else "infer", case.steps
-    total = 0.0
-    for inputs, hidden in case.products:
-        columns = 2.0 * CELLS[case.cell].gates * hidden * sum(case.lengths) / (threads * machine.fma)
-        total += steps * recurrence_seconds(case, hidden, mode, machine, threads) + columns * inputs
-        if mode == "train":
-            total += steps * recurrence_seconds(case, hidden, "backward", machine, threads)
-            total += columns * (2 * inputs + hidden)
-    return total
+    """The least time of a case that the machine allows."""
+    return max(ports(case, machine, threads).values())

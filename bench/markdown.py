@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from statistics import median
 
+from bench.limits import Constants
 from bench.report import Row, key_of, microseconds, summary
+from bench.rounds import Estimate
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -27,14 +30,18 @@ def measured(row: Row) -> list[str]:
     """The cells of a row: times, rates, ratio."""
     ours, best = row["peers"]["rnnfast"], row["best"]
     cells = [f"{microseconds(ours['min'])} / {microseconds(ours['median'])}"]
-    cells += [f"{row['flops'] / ours['median'] / 1e9:.0f}", f"{row['of_fma']:.0%}", f"{row['of_limit']:.0%}"]
+    cells += [
+        f"{row['flops'] / ours['median'] / 1e9:.0f}",
+        f"{row['of_fma']:.0%}",
+        f"{row['of_limit']:.0%} {row['bound']}",
+    ]
     if best is None:
         return [*cells, "-", "-", "-"]
     peer = row["peers"][best]
     return [
         *cells,
         f"{best} {microseconds(peer['median'])} ({peer['of_fma']:.0%})",
-        f"{row['ratio'][best]:.2f}",
+        str(Estimate(row["ratio"][best], *row["interval"][best])),
         f"{row['ratio_of_least'][best]:.2f}",
     ]
 
@@ -42,7 +49,7 @@ def measured(row: Row) -> list[str]:
 def times_table(rows: Sequence[Row]) -> str:
     """One line a row: what it is, how fast, against what."""
     head = ["row", "B x T x I x H", "µs, min / median", "GFLOP/s", "of FMA", "of limit"]
-    head += ["best peer, µs (of FMA)", "ratio", "by min"]
+    head += ["best peer, µs (of FMA)", "ratio [interval]", "by min"]
     return table(head, [[row["id"], shape(row), *measured(row)] for row in rows])
 
 
@@ -65,9 +72,15 @@ def products_table(products: Sequence[Row]) -> str:
     return table(["M x N x K", "threads", "best GFLOP/s", "median", "of FMA"], lines)
 
 
+def machine_line(facts: Row) -> str:
+    """Which machine, and which versions."""
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    return f"{facts['cpu']}, {facts['processors']} processors, {facts['isa']}. {versions}."
+
+
 def machine_table(rows: Sequence[Row]) -> str:
     """Medians of the constants by number of threads."""
-    units = {"clock": 1e9, "issue": 1e9, "fma_one": 1e9, "fma": 1e9, "l1": 1e9, "l2": 1e9, "l3": 1e9, "barrier": 1e-6}
+    units = dict.fromkeys((field.name for field in fields(Constants)), 1e9) | {"barrier": 1e-6}
     lines = []
     for threads in sorted({row["threads"] for row in rows}):
         members = [row["constants"] for row in rows if row["threads"] == threads]
@@ -75,14 +88,15 @@ def machine_table(rows: Sequence[Row]) -> str:
         values["fma"] *= threads
         lines.append([f"{threads}", *(f"{values[name]:.3g}" for name in units)])
     head = ["threads", "clock GHz", "additions 1e9/s a thread", "FMA alone GFLOP/s", "FMA all"]
-    head += ["L1 GB/s a thread", "L2", "L3", "barrier µs"]
+    head += ["L1 GB/s a thread", "L2", "L3", "sigmoid 1e9/s", "tanh", "barrier µs"]
     return table(head, lines)
 
 
 def render(documents: Sequence[Row]) -> str:
     """All tables, in the order of docs/benchmarks.md."""
     rows = [row for document in documents for row in document["rows"]]
-    parts = ["### Machine", machine_table(rows), "### Geometric means", means_table(rows)] if rows else []
+    machines = dict.fromkeys(machine_line(document["machine"]) for document in documents if document["machine"])
+    parts = ["### Machine", *machines, machine_table(rows), "### Geometric means", means_table(rows)] if rows else []
     for key in dict.fromkeys(map(key_of, rows)):
         group, cell, mode, threads = key
         members = sorted((row for row in rows if key_of(row) == key), key=lambda row: float(row["flops"]))

@@ -55,7 +55,8 @@ def figures(markdown: str, *, threads: int = 2) -> dict[str, Figure]:
             if best := re.fullmatch(r"(\w+) ([\d.]+) \(\d+%\)", cells[6 if len(cells) == 9 else 5]):
                 ours = float(cells[2].split(" / ")[1])
                 name = f"{cells[0]} {head[1]} {head[2]}"
-                found[name] = Figure(cells[1], ours, best[1], float(best[2]), float(cells[-2]))
+                ratio = float(cells[-2].split()[0])
+                found[name] = Figure(cells[1], ours, best[1], float(best[2]), ratio)
     return found
 
 

@@ -40,7 +40,10 @@ def header(rivals: Sequence[str]) -> str:
     """The head of the table; times are microseconds, of rnnfast min/median, of rivals medians."""
     columns = [f"{'shape':16}{'cell':11}{'mode':7}{'p':>2} {BASELINE + ' us':>17}"]
     columns += [f"{rival[:11]:>12}" for rival in rivals]
-    return "".join(columns) + f"{'GFLOP/s':>9}{'of fma':>7}{'of limit':>9}{'ratio':>7}{'by min':>8}  best peer (of fma)"
+    return (
+        "".join(columns)
+        + f"{'GFLOP/s':>9}{'of fma':>7}{'of limit':>18}{'ratio [interval]':>18}{'by min':>8}  best peer (of fma)"
+    )
 
 
 def line(record: Record, rivals: Sequence[str]) -> str:
@@ -50,9 +53,9 @@ def line(record: Record, rivals: Sequence[str]) -> str:
     columns = [f"{case.row.id:16}{case.cell:11}{case.mode:7}{record.threads:>2} {times:>17}"]
     columns += [f"{microseconds(record.typical(name)) if name in record.times else '-':>12}" for name in rivals]
     rate = case.flops / record.typical(BASELINE) / 1e9
-    columns.append(f"{rate:>9.1f}{record.of_fma():>7.0%}{record.of_limit():>9.0%}")
+    columns.append(f"{rate:>9.1f}{record.of_fma():>7.0%}{record.of_limit():>9.0%}{record.bound:>9}")
     if best := record.best:
-        ratios = f"{record.ratio(best):>7.2f}{record.ratio_of_least(best):>8.2f}"
+        ratios = f"{record.ratio(best)!s:>18}{record.ratio_of_least(best):>8.2f}"
         columns.append(f"{ratios}  {best} ({record.of_fma(best):.0%})")
     if record.disturbed > DISTURBED:
         columns.append(f"  disturbed: {record.disturbed:.2f} processors taken by others")
@@ -143,16 +146,17 @@ def entry(record: Record) -> dict[str, Any]:
     shape = {key: getattr(row, key) for key in "LDBTIH"}
     shape |= {"target": row.target, "carried": row.carried, "shortest": row.shortest}
     facts = {"group": row.group, "id": row.id, "cell": case.cell, "mode": case.mode, "threads": record.threads}
-    rates = {"flops": case.flops, "of_fma": record.of_fma(), "of_limit": record.of_limit()}
-    rivals = [name for name in peers if name != BASELINE]
+    rates = {"flops": case.flops, "of_fma": record.of_fma(), "of_limit": record.of_limit(), "bound": record.bound}
+    ratios = {name: record.ratio(name) for name in peers if name != BASELINE}
     return {
         **facts,
         **shape,
         "use": row.use,
         **rates,
         "best": record.best,
-        "ratio": {name: record.ratio(name) for name in rivals},
-        "ratio_of_least": {name: record.ratio_of_least(name) for name in rivals},
+        "ratio": {name: ratio.middle for name, ratio in ratios.items()},
+        "interval": {name: [ratio.low, ratio.high] for name, ratio in ratios.items()},
+        "ratio_of_least": {name: record.ratio_of_least(name) for name in ratios},
         "peers": peers,
         "constants": asdict(record.machine),
         "difference": record.differences,

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.limits import Constants, least_seconds, typical
+from bench.limits import Constants, bound, least_seconds, typical
 from bench.peers import BASELINE, PEERS
 from bench.problem import Results
 from bench.process import Worker
+from bench.rounds import Estimate, estimate
 from bench.shapes import Case
 
 SETTLE = 0.03
@@ -30,8 +31,8 @@ LOST, TICKS, PAUSE = 0.15, 0.02, 0.2
 class Settings:
     """``rounds`` turns of ``seconds`` for each peer, each tried up to ``attempts`` times; interpreters of peers."""
 
-    rounds: int = 7
-    seconds: float = 0.15
+    rounds: int = 15
+    seconds: float = 0.05
     attempts: int = 6
     python: Mapping[str, str] = field(default_factory=dict)
 
@@ -65,9 +66,10 @@ class Record:
         middle: float = median(chain.from_iterable(self.times[peer]))
         return middle
 
-    def ratio(self, rival: str) -> float:
-        """A rival's median time divided by that of rnnfast."""
-        return self.typical(rival) / self.typical(BASELINE)
+    def ratio(self, rival: str) -> Estimate:
+        """The times of a rival divided by those of rnnfast, medians of the same round each; the median of rounds."""
+        pairs = zip(self.times[rival], self.times[BASELINE], strict=True)
+        return estimate([median(theirs) / median(ours) for theirs, ours in pairs])
 
     def ratio_of_least(self, rival: str) -> float:
         """A rival's least time divided by that of rnnfast; other load on the machine changes it less."""
@@ -78,6 +80,11 @@ class Record:
         """The fastest rival that does the whole work."""
         rivals = [name for name in self.times if name != BASELINE and not PEERS[name].yardstick]
         return min(rivals, key=self.typical, default=None)
+
+    @property
+    def bound(self) -> str:
+        """What limits the case on this machine: products, cells, l2 or l3."""
+        return bound(self.case, self.machine, self.threads)
 
     @property
     def machine(self) -> Constants:

@@ -8,8 +8,8 @@ from typing import Literal
 
 Mode = Literal["infer", "train", "stream"]
 MODES: tuple[Mode, ...] = ("infer", "train", "stream")
-Group = Literal["table", "users", "sequences"]
-GROUPS: tuple[Group, ...] = ("table", "users", "sequences")
+Group = Literal["table", "users", "sequences", "small"]
+GROUPS: tuple[Group, ...] = ("table", "users", "sequences", "small")
 
 STREAM_STEPS = 16
 """Steps whose results are compared before single steps are timed."""
@@ -133,7 +133,27 @@ SEQUENCES_ROWS: tuple[Row, ...] = (
     Row("two-layers-both", LSTM, 2, 32, 200, 128, 64, "two layers, both directions", D=2, group="sequences"),
     Row("ragged", ALL, 1, 32, 200, 64, 128, "unequal lengths", shortest=10, group="sequences"),
 )
-ROWS: tuple[Row, ...] = (*table_rows(), *USERS_ROWS, *SEQUENCES_ROWS)
+SMALL_SIZES: tuple[tuple[tuple[int, int, int, int], str], ...] = (
+    ((32, 24, 1, 25), "darts RNNModel defaults"),
+    ((32, 72, 20, 40), "GluonTS DeepAR defaults"),
+    ((256, 365, 15, 20), "neuralhydrology 1_basin.yml"),
+    ((100, 20, 24, 48), "many short sequences"),
+    ((256, 24, 5, 32), "many short sequences, few features"),
+    ((50, 1000, 1, 16), "Automated-GuitarAmpModelling"),
+    ((16, 512, 1, 24), "neural-amp-modeler"),
+    ((50, 200, 2, 50), "neuroscience, two channels"),
+    ((96, 60, 96, 96), "the largest of the small"),
+)
+"""(B, T, I, H) of small layers in large batches, one layer each, and who runs them."""
+
+
+def small_rows() -> Iterator[Row]:
+    """The rows of the group "small"; an id is its sizes."""
+    for size, use in SMALL_SIZES:
+        yield Row("x".join(map(str, size)), ALL, 1, *size, use, group="small", quick=size == (256, 24, 5, 32))
+
+
+ROWS: tuple[Row, ...] = (*table_rows(), *USERS_ROWS, *SEQUENCES_ROWS, *small_rows())
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,8 @@ def test_means_are_exact_and_read_nothing_of_weight_zero() -> None:
     metric.update(big, np.zeros((4, 1)), np.array([1.0, 1.0, 1.0, 0.0]))
     metric.update(np.array([[2.0]]), np.zeros((1, 1)), None)
     assert metric.result() == 3 / 4
+    metric.update(big[:3], np.zeros((3, 1)), None)
+    assert metric.result() == 4 / 7
     metric.reset()
     assert metric.result() == 0.0
 

@@ -78,6 +78,15 @@ def test_shifted_sequences_share_their_values() -> None:
     np.testing.assert_array_equal(last.flat(), [[2, 3], [4, 5]])
 
 
+@given(lengths=st.lists(st.integers(0, 300), min_size=1, max_size=5), gap=st.integers(0, 2))
+def test_flat_elements_are_those_at_the_positions(lengths: list[int], gap: int) -> None:
+    """Long sequences are copied slice by slice, short ones element by element, neighbours not at all."""
+    counts = np.array(lengths, np.int64)
+    offsets = np.cumsum(counts + gap) - counts
+    s = Sequences(np.arange(int((counts + gap).sum()) + 1), offsets, counts, ragged=True)
+    np.testing.assert_array_equal(s.flat(), s.values[s.positions()])
+
+
 @given(total=st.integers(2, 60), count=st.integers(1, 20))
 def test_streams_cover_every_pair_once(total: int, count: int) -> None:
     one = Sequences(np.arange(total), np.array([0]), np.array([total]), ragged=False)

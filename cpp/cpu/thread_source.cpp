@@ -24,7 +24,8 @@ std::atomic<ThreadSource>& setting() {
 ThreadSource thread_source_named(const std::string& name) {
   for (const ThreadSource source : {ThreadSource::kBest, ThreadSource::kOwn, ThreadSource::kOpenMP})
     if (name == name_of(source)) return source;
-  throw std::invalid_argument("RNNFAST_THREADS: own or openmp is required, got '" + name + "'");
+  throw std::invalid_argument("RNNFAST_THREADS: own or openmp is required (RNNFAST_NUM_THREADS is the number), got '" +
+                              name + "'");
 }
 
 const char* name_of(ThreadSource source) {

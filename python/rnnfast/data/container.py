@@ -12,6 +12,9 @@ import numpy as np
 from rnnfast.arrays import Array, Int64
 from rnnfast.data.gaps import Gaps
 
+LONG = 64
+"""Elements of a sequence from which on slices are copied faster than elements by their places."""
+
 
 class Sequences:
     """N sequences of unequal length, stored end to end.
@@ -145,6 +148,9 @@ class Sequences:
         shifts = (self.offsets - self.starts)[self.lengths > 0]
         if (shifts == shifts[0]).all():
             return self.values[shifts[0] : shifts[0] + self.count]
+        if self.count > LONG * len(self):
+            places = zip(self.offsets.tolist(), (self.offsets + self.lengths).tolist(), strict=True)
+            return np.concatenate([self.values[start:stop] for start, stop in places])
         return self.values[self.positions()]
 
     def padded(self) -> Array:

@@ -120,8 +120,12 @@ class Mean(Metric):
     def update(self, outputs: Array, targets: Array, weights: Array | None) -> None:
         """Add the values of a batch; elements of weight 0 are not read."""
         values = self._values(outputs, targets)
+        if weights is None:
+            self._sums.append(math.fsum(values.ravel().tolist()))
+            self._counts.append(float(values.size))
+            return
         rows = values.reshape(len(values), values.size // max(len(values), 1))
-        counts = np.ones(len(rows)) if weights is None else weights.astype(np.float64)
+        counts = weights.astype(np.float64)
         if counts.ndim == 2:
             rows, counts = rows.reshape(-1, 1), counts.ravel()
         rows, counts = rows[counts > 0], counts[counts > 0]

@@ -8,6 +8,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -244,9 +245,9 @@ class Optimizer(CopiedWhole, ABC):
             for name, g in zip(self._names, grads, strict=True):
                 if not np.isfinite(g).all():
                     raise FloatingPointError(f"grad: finite numbers are required, got others in that of {name}")
-        buffers = [_ops.squared_norm(arrays) for arrays in self._buffers.values()]
+        others = _ops.squared_norm([*values, *chain.from_iterable(self._buffers.values())])
         decay = 1 + max([own.get("weight_decay", 0.0) for own in options])
-        return decay * math.sqrt(gradients + _ops.squared_norm(values) + sum(buffers))
+        return decay * math.sqrt(gradients + others)
 
     def _limit(self, largest: float, dtype: DType, options: list[Options]) -> float:
         """Return a magnitude below which neither a square nor a step can leave the dtype's range."""
