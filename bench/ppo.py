@@ -88,9 +88,7 @@ def theirs(minibatches: int, *, by_step: bool) -> dict[str, Callable[[], object]
 def serve(library: str, minibatches: int) -> None:
     """Time the part that each line of the standard input names, and print its seconds on the processor."""
     pin(1)
-    contestants = (
-        ours(minibatches) if library == "rnnfast" else theirs(minibatches, by_step=library == "torch-by-step")
-    )
+    contestants = ours(minibatches) if library == "rnnfast" else theirs(minibatches, by_step=library == "torch-by-step")
     for run in contestants.values():
         run()
     print(json.dumps(0.0), flush=True)

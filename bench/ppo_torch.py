@@ -54,7 +54,7 @@ class Loop:
     @torch.no_grad()
     def collect(self) -> Rollout:
         """Take steps in every environment."""
-        first, rows = self.state, []
+        first, rows = self.state, list[tuple[Any, ...]]()
         for _ in range(self.steps):
             x = torch.from_numpy(self.observation)
             log_probs, values, self.state = self.agent(x[None], self.state, self.begins[None])
@@ -68,16 +68,16 @@ class Loop:
                 e.reset()[0] if end else each[0] for e, each, end in zip(self.environments, taken, ends, strict=True)
             ]
             self.observation, self.begins = np.stack(shown), ends
-        x, begins, actions, chosen, values, rewards, ends = zip(*rows, strict=True)
+        columns = [list(column) for column in zip(*rows, strict=True)]
         last = self.agent(torch.from_numpy(self.observation)[None], self.state, self.begins[None])[1][0]
         return {
-            "observations": torch.stack(x),
-            "begins": np.stack(begins),
-            "actions": torch.stack(actions),
-            "log_probs": torch.stack(chosen),
-            "values": torch.stack(values).numpy(),
-            "rewards": np.stack(rewards),
-            "dones": np.stack(ends),
+            "observations": torch.stack(columns[0]),
+            "begins": np.stack(columns[1]),
+            "actions": torch.stack(columns[2]),
+            "log_probs": torch.stack(columns[3]),
+            "values": torch.stack(columns[4]).numpy(),
+            "rewards": np.stack(columns[5]),
+            "dones": np.stack(columns[6]),
             "last_value": last.numpy(),
             "state": first,
         }
@@ -99,7 +99,7 @@ class Loop:
                 entropy = -(log_probs.exp() * log_probs).sum(dim=-1).mean()
                 loss = policy_loss + 0.5 * (values - target).square().mean() - 0.01 * entropy
                 self.optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 nn.utils.clip_grad_norm_(self.agent.parameters(), 0.5)
                 self.optimizer.step()
 

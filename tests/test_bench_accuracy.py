@@ -60,7 +60,9 @@ def tiny(row: Row, data: Data) -> tuple[Row, Data]:
     """The row with a small model that reads few data once."""
     made = row.configuration
     if isinstance(made, Practice):
-        few = {name: Part(getattr(data, name).x[:2]) for name in ("train", "inner", "validation", "test")}
+        few: dict[str, Any] = {
+            name: Part(getattr(data, name).x[:2]) for name in ("train", "inner", "validation", "test")
+        }
         return replace(row, configuration=Practice(model={"hidden": 4}, steps=1024)), replace(data, **few)
     if isinstance(made, Forecasting):
         model = {**made.model, "hidden_size": 2, "window": 14, "ensemble": 1}

@@ -40,7 +40,11 @@ def test_parts_follow_each_other(
         return np.asarray(part.x, np.float64).reshape(-1, steps) if part is data.test else np.atleast_2d(part.x)
 
     whole = values(data.test)
-    for part, end in ((data.train, steps - judged), (data.validation, steps - judged), (data.inner, steps - 2 * judged)):
+    for part, end in (
+        (data.train, steps - judged),
+        (data.validation, steps - judged),
+        (data.inner, steps - 2 * judged),
+    ):
         np.testing.assert_array_equal(values(part), whole[:, :end])
     assert (data.test.y, data.validation.y) == (steps - judged, steps - 2 * judged)
     assert data.train.y is data.inner.y is None

@@ -115,7 +115,7 @@ def yule_walker(series: Values, known: int, order: int, horizon: int) -> Values:
     return _recursive(series, phi[::-1], constant, origins(series, known, horizon), horizon)
 
 
-def _recursive(series: Values, weights: Values, constant: float, at: Ids, horizon: int) -> Values:
+def _recursive(series: Values, weights: Any, constant: float, at: Ids, horizon: int) -> Values:
     """Forecasts (O, horizon) from origins, step by step; ``weights`` begin with the oldest value's."""
     order = len(weights)
     values = np.lib.stride_tricks.sliding_window_view(series, order)[at - order]
