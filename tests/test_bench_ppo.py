@@ -16,8 +16,10 @@ ppo_torch = pytest.importorskip("bench.ppo_torch")
 
 
 def agents(by_step: bool) -> tuple[ActorCritic, Any]:
-    """An agent of rnnfast, and one of PyTorch with the same parameters."""
+    """An agent of rnnfast, and one of PyTorch with the same parameters; its policy prefers some actions."""
     own = ActorCritic(ppo.OBSERVATIONS, ppo.ACTIONS, cell="gru", hidden_size=8, seed=0)
+    weight = own.parameters()["policy.weight"]
+    weight.assign(weight.value * 300)
     other = ppo_torch.Agent(ppo.OBSERVATIONS, ppo.ACTIONS, 8, by_step=by_step)
     other.load_state_dict({name: torch.tensor(p.value) for name, p in own.parameters().items()})
     return own, other
