@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import rnnfast as rf
-from rnnfast.arrays import Float64
 from rnnfast.forecasting.features import differences, filled
 from rnnfast.forecasting.series import read_panel
+from tests.support.forecasts import LIKELIHOODS, STRATEGIES, fitted, forecaster, seasonal
 
 pd: Any = pytest.importorskip("pandas", reason="pandas is not installed")
-
-STRATEGIES = ("direct", "recursive", "encoder_decoder")
-LIKELIHOODS = ("quantile", "gaussian", "student_t")
-
-
-def forecaster(**options: Any) -> rf.Forecaster:
-    small = {"window": 8, "horizon": 3, "hidden_size": 4, "epochs": 1, "seed": 0}
-    return rf.Forecaster(**{**small, **options})
-
-
-def seasonal(count: int = 120, seed: int = 0, gaps: float = 0.0) -> Float64:
-    rng = np.random.default_rng(seed)
-    t = np.arange(count)
-    series: Float64 = 20 + 0.05 * t + 4 * np.sin(2 * np.pi * t / 7) + rng.normal(size=count)
-    series[rng.random(count) < gaps] = np.nan
-    return series
-
-
-def fitted(series: Any, *args: Any, **options: Any) -> rf.Forecaster:
-    return forecaster(**options).fit(series, *args, progress=False)
 
 
 # --- what a forecast may read
@@ -354,78 +331,3 @@ def test_an_ensemble_is_the_mean_of_its_networks() -> None:
     assert_allclose(model.predict(), np.mean(each, axis=0), rtol=1e-6)
     assert len({one.tobytes() for one in each}) == 3
     assert model.predict(num_samples=10).shape == (3, 10)
-
-
-# --- files, copies, bits
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_file_keeps_everything(strategy: str, tmp_path: Path) -> None:
-    index = pd.date_range("2020-01-01", periods=120, freq="W-SAT", tz="Europe/Berlin", name="when")
-    series = pd.Series(seasonal(gaps=0.1), index, name="flow")
-    future = np.random.default_rng(0).normal(size=(123, 2))
-    options: dict[str, Any] = {"strategy": strategy, "difference": 2, "calendar": ["month"], "ensemble": 2}
-    model = fitted(series, None, future, [1.0, 2.0], transform="log", **options)
-    path = tmp_path / "forecaster.safetensors"
-    model.save(path)
-    same = rf.Forecaster.load(path)
-    assert repr(same) == repr(model)
-    pd.testing.assert_series_equal(same.predict(), model.predict(), check_freq=False)
-    pd.testing.assert_frame_equal(same.predict(num_samples=4), model.predict(num_samples=4), check_freq=False)
-    assert_array_equal(same.predict(future=-future[120:]), model.predict(future=-future[120:]))
-
-
-def test_a_file_keeps_a_long_frame(tmp_path: Path) -> None:
-    frame = long_frame()
-    model = forecaster(window=4, horizon=2).fit_many(frame, future=["price"], static=["size"], progress=False)
-    model.save(tmp_path / "many")
-    future = frame.groupby("unique_id").tail(2).assign(ds=lambda f: f.ds + pd.Timedelta(days=2))
-    found = rf.Forecaster.load(tmp_path / "many").predict(future=future)
-    pd.testing.assert_frame_equal(found, model.predict(future=future))
-
-
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "model"
-    fitted(seasonal()).save(path)
-    with pytest.raises(ValueError, match=r"a model file is required, got one that Forecaster\.load reads"):
-        rf.load(path)
-    data = bytearray(path.read_bytes())
-    data[-5] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match="an undamaged rnnfast 1 model file required"):
-        rf.Forecaster.load(path)
-    rf.ManyToOne(1, 1, hidden_size=2).save(path)
-    with pytest.raises(ValueError, match=r"a file of Forecaster\.save is required"):
-        rf.Forecaster.load(path)
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_seed_gives_the_same_bits_on_any_number_of_threads(strategy: str) -> None:
-    found = []
-    for count in (1, 2, 3):
-        with rf.threads(count):
-            model = fitted(seasonal(gaps=0.1), strategy=strategy, output_dropout=0.1, epochs=2, batch_size=16)
-            found.append((model.predict(num_samples=5), model.predict(quantiles=[0.3])))
-    for samples, quantiles in found[1:]:
-        assert_array_equal(samples, found[0][0])
-        assert_array_equal(quantiles, found[0][1])
-    other = fitted(seasonal(gaps=0.1), strategy=strategy, epochs=2, batch_size=16, seed=1)
-    assert (other.predict() != found[0][1]).any()
-
-
-def test_a_failed_fit_changes_nothing() -> None:
-    model = fitted(seasonal())
-    before = model.predict()
-    with pytest.raises(ValueError, match="series"):
-        model.fit(np.full(50, np.nan), progress=False)
-    assert_array_equal(model.predict(), before)
-    assert_array_equal(copy.copy(model).predict(), before)
-
-
-def long_frame() -> Any:
-    parts = []
-    for n, name in enumerate(("x", "y", "z")):
-        days = pd.date_range("2024-01-01", periods=30 + n, name="ds")
-        price = np.random.default_rng(n).normal(size=len(days))
-        parts.append(pd.DataFrame({"unique_id": name, "ds": days, "y": price + 10 * n, "price": price, "size": n}))
-    return pd.concat(parts, ignore_index=True)

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rnnfast as rf
 from rnnfast.arrays import Float64
 from rnnfast.forecasting.times import CALENDAR, Times, calendar_features, read_times
+from tests.support.forecasts import long_frame
 
 pd: Any = pytest.importorskip("pandas", reason="pandas is not installed")
 
@@ -74,6 +75,9 @@ def test_times_that_are_not_regular_are_refused() -> None:
             fitted(series)
     with pytest.raises(ValueError, match="series: times of the frequency 'MS' are required, got 2024-01-02"):
         forecaster().fit(pd.Series(values(), days), freq="MS", progress=False)
+    months = pd.date_range("2024-01-15", periods=40, freq=pd.DateOffset(months=1))
+    with pytest.raises(ValueError, match="freq: a frequency of pandas is required, as 'D' or 'MS', got '<DateOffset"):
+        fitted(pd.Series(values(), months))
     with pytest.raises(ValueError, match="series: an index of integers in equal steps is required"):
         fitted(pd.Series(values(3), [0, 2, 5]))
     with pytest.raises(ValueError, match="freq: None is required for series without dates, got 'D'"):
@@ -96,6 +100,10 @@ def test_several_series_come_in_their_form() -> None:
     assert list(frame.predict(quantiles=[0.1, 0.9]).columns) == [("a", 0.1), ("a", 0.9), ("b", 0.1), ("b", 0.9)]
     mixed = fitted([pd.Series(wide[:, 0], INDICES["days"]), wide[:, 1]]).predict()
     assert (type(mixed[0]), type(mixed[1])) == (pd.Series, np.ndarray)
+    frames = [pd.DataFrame(wide[:, :1], INDICES["days"]), pd.DataFrame(wide[:, 1:], INDICES["days"])]
+    assert_array_equal(np.stack(fitted(frames).predict(), axis=1), expected)
+    with pytest.raises(ValueError, match=r"series\[0\]: shape \(T,\) is required, got \(40, 2\)"):
+        fitted([pd.DataFrame(wide)])
     single = fitted(pd.DataFrame({"a": wide[:, 0]}, INDICES["days"])).predict()
     assert (type(single), single.name) == (pd.Series, "a")
     assert fitted(wide[:, :1]).predict().shape == (3,)
@@ -129,15 +137,6 @@ def test_missing_values_of_pandas() -> None:
     plain[3] = np.nan
     nullable = plain.astype("Float64")
     assert_array_equal(fitted(nullable).predict(), fitted(plain).predict())
-
-
-def long_frame() -> Any:
-    parts = []
-    for n, name in enumerate(("x", "y", "z")):
-        days = pd.date_range("2024-01-01", periods=30 + n, name="ds")
-        price = np.random.default_rng(n).normal(size=len(days))
-        parts.append(pd.DataFrame({"unique_id": name, "ds": days, "y": price + 10 * n, "price": price, "size": n}))
-    return pd.concat(parts, ignore_index=True)
 
 
 def test_a_long_frame_is_its_series() -> None:
@@ -281,6 +280,7 @@ def test_repr() -> None:
     made = rf.Forecaster(window=12, scale="window", calendar=["month", "hour"], quantiles=[0.5], seed=3)
     assert repr(made) == "Forecaster(window=12, quantiles=(0.5,), scale='window', calendar=('month', 'hour'))"
     assert repr(rf.Forecaster()) == "Forecaster()"
+    assert repr(fitted([values()] * 2).backtest([values()] * 2)) == "<Backtest: 64 forecasts of 3 steps, series: 2>"
 
 
 @pytest.mark.parametrize("name", CALENDAR)

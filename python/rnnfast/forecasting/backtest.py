@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -17,7 +17,7 @@ from rnnfast.forecasting.series import Panel, Series
 from rnnfast.forecasting.strategies import Wanted, forecasts
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Backtest:
     """Forecasts from O origins, of all series, each made of what was known before its origin.
 
@@ -52,7 +52,11 @@ class Backtest:
     origins: Int64
     labels: Array
     season: int
-    panel: Panel = field(repr=False)
+    panel: Panel
+
+    def __repr__(self) -> str:
+        count, horizon = self.forecast.shape
+        return f"<Backtest: {count} forecasts of {horizon} steps, series: {len(self._by_series())}>"
 
     def interval(self, level: float = 0.8) -> tuple[Float64, Float64]:
         """Return the lower and the upper bounds (O, H) of a central interval, whose quantiles are among the levels.

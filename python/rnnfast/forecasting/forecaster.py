@@ -170,7 +170,7 @@ class Forecaster(CopiedWhole):
         seed: int | None = None,
     ) -> None:
         self.options = options.checked(locals())
-        self._fit: Fitted | None = None
+        self._fitted: Fitted | None = None
 
     @names_arguments
     def fit(
@@ -221,7 +221,7 @@ class Forecaster(CopiedWhole):
         A series that is shorter than a window and a horizon has one window, whose missing start counts as gaps.
         """
         panel = read_panel(series, past, future, static, freq=freq)
-        self._fit = fit(self.options, panel, callbacks, progress)
+        self._fitted = fit(self.options, panel, callbacks, progress)
         return self
 
     @names_arguments
@@ -280,7 +280,7 @@ class Forecaster(CopiedWhole):
         panel = frames.read_long(
             frame, id=id, time=time, value=value, past=past, future=future, static=static, freq=freq
         )
-        self._fit = fit(self.options, panel, callbacks, progress)
+        self._fitted = fit(self.options, panel, callbacks, progress)
         return self
 
     @names_arguments
@@ -414,9 +414,9 @@ class Forecaster(CopiedWhole):
     @property
     def fitted(self) -> Fitted:
         """What ``fit`` left; RuntimeError before it."""
-        if self._fit is None:
+        if self._fitted is None:
             raise RuntimeError("Forecaster: fit is required before, or fit_many; got neither")
-        return self._fit
+        return self._fitted
 
     @property
     def networks(self) -> list[Network]:
@@ -482,8 +482,8 @@ class Forecaster(CopiedWhole):
             It is no file of a forecaster, or is damaged.
         """
         found = cls.__new__(cls)
-        found._fit = saving.read(path, lambda config: cls(**config).options)
-        found.options = found._fit.options
+        found._fitted = saving.read(path, lambda config: cls(**config).options)
+        found.options = found._fitted.options
         return found
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -18,8 +18,12 @@ from rnnfast.forecasting.features import Features
 from rnnfast.forecasting.fitted import Fitted, new_features, untrained
 from rnnfast.forecasting.series import Panel, Series
 from rnnfast.forecasting.times import Times
+from rnnfast.models.base import BARE_LAYERS
+from rnnfast.outline import outlines
 
 PARTS = ("values", "past", "future", "static")
+FORMS = ("one", "list", "wide", "long")
+KINDS = ("array", "pandas", "polars")
 SCALERS = ("past", "future", "static")
 
 
@@ -54,17 +58,40 @@ def read(path: StrPath, checked: Callable[[dict[str, Any]], dict[str, Any]]) -> 
             raise ValueError(f"a file of class {saved['class']}")
         options = checked(saved["config"])
         panel = panel_read(tensors, saved["panel"])
+        scales = [(float(centre), float(scale)) for centre, scale in json.loads(saved["scales"])]
         features = new_features(options, scalers_read(saved["scalers"]))
-        found = untrained(options, panel, features, [(float(c), float(s)) for c, s in json.loads(saved["scales"])])
-        for n, network in enumerate(found.networks):
-            prefix = f"network{n}."
-            network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        states = _states(tensors)
+        if len(states) != options["ensemble"] or len(scales) != len(panel.series):
+            raise ValueError(f"{len(states)} networks and {len(scales)} scales")
+        with outlines(layers=len(tensors) + BARE_LAYERS):
+            _require_described(untrained(options, panel, features, scales), states)
+        found = untrained(options, panel, features, scales)
+        for network, state in zip(found.networks, states, strict=True):
+            network.load_state_dict(state)
         return found
     except MemoryError:
         raise
     except Exception as error:
         got = f"{error!r:.2000}"
         raise ValueError(f"{os.fsdecode(path)}: a file of Forecaster.save is required, got {got}") from error
+
+
+def _states(tensors: Mapping[str, Array]) -> list[dict[str, Array]]:
+    """Return the parameters of each network by name."""
+    found: dict[str, dict[str, Array]] = {}
+    for name, values in tensors.items():
+        network, _, parameter = name.partition(".")
+        if network.startswith("network"):
+            found.setdefault(network, {})[parameter] = values
+    return [found[f"network{n}"] for n in range(len(found))]
+
+
+def _require_described(outlined: Fitted, states: list[dict[str, Array]]) -> None:
+    """Raise ValueError unless the options are those of networks with such parameters, before memory is claimed."""
+    for network, state in zip(outlined.networks, states, strict=True):
+        expected = {name: (p.shape, p.dtype) for name, p in network.parameters().items()}
+        if expected != {name: (values.shape, values.dtype) for name, values in state.items()}:
+            raise ValueError("parameters of other names, shapes or dtypes than the options describe")
 
 
 def scalers_saved(features: Features) -> dict[str, str | None]:
@@ -99,6 +126,8 @@ def panel_saved(panel: Panel) -> tuple[dict[str, Array], dict[str, Any]]:
 def panel_read(tensors: dict[str, Array], saved: dict[str, Any]) -> Panel:
     """Return the series of which ``panel_saved`` made arrays."""
     described = json.loads(saved["series"])
+    if saved["form"] not in FORMS or any(each["kind"] not in KINDS for each in described):
+        raise ValueError("series of an unknown kind")
     parts = {part: _split(tensors, part, saved["widths"][part]) for part in PARTS}
     found = [
         Series(

@@ -115,8 +115,7 @@ def _items(series: Any) -> tuple[list[tuple[Any, Any]], str]:
         columns = [series[label] for label in labels]
         return list(zip(labels, columns, strict=True)), "one" if len(labels) == 1 else "wide"
     if isinstance(series, list | tuple) and any(np.ndim(item) > 0 for item in series):
-        flat = [one.iloc[:, 0] if hasattr(one, "iloc") and np.ndim(one) == 2 else one for one in series]
-        return list(enumerate(flat)), "list"
+        return list(enumerate(series)), "list"
     if kind_of(series) != "array":
         return [(0, series)], "one"
     array = checks.as_array("series", series)

@@ -100,7 +100,7 @@ def read_times(name: str, index: Any, freq: str | None) -> tuple[Times, Int64]:
     index : pandas Index (T,)
         In ascending order. Times that the frequency has and the index lacks are gaps.
     freq : str or None
-        The frequency; None infers it.
+        The frequency of dates; None infers it. Periods have one.
 
     Raises
     ------
@@ -119,11 +119,8 @@ def read_times(name: str, index: Any, freq: str | None) -> tuple[Times, Int64]:
         if (found * step + int(index[0]) != np.asarray(index)).any():
             raise ValueError(f"{name}: an index of integers in equal steps is required, got other steps")
         return Times(kind="number", start=int(index[0]), freq=step, name=index.name), found
-    known = (
-        _frequency(freq)
-        or index.freqstr
-        or (pandas.DatetimeIndex(index, freq="infer").freqstr if dates and len(index) > 2 else None)
-    )
+    inferred = pandas.DatetimeIndex(index, freq="infer").freqstr if dates and len(index) > 2 else None
+    known = index.freqstr if periods else _frequency(freq or index.freqstr or inferred)
     if known is None:
         raise ValueError(f"{name}: times of one frequency are required, or freq beside gaps, got none that is known")
     whole = (pandas.period_range if periods else pandas.date_range)(index[0], index[-1], freq=known)
