@@ -32,6 +32,7 @@ LEVELS = [
     {"models"},
     {"forecasting"},
     {"analysis", "interop", "plot", "rl", "sklearn"},
+    {"report"},
     {"convert", "demo"},
     {"cli"},
     {"__main__"},
@@ -40,7 +41,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 NAMED_FOR_TYPES = {("rnnfast.callbacks", "rnnfast.train")}  # a callback is given the run that calls it
 ALONE = {"reference"}
 BRIDGED = {"sklearn": {"sklearn", "scipy", "threadpoolctl"}}  # what scikit-learn itself needs comes with it
-LEAVES = {"analysis", "convert", "demo", "cli", "plot", "interop", "rl", "sklearn", "__main__"}
+LEAVES = {"analysis", "convert", "demo", "cli", "plot", "interop", "report", "rl", "sklearn", "__main__"}
 
 INCLUDES = {
     "base": {"base"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 import tokenize
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def test_the_page_colours_source(tmp_path: Path) -> None:
         speedup_vs_numpy=1.0,
         colours=[c],
     )
-    report.write(tmp_path, [result], seed=0, seconds=1.0)
+    report.write(tmp_path, [result], seed=0, start=time.perf_counter())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "c &amp; d" in page
     assert '<span class="c1">if</span><span class="c8"> </span><span class="c5">&lt;</span>' in page

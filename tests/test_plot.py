@@ -36,6 +36,8 @@ PICTURES: dict[str, Callable[..., Any]] = {
     "history": lambda ax: HISTORY.plot(ax=ax),
     "gradient norms": lambda ax: plot.gradient_norms(NORMS, ax=ax),
     "forecast": lambda ax: plot.forecast(np.ones(7), FAN, LEVELS, actual=np.ones(4), ax=ax),
+    "forecast without quantiles": lambda ax: plot.forecast(None, np.ones(4), actual=np.ones(4), ax=ax),
+    "predicted against true": lambda ax: plot.predicted_against_true(FAN[0], FAN[1], ax=ax),
     "heat map": lambda ax: plot.heat_map(FAN, ax=ax),
     "hidden states": lambda ax: plot.hidden_states(TRACE, ax=ax),
     "gates": lambda ax: plot.gates(TRACE, "f", ax=ax),
@@ -276,3 +278,35 @@ def test_matplotlib_is_imported_when_something_is_drawn() -> None:
     code = "import sys, rnnfast.plot; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_forecasts_need_neither_quantiles_nor_a_past() -> None:
+    ax = plot.forecast(None, [1.0, 3.0], actual=[1.5, 2.5])
+    assert [line.get_label() for line in ax.lines] == ["forecast", "actual"]
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[0, 1], [1, 3]])
+    with pytest.raises(ValueError, match=r"^levels: one for each column of quantiles \(2, 1\) is required, got None"):
+        plot.forecast(None, [[1.0], [3.0]])
+
+
+def test_predictions_without_a_true_number_are_left_out() -> None:
+    ax = plot.predicted_against_true([1.0, np.nan, 3.0], [2.0, 5.0, np.nan])
+    np.testing.assert_array_equal(ax.lines[-1].get_xydata(), [[1, 2]])
+    for wrong, message in (
+        (([1.0], [1.0, 2.0]), "predicted: shape"),
+        (([np.nan], [1.0]), "true: at least one pair of finite numbers is required"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot.predicted_against_true(*wrong)
+
+
+def test_labels_are_texts_and_stand_upright_where_room_is_short() -> None:
+    ax = plot.heat_map(np.zeros((1, 2)), columns=["$a", "b$"])
+    assert not any(text.get_parse_math() for text in ax.get_xticklabels())
+    assert {text.get_rotation() for text in ax.get_xticklabels()} == {0.0}
+    crowded = plot.heat_map(np.zeros((1, 20)), columns=[f"word {i}" for i in range(20)])
+    assert {text.get_rotation() for text in crowded.get_xticklabels()} == {90.0}
+
+
+def test_many_classes_have_no_zeros_written() -> None:
+    ids = np.arange(12)
+    assert [text.get_text() for text in plot.confusion_matrix(ids, ids).texts] == ["1"] * 12

@@ -47,7 +47,9 @@ def runtime() -> None:
 def test_an_unknown_source_raises_at_import(name: str) -> None:
     done = run("import rnnfast", RNNFAST_THREADS=name)
     assert done.returncode == 1
-    assert f"RNNFAST_THREADS: own or openmp is required (RNNFAST_NUM_THREADS is the number), got '{name}'" in done.stderr
+    assert (
+        f"RNNFAST_THREADS: own or openmp is required (RNNFAST_NUM_THREADS is the number), got '{name}'" in done.stderr
+    )
 
 
 def shown(before: str = "", **environment: str) -> str:

@@ -58,14 +58,15 @@ PICTURES: dict[str, Case] = {
     **made("gradient_norms", {"sequence": "None -1 0"}, norms=np.ones((2, 3, 4)), sequence=None, bidirectional=False),
     **made(
         "forecast",
-        {"quantiles": "", "actual": "None", "times": "None", "label": "text"},
+        {"past": "None", "quantiles": "", "actual": "None", "times": "None", "label": "text"},
         past=np.ones(3),
         quantiles=np.ones((4, 3)),
         levels=(0.1, 0.5, 0.9),
         actual=np.ones(4),
-        times=np.arange(7),
+        times=None,
         label="load (MW)",
     ),
+    **made("predicted_against_true", {"label": "text"}, true=np.ones(3), predicted=np.ones(3), label="load (MW)"),
     **made(
         "heat_map",
         {"rows": "None", "columns": "None", "low": "None -1 0", "high": "None 0 2**63", **TEXTS},

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -92,6 +95,9 @@ def writer(**options: Any) -> Any:
     return rf.OneToMany(3, hidden_size=4, seed=0, **options)
 
 
+CONTEXT = {"context": ""}
+
+
 def translator() -> Any:
     return rf.EncoderDecoder(3, 4, hidden_size=4, seed=0)
 
@@ -150,6 +156,25 @@ def reading(
     }
 
 
+def reporting(name: str, make: Callable[[], Any], x: Any, y: Any, **own: Any) -> dict[str, Case]:
+    """``own``: further arguments of ``evaluate``. Pages are written without pictures, and thrown away."""
+
+    def report(**given: Any) -> None:
+        without = patch("rnnfast.report.page.available", return_value=False)
+        with without, TemporaryDirectory() as folder:
+            make().report(path=Path(folder, "report.html"), **given)
+
+    words: dict[str, Any] = {"title": "page", "names": "abcd", "features": "efg", "classes": "uv"}
+    words |= {"vocabulary": None, "baselines": None, "past": None, "history": None, "target_scaler": None}
+    named = {"title": "None text", "names": "None text", "features": "None shape"}
+    named["classes"] = {2: "None", 3: "None shape", 4: "None text"}[len(own.get("classes", "uv"))]
+    none = dict.fromkeys(("vocabulary", "baselines", "past", "history", "target_scaler"), "None")
+    valid = {"x": x, "y": y, "lengths": None, "mask": None, "sample_weight": WEIGHTS, **words, **own}
+    accepted = {**named, **none} | ({"y": "None", **CONTEXT} if y is None else {})
+    case = Case(make=lambda: report, valid=lambda: valid, accepted=accepted, signature=tuple(valid))
+    return {f"{name}.report": case}
+
+
 WRITTEN: dict[str, Any] = {
     "lengths": None,
     "mask": None,
@@ -157,7 +182,6 @@ WRITTEN: dict[str, Any] = {
     "context": np.ones((4, 2)),
     "burn_in": 0,
 }
-CONTEXT = {"context": ""}
 READ: dict[str, Any] = {"x": [0, 2, 1], "lengths": None, "mask": None, "context": np.ones((1, 2))}
 READING = {**CONTEXT, "x": "0"}
 SIZED = {"input_size": "None"}  # beside a vocabulary
@@ -177,6 +201,19 @@ MODELS: dict[str, Case] = {
     "EncoderDecoder.fit": Case(
         make=lambda: translator().fit,
         valid=lambda: {**TRAIN, "x": X, "y": IDS, "lengths": None, "sample_weight": WEIGHTS, "teacher_forcing": 0.5},
+    ),
+    **reporting("ManyToOne", many_to_one, X, [0, 1, 1, 0]),
+    **reporting("ManyToMany", many_to_many, X, IDS[:, :3] // 2, resets=RESETS),
+    **reporting("EncoderDecoder", translator, X, IDS, classes="abcd"),
+    **reporting(
+        "OneToMany",
+        lambda: writer(context_size=2),
+        IDS,
+        None,
+        context=np.ones((4, 2)),
+        features=None,
+        names=None,
+        classes="abc",
     ),
     **reading("ManyToOne", many_to_one, lambda task: rf.ManyToOne(3, 1, task=task, hidden_size=4, seed=0)),
     **reading(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rnnfast.cli.judging import EVALUATE, PREDICT
+from rnnfast.cli.reporting import REPORT
 from rnnfast.cli.tools import CONVERT, DEMO, INFO
 from rnnfast.cli.training import TRAIN
 from rnnfast.cli.writing import GENERATE
@@ -15,6 +16,7 @@ COMMANDS = {
     "train": TRAIN,
     "evaluate": EVALUATE,
     "predict": PREDICT,
+    "report": REPORT,
     "generate": GENERATE,
     "convert": CONVERT,
     "demo": DEMO,

@@ -14,7 +14,7 @@ import numpy as np
 from rnnfast.atomic import replacing
 from rnnfast.cli.command import Command
 from rnnfast.cli.recipes import Recipe
-from rnnfast.cli.sources import encoded, forecasts, naming, read, read_text
+from rnnfast.cli.sources import naming, read, to_judge
 from rnnfast.data import Dataset
 from rnnfast.models import load
 
@@ -45,11 +45,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     model = load(options.model)
     recipe = Recipe.of(model, options.model)
     with naming(options.data):
-        if recipe.vocabulary is not None:
-            found = scores(model, recipe, encoded(options.data, read_text(options.data), recipe.vocabulary), None)
-        else:
-            data = read(options.data, recipe, labelled=True)
-            found = scores(model, recipe, *(forecasts(data.x, recipe) if recipe.window else (data.x, data.y)))
+        found = scores(model, recipe, *to_judge(options.data, recipe)[:2])
     for name, value in found.items():
         print(f"{name}: {value:.6g}")
     return 0

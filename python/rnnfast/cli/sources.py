@@ -129,6 +129,14 @@ def forecasts(x: list[Array], recipe: Recipe) -> tuple[Array, Array]:
     return windows(x, recipe.window, horizon=recipe.horizon or 1, target=column)
 
 
+def to_judge(path: str, recipe: Recipe) -> tuple[Any, Any, Dataset | None]:
+    """Return inputs and targets of a file in the units of the data, and what they are made of; of a text its ids."""
+    if recipe.vocabulary is not None:
+        return encoded(path, read_text(path), recipe.vocabulary), None, None
+    data = read(path, recipe, labelled=True)
+    return (*(forecasts(data.x, recipe) if recipe.window else (data.x, data.y)), data)
+
+
 def _roles(table: Table, given: Any, say: Say) -> Recipe:
     """Return what each column of a table is for."""
     spelled = {name.lower(): name for name in reversed(list(table.columns))}

@@ -79,7 +79,7 @@ def _complete(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     _complete(options)
-    state = _state_path(options.output)
+    state = state_path(options.output)
     if not os.path.isdir(os.path.dirname(options.output) or "."):
         raise ValueError(f"--output: a file in a folder that exists is required, got {options.output}")
     if options.resume:
@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _state_path(output: str) -> str:
+def state_path(output: str) -> str:
     """Return the file beside the model's in which the state of its training stands."""
     path = Path(output)
     return os.fspath(path.with_name(f"{path.stem}.state{path.suffix}"))

@@ -191,6 +191,9 @@ def _heat_maps(model: EncoderDecoder, days: Calendar) -> list[HeatMap]:
             columns=text.replace(" ", "\N{OPEN BOX}"),
             rows=ISO.decode(ids),
             low=0.0,
+            x_label="what it reads",
+            y_label="what it writes",
+            label="attention weight",
         )
         for text, ids, w in zip(texts, written, weights, strict=True)
         if len(ids)

@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from rnnfast.demo import manual_text, ngrams
 from rnnfast.demo.numpy_models import NumpyGruModel, time_side_by_side
-from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step, slowest_units
+from rnnfast.demo.pictures import of_gradients
+from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings
 from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss, hidden_states
 from rnnfast.models import OneToMany
+from rnnfast.report.units import by_strongest_step, slowest_units
 from rnnfast.text import Vocabulary
 
 MODE = "one-to-many"
@@ -99,6 +101,7 @@ def run(settings: Settings) -> Result:
             )
         ],
         heat_maps=_heat_maps(model, text, int(best[0])),
+        pictures=[of_gradients(model, text.test[:SHOWN])],
         samples=_samples(model, text.vocabulary, size, settings.seed),
     )
 
@@ -193,6 +196,8 @@ def _heat_maps(model: OneToMany, text: Text, order: int) -> list[HeatMap]:
             rows=rows,
             low=0.0,
             high=6.0,
+            y_label="model",
+            label="nats",
         ),
     ]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import json
 import platform
+import time
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -13,27 +13,42 @@ from typing import Any
 import numpy as np
 
 from rnnfast.config import cpu, get_num_threads
-from rnnfast.demo import pictures
+from rnnfast.demo.pictures import of_chart, of_heat_map
 from rnnfast.demo.results import Colours, Result
-
-MISSING = (
-    "Learning curves and heat maps are missing here: they need matplotlib, which is not installed. "
-    "Install the extra, pip install 'rnnfast[plot]', and run the demo again."
+from rnnfast.report.page import (
+    Cell,
+    Html,
+    Section,
+    document,
+    figures,
+    folded,
+    heading,
+    paragraph,
+    preformatted,
+    safe,
+    terms,
 )
+from rnnfast.report.page import (
+    table as html_table,
+)
+
 HEADINGS = ("task", "metric", "model", "yard-sticks", "seconds", "sequences/s", "x NumPy", "beats all")
+WORDS: dict[str, Cell] = {
+    "yard-stick": "A simpler method on the same data. A model counts as good only if it is better than all of its "
+    "yard-sticks.",
+    "seconds": "The time of the whole task: data, yard-sticks, training and judging. The terminal shows the same.",
+    "sequences a second": "Sequences that the model learns in a second of its training.",
+    "times NumPy's speed": "The same model is also written with NumPy alone, and both compute the same steps of "
+    "training on the same batches, in turns. A figure of 5 says that NumPy takes 5 times as long for a step.",
+}
+LONG = 120  # characters of a line of a sample, from which on it wraps
+# Colours of classes, each with a contrast of at least 4.5 on the page, the panel and the mark, in light and in dark.
 STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8886; vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.scroll { overflow-x: auto; }
-img { max-width: 100%; background: white; }
-pre { padding: .8rem; overflow-x: auto; background: #8881; white-space: pre-wrap; }
-.c0 { color: #777; } .c1 { color: #a0a; font-weight: bold; } .c2 { color: #c60; } .c3 { color: #291; }
-.c4 { color: #888; font-style: italic; } .c5 { color: #27d; } .c6, .c7, .c8, .c9 { color: inherit; }
-.wrong { background: #f558; outline: 1px solid #f55; }
-.yes { color: #080; } .no { color: #c00; font-weight: bold; } .quiet { opacity: .75; }
+.c0 { color: var(--quiet); } .c1 { color: #8a0a8a; font-weight: bold; } .c2 { color: #8a4100; } .c3 { color: #0b6123; }
+.c4 { color: #50545a; font-style: italic; } .c5 { color: #0b4fb8; } .c6, .c7, .c8, .c9 { color: var(--text); }
+.wrong { background: var(--mark); text-decoration: underline wavy; }
+@media (prefers-color-scheme: dark) { .c1 { color: #f0a6f0; } .c2 { color: #ffb870; } .c3 { color: #86dd97; }
+  .c4 { color: #bfc2c7; } .c5 { color: #a3c6ff; } }
 """
 
 
@@ -64,12 +79,18 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def write(folder: Path, results: Sequence[Result], *, seed: int, seconds: float) -> None:
-    """Write ``report.json`` and ``report.html`` to ``folder``, which is made where it does not exist."""
+def write(folder: Path, results: Sequence[Result], *, seed: int, start: float) -> float:
+    """Write ``report.json`` and ``report.html`` to ``folder``, which is made where it does not exist.
+
+    Return the seconds since ``start``, a time of ``perf_counter``, that stand in both; pictures are drawn by then.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    sections = [_section(r) for r in results]
+    seconds = time.perf_counter() - start
     facts = {**system(), "seed": seed, "seconds": round(seconds, 3)}
     (folder / "report.json").write_text(_json(results, facts), encoding="utf-8")
-    (folder / "report.html").write_text(_html(results, facts), encoding="utf-8")
+    (folder / "report.html").write_text(_html(results, sections, facts), encoding="utf-8")
+    return seconds
 
 
 def system() -> dict[str, Any]:
@@ -102,71 +123,83 @@ def _json(results: Sequence[Result], facts: dict[str, Any]) -> str:
     return json.dumps({"tasks": [r.as_json() for r in results], **facts, "details": details}, indent=2) + "\n"
 
 
-def _html(results: Sequence[Result], facts: dict[str, Any]) -> str:
-    about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
-    drawn = pictures.available()
-    parts = [
-        "<!doctype html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        "<title>rnnfast demo</title>",
-        f"<style>{STYLE}</style>",
-        "</head>",
-        "<body>",
-        "<h1>rnnfast demo</h1>",
-        f'<p class="quiet">{_(about)}</p>',
-        _html_table(results),
+def _html(results: Sequence[Result], sections: list[Section], facts: dict[str, Any]) -> str:
+    better = sum(r.beats_all for r in results)
+    lead = [
+        paragraph(
+            f"Models were trained and judged on data that every Python installation carries: {len(results)} tasks in "
+            f"{facts['seconds']:.1f} seconds."
+        ),
+        paragraph(
+            f"{better} of {len(results)} models are better than all of their yard-sticks.",
+            "good" if better == len(results) else "bad",
+        ),
+        _overview(results),
+        terms(WORDS),
     ]
-    if not drawn:
-        parts.append(f'<p class="no">{_(MISSING)}</p>')
-    parts += [_section(r, drawn=drawn) for r in results]
-    return "\n".join([*parts, "</body>", "</html>", ""])
+    about = [[name.replace("_", " "), str(value)] for name, value in facts.items()]
+    last = Section("This run", [html_table("What made this page", ["name", "value"], about)])
+    return document("rnnfast demo", lead, [*sections, last], style=STYLE)
 
 
-def _html_table(results: Sequence[Result]) -> str:
-    numeric = {"model", "seconds", "sequences/s", "x NumPy"}
-    head = "".join(f'<th class="n">{_(h)}</th>' if h in numeric else f"<th>{_(h)}</th>" for h in HEADINGS)
-    rows = []
-    for r in results:
-        sticks = "<br>".join(_(f"{name} {value:.3f}") for name, value in r.yardsticks.items())
-        verdict = '<td class="yes">yes</td>' if r.beats_all else '<td class="no">no</td>'
-        better = "higher" if r.higher_is_better else "lower"
-        numbers = (f"{r.seconds:.1f}", f"{r.sequences_per_second:,.0f}", f"{r.speedup_vs_numpy:.1f}")
-        cells = [f"<td>{_(r.mode)}<br><span class='quiet'>{_(r.task)}</span></td>"]
-        cells += [f"<td>{_(r.metric)}<br><span class='quiet'>{better} is better</span></td>"]
-        cells += [f'<td class="n"><b>{r.value:.3f}</b></td>', f"<td>{sticks}</td>"]
-        cells += [f'<td class="n">{number}</td>' for number in numbers]
-        rows.append(f"<tr>{''.join(cells)}{verdict}</tr>")
-    return f'<div class="scroll"><table>\n<tr>{head}</tr>\n' + "\n".join(rows) + "\n</table></div>"
+def _overview(results: Sequence[Result]) -> Html:
+    head = [
+        "task",
+        "metric",
+        "model",
+        "best yard-stick",
+        "better",
+        "seconds",
+        "sequences a second",
+        "times NumPy's speed",
+    ]
+    rows = [
+        [
+            r.mode,
+            r.metric,
+            Html(f"<b>{r.value:.3f}</b>"),
+            f"{r.hardest[1]:.3f}",
+            _verdict(r),
+            f"{r.seconds:.1f}",
+            f"{r.sequences_per_second:,.0f}",
+            f"{r.speedup_vs_numpy:.1f}",
+        ]
+        for r in results
+    ]
+    return html_table("All tasks", head, rows, numbers=[2, 3, 5, 6, 7])
 
 
-def _section(r: Result, *, drawn: bool) -> str:
-    parts = [f"<h2>{_(r.mode)}: {_(r.task)}</h2>", f"<p>{_(r.about)}</p>"]
-    if drawn:
-        images = [(c.title, pictures.chart_png(c)) for c in r.charts]
-        images += [(m.title, pictures.heat_map_png(m)) for m in r.heat_maps]
-        parts += [f'<p><img alt="{_(title)}" src="data:image/png;base64,{image}"></p>' for title, image in images]
-    parts += [f"<h3>{_(s.title)}</h3>\n<pre>{_(s.text)}</pre>" for s in r.samples]
-    parts += [_coloured(c) for c in r.colours]
-    parts.append(f"<details><summary>The model</summary><pre>{_(r.model)}</pre></details>")
-    return "\n".join(parts)
+def _verdict(r: Result) -> Html:
+    return Html('<span class="good">yes</span>' if r.beats_all else '<span class="bad">no</span>')
 
 
-def _coloured(c: Colours) -> str:
-    """Return a text as HTML, with a span for every run of one class; wrong characters are marked."""
-    legend = " ".join(f'<span class="c{k}">{_(name)}</span>' for k, name in enumerate(c.classes))
+def _section(r: Result) -> Section:
+    better = "higher" if r.higher_is_better else "lower"
+    rows: list[list[Cell]] = [["the model", Html(f"<b>{r.value:.3f}</b>")]]
+    rows += [[name, f"{value:.3f}"] for name, value in r.yardsticks.items()]
+    blocks = [paragraph(r.about)]
+    blocks.append(html_table(f"{r.metric}: {better} is better", ["who", r.metric], rows, numbers=[1]))
+    blocks += figures([*map(of_chart, r.charts), *map(of_heat_map, r.heat_maps), *r.pictures])
+    for sample in r.samples:
+        blocks += [
+            heading(sample.title),
+            preformatted(sample.text, wraps=max(map(len, sample.text.splitlines())) > LONG),
+        ]
+    for coloured in r.colours:
+        blocks += _coloured(coloured)
+    return Section(f"{r.mode}: {r.task}", [*blocks, folded("The model", preformatted(r.model))])
+
+
+def _coloured(c: Colours) -> list[Html]:
+    """Return a text with a span for every run of one class; wrong characters are marked."""
+    legend = " ".join(f'<span class="c{k}">{safe(name)}</span>' for k, name in enumerate(c.classes))
     spans = []
     for (found, true), run in groupby(zip(c.found, c.true, c.text, strict=True), key=lambda item: item[:2]):
-        text = "".join(item[2] for item in run)
+        text = safe("".join(item[2] for item in run))
         if found == true:
-            spans.append(f'<span class="c{found}">{_(text)}</span>')
+            spans.append(f'<span class="c{found}">{text}</span>')
         else:
-            hint = _(f"{c.classes[found]}, is {c.classes[true]}")
-            spans.append(f'<span class="c{found} wrong" title="{hint}">{_(text)}</span>')
-    return f"<h3>{_(c.title)}</h3>\n<p>{legend} <span class='wrong'>wrong</span></p>\n<pre>{''.join(spans)}</pre>"
-
-
-def _(text: str) -> str:
-    return html.escape(text)
+            hint = safe(f"{c.classes[found]}, is {c.classes[true]}")
+            spans.append(f'<span class="c{found} wrong" title="{hint}">{text}</span>')
+    marks = paragraph(Html(f"{legend} <span class='wrong'>wrong</span>"))
+    return [heading(c.title), marks, preformatted(Html("".join(spans)))]

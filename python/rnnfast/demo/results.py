@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
+
+from rnnfast.report.pictures import Picture
 
 Array = npt.NDArray[Any]
 
@@ -63,6 +64,8 @@ class HeatMap:
         Names of the rows; empty when there are too many to name.
     low, high : float
         Ends of the scale of colours; a scale around 0 has a neutral middle.
+    x_label, y_label, label : str
+        What columns, rows and colours stand for.
     """
 
     title: str
@@ -71,6 +74,9 @@ class HeatMap:
     rows: Sequence[str] = ()
     low: float = -1.0
     high: float = 1.0
+    x_label: str = "what is read at each step"
+    y_label: str = "hidden units"
+    label: str = "h(t)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +128,7 @@ class Result:
         Seconds of a training step in NumPy alone, divided by the model's.
     about, model : str
         A description of the task, and the model's table of parameters.
-    charts, heat_maps, samples, colours
+    charts, heat_maps, pictures, samples, colours
         What the report shows.
     """
 
@@ -139,6 +145,7 @@ class Result:
     model: str = ""
     charts: Sequence[Chart] = field(default=())
     heat_maps: Sequence[HeatMap] = field(default=())
+    pictures: Sequence[Picture] = field(default=())
     samples: Sequence[Sample] = field(default=())
     colours: Sequence[Colours] = field(default=())
 
@@ -176,17 +183,3 @@ class Result:
             "seconds": round(self.seconds, 3),
             "speedup_vs_numpy": round(self.speedup_vs_numpy, 3),
         }
-
-
-def by_strongest_step(h: Array) -> Array:
-    """Return h (T, H) as a heat map (H, T), its units ordered by the step at which each is strongest."""
-    units: Array = h.T
-    return units[np.argsort(np.abs(units).argmax(axis=1), kind="stable")]
-
-
-def slowest_units(h: Array, count: int) -> Array:
-    """Return the ``count`` units of h (T, H) that change most slowly: small steps, large variance."""
-    variance, steps = h.var(axis=0), np.diff(h, axis=0).var(axis=0)
-    memory = variance / (steps + 0.01 * variance.max(initial=0.0) + 1e-12)
-    chosen: Array = h[:, np.argsort(-memory, kind="stable")[:count]]
-    return chosen

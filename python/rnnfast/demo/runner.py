@@ -6,9 +6,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnfast.demo import pictures, report
+from rnnfast.demo import report
 from rnnfast.demo.results import Result, Settings
 from rnnfast.demo.tasks import TASKS, task_named
+from rnnfast.report.page import MISSING
+from rnnfast.report.pictures import available
 
 
 def main(settings: Settings, *, tasks: Sequence[str] = (), output: str | Path = "rnnfast-demo") -> list[Result]:
@@ -43,11 +45,11 @@ def main(settings: Settings, *, tasks: Sequence[str] = (), output: str | Path = 
         print(f"\n[{i + 1}/{len(modules)}] {module.MODE}: {module.TITLE}", flush=True)
         results.append(module.run(settings))
     _show_samples(results)
-    report.write(Path(output), results, seed=settings.seed, seconds=time.perf_counter() - start)
+    seconds = report.write(Path(output), results, seed=settings.seed, start=start)
     print(f"\n{report.table(results)}\n")
-    if not pictures.available():
-        print(report.MISSING)
-    print(f"{time.perf_counter() - start:.1f} seconds; see {Path(output) / 'report.html'}")
+    if not available():
+        print(MISSING)
+    print(f"{seconds:.1f} seconds; see {Path(output) / 'report.html'}")
     return results
 
 

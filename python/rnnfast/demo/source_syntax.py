@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.demo.numpy_models import NumpyGruModel, time_side_by_side
-from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Settings, by_strongest_step, slowest_units
+from rnnfast.demo.pictures import of_gate
+from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Settings
 from rnnfast.demo.source_data import CLASSES, LEAST, File, Source, load
 from rnnfast.demo.source_shown import colours, sample, visible
 from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss, hidden_states
 from rnnfast.models import ManyToMany
+from rnnfast.report.answers import confusions
+from rnnfast.report.units import by_strongest_step, slowest_units
 
 MODE = "many-to-many, aligned"
 TITLE = "syntax class of every character of Python source"
@@ -88,6 +91,10 @@ def run(settings: Settings) -> Result:
             )
         ],
         heat_maps=_heat_maps(model, data),
+        pictures=[
+            of_gate(model, data.encode(BEFORE + WATCHED), visible(WATCHED)),
+            confusions(np.concatenate([f.classes for f in data.test]), np.concatenate(found), list(CLASSES)),
+        ],
         samples=[sample(data.test[0], found[0])],
         colours=[colours(data.test[0], found[0])],
     )
@@ -207,11 +214,13 @@ def _heat_maps(model: ManyToMany, data: Source) -> list[HeatMap]:
     units = by_strongest_step(slowest_units(hidden_states(model, ids)[-len(WATCHED) :], UNITS))
     return [
         HeatMap(
-            title="Belief at each character",
+            title="What it believes of each character",
             values=model.predict_proba([ids])[0][-len(WATCHED) :].T,
             columns=columns,
             rows=CLASSES,
             low=0.0,
+            y_label="class",
+            label="probability",
         ),
         HeatMap(title=f"The {len(units)} hidden units that change most slowly", values=units, columns=columns),
     ]

@@ -10,10 +10,14 @@ import numpy.typing as npt
 
 from rnnfast.demo.bag import BagOfLetters
 from rnnfast.demo.numpy_models import NumpyGruModel, time_side_by_side
-from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings, by_strongest_step
+from rnnfast.demo.pictures import of_saliency
+from rnnfast.demo.results import Chart, Curve, HeatMap, Result, Sample, Settings
 from rnnfast.demo.training import Decay, Recorder, Trainer, check_same_loss, hidden_states
 from rnnfast.demo.unicode_data import LEAST, Names, load
 from rnnfast.models import ManyToOne
+from rnnfast.report.answers import confusions
+from rnnfast.report.pictures import Picture
+from rnnfast.report.units import by_strongest_step
 
 MODE = "many-to-one"
 TITLE = "category of a Unicode character from its name"
@@ -68,7 +72,8 @@ def run(settings: Settings) -> Result:
     model = _model(size, data, settings.seed)
     recorder, seconds = _train(model, data, size, settings)
     x, y = data.part(data.test)
-    value = balanced_accuracy(model.predict(x), y)
+    found = model.predict(x)
+    value = balanced_accuracy(found, y)
     levels = [Curve(name=name, y=[level]) for name, level in yardsticks.items()]
     return Result(
         mode=MODE,
@@ -91,6 +96,7 @@ def run(settings: Settings) -> Result:
             )
         ],
         heat_maps=_heat_maps(model, data),
+        pictures=[_saliency(model, data), confusions(y, found, data.classes)],
         samples=_samples(model, data),
     )
 
@@ -203,9 +209,27 @@ def _heat_maps(model: ManyToOne, data: Names) -> list[HeatMap]:
     ids = data.vocabulary.encode(WATCHED)
     belief = model.predict_proba([ids[: t + 1] for t in range(len(ids))]).T
     return [
-        HeatMap(title="Belief after each letter", values=belief, columns=WATCHED, rows=data.classes, low=0.0),
-        HeatMap(title="Hidden units", values=by_strongest_step(hidden_states(model, ids)), columns=WATCHED),
+        HeatMap(
+            title=f"What it believes after each letter of {WATCHED}",
+            values=belief,
+            columns=WATCHED.replace(" ", "\N{OPEN BOX}"),
+            rows=data.classes,
+            low=0.0,
+            y_label="category",
+            label="probability",
+        ),
+        HeatMap(
+            title="Its hidden units, ordered by the letter at which each is strongest",
+            values=by_strongest_step(hidden_states(model, ids)),
+            columns=WATCHED.replace(" ", "\N{OPEN BOX}"),
+        ),
     ]
+
+
+def _saliency(model: ManyToOne, data: Names) -> Picture:
+    ids = data.vocabulary.encode(WATCHED)
+    answer = data.classes[int(model.predict([ids])[0])]
+    return of_saliency(model, ids, list(WATCHED.replace(" ", "\N{OPEN BOX}")), answer)
 
 
 def _samples(model: ManyToOne, data: Names) -> list[Sample]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from rnnfast.metrics.base import JudgingMetric
 class SequenceMetric(JudgingMetric):
     """A metric that needs to know where the sequences of a batch begin."""
 
-    elements = ("id",)
+    elements: ClassVar[tuple[str, ...]] = ("id",)
 
     def update(self, outputs: Array, targets: Array, weights: Array | None) -> None:
         """Take a batch of one sequence into account."""

@@ -22,6 +22,7 @@ from rnnfast.layers import BlockTape, Dropout, Linear, State
 from rnnfast.metadata import Metadata
 from rnnfast.metrics import Metric
 from rnnfast.models.config import VOCABULARIES, HeadConfig
+from rnnfast.models.reporting import Reporting
 from rnnfast.outline import outlines
 from rnnfast.params import Module, Parameter
 from rnnfast.stepping import BatchLoss, Shares
@@ -217,7 +218,7 @@ def only(values: dict[str, V]) -> V | dict[str, V]:
     return values[""] if list(values) == [""] else values
 
 
-class Model(Module):
+class Model(Reporting, Module):
     """A composition of parts with heads at its end.
 
     A subclass says how outputs come from a batch (``_outputs``) and how gradients go back (``_backward``); it

@@ -8,6 +8,7 @@ lightness, and lines in dashes and markers too: pictures can be read in grey, an
 from rnnfast.plot.curves import forecast as forecast
 from rnnfast.plot.curves import gradient_norms as gradient_norms
 from rnnfast.plot.curves import learning_curves as learning_curves
+from rnnfast.plot.curves import predicted_against_true as predicted_against_true
 from rnnfast.plot.maps import attention as attention
 from rnnfast.plot.maps import confusion_matrix as confusion_matrix
 from rnnfast.plot.maps import gates as gates

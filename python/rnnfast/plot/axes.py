@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from rnnfast import checks
 from rnnfast.arrays import Array
+
+LETTERS = 9  # of labels across that an inch has room for, spaces between labels included
 
 # From dark to light (Okabe and Ito 2008); each has dashes and a marker of its own.
 STYLES = (
@@ -67,6 +69,21 @@ def index_of(name: str, value: Any, count: int) -> int:
     """Return an index within ``count``, where negative ones count from the end, as a non-negative one."""
     found = checks.as_integer(name, value, least=-count, most=count - 1)
     return found % count
+
+
+def set_labels(axis: Any, places: Sequence[int], labels: Sequence[str]) -> None:
+    """Put labels at places of an axis as they are, "$" included; across, they stand upright where room is short."""
+    axis.set_ticks(places, labels, parse_math=False)
+    if axis.axis_name != "x" or max(map(len, labels)) <= 1:
+        return
+    inches = axis.axes.get_position().width * axis.axes.figure.bbox.width / axis.axes.figure.dpi
+    if sum(len(label) + 1 for label in labels) > LETTERS * inches:
+        axis.set_tick_params(rotation=90)
+
+
+def above(ax: Any) -> None:
+    """Put the legend above the axes, where it hides nothing."""
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
 
 
 def whole_numbers(axis: Any) -> None:

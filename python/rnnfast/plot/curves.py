@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast import checks
-from rnnfast.plot.axes import STYLES, axes_of, index_of, numbers, styles, whole_numbers
+from rnnfast.arrays import Array
+from rnnfast.plot.axes import STYLES, above, axes_of, index_of, numbers, styles, whole_numbers
+
+MOST_DOTS = 60  # that have room for a size of their own
 
 
 def learning_curves(history: Any, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
@@ -55,7 +58,7 @@ def learning_curves(history: Any, names: str | Sequence[str] | None = None, *, a
     ax.set(xlabel="epoch", ylabel="loss" if losses else chosen[0] if len(chosen) == 1 else "value")
     whole_numbers(ax.xaxis)
     if len(chosen) > 1:
-        ax.legend(frameon=False)
+        above(ax)
     return ax
 
 
@@ -125,14 +128,14 @@ def gradient_norms(
     ax.set(xlabel="step t", ylabel=f"{median}|dL/dh(t)|", yscale="log")
     whole_numbers(ax.xaxis)
     if len(shown) > 1:
-        ax.legend(frameon=False)
+        above(ax)
     return ax
 
 
 def forecast(
-    past: npt.ArrayLike,
+    past: npt.ArrayLike | None,
     quantiles: npt.ArrayLike,
-    levels: npt.ArrayLike,
+    levels: npt.ArrayLike | None = None,
     *,
     actual: npt.ArrayLike | None = None,
     times: npt.ArrayLike | None = None,
@@ -145,11 +148,11 @@ def forecast(
 
     Parameters
     ----------
-    past : array (P,)
-        What was known, up to the last step before the forecast.
-    quantiles : array (F, Q)
-        Quantiles of the F steps that follow.
-    levels : array (Q,)
+    past : array (P,) or None
+        What was known, up to the last step before the forecast. None, P = 0: there is nothing to draw of it.
+    quantiles : array (F, Q) or (F,)
+        Quantiles of the F steps that follow; without ``levels`` one number for each, which is drawn as a line.
+    levels : array (Q,) or None
         Their levels, rising, within (0, 1), as (0.1, 0.5, 0.9); the middle one of an odd number is drawn as a line.
     actual : array (F,) or None
         What came.
@@ -175,16 +178,9 @@ def forecast(
     >>> axes.lines[1].get_ydata(), [band.get_label() for band in axes.collections]
     (array([3., 4.]), ['10 % to 90 %'])
     """
-    known, fan, p = (
-        numbers("past", past, "P"),
-        numbers("quantiles", quantiles, "F", "Q"),
-        numbers("levels", levels, "Q"),
-    )
-    P, (F, Q) = len(known), fan.shape
-    if len(p) != Q or not ((p > 0) & (p < 1)).all() or not (np.diff(p) > 0).all():
-        raise ValueError(f"levels: Q = {Q} that rise within (0, 1) are required, got {p.tolist()}")
-    if (np.diff(fan, axis=1) < 0).any():
-        raise ValueError("quantiles: rows that do not fall are required (Q levels that rise), got crossed ones")
+    known = np.zeros(0) if past is None else numbers("past", past, "P")
+    fan, p = _fan(quantiles, levels)
+    P, F, Q = len(known), len(fan), len(p)
     came = None if actual is None else numbers("actual", actual, "F")
     if came is not None and len(came) != F:
         raise ValueError(f"actual: shape (F,) with F = {F} is required, got {came.shape}")
@@ -193,16 +189,81 @@ def forecast(
         raise ValueError(f"times: shape (P + F,) = ({P + F},) is required, got {places.shape}")
     name, ax = checks.as_text("label", label), axes_of(ax)
     black, blue = STYLES[0][0], STYLES[1][0]
-    ax.plot(places[:P], known, color=black, label="past")
+    if P:
+        ax.plot(places[:P], known, color=black, label="past")
     if Q % 2:
-        ax.plot(places[P:], fan[:, Q // 2], color=blue, linestyle="--", label=f"forecast, {100 * p[Q // 2]:g} %")
+        middle = "forecast" if levels is None else f"forecast, {100 * p[Q // 2]:g} %"
+        alone = {"marker": "s", "markersize": 5} if F == 1 else {}
+        ax.plot(places[P:], fan[:, Q // 2], color=blue, linestyle="--", label=middle, **alone)
     if came is not None:
-        dots = {"linestyle": "none", "marker": "o", "markersize": 6, "markeredgecolor": "white", "zorder": 3}
-        ax.plot(places[P:], came, color=black, label="actual", **dots)
+        size = 6 if F <= MOST_DOTS else 2
+        dots = {"linestyle": "none", "marker": "o", "markersize": size, "markeredgecolor": "white", "zorder": 3}
+        ax.plot(places[P:], came, color=black, label="actual", **dots, markeredgewidth=1.0 if size > 2 else 0.0)
     for inner in range(Q // 2):
         band = f"{100 * p[inner]:g} % to {100 * p[-1 - inner]:g} %"
         shade = 0.6 * (inner + 1) / (Q // 2 + 1)
         ax.fill_between(places[P:], fan[:, inner], fan[:, -1 - inner], color=blue, alpha=shade, linewidth=0, label=band)
     ax.set(xlabel="step t" if times is None else "time", ylabel=name)
-    ax.legend(frameon=False)
+    if times is None:
+        whole_numbers(ax.xaxis)
+    above(ax)
     return ax
+
+
+def predicted_against_true(
+    true: npt.ArrayLike, predicted: npt.ArrayLike, *, label: str = "value", ax: Any = None
+) -> Any:
+    """Draw each prediction over what was true; right ones lie on the line.
+
+    Parameters
+    ----------
+    true, predicted : array (N,)
+        Numbers. Pairs with a NaN are left out.
+    label : str
+        What they are, with their unit.
+    ax : matplotlib Axes or None
+        Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there is no pair.
+
+    Examples
+    --------
+    >>> axes = predicted_against_true([1.0, 2.0], [1.5, 2.0], label="height / m")
+    >>> axes.lines[-1].get_xydata().tolist(), axes.get_xlabel()
+    ([[1.0, 1.5], [2.0, 2.0]], 'true height / m')
+    """
+    x, y, name = numbers("true", true, "N"), numbers("predicted", predicted, "N"), checks.as_text("label", label)
+    if x.shape != y.shape:
+        raise ValueError(f"predicted: shape (N,) with N = {len(x)} is required, got {y.shape}")
+    finite = np.isfinite(x) & np.isfinite(y)
+    if not finite.any():
+        raise ValueError("true: at least one pair of finite numbers is required, got none")
+    x, y, ax = x[finite], y[finite], axes_of(ax)
+    ax.axline((x[0], x[0]), slope=1, color=STYLES[0][0], linewidth=1, label="right")
+    size = float(np.clip(60 / len(x) ** 0.5, 1.5, 6.0))  # the more dots, the smaller
+    dots = {"linestyle": "none", "marker": "o", "markersize": size, "markeredgewidth": 0}
+    ax.plot(x, y, color=STYLES[1][0], alpha=0.5, label="predictions", **dots)
+    ax.set(xlabel=f"true {name}", ylabel=f"predicted {name}")
+    return ax
+
+
+def _fan(quantiles: Any, levels: Any) -> tuple[Array, Array]:
+    """Return quantiles (F, Q) and their levels (Q,); a forecast without levels is one column."""
+    if levels is None and np.ndim(quantiles) == 2:
+        raise ValueError(f"levels: one for each column of quantiles {np.shape(quantiles)} is required, got None")
+    if levels is None:
+        return numbers("quantiles", quantiles, "F")[:, None], np.array([0.5])
+    fan, p = numbers("quantiles", quantiles, "F", "Q"), numbers("levels", levels, "Q")
+    Q = fan.shape[1]
+    if len(p) != Q or not ((p > 0) & (p < 1)).all() or not (np.diff(p) > 0).all():
+        raise ValueError(f"levels: Q = {Q} that rise within (0, 1) are required, got {p.tolist()}")
+    if (np.diff(fan, axis=1) < 0).any():
+        raise ValueError("quantiles: rows that do not fall are required (Q levels that rise), got crossed ones")
+    return fan, p

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from rnnfast import checks
 from rnnfast.arrays import Array
-from rnnfast.plot.axes import axes_of, index_of, numbers, texts, whole_numbers
+from rnnfast.plot.axes import axes_of, index_of, numbers, set_labels, texts, whole_numbers
 
 COLOURS = "cividis"  # its lightness rises evenly, also for colour-blind readers (Nunez et al. 2018)
 MOST_LABELS = 100
-MOST_CELLS_WITH_NUMBERS = 400
+MOST_CELLS_WITH_NUMBERS = 900
+FEW_CLASSES = 10  # of more, a confusion matrix has no zeros written
 
 
 def heat_map(
@@ -70,7 +71,7 @@ def heat_map(
             whole_numbers(axis)
             continue
         every = -(-len(labels) // MOST_LABELS)
-        axis.set_ticks(range(0, len(labels), every), labels[::every])
+        set_labels(axis, range(0, len(labels), every), labels[::every])
     ax.tick_params(length=0)
     ax.set(xlabel=said[0], ylabel=said[1])
     ax.figure.colorbar(image, ax=ax, label=said[2], pad=0.02)
@@ -277,7 +278,8 @@ def saliency(
     ax.axhline(0.0, color="#000000", linewidth=0.8)
     whole_numbers(ax.xaxis)
     if named is not None:
-        ax.set_xticks(range(len(named)), named)
+        every = -(-len(named) // MOST_LABELS)
+        set_labels(ax.xaxis, range(0, len(named), every), named[::every])
     ax.set(xlabel=_x(labels), ylabel=said)
     return ax
 
@@ -341,6 +343,8 @@ def confusion_matrix(
     ax = heat_map(shown, rows=labels, columns=labels, low=0.0, high=high, **names, ax=ax)
     if K * K <= MOST_CELLS_WITH_NUMBERS:
         for (row, column), value in np.ndenumerate(shown):
+            if not value and K > FEW_CLASSES:
+                continue
             colour = "black" if value > high / 2 else "white"
             text = f"{value:.2f}" if share else f"{value:.0f}"
             ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)

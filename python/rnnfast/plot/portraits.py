@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rnnfast import checks
 from rnnfast.arrays import Array
-from rnnfast.plot.axes import axes_of, index_of, numbers
+from rnnfast.plot.axes import above, axes_of, index_of, numbers
 
 GRID = 17  # arrows along an axis
 
@@ -80,7 +80,7 @@ def phase_portrait(
         _flow(ax, layer, getattr(fixed_points, "x", None), plane)
     ax.set(xlabel=names[0], ylabel=names[1])
     if len(points):
-        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+        above(ax)
     return ax
 
 
