@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 def header() -> str:
     """The head of the table on the terminal."""
-    names = f"{'row':<12} {'metric':<19} {'floor':>8} {'goal':>8} {'aim':>8} {'mean':>8}  {'reached':<7} {'seeds':<24}"
+    names = f"{'row':<16} {'metric':<23} {'floor':>8} {'goal':>8} {'aim':>8} {'mean':>8}  {'reached':<7} {'seeds':<24}"
     return f"{names} {'CPU s':>6} {'parameters':>11}"
 
 
@@ -31,7 +31,9 @@ def line(record: Record) -> str:
     numbers = " ".join(f"{short(value):>8}" for value in (record.floor, row.goal, row.aim, record.mean))
     seeds = " ".join(map(short, record.scores))
     cost = f"{sum(record.seconds):>6.0f} {record.parameters:>11,}"
-    return f"{row.name:<12} {row.task.metric.name:<19} {numbers}  {record.verdict:<7} {seeds:<24} {cost}"
+    bounds = row.task.bounds
+    bounded = "" if bounds is None else f"  {bounds.name} {short(fmean(record.bounded))}"
+    return f"{row.name:<16} {row.task.metric.name:<23} {numbers}  {record.verdict:<7} {seeds:<24} {cost}{bounded}"
 
 
 def short(value: float | None) -> str:
