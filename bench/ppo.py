@@ -112,7 +112,11 @@ def start(library: str, minibatches: int) -> subprocess.Popen[str]:
 def answer(process: subprocess.Popen[str]) -> float:
     """The next number that a process prints."""
     assert process.stdout is not None
-    return float(json.loads(process.stdout.readline()))
+    printed = process.stdout.readline()
+    if not printed:
+        process.communicate()
+        raise RuntimeError(f"{process.args!r}: seconds are required, got its end with code {process.returncode}")
+    return float(json.loads(printed))
 
 
 def ask(process: subprocess.Popen[str], part: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,12 @@ def test_environments_end_one_by_one() -> None:
     dones = Collector(agent, ppo.environments()).collect(2 * ppo.LENGTH).dones
     assert dones.sum(axis=1).max() == 1
     assert dones.sum() == 2 * ppo.ENVIRONMENTS
+
+
+def test_a_process_that_ends_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(RuntimeError, match=r"rnnfast.*got its end with code 1"):
+        ppo.start("rnnfast", 1)
 
 
 def test_what_is_printed() -> None:
