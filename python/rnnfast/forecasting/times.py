@@ -119,8 +119,10 @@ def read_times(name: str, index: Any, freq: str | None) -> tuple[Times, Int64]:
         if (found * step + int(index[0]) != np.asarray(index)).any():
             raise ValueError(f"{name}: an index of integers in equal steps is required, got other steps")
         return Times(kind="number", start=int(index[0]), freq=step, name=index.name), found
-    inferred = pandas.DatetimeIndex(index, freq="infer").freqstr if dates and len(index) > 2 else None
-    known = index.freqstr if periods else _frequency(freq or index.freqstr or inferred)
+    own = index.freqstr
+    if own is None and len(index) > 2:
+        own = pandas.DatetimeIndex(index, freq="infer").freqstr
+    known = own if periods else _frequency(own if freq is None else freq)
     if known is None:
         raise ValueError(f"{name}: times of one frequency are required, or freq beside gaps, got none that is known")
     whole = (pandas.period_range if periods else pandas.date_range)(index[0], index[-1], freq=known)
