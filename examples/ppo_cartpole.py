@@ -56,10 +56,8 @@ def leaning(episodes: int, seed: int) -> float:
     return fmean(returns)
 
 
-def main(
-    *, steps: int = 300_000, hidden: int = 64, seed: int = 0, episodes: int = 100, show: bool = False
-) -> list[float]:
-    """Train for ``steps`` steps of all environments together; return the returns of greedy episodes."""
+def train(*, steps: int, hidden: int = 64, seed: int = 0, show: bool = False) -> ActorCritic:
+    """Return an agent that has learned from ``steps`` steps of all environments together."""
     agent = ActorCritic(2, 2, cell="gru", hidden_size=hidden, seed=seed)
     optimizer = rf.Adam(agent.parameters())
     collector = Collector(agent, [Scaled(each) for each in make(ENVIRONMENTS)], seed=seed)
@@ -70,6 +68,14 @@ def main(
         if show and (update + 1) % 20 == 0:
             taken, recent = (update + 1) * ENVIRONMENTS * STEPS, fmean(collector.finished[-50:]) / REWARD
             print(f"{taken} steps, return {recent:.1f}, kl {found['kl']:.4f}, entropy {found['entropy']:.3f}")
+    return agent
+
+
+def main(
+    *, steps: int = 300_000, hidden: int = 64, seed: int = 0, episodes: int = 100, show: bool = False
+) -> list[float]:
+    """Train an agent, and return the returns of greedy episodes."""
+    agent = train(steps=steps, hidden=hidden, seed=seed, show=show)
     return play(agent, make(episodes), episodes, seed=seed + 1000)
 
 

@@ -22,6 +22,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "reber": lambda seed: synthetic.reber(50, seed=seed),
     "reber_strings": lambda seed: synthetic.reber_strings(50, seed=seed),
     "two_sines": lambda seed: synthetic.two_sines(50, 20, seed=seed),
+    "seasonal_series": lambda seed: synthetic.seasonal_series(50, 20, seed=seed),
     "perceptual_decision": lambda seed: synthetic.perceptual_decision(50, seed=seed),
     "addition": lambda seed: synthetic.addition(50, seed=seed),
     "dates": lambda seed: synthetic.dates(50, seed=seed),
@@ -177,6 +178,28 @@ def test_two_sines_are_those_of_the_textbook() -> None:
             wave = 0.5 * math.sin((t - a) * (10 * f + 10)) + 0.2 * math.sin((t - b) * (20 * g + 20))
             assert series[n, step, 0] == pytest.approx(wave + 0.1 * (noise[n, step] - 0.5), abs=1e-6)
     assert series.dtype == np.float32
+
+
+def test_seasonal_series() -> None:
+    """What two years and the sizes of the series show: the season, the scales, the noise and the gaps."""
+    y = synthetic.seasonal_series(400, 240, scales=(1, 100), missing=0, seed=0)
+    size = y[:, 0]
+    assert set(np.round(np.log10(np.abs(size) / 10))) == {0, 2}
+    np.testing.assert_allclose((size > 100).mean(), 0.5, atol=0.1)
+    own = y / np.where(size > 100, 100, 1)[:, None]
+    yearly, half = own[:, 12:] - own[:, :-12], own[:, 6:] - own[:, :-6]
+    assert np.median(np.abs(yearly)) < 0.6 * np.median(np.abs(half))  # six steps change less than twelve but for A
+    # What is left of a straight line with a season is the noise, of variance 6 times 0.09 + 2 times 0.0025.
+    flat = np.diff(yearly, n=2, axis=1)
+    np.testing.assert_allclose(flat.var(), 2 * (6 * 0.09 + 2 * 0.0025), rtol=0.05)
+    gaps = np.isnan(synthetic.seasonal_series(400, 240, missing=0.1, seed=0))
+    np.testing.assert_allclose(gaps.mean(), 0.1, atol=0.015)
+    runs = [len(run) for row in gaps for run in "".join("#" if g else " " for g in row[1:-1]).split()]
+    assert set(range(1, 7)) <= set(runs)
+    np.testing.assert_allclose(np.mean(runs), 3.5, atol=0.6)
+    assert not np.isnan(y).any()
+    with pytest.raises(ValueError, match=r"scales: at least one number is required"):
+        synthetic.seasonal_series(1, 2, scales=())
 
 
 def test_perceptual_decision() -> None:

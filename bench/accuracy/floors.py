@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnfast.demo.ngrams import ngram_nats, ngram_probabilities
+from rnnfast.metrics import mase
 
 Ids = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
 
 
 def least_squares(x: Any, y: Any, test_x: Any, test_y: Any) -> float:
@@ -73,3 +75,66 @@ def ngrams_of_sequences(train: Sequence[Ids], test: Sequence[Ids], alphabet_size
     counted = np.concatenate([np.r_[np.zeros(before + 1, bool), np.ones(len(s) - 1, bool)] for s in test])
     p = ngram_probabilities(joined(train), symbols[:-1], symbols[1:], alphabet_size, order)[order]
     return float(-np.log(p[counted[1:]]).mean())
+
+
+def truth(series: Values, known: int, horizon: int) -> Values:
+    """What comes true (O, horizon) behind each origin from ``known`` steps on."""
+    return np.lib.stride_tricks.sliding_window_view(series, horizon)[known:]
+
+
+def origins(series: Values, known: int, horizon: int) -> Ids:
+    """The origins (O,) of forecasts of ``horizon`` steps, as numbers of steps known before."""
+    return np.arange(known, len(series) - horizon + 1)
+
+
+def filled(series: Values, season: int) -> Values:
+    """The series, each missing value replaced by the last known one of its phase, or by the first known one."""
+    whole = series.copy()
+    for t in range(season, len(whole)):
+        whole[t] = whole[t - season] if np.isnan(whole[t]) else whole[t]
+    for t in reversed(range(len(whole) - season)):
+        whole[t] = whole[t + season] if np.isnan(whole[t]) else whole[t]
+    return whole
+
+
+def autoregression(series: Values, known: int, order: int, horizon: int, season: int = 1) -> Values:
+    """Forecasts (O, horizon) of an AR model that least squares fit to the first ``known`` values, filled by season."""
+    whole = filled(series, season)
+    windows = np.lib.stride_tricks.sliding_window_view(whole[:known], order + 1)
+    weights, *_ = np.linalg.lstsq(np.c_[windows[:, :-1], np.ones(len(windows))], windows[:, -1], rcond=None)
+    return _recursive(whole, weights[:-1], weights[-1], origins(series, known, horizon), horizon)
+
+
+def yule_walker(series: Values, known: int, order: int, horizon: int) -> Values:
+    """Forecasts (O, horizon) of an AR model that the Yule-Walker equations fit to the first ``known`` values."""
+    mean = series[:known].mean()
+    z = series[:known] - mean
+    r = np.array([z[: known - k] @ z[k:] for k in range(order + 1)])
+    phi = np.linalg.solve(r[np.abs(np.subtract.outer(np.arange(order), np.arange(order)))], r[1:])
+    constant = mean * (1 - phi.sum())
+    return _recursive(series, phi[::-1], constant, origins(series, known, horizon), horizon)
+
+
+def _recursive(series: Values, weights: Any, constant: float, at: Ids, horizon: int) -> Values:
+    """Forecasts (O, horizon) from origins, step by step; ``weights`` begin with the oldest value's."""
+    order = len(weights)
+    values = np.lib.stride_tricks.sliding_window_view(series, order)[at - order]
+    for _ in range(horizon):
+        values = np.c_[values, values[:, -order:] @ weights + constant]
+    return values[:, order:]
+
+
+def seasonal_naive(series: Values, known: int, horizon: int, season: int) -> Values:
+    """Forecasts (O, horizon): the last known values of the same phase; no horizon is longer than a season."""
+    return truth(filled(series, season), known - season, horizon)[: len(origins(series, known, horizon))]
+
+
+def seasonal_naive_with_drift(series: Values, known: int, horizon: int, season: int) -> Values:
+    """The same, and what the last known value has gained in a season."""
+    at, whole = origins(series, known, horizon), filled(series, season)
+    return seasonal_naive(series, known, horizon, season) + (whole[at - 1] - whole[at - 1 - season])[:, None]
+
+
+def mean_scaled_error(series: Values, forecast: Values, known: int, season: int) -> float:
+    """The MASE of forecasts (O, H) of one series."""
+    return mase(truth(series, known, forecast.shape[1]), forecast, series[:known], season=season)

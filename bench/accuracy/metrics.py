@@ -16,7 +16,11 @@ ANSWER = 3
 
 @dataclass(frozen=True)
 class Part:
-    """Sequences x and their targets y; y is None where the sequences are their own targets."""
+    """Sequences x and their targets y; y is None where the sequences are their own targets.
+
+    Of forecasts x is a series, or a list of several, and y is how many steps are known before the first forecast; None
+    where the model learns from all of them.
+    """
 
     x: Any
     y: Any = None
@@ -44,6 +48,16 @@ class Metric:
     def reached(self, value: float, goal: float) -> bool:
         """Whether a score is as good as the goal."""
         return value >= goal if self.higher_is_better else value <= goal
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A score of a model on a part that should be neither lower nor higher than its bounds."""
+
+    name: str
+    score: Callable[[Any, Part], float]
+    least: float
+    most: float
 
 
 def accuracy(model: Any, part: Part) -> float:

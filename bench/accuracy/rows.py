@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from bench.accuracy.tasks import TASKS, Task
-from bench.accuracy.training import Configuration
+from bench.accuracy.agents import Practice
+from bench.accuracy.task import Task
+from bench.accuracy.tasks import TASKS
+from bench.accuracy.training import Configuration, Forecasting
+
+Recipe: TypeAlias = Configuration | Practice
+"""How a model is made and trained."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,7 @@ class Row:
     task: Task
     goal: float
     aim: float
-    configuration: Configuration
+    configuration: Recipe
 
 
 ROWS: Sequence[Row] = (
@@ -179,4 +185,83 @@ ROWS: Sequence[Row] = (
             memory=200,
         ),
     ),
+    Row(
+        "sunspots-yearly",
+        TASKS["yearly-sunspots"],
+        16.95,
+        15.5,
+        Forecasting(
+            model={
+                "window": 24,
+                "hidden_size": 16,
+                "likelihood": "gaussian",
+                "transform": "sqrt",
+                "scale": "window",
+                "linear": False,
+                "ensemble": 5,
+                "cell_options": {"recurrent_dropout": 0.2},
+            },
+            epochs=60,
+            batch_size=32,
+            lr=1e-2,
+        ),
+    ),
+    Row(
+        "sunspots-monthly",
+        TASKS["monthly-sunspots"],
+        16.0,
+        15.5,
+        Forecasting(
+            model={
+                "window": 132,
+                "horizon": 12,
+                "hidden_size": 32,
+                "transform": "sqrt",
+                "scale": "window",
+                "linear": False,
+                "cell_options": {"recurrent_dropout": 0.3},
+            },
+            epochs=30,
+            batch_size=32,
+            lr=5e-3,
+        ),
+    ),
+    Row(
+        "co2",
+        TASKS["co2"],
+        0.5,
+        0.42,
+        Forecasting(
+            model={
+                "window": 52,
+                "horizon": 12,
+                "hidden_size": 32,
+                "scale": "window",
+                "linear": False,
+                "calendar": "day_of_year",
+            },
+            epochs=30,
+            batch_size=32,
+            lr=5e-3,
+        ),
+    ),
+    Row(
+        "many-series",
+        TASKS["many-series"],
+        0.8,
+        0.7,
+        Forecasting(
+            model={
+                "window": 48,
+                "horizon": 12,
+                "hidden_size": 64,
+                "scale": "window",
+                "cell_options": {"recurrent_dropout": 0.4},
+            },
+            epochs=20,
+            batch_size=128,
+            lr=3e-3,
+        ),
+    ),
+    Row("cartpole", TASKS["cartpole"], 450, 490, Practice(model={"hidden": 64}, steps=400_000)),
 )

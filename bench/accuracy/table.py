@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bench import machine
+from bench.accuracy.rows import Recipe
 from bench.accuracy.run import Record
 from bench.accuracy.tasks import TASKS
-from bench.accuracy.training import Configuration
 from bench.markdown import table
 
 Row = dict[str, Any]
@@ -19,7 +21,7 @@ Row = dict[str, Any]
 
 def header() -> str:
     """The head of the table on the terminal."""
-    names = f"{'row':<12} {'metric':<19} {'floor':>8} {'goal':>8} {'aim':>8} {'mean':>8}  {'reached':<7} {'seeds':<24}"
+    names = f"{'row':<16} {'metric':<23} {'floor':>8} {'goal':>8} {'aim':>8} {'mean':>8}  {'reached':<7} {'seeds':<24}"
     return f"{names} {'CPU s':>6} {'parameters':>11}"
 
 
@@ -29,7 +31,9 @@ def line(record: Record) -> str:
     numbers = " ".join(f"{short(value):>8}" for value in (record.floor, row.goal, row.aim, record.mean))
     seeds = " ".join(map(short, record.scores))
     cost = f"{sum(record.seconds):>6.0f} {record.parameters:>11,}"
-    return f"{row.name:<12} {row.task.metric.name:<19} {numbers}  {record.verdict:<7} {seeds:<24} {cost}"
+    bounds = row.task.bounds
+    bounded = "" if bounds is None else f"  {bounds.name} {short(fmean(record.bounded))}"
+    return f"{row.name:<16} {row.task.metric.name:<23} {numbers}  {record.verdict:<7} {seeds:<24} {cost}{bounded}"
 
 
 def short(value: float | None) -> str:
@@ -39,25 +43,25 @@ def short(value: float | None) -> str:
     return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.3g}"
 
 
-def arguments(configuration: Configuration) -> str:
+def arguments(configuration: Recipe) -> str:
     """The configuration as it is written in code."""
     return ", ".join(f"{key}={value!r}" for key, value in settings(configuration))
 
 
-def settings(configuration: Configuration) -> Iterator[tuple[str, Any]]:
+def settings(configuration: Recipe) -> Iterator[tuple[str, Any]]:
     """What the configuration says beside its defaults, by name."""
-    default = Configuration(model={}, epochs=0, batch_size=0, lr=0.0)
-    yield from configuration.model.items()
-    for name, value in vars(configuration).items():
-        if name in ("fit", "optimizer_options"):
+    for each in fields(configuration):
+        value = getattr(configuration, each.name)
+        if isinstance(value, Mapping):
             yield from value.items()
-        elif name != "model" and value != getattr(default, name):
-            yield name, value.__name__ if isinstance(value, type) else value
+        elif each.default is MISSING or value != each.default:
+            yield each.name, value.__name__ if isinstance(value, type) else value
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The tables of docs/accuracy.md from the rows of documents: scores, and configurations."""
-    head = ["row", "mode", "metric", "floor", "goal", "aim", "mean of seeds", "each seed", "CPU s", "parameters"]
+    head = ["row", "mode", "metric", "floor", "goal", "aim", "mean of seeds", "each seed", "bounded score"]
+    head += ["CPU s", "parameters"]
     scores = [
         [
             r["row"],
@@ -67,6 +71,7 @@ def markdown(rows: Sequence[Row]) -> str:
             *(short(r[name]) for name in ("goal", "aim")),
             f"**{short(r['mean'])}**",
             ", ".join(map(short, r["scores"])),
+            within(r),
             f"{sum(r['cpu_seconds']):.0f}",
             f"{r['parameters']:,}",
         ]
@@ -74,6 +79,14 @@ def markdown(rows: Sequence[Row]) -> str:
     ]
     chosen = [[r["row"], f"`{r['configuration']}`"] for r in rows]
     return f"{table(head, scores)}\n\n{table(['row', 'configuration'], chosen)}"
+
+
+def within(row: Row) -> str:
+    """The score that has bounds, its mean, and the bounds."""
+    bounds = TASKS[row["task"]].bounds
+    if bounds is None:
+        return "-"
+    return f"{bounds.name}: {short(fmean(row['bounded']))} ({bounds.least:g} to {bounds.most:g})"
 
 
 def beside(task: str) -> str:
@@ -95,6 +108,7 @@ def document(records: Sequence[Record]) -> dict[str, Any]:
             "aim": r.row.aim,
             "scores": list(r.scores),
             "mean": r.mean,
+            "bounded": list(r.bounded),
             "reached": r.verdict,
             "cpu_seconds": list(r.seconds),
             "parameters": r.parameters,

@@ -1,72 +1,18 @@
-"""What is learned: data in parts, by which model, how it is judged, and what a simple method reaches."""
+"""The tasks: sequences that are classified, regressed, tagged, translated and written; all tasks by their names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 import rnnfast as rf
-from bench.accuracy import floors, readers, synthetic
-from bench.accuracy.metrics import ACCURACY, CHARACTERS, EXACT, NATS, SQUARED_ERROR, Metric, Part
+from bench.accuracy import agents, floors, forecasts, readers, synthetic
+from bench.accuracy.metrics import ACCURACY, CHARACTERS, EXACT, NATS, SQUARED_ERROR, Part
+from bench.accuracy.task import Data, Floor, Task, split
 from bench.accuracy.words import Lexicon
 from rnnfast.demo.dates_data import ISO, Calendar
 from rnnfast.text import Vocabulary
-
-MODES: dict[type[Any], str] = {
-    rf.ManyToOne: "many-to-one",
-    rf.ManyToMany: "many-to-many, aligned",
-    rf.EncoderDecoder: "encoder-decoder",
-    rf.OneToMany: "one-to-many",
-}
-"""The kinds of tasks, by their model."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """The parts of a task's data.
-
-    ``train`` is what a recorded model learns from. Choices are made with models that learn from ``inner`` and are
-    judged by ``validation``; neither has anything of ``test``.
-    """
-
-    train: Part
-    inner: Part
-    validation: Part
-    test: Part
-    sizes: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Floor:
-    """A simple method, and its score on the same parts."""
-
-    name: str
-    score: Callable[[Data], float]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is learned, by which model, from which data, how it is judged, and what a simple method reaches."""
-
-    name: str
-    model: type[Any]
-    load: Callable[[], Data]
-    metric: Metric
-    floor: Floor | None = None
-
-    @property
-    def mode(self) -> str:
-        """The kind of task."""
-        return MODES[self.model]
-
-
-def split(train: Part, test: Part, sizes: tuple[int, int], *, share: float = 0.1) -> Data:
-    """Parts whose validation part is the last share of the training part."""
-    kept = len(train) - round(share * len(train))
-    return Data(train, train[:kept], train[kept:], test, sizes)
 
 
 def japanese_vowels() -> Data:
@@ -193,5 +139,7 @@ TASKS = {
         Task("shakespeare", rf.OneToMany, shakespeare, NATS, ngrams(floors.ngrams_of_text)),
         Task("names", rf.OneToMany, names, NATS, ngrams(floors.ngrams_of_sequences)),
         Task("adding", rf.ManyToOne, adding, SQUARED_ERROR, Floor("guess of 1", lambda data: 1 / 6)),
+        *forecasts.TASKS,
+        *agents.TASKS,
     )
 }

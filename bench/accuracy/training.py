@@ -11,7 +11,7 @@ import numpy as np
 
 import rnnfast as rf
 from bench.accuracy.metrics import Part
-from bench.accuracy.tasks import Data, Task
+from bench.accuracy.task import Data, Task
 from rnnfast.train import Run
 
 SHAPES: Mapping[str, Callable[[float], float]] = {
@@ -42,6 +42,35 @@ class Configuration:
     fit: Mapping[str, Any] = field(default_factory=dict)
     memory: int | None = None
 
+    def trained(self, task: Task, data: Data, part: Part, *, seed: int) -> Any:
+        """Return a model that has learned from the part."""
+        model = task.model(*data.sizes, **self.model, seed=seed)
+        if self.memory is not None:
+            remember(model.rnn, self.memory, np.random.default_rng(seed))
+        model.fit(
+            *part.arguments,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            optimizer=self.optimizer(lr=self.lr, **self.optimizer_options),
+            clip_norm=self.clip_norm,
+            callbacks=Schedule(self),
+            seed=seed,
+            progress=False,
+            **self.fit,
+        )
+        return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecasting(Configuration):
+    """How a forecaster is made and trained: ``model`` are its options beside those that are named here."""
+
+    def trained(self, task: Task, data: Data, part: Part, *, seed: int) -> Any:
+        """Return a forecaster that has learned from the part."""
+        options = {"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr, "clip_norm": self.clip_norm}
+        model = task.model(**self.model, **options, validation=0.0, seed=seed)
+        return model.fit(*part.arguments, callbacks=Schedule(self), progress=False, **self.fit)
+
 
 class Schedule(rf.Callback):
     """Set the learning rate before each step."""
@@ -69,24 +98,3 @@ def remember(layer: rf.LSTM, T: int, rng: np.random.Generator) -> None:
     log_u = np.log(rng.uniform(1, T - 1, H))
     parameters["bias_ih_l0"][: 2 * H] = np.r_[-log_u, log_u]
     parameters["bias_hh_l0"][: 2 * H] = 0.0
-
-
-def trained(task: Task, configuration: Configuration, data: Data, part: Part, *, seed: int, **options: Any) -> Any:
-    """A model that has learned from the part; ``options`` are further ones of ``fit``."""
-    c = configuration
-    model = task.model(*data.sizes, **c.model, seed=seed)
-    if c.memory is not None:
-        remember(model.rnn, c.memory, np.random.default_rng(seed))
-    model.fit(
-        *part.arguments,
-        epochs=c.epochs,
-        batch_size=c.batch_size,
-        optimizer=c.optimizer(lr=c.lr, **c.optimizer_options),
-        clip_norm=c.clip_norm,
-        callbacks=Schedule(c),
-        seed=seed,
-        progress=False,
-        **c.fit,
-        **options,
-    )
-    return model

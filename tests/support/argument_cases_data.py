@@ -42,7 +42,7 @@ def made(name: str, **valid: Any) -> dict[str, Case]:
         f"synthetic.{name}": Case(
             make=lambda: getattr(synthetic, name),
             valid=lambda: {"count": 2, **valid, "seed": 0},
-            accepted={"length": "", "fixation": "0", "noise": "0 2**63"},
+            accepted={"length": "", "fixation": "0", "noise": "0 2**63", "missing": "0"},
         )
     }
 
@@ -119,6 +119,7 @@ DATA: dict[str, Case] = {
     **made("reber", embedded=True),
     **made("reber_strings", embedded=True),
     **made("two_sines", length=4),
+    **made("seasonal_series", length=30, period=12, scales=[1.0, 10.0], missing=0.05),
     **made("perceptual_decision", fixation=1, stimulus=2, decision=1, noise=1.0),
     **made("addition", digits=3),
     **made("dates"),

@@ -12,6 +12,7 @@ from rnnfast.data.synthetic.memory import cumulative_sum as cumulative_sum
 from rnnfast.data.synthetic.memory import parity as parity
 from rnnfast.data.synthetic.memory import temporal_order as temporal_order
 from rnnfast.data.synthetic.signals import perceptual_decision as perceptual_decision
+from rnnfast.data.synthetic.signals import seasonal_series as seasonal_series
 from rnnfast.data.synthetic.signals import two_sines as two_sines
 from rnnfast.data.synthetic.texts import DATE_STYLES as DATE_STYLES
 from rnnfast.data.synthetic.texts import addition as addition

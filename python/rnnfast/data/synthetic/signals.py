@@ -1,6 +1,8 @@
-"""Made signals: sums of waves, and noisy evidence."""
+"""Made signals: sums of waves, seasonal series, and noisy evidence."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,6 +10,9 @@ from rnnfast import checks
 from rnnfast.arrays import Array, Float64, Int64
 from rnnfast.checks import names_arguments
 from rnnfast.data.synthetic.chance import generator
+
+GAPS = np.arange(1, 7)
+"""Steps of a gap."""
 
 
 @names_arguments
@@ -56,6 +61,71 @@ def two_sines(
     x += 0.1 * (rng.random((N, T)) - 0.5)
     series: Array = x[..., None].astype(np.float32)
     return series
+
+
+@names_arguments
+def seasonal_series(
+    count: int,
+    length: int,
+    *,
+    period: int = 12,
+    scales: Sequence[float] = (1.0, 100.0, 10_000.0),
+    missing: float = 0.05,
+    seed: int | np.random.Generator | None = None,
+) -> Float64:
+    """Return series with a season, a trend that turns slowly, gaps, and scales that differ: for global models.
+
+    ``y(t) = s (10 + l(t) + A(t mod P) + 0.3 e(t))``, ``l(t) = l(t-1) + b(t) + 0.05 u(t)`` and
+    ``b(t) = b(t-1) + 0.002 v(t)``, where e, u and v are normal, b begins normal with deviation 0.03, and the season A
+    is two waves of random sizes and phases. Each series has one of the scales s. A gap lasts one to six steps.
+
+    Parameters
+    ----------
+    count : int
+        Series N.
+    length : int
+        Steps T.
+    period : int
+        P, the steps of a season.
+    scales : numbers
+        What series are multiplied by, each drawn as often as the others.
+    missing : float
+        About the share of the steps that is missing, within [0, 1).
+    seed : int, Generator or None
+        Source of the random numbers.
+
+    Returns
+    -------
+    float64 (N, T)
+        NaN where a value is missing.
+
+    Notes
+    -----
+    The basic structural model of Harvey 1989, Forecasting, structural time series models and the Kalman filter, with a
+    season that stays.
+
+    Examples
+    --------
+    >>> series = seasonal_series(5, 48, seed=0)
+    >>> series.shape
+    (5, 48)
+    """
+    N, T, P = (checks.as_size(name, v) for name, v in (("count", count), ("length", length), ("period", period)))
+    sizes = checks.as_reals("scales", scales, np.dtype(np.float64))
+    if sizes.ndim != 1 or not len(sizes):
+        raise ValueError(f"scales: at least one number is required, shape (S,), got shape {sizes.shape}")
+    missing, rng = checks.as_probability("missing", missing), generator(seed)
+    t, waves = np.arange(T), np.arange(1, 3)[:, None]
+    amplitudes = rng.uniform(0.5, 2, (N, 1, 1)) * rng.uniform(0.2, 1, (N, 2, 1)) / waves
+    season = (amplitudes * np.sin(2 * np.pi * (waves * t / P + rng.random((N, 2, 1))))).sum(axis=1)
+    slope = rng.normal(0, 0.03, (N, 1)) + np.cumsum(rng.normal(0, 0.002, (N, T)), axis=1)
+    level = np.cumsum(slope + rng.normal(0, 0.05, (N, T)), axis=1)
+    y: Float64 = rng.choice(sizes, (N, 1)) * (10 + level + season + rng.normal(0, 0.3, (N, T)))
+    left = np.where(rng.random((N, T)) < missing / GAPS.mean(), rng.choice(GAPS, (N, T)), 0)
+    for step in range(1, T):
+        left[:, step] = np.maximum(left[:, step], left[:, step - 1] - 1)
+    y[left > 0] = np.nan
+    return y
 
 
 @names_arguments
