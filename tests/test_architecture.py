@@ -25,7 +25,7 @@ LEVELS = [
     {"_ops"},
     {"atomic", "copies", "describe", "metadata", "outline"},
     {"config", "init", "params", "schedules", "text"},
-    {"layers", "losses", "metrics", "optim", "sampling", "data", "checkpoint"},
+    {"layers", "limits", "losses", "metrics", "optim", "sampling", "data", "checkpoint"},
     {"gradcheck", "history", "processes", "progress", "stepping", "tasks", "training_state"},
     {"evaluation", "following", "sharding"},
     {"train"},

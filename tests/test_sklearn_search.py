@@ -28,8 +28,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from rnnfast.limits import limited
 from rnnfast.sklearn import SequenceClassifier, SequenceRegressor, SequenceScaler, SequenceTagger
-from rnnfast.sklearn.threads import limited
 
 SMALL: dict[str, Any] = {"cell": "gru", "hidden_size": 4, "epochs": 2, "random_state": 0}
 X = ragged(40, 2)
@@ -211,12 +211,12 @@ def test_limits_that_overlap_leave_nothing_behind() -> None:
 def test_a_forked_child_does_not_wait_for_threads_of_its_parent() -> None:
     code = """
     import os, signal
-    from rnnfast.sklearn import threads
-    with threads._limits._lock:
+    from rnnfast import limits
+    with limits._limits._lock:
         child = os.fork()
         if child == 0:
             signal.alarm(20)
-            with threads.limited(1):
+            with limits.limited(1):
                 os._exit(7)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -47,17 +48,27 @@ def write(path: StrPath, tensors: Tensors, config: dict[str, Any]) -> None:
     TypeError
         A tensor's dtype has no name in safetensors, or JSON cannot hold ``config``.
     """
+    parts = _parts(tensors, config)
+    checks.as_path("path", path)
+    with replacing(path) as file:
+        for part in parts:
+            file.write(part)
+
+
+def to_bytes(tensors: Tensors, config: dict[str, Any]) -> bytes:
+    """Return what ``write`` writes to a file; ``from_bytes`` reads it."""
+    return b"".join(_parts(tensors, config))
+
+
+def _parts(tensors: Tensors, config: dict[str, Any]) -> list[bytes | memoryview]:
+    """Return the header of a file and what follows it."""
     text = json.dumps(config, sort_keys=True)
     _loads("configuration", text)
     arrays = {name: _plain(name, array) for name, array in tensors.items()}
     # Larger elements first, so that each tensor is aligned.
     arrays = dict(sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0])))
     header = _header(arrays, {"format": FORMAT, "config": text, "sha256": _checksum(arrays, text)})
-    checks.as_path("path", path)
-    with replacing(path) as file:
-        file.write(header)
-        for array in arrays.values():
-            file.write(_bytes(array))
+    return [header, *map(_bytes, arrays.values())]
 
 
 def _plain(name: str, array: Array) -> Array:
@@ -92,13 +103,28 @@ def read(path: StrPath) -> tuple[dict[str, Array], dict[str, Any]]:
     with open(checks.as_path("path", path), "rb", buffering=0, opener=_open) as file:
         status = os.fstat(file.fileno())
         require_regular(status, path)
-        try:
-            return _parse(file, status.st_size)
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:
-            got = f"{error!s:.500}"
-            raise ValueError(f"{os.fsdecode(path)}: an undamaged {FORMAT} model file required, got {got}") from error
+        return _read_all(file, status.st_size, os.fsdecode(path))
+
+
+def from_bytes(name: str, data: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return the tensors and the configuration of which ``to_bytes`` made bytes.
+
+    Raises
+    ------
+    ValueError
+        The bytes are no model file, or are damaged; ``name`` says which they are.
+    """
+    return _read_all(io.BytesIO(data), len(data), name)
+
+
+def _read_all(file: Any, size: int, name: str) -> tuple[dict[str, Array], dict[str, Any]]:
+    try:
+        return _parse(file, size)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        got = f"{error!s:.500}"
+        raise ValueError(f"{name}: an undamaged {FORMAT} model file required, got {got}") from error
 
 
 def _open(path: str, flags: int) -> int:

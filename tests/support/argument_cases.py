@@ -56,7 +56,7 @@ ACCEPTED = {
     "initial_epoch": "0", "steps_per_epoch": "None", "progress": "None", "every_steps": "None",
     "chunk": "None", "samples": "None", "vocabulary": "None", "source_vocabulary": "None",
     "target_vocabulary": "None", "max_size": "None", "texts": "text", "shards": "None", "communicator": "None",
-    "numbers": "None",
+    "numbers": "None", "client": "None",
 }  # fmt: skip
 
 

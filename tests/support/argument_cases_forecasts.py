@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
     "cell_options": None, "dtype": "float32", "seed": 0,
 }  # fmt: skip
 FIT: dict[str, Any] = {"past": BESIDE, "future": AHEAD, "static": [1.0], "freq": None}
-TRAINING: dict[str, Any] = {"callbacks": (), "progress": False}
+TRAINING: dict[str, Any] = {"callbacks": (), "progress": False, "client": None}
 MAYBE = {"past": "None", "future": "None", "static": "None -1 0 2**63", "freq": "None", "seed": "None 0 2**63"}
 
 

@@ -105,6 +105,14 @@ def fit(
 ) -> Fitted:
     """Fit scales and train networks."""
     given = as_callbacks(callbacks)
+    found, learning = begun(options, panel)
+    for n, network in enumerate(found.networks):
+        found.histories.append(learning.train(network, n, given, progress))
+    return found
+
+
+def begun(options: dict[str, Any], panel: Panel, members: Sequence[int] | None = None) -> tuple[Fitted, Learning]:
+    """Return what is fitted before any training, with some of the networks or all, and what these learn from."""
     check_values(options, panel)
     features = new_features(options)
     features.fit(panel)
@@ -115,22 +123,41 @@ def fit(
     if not len(learned[0]):
         wanted = f"more than horizon = {options['horizon']} steps, with values to learn from, are"
         raise ValueError(f"series: {wanted} required, got {max(lengths)} at most")
-    found = untrained(options, ends(panel, features), features, scales)
+    found = untrained(options, ends(panel, features), features, scales, members)
     windows = found.windows(rows, *learned[:2])
     validation = found.windows(rows, *learned[2:]) if len(learned[2]) else None
-    for n, network in enumerate(found.networks):
-        if options["linear"] and not windows.counts:
-            start_linear(network, windows, validation, options["ridge"])
+    return found, Learning(options=options, windows=windows, validation=validation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """What every network of an ensemble learns from, and how."""
+
+    options: dict[str, Any]
+    windows: Windows
+    validation: Windows | None
+
+    def train(self, network: Network, n: int, callbacks: list[Callback], progress: bool | None) -> History:
+        """Train the network number n."""
+        options, validation = self.options, self.validation
+        if options["linear"] and not self.windows.counts:
+            start_linear(network, self.windows, validation, options["ridge"])
         stops = options["patience"] is not None and validation is not None
-        own = [EarlyStopping(patience=options["patience"]), *given] if stops else given
-        found.histories.append(train.fit(network, windows, _training(options, n, own, progress), validation))
+        own = [EarlyStopping(patience=options["patience"]), *callbacks] if stops else callbacks
+        history = train.fit(network, self.windows, _training(options, n, own, progress), validation)
         if options["calibrate"] and validation is not None:
             calibrate(network, validation)
-    return found
+        return history
 
 
-def untrained(options: dict[str, Any], panel: Panel, features: Features, scales: list[tuple[float, float]]) -> Fitted:
-    """Return new networks for the covariates of a panel, and all else as it is given."""
+def untrained(
+    options: dict[str, Any],
+    panel: Panel,
+    features: Features,
+    scales: list[tuple[float, float]],
+    members: Sequence[int] | None = None,
+) -> Fitted:
+    """Return new networks, all or those numbered, for the covariates of a panel, and all else as it is given."""
     past, future, static = panel.widths
     ahead = future + 2 * len(options["calendar"])
     sizes = Sizes(
@@ -141,7 +168,8 @@ def untrained(options: dict[str, Any], panel: Panel, features: Features, scales:
         horizon=options["horizon"],
     )
     rngs = np.random.default_rng(options["seed"]).spawn(options["ensemble"])
-    networks = [Network(options, loss_of(options), sizes, rng) for rng in rngs]
+    chosen = rngs if members is None else [rngs[n] for n in members]
+    networks = [Network(options, loss_of(options), sizes, rng) for rng in chosen]
     return Fitted(options=options, features=features, panel=panel, scales=scales, networks=networks)
 
 

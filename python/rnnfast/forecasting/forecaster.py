@@ -13,11 +13,11 @@ from rnnfast.atomic import StrPath
 from rnnfast.checks import names_arguments
 from rnnfast.copies import CopiedWhole
 from rnnfast.describe import changed_options, option_list
-from rnnfast.forecasting import frames, options, saving
+from rnnfast.forecasting import frames, options, saving, workers
 from rnnfast.forecasting.backtest import Backtest, backtest
 from rnnfast.forecasting.fitted import Fitted, fit
 from rnnfast.forecasting.network import Network
-from rnnfast.forecasting.series import read_panel
+from rnnfast.forecasting.series import Panel, read_panel
 from rnnfast.layers import CustomCell
 from rnnfast.train import Callback, History
 
@@ -73,7 +73,7 @@ class Forecaster(CopiedWhole):
         Whether quantiles, but the median, are shifted after training so that they are right in the validation, where
         that has at least 100 windows. Not for other likelihoods.
     ensemble : int
-        Networks that are trained one after the other. Points and quantiles are their means.
+        Networks, which are trained one after the other, or by a client's workers. Points and quantiles are their means.
     epochs : int
         Passes over all windows, at most.
     batch_size : int
@@ -183,6 +183,7 @@ class Forecaster(CopiedWhole):
         freq: str | None = None,
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool | None = None,
+        client: Any = None,
     ) -> Forecaster:
         """Fit to one series, or to several, which then share one network (a global model).
 
@@ -202,7 +203,10 @@ class Forecaster(CopiedWhole):
         callbacks : Callback or several of them
             Called at every event of the training.
         progress : bool or None
-            Whether to show a bar. None shows one where stderr is a terminal, and in a notebook.
+            Whether to show a bar. None shows one where stderr is a terminal, and in a notebook. A client has none.
+        client : distributed.Client, concurrent.futures.Executor or None
+            Whose workers train the networks of the ensemble, each with one thread; the result is the same bits. Any
+            object with ``map(function, items)`` and ``gather(futures)`` will do. Without callbacks.
 
         Returns
         -------
@@ -215,13 +219,14 @@ class Forecaster(CopiedWhole):
             Series or covariates of other shapes or kinds, too short, infinite, or without values.
         FloatingPointError
             The loss is not finite.
+        RuntimeError
+            A training by a client's worker failed; the error names its network.
 
         Notes
         -----
         A series that is shorter than a window and a horizon has one window, whose missing start counts as gaps.
         """
-        panel = read_panel(series, past, future, static, freq=freq)
-        self._fitted = fit(self.options, panel, callbacks, progress)
+        self._fit(read_panel(series, past, future, static, freq=freq), callbacks, progress, client)
         return self
 
     @names_arguments
@@ -238,6 +243,7 @@ class Forecaster(CopiedWhole):
         freq: str | None = None,
         callbacks: Callback | Sequence[Callback] = (),
         progress: bool | None = None,
+        client: Any = None,
     ) -> Forecaster:
         """Fit to the series of a long frame, which has a row for each series and time, as one global model.
 
@@ -252,7 +258,7 @@ class Forecaster(CopiedWhole):
             Names of the columns of covariates: known up to the last value, known ahead, and fixed.
         freq : str or None
             Frequency of the times, where they have gaps or are too few to see it.
-        callbacks, progress
+        callbacks, progress, client
             As in ``fit``.
 
         Returns
@@ -262,7 +268,7 @@ class Forecaster(CopiedWhole):
 
         Raises
         ------
-        ValueError, TypeError
+        ValueError, TypeError, FloatingPointError, RuntimeError
             As from ``fit``; columns that are not there.
 
         Examples
@@ -280,8 +286,14 @@ class Forecaster(CopiedWhole):
         panel = frames.read_long(
             frame, id=id, time=time, value=value, past=past, future=future, static=static, freq=freq
         )
-        self._fitted = fit(self.options, panel, callbacks, progress)
+        self._fit(panel, callbacks, progress, client)
         return self
+
+    def _fit(self, panel: Panel, callbacks: Callback | Sequence[Callback], progress: bool | None, client: Any) -> None:
+        if client is None:
+            self._fitted = fit(self.options, panel, callbacks, progress)
+        else:
+            self._fitted = workers.fit(self.options, panel, callbacks, client)
 
     @names_arguments
     def predict(

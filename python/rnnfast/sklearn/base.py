@@ -18,10 +18,10 @@ from rnnfast.arrays import Array, Int64
 from rnnfast.callbacks import EarlyStopping
 from rnnfast.data import as_weights
 from rnnfast.layers import CustomCell
+from rnnfast.limits import limited
 from rnnfast.models import ManyToMany, ManyToOne
 from rnnfast.optim import Optimizer, optimizer_for
 from rnnfast.sklearn.inputs import Panel, read
-from rnnfast.sklearn.threads import limited
 from rnnfast.train import Callback, as_callbacks
 
 

@@ -11,12 +11,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 from rnnfast.arrays import Array
+from rnnfast.limits import limited
 from rnnfast.metrics import Metric
 from rnnfast.models import ManyToOne
 from rnnfast.sklearn.base import checked_weights, require_no_early_stopping
 from rnnfast.sklearn.inputs import Panel, read
 from rnnfast.sklearn.labels import LabelEstimator
-from rnnfast.sklearn.threads import limited
 
 
 class _Outputs(Metric):
