@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -13,13 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Thread
 from types import TracebackType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 READY = "ready"
-SIZE, WORKERS = 384, 2
+SIZE = 384
+PR_SET_PDEATHSIG = 1
+"""The option of prctl that names the signal a process gets when its parent ends (linux/prctl.h)."""
 SPELL = 0.05
 """Seconds of one task that joblib deals out."""
 
@@ -86,9 +88,8 @@ def joblib(threads: str) -> None:
 
 
 def end_with_parent() -> None:
-    """Wait until the other end of the input is gone, and end this process. One that stands still is ended by SIGHUP."""
-    sys.stdin.read()
-    os._exit(0)
+    """Let Linux kill this process when the one that started it ends, also while it stands still."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 KINDS: dict[str, Callable[..., None]] = {
@@ -108,7 +109,7 @@ class Neighbour:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.neighbours", kind, *map(str, arguments)],
             cwd=ROOT,
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
             preexec_fn=os.setpgrp,  # its children stop with it, and the scheduler still deals to it as to us
@@ -150,9 +151,8 @@ class Neighbour:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
-            stream.close()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def __enter__(self) -> Neighbour:
         return self
@@ -164,5 +164,5 @@ class Neighbour:
 
 
 if __name__ == "__main__":
-    Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
     KINDS[sys.argv[1]](*sys.argv[2:])
