@@ -31,12 +31,13 @@ constexpr double kNsPerVector = 5;    // what a cell does beside, for a vector o
 constexpr double kLinesPerBarrier =
     8;  // cache lines of the state that arrive from another core in the time of a barrier
 constexpr double kNsPerStage = 25;
-constexpr double kRowsToFetch = 12;     // two tiles or more use a panel while the next one comes
-constexpr double kFewestForLanes = 8;   // sequences
-constexpr double kWorthLanes = 0.97;    // sequences are taken in lanes if it takes less than this share of the time
-constexpr double kNsPerRowOfUnits = 5;  // which a row costs beside, where units fill lanes of 64 bytes
-constexpr double kLoneVector = 1.15;    // what a vector of sequences costs that has no second one beside it
-constexpr double kSlowNs = 20000;       // a step of a stream that answers signals
+constexpr double kRowsToFetch = 12;        // two tiles or more use a panel while the next one comes
+constexpr double kFewestForLanes = 8;      // sequences
+constexpr double kWorthLanes = 0.97;       // sequences are taken in lanes if it takes less than this share of the time
+constexpr double kNsPerRowOfUnits = 5;     // which a row costs beside, where units fill lanes of 64 bytes
+constexpr double kNsPerSavedVector = 1.2;  // which lanes give back to a row
+constexpr double kLoneVector = 1.15;       // what a vector of sequences costs that has no second one beside it
+constexpr double kSlowNs = 20000;          // a step of a stream that answers signals
 
 // Chunks of time.
 constexpr Index kChunkBytes = 1 << 18;       // of a thread's input products: they stay in L2 until they are used

@@ -45,13 +45,14 @@ double lanes_step_ns(const Core& core, double rows, double lanes, double C, doub
 // How a layer takes a step of a share of the sequences: with units or with sequences in lanes, whichever costs less.
 class StepChoice {
  public:
-  StepChoice(const Core& core, const LayerSize& layer, double rows)
+  StepChoice(const Core& core, const LayerSize& layer, double rows, bool saves)
       : core_(core),
         cell_(*layer.cell),
         C_(static_cast<double>(layer.C)),
         H_(static_cast<double>(layer.H)),
         bytes_(static_cast<double>(layer.bytes)),
         vector_(static_cast<double>(layer.lanes)),
+        saved_(saves ? ((cell_.saves_gates ? cell_.gates : 0) + cell_.aux) * H_ * bytes_ / kVectorBytes : 0),
         forced_(forced_lanes()),
         lanes_(layer.lanes > 0 && (forced_ || rows >= kFewestForLanes)) {
     if (lanes_) few_ = std::min(vector_ - 1, std::floor(lanes_ns(1) / (units_ns(vector_) / vector_)));
@@ -71,7 +72,9 @@ class StepChoice {
     const double vector_bytes = lanes_ ? vector_ * bytes_ : kVectorBytes;
     return input_ns(rows) + step_ns(core_, rows, H_, H_, cell_, bytes_, vector_bytes);
   }
-  double lanes_ns(double rows) const { return lanes_step_ns(core_, rows, vector_, C_, H_, cell_, bytes_); }
+  double lanes_ns(double rows) const {
+    return lanes_step_ns(core_, rows, vector_, C_, H_, cell_, bytes_) + kNsPerSavedVector * saved_ * rows;
+  }
   double mixed_ns(double rows) const {
     const double rest = std::fmod(rows, vector_);
     return rest > 0 && rest <= few_ ? lanes_ns(rows - rest) + units_ns(rest) : lanes_ns(rows);
@@ -81,6 +84,7 @@ class StepChoice {
   const CellSpec& cell_;
   const double C_, H_, bytes_;
   const double vector_;  // lanes
+  const double saved_;   // vectors of gates and aux that a row keeps for the way back
   const std::optional<bool> forced_;
   const bool lanes_;
   double few_ = 0;  // so many sequences of a vector cost less by units
@@ -109,7 +113,7 @@ Schedule make_schedule(const Plan& plan, const LayerSize& layer, int threads, bo
   const double p = threads;
   const double size = static_cast<double>(layer.bytes);
   const Core core = this_core();
-  const StepChoice choice(core, layer, rows);
+  const StepChoice choice(core, layer, rows, saves);
   const double input = choice.input_ns(rows);
   const double serial = steps * choice.ns(rows);
   const double batch = kNsPerRegion + steps * choice.ns(std::ceil(rows / p));
