@@ -67,7 +67,7 @@ void ForwardScan<Real>::allocate_scratch() {
   if (pass_.schedule.lanes) {
     const Kernels<Real>& table = pass_.weights.table;
     const Index lanes = table.lanes;
-    const Index units = ceil_div(pass_.H, lanes) * lanes;
+    const Index units = pass_.weights.lane_units();
     const Index numbers =
         larger(pass_.C, kLaneRun) + 2 * larger(units, kLaneRun + lanes) + (1 + pass_.spec.gates) * units;
     pass_.weights.lane_weights();  // made here, where it may throw
@@ -288,7 +288,10 @@ template <class Real>
 void ForwardScan<Real>::run_chunk(Index s0, Index s1, const Member& member) {
   if (pass_.shares_units()) return run_hidden_chunk(s0, s1, member);
   for (Index part = member.rank; part < pass_.parts.count(); part += member.size)
-    pass_.schedule.lanes ? run_lanes_chunk(s0, s1, part) : run_batch_chunk(s0, s1, part);
+    if (pass_.schedule.lanes)
+      run_lanes_chunk(s0, s1, part);
+    else
+      run_batch_chunk(s0, s1, part);
 }
 
 // Restores what the first step of chunk i reads of the step before: h, h under its mask, and c.

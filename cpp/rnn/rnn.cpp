@@ -20,7 +20,8 @@ void add_both_dx(const Plan& plan, BackwardScan<Real>& ahead, BackwardScan<Real>
   }
 }
 
-// Whether the steps of a call's first layer can be taken with sequences in lanes, as far as the call allows.
+// Whether the layers of a call may take sequences in lanes, as far as the batch and the options of the call are
+// concerned.
 template <class Real>
 bool allows_lanes(const ForwardCall<Real>& call) {
   return call.plan.equal_lengths() && call.x.starts == nullptr && !call.random.any();

@@ -208,7 +208,7 @@ const typename Weights<Real>::LaneWeights& Weights<Real>::lane_weights() const {
   std::call_once(lanes_once_, [this] {
     const Index G = spec().gates;
     const Index H = arrays.H;
-    const Index units = ceil_div(H, static_cast<Index>(table.lanes)) * table.lanes;
+    const Index units = lane_units();
     lanes_.packed = Buffer<Real>::zeros(checked_product(units, (arrays.C + arrays.P) * G));
     lanes_.bias = Buffer<Real>::zeros(units * 2 * G);
     const auto pack = [&](const Real* matrix, Index K, const Real* bias, Index first_k, Index which) {

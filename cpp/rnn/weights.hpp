@@ -67,6 +67,9 @@ class Weights {
   bool takes_lanes() const {
     return table.forward_lanes[static_cast<int>(arrays.cell)] != nullptr && !projected() && !normed();
   }
+  Index lane_units() const {
+    return ceil_div(arrays.H, static_cast<Index>(table.lanes)) * table.lanes;
+  }  // of its arrays
   bool normed() const { return arrays.norm.gamma_ih != nullptr; }
   // Whether h is made from the cell's output outside its kernel, and dL/d(output) from dL/dh.
   bool output_outside() const { return projected() || options.normed_output; }
