@@ -158,16 +158,21 @@ RNNFAST_NOINLINE void lane_units(const ForwardArgs<Real>& args, const LaneBlock<
   Vec<Real> q[U][V][G];
   lane_products(weights, K * G, bias, 2 * G, block.x, args.C, u);
   lane_products(weights + args.C * G, K * G, bias + G, 2 * G, block.h_prev, args.P, q);
+  Vec<Real> kept[U][V][2];
+  const auto cell = [&](int i, int v) {
+    const Index at = (unit + i) * S + v * kLanes<Real>;
+    return LaneUnit<Real>{u[i][v],          block.h_prev + at, block.h + at, block.aux + at,
+                          block.gates + at, args.H * S,        args.save,    args.options};
+  };
+  const int count = static_cast<int>(smaller(U, args.H - unit));
 #pragma GCC unroll 8
-  for (int i = 0; i < U; ++i) {
-    if (unit + i >= args.H) return;
+  for (int i = 0; i < U && i < count; ++i)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      const Index at = (unit + i) * S + v * kLanes<Real>;
-      apply_stage<Stage>(q[i][v], LaneUnit<Real>{u[i][v], block.h_prev + at, block.h + at, block.aux + at,
-                                                 block.gates + at, args.H * S, args.save, args.options});
-    }
-  }
+    for (int v = 0; v < V; ++v) begin_stage<Stage>(q[i][v], cell(i, v), kept[i][v]);
+#pragma GCC unroll 8
+  for (int i = 0; i < U && i < count; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) end_stage<Stage>(kept[i][v], cell(i, v));
 }
 
 // All units, the last ones fewer at once.

@@ -152,17 +152,24 @@ RNNFAST_INLINE void assume_blocks(Index blocks, Index full) {
   if (blocks < 1 || blocks > full) __builtin_unreachable();
 }
 
-// A stage's cell on one vector of units. A stage of two parts passes two vectors from begin() to end(); other vectors
-// may begin in between, so that the chains of several run side by side.
+// A stage's cell on one vector. A stage of two parts passes two vectors from begin() to end(); other vectors may begin
+// in between, so that the chains of several run side by side.
+template <class Stage, class V, class Unit>
+RNNFAST_INLINE void begin_stage(const V (&q)[Stage::kGates], const Unit& m, V (&kept)[2]) {
+  if constexpr (Stage::kParts == 2)
+    Stage::begin(q, m, kept);
+  else
+    Stage::apply(q, m);
+}
+template <class Stage, class V, class Unit>
+RNNFAST_INLINE void end_stage(const V (&kept)[2], const Unit& m) {
+  if constexpr (Stage::kParts == 2) Stage::end(kept, m);
+}
 template <class Stage, class V, class Unit>
 RNNFAST_INLINE void apply_stage(const V (&q)[Stage::kGates], const Unit& m) {
-  if constexpr (Stage::kParts == 2) {
-    V kept[2];
-    Stage::begin(q, m, kept);
-    Stage::end(kept, m);
-  } else {
-    Stage::apply(q, m);
-  }
+  V kept[2];
+  begin_stage<Stage>(q, m, kept);
+  end_stage<Stage>(kept, m);
 }
 
 // Zoneout (Krueger et al. 2017), for cells with run-time activations: z * before + (1 - z) * now.
