@@ -1,6 +1,8 @@
 // Runs a cell's stage back through time, as forward-inl.hpp does forward: the product of dq of the step after with R,
 // then the cell.
 #pragma once
+#include <type_traits>
+
 #include "cells-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -12,16 +14,23 @@ RNNFAST_INLINE Index dq_row(const RowRef& ref, bool own_row, bool finish, Index 
   return own_row ? ref.row : ref.next;
 }
 
+// The row of `view` that is `steps` steps before ref, at `unit`; only a guess where sequences are unequal.
+template <class Real>
+RNNFAST_INLINE void fetch_before(const View<Real>& view, const BackwardArgs<std::remove_const_t<Real>>& args,
+                                 const RowRef& ref, int steps, Index unit) {
+  __builtin_prefetch(at(view, ref.row + steps * (ref.prev - ref.row), ref.n, ref.t - steps * args.order.time_step) +
+                     unit);
+}
+
 // The previous step reads what was written long ago: it is fetched one step ahead, while this one computes.
 template <class Real, class Cell>
 RNNFAST_INLINE void fetch_step_before(const BackwardArgs<Real>& args, const RowRef& ref, Index unit) {
   if (ref.prev < 0) return;
-  const Index t = ref.t - args.order.time_step;
-  const Real* u = at(args.u, ref.prev, ref.n, t) + unit;
 #pragma GCC unroll 4
-  for (int g = 0; g < Cell::kSavedGates; ++g) __builtin_prefetch(u + g * args.H);
-  __builtin_prefetch(at(args.aux, ref.prev, ref.n, t) + unit);
-  __builtin_prefetch(at(args.dy, ref.prev, ref.n, t) + unit);
+  for (int g = 0; g < Cell::kSavedGates; ++g) fetch_before(args.u, args, ref, 1, unit + g * args.H);
+  if constexpr (Cell::kReadsH != kNoRow) fetch_before(args.y, args, ref, 1 + Cell::kReadsH, unit);
+  if constexpr (Cell::kReadsAux != kNoRow) fetch_before(args.aux, args, ref, 1 + Cell::kReadsAux, unit);
+  fetch_before(args.dy, args, ref, 1, unit);
 }
 
 // A product with R^T under the mask of recurrent dropout, for the last n units.

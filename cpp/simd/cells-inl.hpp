@@ -2,6 +2,8 @@
 // stages, forward and backward. u = W x + b_ih and q = R h_prev + b_hh arrive separately. Act has its activations
 // (activations-inl.hpp). Adding a cell: here, and one entry in base/registry.hpp. A policy has
 //   kSavedGates   gates of a row that the backward pass reads
+//   kReadsH       the earliest row of h that the backward pass of a row reads, and
+//   kReadsAux     of aux: kNoRow, kOwnRow or kRowBefore
 //   kBypass       whether a part of dL/dh reaches the previous state without a product with R
 //   kRuntime      whether it reads the options that generic cells have
 //   Forward, Backward; of a cell with two stages also ForwardCandidate and BackwardReset
@@ -16,11 +18,15 @@
 
 namespace rnnfast::RNNFAST_ISA {
 
+constexpr int kNoRow = -1, kOwnRow = 0, kRowBefore = 1;
+
 // Elman (1990): h = f(u + q).
 template <class Real, class Act>
 struct Elman {
   using V = Vec<Real>;
   static constexpr int kSavedGates = 0;
+  static constexpr int kReadsH = kOwnRow;
+  static constexpr int kReadsAux = kNoRow;
   static constexpr bool kBypass = false;
   static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
@@ -45,6 +51,8 @@ template <class Real, class Act>
 struct Leaky {
   using V = Vec<Real>;
   static constexpr int kSavedGates = 1;
+  static constexpr int kReadsH = kNoRow;
+  static constexpr int kReadsAux = kNoRow;
   static constexpr bool kBypass = true;
   static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
@@ -83,6 +91,8 @@ struct Lstm {
   enum Peephole { kToI, kToF, kToO = kCoupled ? 1 : 2 };
   static constexpr int kGateCount = kCoupled ? 3 : 4;
   static constexpr int kSavedGates = kGateCount;
+  static constexpr int kReadsH = kNoRow;
+  static constexpr int kReadsAux = kRowBefore;
   static constexpr bool kBypass = false;
   static constexpr bool kRuntime = Act::kRuntime;
 
@@ -195,6 +205,8 @@ struct Gru {
   using V = Vec<Real>;
   enum Gate { kR, kZ, kN };
   static constexpr int kSavedGates = 3;
+  static constexpr int kReadsH = kRowBefore;
+  static constexpr int kReadsAux = kOwnRow;
   static constexpr bool kBypass = true;
   static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
@@ -247,6 +259,8 @@ struct GruBefore {
   using V = Vec<Real>;
   enum Gate { kR, kZ, kN };
   static constexpr int kSavedGates = 3;
+  static constexpr int kReadsH = kRowBefore;
+  static constexpr int kReadsAux = kNoRow;
   static constexpr bool kBypass = true;
   static constexpr bool kRuntime = Act::kRuntime;
   struct Forward {
