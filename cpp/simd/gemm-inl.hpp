@@ -42,7 +42,7 @@ RNNFAST_INLINE void product(const Real* const* rows, Index inner, const Real* b,
     if constexpr (NV <= MR || kRegisters == 32) {
       Vec<Real> row[NV];
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) row[v] = load(b + v * kLanes<Real>);
+      for (int v = 0; v < NV; ++v) row[v] = loaded_once(b + v * kLanes<Real>);
 #pragma GCC unroll 8
       for (int r = 0; r < MR; ++r) {
         const Vec<Real> x = splat(a[r][k]);
@@ -55,7 +55,7 @@ RNNFAST_INLINE void product(const Real* const* rows, Index inner, const Real* b,
       for (int r = 0; r < MR; ++r) x[r] = splat(a[r][k]);
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) {
-        const Vec<Real> row = load(b + v * kLanes<Real>);
+        const Vec<Real> row = loaded_once(b + v * kLanes<Real>);
 #pragma GCC unroll 8
         for (int r = 0; r < MR; ++r) acc[r][v] = fma(x[r], row, acc[r][v]);
       }

@@ -7,6 +7,7 @@
 //                                papers are those with any activations, and tiles are small
 //   splat, fma, square_root
 //   fma_of                       fma of single numbers, as one lane of fma
+//   loaded_once                  a vector from memory, for several uses
 //   load_partial, store_partial  the first n < kLanes numbers; the rest of the vector is zero, the rest of the memory
 //                                untouched
 //   min, max                     a NaN of the first argument is kept

@@ -19,6 +19,14 @@ RNNFAST_INLINE __m256i first_lanes32(int64_t n) {
 RNNFAST_INLINE __m256i first_lanes64(int64_t n) {
   return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
 }
+// load() into a register. GCC would read the vector again in each fma that it is an operand of, which doubles the loads
+// of a tile of few rows.
+template <class Real>
+RNNFAST_INLINE Vec<Real> loaded_once(const Real* p) {
+  Vec<Real> v = load(p);
+  asm("" : "+v"(v));
+  return v;
+}
 RNNFAST_INLINE Vf load_partial(const float* p, int64_t n) { return _mm256_maskload_ps(p, first_lanes32(n)); }
 RNNFAST_INLINE Vd load_partial(const double* p, int64_t n) { return _mm256_maskload_pd(p, first_lanes64(n)); }
 RNNFAST_INLINE void store_partial(float* p, Vf v, int64_t n) { _mm256_maskstore_ps(p, first_lanes32(n), v); }

@@ -13,6 +13,10 @@ RNNFAST_INLINE Vf splat(float a) { return splat_of(a); }
 RNNFAST_INLINE Vd splat(double a) { return splat_of(a); }
 
 template <class Real>
+RNNFAST_INLINE Vec<Real> loaded_once(const Real* p) {
+  return load(p);
+}
+template <class Real>
 RNNFAST_NOINLINE Vec<Real> load_partial(const Real* p, int64_t n) {
   Vec<Real> v = Vec<Real>{};
   for (int i = 0; i < kLanes<Real>; ++i)
