@@ -49,6 +49,14 @@ double barrier_time(int threads, Index waits) {
   return measure_barrier(threads, waits);
 }
 
+// (nanoseconds of a barrier, rate of products of all at once divided by so many times that of one)
+std::pair<double, double> what_together(int threads) {
+  check_positive("threads", threads);
+  const GilRelease nogil;
+  const Together found = together(threads);
+  return {found.barrier_ns, found.efficiency};
+}
+
 // a (M, K), b (K, N), c (M, N): c = a b, b packed beforehand  ->  seconds of each repeat
 std::vector<double> gemm_times(const py::array& a, const py::array& b, const py::array& c, int threads, Index repeats) {
   if (a.ndim() != 2 || b.ndim() != 2) throw py::value_error("a, b: two axes each are required");
@@ -78,6 +86,7 @@ void bind_probe(py::module_& testing) {
   testing.def("fma_rate", &fma_rate, py::arg("threads"), py::arg("seconds"));
   testing.def("read_rate", &read_rate, py::arg("threads"), py::arg("bytes"), py::arg("seconds"));
   testing.def("barrier_time", &barrier_time, py::arg("threads"), py::arg("waits"));
+  testing.def("together", &what_together, py::arg("threads"));
   testing.def("gemm_times", &gemm_times, py::arg("a"), py::arg("b"), py::arg("c"), py::arg("threads"),
               py::arg("repeats"));
 }

@@ -6,6 +6,7 @@
 #include "../cpu/isa.hpp"
 #include "../cpu/processors.hpp"
 #include "../cpu/products.hpp"
+#include "../cpu/stand_back.hpp"
 #include "../rnn/wavefront.hpp"
 #include "arrays.hpp"
 #include "bind.hpp"
@@ -103,6 +104,24 @@ int wavefront_threads(const std::string& cell, const std::vector<Index>& sizes, 
   return Wavefront(layers, Plan({N, T, nullptr, nullptr}), threads, true).threads();
 }
 
+// begin, own_end, end [ms], slept [ms], members, shared
+using CallTimes = std::tuple<double, double, double, double, int, bool>;
+
+// Whether the team stands back after each of these calls.
+std::vector<bool> stands_back(const std::vector<CallTimes>& calls) {
+  const auto at = [](double ms) {
+    return Clock::time_point(
+        std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(ms)));
+  };
+  StandBack judge;
+  std::vector<bool> found;
+  for (const auto& [begin, own_end, end, slept, members, shared] : calls) {
+    judge.judge({at(begin), at(own_end), at(end), static_cast<std::int64_t>(1e6 * slept), members, shared});
+    found.push_back(judge.pausing());
+  }
+  return found;
+}
+
 }  // namespace
 
 void bind_testing(py::module_& parent) {
@@ -127,6 +146,8 @@ void bind_testing(py::module_& parent) {
   m.def("force_split", [](const std::optional<bool>& units) {
     force_split(units ? std::optional<Split>(*units ? Split::kUnits : Split::kBatch) : std::nullopt);
   });
+  m.def("stands_back", &stands_back, py::arg("calls"));
+  m.def("spells_alone", [] { return Barrier::times_left.load(); });
   m.def("wavefront_threads", &wavefront_threads, py::arg("cell"), py::arg("sizes"), py::arg("N"), py::arg("T"),
         py::arg("threads"));
   bind_type<float>(m);

@@ -9,8 +9,10 @@ namespace rnnfast {
 namespace {
 
 constexpr int kSpinsPerLook = 32;
+// Longer than the shares of a step differ: a member that is later has lost its processor.
 // Members that share a core wait in vain: after a few such waits in a row the next ones give way at once, but for a
 // trial now and then.
+constexpr int kBarrierSpinUs = 50;
 constexpr int kVainSpinUs = 4, kVainWaits = 3, kTrialEvery = 32;
 
 void relax() {
@@ -54,7 +56,14 @@ std::int64_t Phase::wait_past(unsigned seen, int spin_us) {
   return nanoseconds_since(start);
 }
 
-void Barrier::wait(int rank) {
+std::atomic<std::int64_t> Barrier::times_left{0};
+
+bool Barrier::other_sleeps(int rank) const {
+  const Phase& own = phases_[at(rank)];
+  return members() == 2 && own.has_sleepers() && phases_[at(1 - rank)].value() == own.value() + 1;
+}
+
+bool Barrier::wait(int rank) {
   phases_[at(rank)].advance();
   const unsigned now = phases_[at(rank)].value(), before = now - 1;
   const int vain = vain_.load(std::memory_order_relaxed);
@@ -65,16 +74,17 @@ void Barrier::wait(int rank) {
   for (int other = 0; other < members; ++other) {
     // Nobody is further ahead than one phase.
     if (phases_[at(other)].value() != before) continue;
-    slept += phases_[at(other)].wait_past(before, hopeful ? kSpinUs : kVainSpinUs);
+    slept += phases_[at(other)].wait_past(before, hopeful ? kBarrierSpinUs : kVainSpinUs);
     waited = true;
   }
-  if (!waited) return;
+  if (!waited) return false;
   if (slept == 0) {
     if (vain > 0) vain_.store(0, std::memory_order_relaxed);
-    return;
+    return false;
   }
   vain_.store(vain + 1, std::memory_order_relaxed);
   slept_ns_.fetch_add(slept, std::memory_order_relaxed);
+  return true;
 }
 
 }  // namespace rnnfast

@@ -29,6 +29,7 @@ class Phase {
   // Waits until the count differs from `seen`, spinning for at most spin_us; returns the nanoseconds waited if it
   // slept, else 0.
   std::int64_t wait_past(unsigned seen, int spin_us);
+  bool has_sleepers() const { return sleepers_.load() > 0; }
 
  private:
   alignas(64) std::atomic<unsigned> value_{0};
@@ -42,12 +43,21 @@ class Phase {
 class Barrier {
  public:
   explicit Barrier(int members) : members_(members), phases_(std::make_unique<Phase[]>(at(members))) {}
-  void wait(int rank);
+  bool wait(int rank);  // whether it slept
   int members() const { return members_.load(std::memory_order_relaxed); }
   // Sets a smaller number of members than planned; each of them calls it before it first waits.
   void narrow(int members) {
     if (members != this->members()) members_.store(members, std::memory_order_relaxed);
   }
+  // Whether there is one other member, which has arrived and sleeps. It sleeps until this one has arrived, too.
+  bool other_sleeps(int rank) const;
+  // Leaves a number to the member that sleeps; it takes it away when it has woken up.
+  void leave(std::int64_t number) {
+    left_.store(number, std::memory_order_relaxed);
+    times_left.fetch_add(1, std::memory_order_relaxed);
+  }
+  std::int64_t take() { return left_.exchange(0, std::memory_order_relaxed); }
+  static std::atomic<std::int64_t> times_left;  // for tests: by all barriers
   // Nanoseconds that members waited where spinning was not enough, summed over them.
   std::int64_t slept_ns() const { return slept_ns_.load(std::memory_order_relaxed); }
 
@@ -58,6 +68,7 @@ class Barrier {
   const std::unique_ptr<Phase[]> phases_;
   alignas(64) std::atomic<int> vain_{0};  // waits in a row
   std::atomic<std::int64_t> slept_ns_{0};
+  std::atomic<std::int64_t> left_{0};
 };
 
 }  // namespace rnnfast

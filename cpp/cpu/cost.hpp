@@ -39,6 +39,10 @@ constexpr double kNsPerSavedVector = 1.2;  // which lanes give back to a row
 constexpr double kLoneVector = 1.15;       // what a vector of sequences costs that has no second one beside it
 constexpr double kSlowNs = 20000;          // a step of a stream that answers signals
 
+// Parts of a batch where members of the team come late.
+constexpr Index kPartsOfThread = 4;
+constexpr Index kFewestOfPart = 16;  // sequences
+
 // Chunks of time.
 constexpr Index kChunkBytes = 1 << 18;       // of a thread's input products: they stay in L2 until they are used
 constexpr Index kLaneSteps = 64;             // of sequences in lanes, whose states are copied in and out once a chunk

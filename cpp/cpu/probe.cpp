@@ -59,6 +59,9 @@ constexpr int kMostBarriers = 64, kBarrierTries = 8;
 constexpr double kSecondsApart = 0.003;
 constexpr Index kFewWaits = 32;
 constexpr double kNsAlone = 5, kMostNs = 20000, kUsualNs = 150;
+// A tile of rows, and a panel of B, at most 48 KB.
+constexpr Index kTileRows = 6, kInner = 192, kMostCols = 64;
+constexpr int kProducts = 4;
 constexpr double kL1Bytes = 32 << 10, kL2Bytes = 1 << 20;  // where the system does not say
 
 // The most of `work` units that one of a few calls did in a nanosecond.
@@ -123,18 +126,47 @@ double rate_beyond_l2() {
   return known;
 }
 
-double barrier_ns(int threads) {
-  static std::atomic<double> best[kMostBarriers], last[kMostBarriers];
+namespace {
+
+// A product of one tile with a panel of B that stays in L1 or L2, a few times: multiply-adds a nanosecond.
+double rate_of_products(const float* numbers) {
+  const Kernels<float>& table = kernels<float>();
+  const Index cols = static_cast<Index>(table.gemm_vectors) * table.lanes;
+  alignas(64) float result[kTileRows * kMostCols];
+  const float* a[kTileRows];
+  float* c[kTileRows];
+  for (Index r = 0; r < kTileRows; ++r) {
+    a[r] = numbers;
+    c[r] = result + r * cols;
+  }
+  const double start = now();
+  for (int i = 0; i < kProducts; ++i) table.gemm({kTileRows, kInner, cols, 0, 1, a, c, numbers, nullptr, false});
+  return kProducts * static_cast<double>(kTileRows * kInner * cols) / (1e9 * std::max(1e-9, now() - start));
+}
+
+double measure_efficiency(int threads) {
+  const Buffer<float> numbers = Buffer<float>::zeros(kInner * kMostCols);
+  const double alone = rate_of_products(numbers.data());
+  const double all = team_rate(threads, [&](const Member&) { return rate_of_products(numbers.data()); });
+  return std::clamp(all / (threads * alone), 1.0 / threads, 1.0);
+}
+
+}  // namespace
+
+Together together(int threads) {
+  static std::atomic<double> barrier[kMostBarriers], efficiency[kMostBarriers], last[kMostBarriers];
   static std::atomic<int> tries[kMostBarriers];
   const int i = std::min(threads, kMostBarriers) - 1;
-  if (tries[i] >= kBarrierTries) return best[i];
-  if (now() - last[i] < kSecondsApart || !team_awake(threads)) return kUsualNs;
-  const double ns = 1e9 * measure_barrier(threads, kFewWaits), before = best[i];
+  if (tries[i] >= kBarrierTries) return {barrier[i], efficiency[i]};
+  constexpr Together kUsual{kUsualNs, 1};
+  if (now() - last[i] < kSecondsApart || !team_awake(threads)) return kUsual;
+  const double ns = 1e9 * measure_barrier(threads, kFewWaits), before = barrier[i];
+  efficiency[i] = std::max(efficiency[i].load(), measure_efficiency(threads));
   last[i] = now();
-  if (ns < kNsAlone) return kUsualNs;
-  if (before == 0 || ns < before) best[i] = std::min(ns, kMostNs);
+  if (ns < kNsAlone) return kUsual;
+  if (before == 0 || ns < before) barrier[i] = std::min(ns, kMostNs);
   ++tries[i];
-  return kUsualNs;
+  return kUsual;
 }
 
 double measure_clock(double seconds) {

@@ -18,9 +18,13 @@ Core this_core();
 // Bytes that one core reads in a nanosecond from beyond L2; measured in the same way, in about 2 ms.
 double rate_beyond_l2();
 
-// Nanoseconds of a barrier of `threads` threads; measured in about 10 us, in a few calls that find the team awake:
-// threads that have just started may share a core for a while.
-double barrier_ns(int threads);
+// What threads of the team do together: the nanoseconds of a barrier, and the rate of products on all of them at once
+// divided by so many times that of one alone. Threads that share a core have less than 1. Measured in about 30 us, in a
+// few calls that find the team awake: threads that have just started may share a core for a while.
+struct Together {
+  double barrier_ns, efficiency;
+};
+Together together(int threads);
 
 // Hertz of the calling thread's core, from a chain of additions that take a cycle each.
 double measure_clock(double seconds);

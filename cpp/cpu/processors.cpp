@@ -132,4 +132,12 @@ int available_processors() {
   return available;
 }
 
+int processor_now() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return kUnknownProcessor;
+#endif
+}
+
 }  // namespace rnnfast

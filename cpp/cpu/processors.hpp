@@ -12,6 +12,10 @@ int cgroup_quota(const std::string& root);
 // The processors in the affinity mask, or the quota where that is less; counted once.
 int available_processors();
 
+// The processor on which the calling thread runs, kUnknownProcessor where the system does not say.
+constexpr int kUnknownProcessor = -1;
+int processor_now();
+
 // cgroup_quota of the machine, counted once.
 int processor_quota();
 

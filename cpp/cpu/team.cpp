@@ -11,10 +11,12 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "denormals.hpp"
 #include "own_threads.hpp"
 #include "processors.hpp"
+#include "stand_back.hpp"
 #include "thread_source.hpp"
 
 namespace rnnfast {
@@ -54,15 +56,6 @@ std::int64_t now_ms() {
 }
 
 constexpr std::int64_t kPollEveryMs = 50;
-// Calls that slept for this share of their time at barriers lacked a core: the next ones do without a team for a while.
-// The share is an exponentially weighted average over at least kFewestCalls calls.
-constexpr double kContention = 0.3;
-constexpr double kNsToWake = 200000;  // a member that was asleep when the call came is not one without a core
-constexpr int kFewestCalls = 3;
-constexpr int kManyCalls = 50;
-constexpr double kMemory = 0.9;
-constexpr std::chrono::milliseconds kFirstPause{10};
-constexpr std::chrono::milliseconds kLongestPause{100};
 constexpr std::chrono::milliseconds kLookEvery{10};
 
 }  // namespace
@@ -112,22 +105,30 @@ class Team {
     if (openmp_ != nullptr && openmp_->in_parallel() != 0) return false;
     const bool asked_for = looked_for_ == ThreadSource::kOpenMP;
     share_threads(openmp_ != nullptr && (asked_for || openmp_at_work(*openmp_, threads, start)));
-    if (pausing_ && start < alone_until_) return false;
+    if (stand_back_.alone(start)) return false;
     if (!barrier_ || barrier_->members() != threads || failure_) barrier_.emplace(threads);
     const std::int64_t slept = barrier_->slept_ns();
+    processors_.assign(static_cast<std::size_t>(threads), kUnknownProcessor);
     fn_ = &fn;
     failure_ = nullptr;
     const TeamWork work{[](void* team, int rank, int size) { static_cast<Team*>(team)->work(rank, size); }, this};
     if (!shared_ || !run_on_openmp(*openmp_, threads, work)) own_.run(threads, work);
     last_end_ = Clock::now();
-    look_back(barrier_->slept_ns() - slept, std::chrono::nanoseconds(last_end_ - start).count());
+    if (size_ <= available_processors())
+      stand_back_.judge({start, own_end_, last_end_, barrier_->slept_ns() - slept, size_, shared_a_processor()});
     if (failure_) std::rethrow_exception(failure_);
     return true;
   }
 
   bool awake(int threads) {
     const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
-    return lock.owns_lock() && !pausing_ && size_ >= threads && nanoseconds_since(last_end_) < kStillAwakeNs;
+    return lock.owns_lock() && !stand_back_.pausing() && size_ >= threads &&
+           nanoseconds_since(last_end_) < kStillAwakeNs;
+  }
+
+  bool restless() {
+    const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
+    return lock.owns_lock() && stand_back_.restless();
   }
 
  private:
@@ -143,28 +144,13 @@ class Team {
   // Our threads lacked a core because those of the OpenMP runtime spin; once they are the same threads, none is
   // lacking.
   void share_threads(bool shared) {
-    if (shared != shared_) alone_until_ = {};
+    if (shared != shared_) stand_back_.forgive();
     shared_ = shared;
   }
 
-  void look_back(std::int64_t slept_ns, std::int64_t lasted_ns) {
-    if (pausing_) {
-      pausing_ = false;
-      judged_ = 0;
-      slept_ = 0;
-      lasted_ = 0;
-    }
-    const double allowed = kNsToWake * (size_ - 1);
-    slept_ = kMemory * slept_ + std::max(0.0, static_cast<double>(slept_ns) - allowed);
-    lasted_ = kMemory * lasted_ + static_cast<double>(size_ - 1) * static_cast<double>(lasted_ns);
-    if (++judged_ < kFewestCalls || size_ > available_processors()) return;
-    if (slept_ > kContention * lasted_) {
-      pausing_ = true;
-      alone_until_ = Clock::now() + pause_;
-      pause_ = std::min(2 * pause_, kLongestPause);
-    } else if (judged_ > kManyCalls) {
-      pause_ = kFirstPause;
-    }
+  bool shared_a_processor() const {
+    return processors_.front() != kUnknownProcessor &&
+           std::count(processors_.begin(), processors_.end(), processors_.front()) > 1;
   }
 
   // The size is known in the team only, and all of its members know the same: OpenMP may give fewer threads than asked
@@ -179,11 +165,14 @@ class Team {
       const std::lock_guard<std::mutex> lock(failing_);
       failure_ = std::current_exception();
     }
+    processors_[static_cast<std::size_t>(rank)] = processor_now();
+    if (rank == 0) own_end_ = Clock::now();
   }
 
   std::mutex busy_;
   std::mutex failing_;
   OwnThreads own_;
+  StandBack stand_back_;
   const OpenMP* openmp_ = nullptr;  // null: all threads are our own
   bool shared_ = false;             // with other OpenMP code
   ThreadSource looked_for_ = ThreadSource::kBest;
@@ -191,12 +180,8 @@ class Team {
   const std::function<void(const Member&)>* fn_ = nullptr;
   std::optional<Barrier> barrier_;  // kept between calls; after a failure its members may have parted
   int size_ = 1;
-  bool pausing_ = false;
-  int judged_ = 0;  // calls since the last pause
-  double slept_ = 0;
-  double lasted_ = 0;
-  std::chrono::milliseconds pause_ = kFirstPause;
-  Clock::time_point alone_until_;
+  std::vector<int> processors_;  // on which each member ended
+  Clock::time_point own_end_;    // of the caller's share
   Clock::time_point last_end_;
   std::exception_ptr failure_;
 };
@@ -210,5 +195,7 @@ void run_team(int threads, const std::function<void(const Member&)>& fn) {
 }
 
 bool team_awake(int threads) { return threads > 1 && !forked && Team::instance().awake(threads); }
+
+bool team_restless() { return !forked && Team::instance().restless(); }
 
 }  // namespace rnnfast

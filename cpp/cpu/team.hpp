@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "../base/dims.hpp"
+#include "../base/fault.hpp"
 #include "barrier.hpp"
 
 namespace rnnfast {
@@ -44,7 +45,33 @@ struct Member {
   void wait() const {
     if (barrier != nullptr) barrier->wait(rank);
   }
+  // Calls step(i, member) for i in 0..count-1, each after all members have done the one before, and waits for them at
+  // the end. `member` is this one; or one that is alone, for some steps that this one takes while the other one sleeps.
+  template <class Step>
+  void share_steps(Index count, const Step& step) const;
 };
+
+// A pair whose one member came so late that the other one fell asleep has lost a processor to somebody else. The member
+// that is there then works alone for a while, longer than the system takes to wake the other one.
+constexpr std::chrono::microseconds kAloneFor{250};
+
+template <class Step>
+void Member::share_steps(Index count, const Step& step) const {
+  const Member alone{0, 1, nullptr};
+  for (Index i = 0; i < count;) {
+    step(i++, *this);
+    if (barrier == nullptr || faulty(Fault::kDroppedBarrier)) continue;
+    if (i < count && barrier->other_sleeps(rank)) {
+      const Index first = i;
+      const auto end = Clock::now() + kAloneFor;
+      do {
+        step(i++, alone);
+      } while (i < count && Clock::now() < end);
+      barrier->leave(i - first);
+    }
+    if (barrier->wait(rank)) i += barrier->take();
+  }
+}
 
 // Share number `part` of `parts` of [0, n), in multiples of `grain`.
 struct Range {
@@ -64,6 +91,8 @@ void run_team(int threads, const std::function<void(const Member&)>& fn);
 
 // Whether a team of `threads` members still spins after its last call.
 bool team_awake(int threads);
+// Whether members came late just now, because others take processors away.
+bool team_restless();
 
 // What each member of a team runs, for those who bring the threads (own_threads, openmp). It must not throw.
 struct TeamWork {

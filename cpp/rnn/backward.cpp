@@ -184,7 +184,7 @@ void BackwardScan<Real>::run_step(const Step& step, const RowOrder& order, Scrat
     args.panel0 = panels.begin;
     args.panel1 = panels.end;
     kernel[stage](args);
-    step.member.wait();
+    if (stage + 1 < pass_.spec.stages || norm_ || dh_reset_ != nullptr) step.member.wait();
     if (norm_) norm_->after_stage_back(stage, step, u_, aux_);
   }
   if (dh_reset_ != nullptr) collect_resets(step, find_resets(step.s, step.part, scratch), scratch);
@@ -217,16 +217,18 @@ void BackwardScan<Real>::run_steps(Index s0, Index s1, const Member& member) {
   Scratch& scratch = scratch_[at(member.rank)];
   if (pass_.shares_units()) {
     const RowOrder order = pass_.parts.order(0, pass_.time_step);
-    return for_steps(s0, s1, -pass_.time_step, [&](Index s) { run_step({s, 0, member}, order, scratch); });
+    return member.share_steps(s1 - s0, [&](Index i, const Member& present) {
+      run_step({nth_step(s0, s1, -pass_.time_step, i), 0, present}, order, scratch);
+    });
   }
   const Member alone{0, 1, nullptr};
-  for (Index part = member.rank; part < pass_.parts.count(); part += member.size) {
+  parts_.for_parts(pass_, member, [&](Index part) {
     const RowOrder order = pass_.parts.order(part, pass_.time_step);
     if (pass_.spec.stages == 1 && !hidden_)
       run_part(s0, s1, part, order, scratch);
     else
       for_steps(s0, s1, -pass_.time_step, [&](Index s) { run_step({s, part, alone}, order, scratch); });
-  }
+  });
 }
 
 // Steps [s0, s1), whose gates are chunk `again` of the forward pass.
@@ -247,36 +249,40 @@ void BackwardScan<Real>::run_chunk(Index s0, Index s1, Index again, const Member
   if (dx_.data != nullptr && call_.directions == 1) add_dx(mine, member.rank);
 }
 
+// Chunk i, counted against time, and the gradients of the blocks of rows that are whole after it. False: interrupted.
+template <class Real>
+bool BackwardScan<Real>::take_chunk(Index i, const Member& member, Interrupt& interrupt, const Link& link) {
+  const Range steps = pass_.chunks.steps(i, -pass_.time_step);
+  Index done = i > 0 ? gradients_->done_after(pass_.chunks.steps(i - 1, -pass_.time_step)) : 0;
+  link.await(call_.plan.steps() - steps.begin, interrupt);
+  if (member.rank == 0) {
+    const Index blocks = ceil_div(call_.plan.rows(), kRowBlock);
+    if (unsaved_.must_slide(lowest_row(steps.begin))) unsaved_.slide(steps.end, blocks - done);
+    first_share_row_ = call_.plan.first_row(steps.begin);
+    if (dh_buffer_.size() > 0) dh_steps_ = rows_view(dh_buffer_.data(), pass_.H, first_share_row_);
+    parts_.refill();
+    interrupt.check();
+    stop_ = interrupt.stopped();
+  }
+  member.wait();
+  if (stop_) {
+    link.give_up();
+    return false;
+  }
+  run_chunk(steps.begin, steps.end, pass_.chunks.count() - 1 - i, member);
+  link.publish(steps.end - steps.begin);
+  for (const Index end = gradients_->done_after(steps); done < end; ++done)
+    gradients_->add(done, gradient_rows(), member, scratch_[at(member.rank)].gradients);
+  return true;
+}
+
 template <class Real>
 void BackwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Link& link) {
-  const Plan& plan = call_.plan;
-  const Index blocks = ceil_div(plan.rows(), kRowBlock);
-  Index done = 0;  // blocks, from the last one or, where time runs backwards, from the first one
-  for (Index i = 0; i < pass_.chunks.count(); ++i) {
-    const auto [s0, s1] = pass_.chunks.steps(i, -pass_.time_step);
-    const Index begin = plan.first_row(s0);
-    const Index end = plan.first_row(s1);
-    const bool slides = unsaved_.must_slide(lowest_row(s0));
-    link.await(plan.steps() - s0, interrupt);
-    if (slides || norms_.data != nullptr) member.wait();
-    if (member.rank == 0) {
-      if (slides) unsaved_.slide(s1, blocks - done);
-      if (dh_buffer_.size() > 0) dh_steps_ = rows_view(dh_buffer_.data(), pass_.H, begin);
-      interrupt.check();
-      stop_ = interrupt.stopped();
-      first_share_row_ = begin;
-    }
-    member.wait();
-    if (stop_) return link.give_up();
-    run_chunk(s0, s1, pass_.chunks.count() - 1 - i, member);
-    link.publish(s1 - s0);
-    for (; done < blocks; ++done) {
-      const Index block = pass_.time_step > 0 ? blocks - 1 - done : done;
-      if (pass_.time_step > 0 ? block * kRowBlock < begin : smaller((block + 1) * kRowBlock, plan.rows()) > end) break;
-      gradients_->add(block, gradient_rows(), member, scratch_[at(member.rank)].gradients);
-    }
-  }
-  if (plan.rows() > 0) finish(member);
+  bool stopped = false;
+  member.share_steps(pass_.chunks.count(), [&](Index i, const Member& present) {
+    stopped = stopped || !take_chunk(i, present, interrupt, link);
+  });
+  if (!stopped && call_.plan.rows() > 0) finish(member);
 }
 
 // Shares of the states before in some rows of the chunk in work.

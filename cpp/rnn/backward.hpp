@@ -48,6 +48,7 @@ class BackwardScan {
   void run_part(Index s0, Index s1, Index part, const RowOrder& order, Scratch& scratch);
   void run_steps(Index s0, Index s1, const Member& member);
   void run_chunk(Index s0, Index s1, Index again, const Member& member);
+  bool take_chunk(Index i, const Member& member, Interrupt& interrupt, const Link& link);
   void draw_zoneout(Range rows);
   void write_norms(Range rows) const;
 
@@ -87,6 +88,7 @@ class BackwardScan {
   View<const Real> out_{};  // what was projected
   std::optional<BlockGradients<Real>> gradients_;
   std::vector<Scratch> scratch_;
+  PartQueue parts_;
   std::vector<Index> firsts_;  // of unequal sequences: the rows that initial states enter
   bool stop_ = false;          // what the first member of those that wait for each other has seen
 };

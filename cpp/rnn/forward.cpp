@@ -72,18 +72,19 @@ void ForwardScan<Real>::allocate_scratch() {
         larger(pass_.C, kLaneRun) + 2 * larger(units, kLaneRun + lanes) + (1 + pass_.spec.gates) * units;
     pass_.weights.lane_weights();  // made here, where it may throw
     const Index rest = pass_.schedule.few * ceil_div(rows, std::max<Index>(pass_.N, 1));
-    for (Index part = 0; part < pass_.parts.count(); ++part) {
-      Scratch& scratch = scratch_[at(part)];
+    for (int rank = 0; rank < pass_.schedule.threads; ++rank) {
+      Scratch& scratch = scratch_[at(rank)];
       scratch.lanes = Buffer<Real>::zeros(checked_product(numbers, static_cast<Index>(table.lane_block)));
       scratch.rows.resize(rest);
       if (gates_.data == nullptr) scratch.gates = Buffer<Real>(checked_product(rest, pass_.spec.gates * pass_.H));
     }
     return;
   }
+  const Index chunks_at_once = pass_.shares_units() ? 1 : pass_.schedule.threads;
   for (Scratch& scratch : scratch_) {
     scratch.rows.resize(rows);
     if (norm_) scratch.raw.resize(at(rows));
-    const bool own_rows = &scratch - scratch_.data() < pass_.parts.count();
+    const bool own_rows = &scratch - scratch_.data() < chunks_at_once;
     if (own_rows && gates_.data == nullptr && call_.keep != Keep::kAgain)
       scratch.gates = Buffer<Real>(checked_product(rows, pass_.spec.gates * pass_.H));
     if (own_rows && zoneout_.random()) scratch.zoneout_shares = Buffer<Real>(checked_product(rows, zoneout_.width()));
@@ -222,7 +223,7 @@ void ForwardScan<Real>::run_step(const Step& step, const RowOrder& order, const 
     args.panel0 = panels.begin;
     args.panel1 = panels.end;
     kernel[stage](args);
-    if (!faulty(Fault::kDroppedBarrier)) step.member.wait();
+    if (stage + 1 < pass_.spec.stages || between_steps()) step.member.wait();
   }
   if (norm_) norm_->after_step(step, aux_, y_);
   if (projection_) projection_->after_step(step, y_, scratch.rows);
@@ -244,16 +245,9 @@ void ForwardScan<Real>::run_steps(Index s0, Index s1, const RowOrder& order, con
   for_steps(s0, s1, pass_.time_step, [&](Index s) { run_step({s, part, alone}, order, views, scratch); });
 }
 
-template <class Real>
-void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part) {
-  Scratch& scratch = scratch_[at(part)];
-  run_steps(s0, s1, pass_.parts.order(part, pass_.time_step), views_of(s0, scratch), scratch);
-}
-
 // Whole vectors of sequences in lanes, then the few that are left by units.
 template <class Real>
-void ForwardScan<Real>::run_lanes_chunk(Index s0, Index s1, Index part) {
-  Scratch& scratch = scratch_[at(part)];
+void ForwardScan<Real>::run_lanes_chunk(Index s0, Index s1, Index part, Scratch& scratch) {
   ForwardArgs<Real> args = stage_args(s0, s1, 0, pass_.parts.order(part, pass_.time_step), {gates_, {}});
   RowOrder rest = args.order;
   const Index left = (rest.n1 - rest.n0) % pass_.weights.table.lanes;
@@ -281,17 +275,15 @@ void ForwardScan<Real>::run_hidden_chunk(Index s0, Index s1, const Member& membe
   multiply_shared_input(s0, s1, views, member);
   const RowOrder order = pass_.parts.order(0, pass_.time_step);
   Scratch& scratch = scratch_[at(member.rank)];
-  for_steps(s0, s1, pass_.time_step, [&](Index s) { run_step({s, 0, member}, order, views, scratch); });
+  member.share_steps(s1 - s0, [&](Index i, const Member& present) {
+    run_step({nth_step(s0, s1, pass_.time_step, i), 0, present}, order, views, scratch);
+  });
 }
 
 template <class Real>
-void ForwardScan<Real>::run_chunk(Index s0, Index s1, const Member& member) {
-  if (pass_.shares_units()) return run_hidden_chunk(s0, s1, member);
-  for (Index part = member.rank; part < pass_.parts.count(); part += member.size)
-    if (pass_.schedule.lanes)
-      run_lanes_chunk(s0, s1, part);
-    else
-      run_batch_chunk(s0, s1, part);
+void ForwardScan<Real>::run_batch_chunk(Index s0, Index s1, Index part, Scratch& scratch) {
+  if (pass_.schedule.lanes) return run_lanes_chunk(s0, s1, part, scratch);
+  run_steps(s0, s1, pass_.parts.order(part, pass_.time_step), views_of(s0, scratch), scratch);
 }
 
 // Restores what the first step of chunk i reads of the step before: h, h under its mask, and c.
@@ -318,10 +310,16 @@ void ForwardScan<Real>::rebuild(Index i, const RecomputedRows<Real>& rows, const
     aux_ = rows.aux;
     if (norm_) norm_->raw = rows.raw;
     restore_before_chunk(i, rows.y);
+    parts_.refill();
   }
   member.wait();
   const auto [s0, s1] = pass_.chunks.steps(i, pass_.time_step);
-  run_chunk(s0, s1, member);
+  if (pass_.shares_units()) {
+    run_hidden_chunk(s0, s1, member);
+  } else {
+    Scratch& scratch = scratch_[at(member.rank)];
+    parts_.for_parts(pass_, member, [&](Index part) { run_batch_chunk(s0, s1, part, scratch); });
+  }
   member.wait();
 }
 
@@ -346,25 +344,44 @@ void ForwardScan<Real>::copy_states(Range sequences) const {
   }
 }
 
+// Each part from its first chunk to its last one, without a wait for others.
 template <class Real>
-void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Link& link) {
-  const bool hidden = pass_.shares_units();
+void ForwardScan<Real>::run_by_parts(const Member& member, Interrupt& interrupt, const Link& link) {
+  Scratch& scratch = scratch_[at(member.rank)];
+  parts_.for_parts(pass_, member, [&](Index part) {
+    for (Index i = 0; i < pass_.chunks.count(); ++i) {
+      const auto [s0, s1] = pass_.chunks.steps(i, pass_.time_step);
+      link.await(s1, interrupt);
+      if (member.rank == 0) interrupt.check();
+      if (interrupt.stopped()) return link.give_up();
+      run_batch_chunk(s0, s1, part, scratch);
+      if (call_.keep == Keep::kStarts && starts_) starts_->after_chunk(i, aux_, part);
+      link.publish(s1 - s0);
+    }
+  });
+}
+
+template <class Real>
+void ForwardScan<Real>::run_by_units(const Member& member, Interrupt& interrupt) {
   for (Index i = 0; i < pass_.chunks.count(); ++i) {
     const auto [s0, s1] = pass_.chunks.steps(i, pass_.time_step);
-    link.await(s1, interrupt);
     if (member.rank == 0) {
       interrupt.check();
-      if (hidden) stop_ = interrupt.stopped();
+      stop_ = interrupt.stopped();
     }
-    if (hidden) member.wait();
-    if (hidden ? stop_ : interrupt.stopped()) {
-      link.give_up();
-      break;
-    }
-    run_chunk(s0, s1, member);
-    if (call_.keep == Keep::kStarts && starts_) starts_->after_chunk(i, aux_, member);
-    link.publish(s1 - s0);
+    member.wait();
+    if (stop_) return;
+    run_hidden_chunk(s0, s1, member);
+    if (member.rank == 0 && call_.keep == Keep::kStarts && starts_) starts_->after_chunk(i, aux_, 0);
   }
+}
+
+template <class Real>
+void ForwardScan<Real>::run(const Member& member, Interrupt& interrupt, const Link& link) {
+  if (pass_.shares_units())
+    run_by_units(member, interrupt);
+  else
+    run_by_parts(member, interrupt, link);
   member.wait();
   copy_states(share(pass_.N, member.size, member.rank));
 }

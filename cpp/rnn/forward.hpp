@@ -68,10 +68,11 @@ class ForwardScan {
   ForwardArgs<Real> stage_args(Index s0, Index s1, int stage, const RowOrder& order, const ChunkViews& views) const;
   void run_step(const Step& step, const RowOrder& order, const ChunkViews& views, Scratch& scratch);
   void run_steps(Index s0, Index s1, const RowOrder& order, const ChunkViews& views, Scratch& scratch);
-  void run_batch_chunk(Index s0, Index s1, Index part);
-  void run_lanes_chunk(Index s0, Index s1, Index part);
+  void run_lanes_chunk(Index s0, Index s1, Index part, Scratch& scratch);
+  void run_batch_chunk(Index s0, Index s1, Index part, Scratch& scratch);
   void run_hidden_chunk(Index s0, Index s1, const Member& member);
-  void run_chunk(Index s0, Index s1, const Member& member);
+  void run_by_parts(const Member& member, Interrupt& interrupt, const Link& link);
+  void run_by_units(const Member& member, Interrupt& interrupt);
   void restore_before_chunk(Index i, const View<const Real>& y);
   void copy_states(Range sequences) const;
 
@@ -96,6 +97,7 @@ class ForwardScan {
   std::unique_ptr<LayerNorm<Real>> norm_;
   std::optional<Starts<Real>> starts_;
   std::vector<Scratch> scratch_;
+  PartQueue parts_;
   bool stop_ = false;  // of a team that waits for each other: what its first member has seen
 };
 

@@ -20,8 +20,19 @@ GradientScratch<Real> BlockGradients<Real>::new_scratch() const {
 }
 
 template <class Real>
-void BlockGradients<Real>::add(Index block, const GradientRows<Real>& rows, const Member& member,
+Index BlockGradients<Real>::done_after(Range steps) const {
+  const Index rows = pass_.plan.rows();
+  const Index blocks = ceil_div(rows, kRowBlock);
+  if (pass_.time_step > 0) return blocks - ceil_div(pass_.plan.first_row(steps.begin), kRowBlock);
+  const Index end = pass_.plan.first_row(steps.end);
+  return end == rows ? blocks : end / kRowBlock;
+}
+
+// From the last block or, where time runs backwards, from the first one.
+template <class Real>
+void BlockGradients<Real>::add(Index i, const GradientRows<Real>& rows, const Member& member,
                                GradientScratch<Real>& scratch) const {
+  const Index block = pass_.time_step > 0 ? ceil_div(pass_.plan.rows(), kRowBlock) - 1 - i : i;
   if (faulty(Fault::kSkippedBlock) && block == 1) return;
   const Range range = {block * kRowBlock, smaller((block + 1) * kRowBlock, pass_.plan.rows())};
   const Block work{rows, range, member, scratch};

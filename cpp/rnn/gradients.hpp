@@ -39,7 +39,11 @@ class BlockGradients {
                  const RecurrentMask<Real>& mask, const LayerNorm<Real>* norm)
       : pass_(pass), out_(out), input_dropout_(input_dropout), mask_(mask), norm_(norm) {}
   GradientScratch<Real> new_scratch() const;
-  void add(Index block, const GradientRows<Real>& rows, const Member& member, GradientScratch<Real>& scratch) const;
+  // Blocks, in their order, whose rows have all been made by the scan's steps from the last one, in the direction of
+  // time, to [s0, s1).
+  Index done_after(Range steps) const;
+  // Number i of that order.
+  void add(Index i, const GradientRows<Real>& rows, const Member& member, GradientScratch<Real>& scratch) const;
 
  private:
   // A block's rows, by member.

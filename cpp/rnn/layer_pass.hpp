@@ -1,6 +1,7 @@
 // What every part of one layer and direction's pass over a batch knows, forward and backward: weights, sizes, and the
 // order of rows.
 #pragma once
+#include <atomic>
 #include "../base/fault.hpp"
 #include "rnn.hpp"
 
@@ -25,7 +26,7 @@ struct LayerPass {
         C(weights.arrays.C),
         N(batch.sequences()),
         schedule(shared),
-        parts(plan, shared.split == Split::kBatch ? shared.threads : 1),
+        parts(plan, shared.parts, shared.grain),
         chunks(plan, shared.chunk) {}
 
   const Index index, layer, direction;  // index: layer * directions + direction
@@ -43,6 +44,25 @@ struct LayerPass {
 
   bool shares_units() const { return schedule.split == Split::kUnits && schedule.threads > 1; }
   int cell() const { return static_cast<int>(weights.arrays.cell); }
+};
+
+// The parts of a batch that are still to be taken. Each thread takes the next one when it is done with one, so that the
+// others need not wait for a thread that has lost its processor, but for its part in work.
+class PartQueue {
+ public:
+  // Alone, before any member calls for_parts().
+  void refill() { next_.store(0, std::memory_order_relaxed); }
+  // Calls f(part) for the parts that fall to the member; those of a larger team than planned get none.
+  template <class Real, class F>
+  void for_parts(const LayerPass<Real>& pass, const Member& member, const F& f) {
+    if (member.rank >= pass.schedule.threads) return;
+    for (Index part = take(); part < pass.parts.count(); part = take()) f(part);
+  }
+
+ private:
+  Index take() { return next_.fetch_add(1, std::memory_order_relaxed); }
+
+  std::atomic<Index> next_{0};
 };
 
 // A step of a part's sequences, by members that share its units.

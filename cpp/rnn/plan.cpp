@@ -69,7 +69,7 @@ Index Plan::step_of(Index row) const {
 
 RowOrder Plan::order(Index time_step) const { return {N_, steps_, time_step, listed_.data(), nullptr, 1, 0, 0, N_}; }
 
-RowPartition::RowPartition(const Plan& plan, Index count) : plan_(&plan), count_(count) {
+RowPartition::RowPartition(const Plan& plan, Index count, Index grain) : plan_(&plan), count_(count), grain_(grain) {
   if (plan.equal_lengths()) return;
   bounds_.resize(at(plan.steps() * (count + 1)));
   if (count > 1) {
@@ -113,7 +113,7 @@ void RowPartition::deal() {
 
 RowOrder RowPartition::order(Index part, Index time_step) const {
   RowOrder order = plan_->order(time_step);
-  const Range sequences = share(plan_->sequences(), count_, part);
+  const Range sequences = share(plan_->sequences(), count_, part, grain_);
   order.parts = count_;
   order.part = part;
   order.n0 = sequences.begin;
@@ -125,7 +125,7 @@ RowOrder RowPartition::order(Index part, Index time_step) const {
 
 Range RowPartition::places_of(Index s, Index part) const {
   if (!plan_->equal_lengths()) return {bounds_[at(s * (count_ + 1) + part)], bounds_[at(s * (count_ + 1) + part + 1)]};
-  const Range sequences = share(plan_->sequences(), count_, part);
+  const Range sequences = share(plan_->sequences(), count_, part, grain_);
   return {s * plan_->sequences() + sequences.begin, s * plan_->sequences() + sequences.end};
 }
 

@@ -58,11 +58,11 @@ class Plan {
   Buffer<Row> listed_;                  // by row
 };
 
-// A plan's rows dealt to `count` threads: the same number of sequences each, or of unequal ones the longest first, each
-// to the part with the least so far, so that parts are alike at every step.
+// A plan's rows dealt to `count` parts: the same number of sequences each, in multiples of `grain`, or of unequal ones
+// the longest first, each to the part with the least so far, so that parts are alike at every step.
 class RowPartition {
  public:
-  RowPartition(const Plan& plan, Index count);
+  RowPartition(const Plan& plan, Index count, Index grain);
   Index count() const { return count_; }
   RowOrder order(Index part, Index time_step) const;
   // Calls f(row) for the part's rows of step s.
@@ -89,6 +89,7 @@ class RowPartition {
 
   const Plan* plan_;
   Index count_;
+  Index grain_;
   std::vector<Index> bounds_;  // of unequal sequences
   Buffer<Row> own_;            // the same dealt to several parts
 };
@@ -140,10 +141,13 @@ View<Real> columns(View<Real> view, Index first) {
   return view;
 }
 
+// Step i of [s0, s1) in the direction of time.
+inline Index nth_step(Index s0, Index s1, Index time_step, Index i) { return time_step > 0 ? s0 + i : s1 - 1 - i; }
+
 // Calls f(step) for the steps [s0, s1) in the direction of time.
 template <class F>
 void for_steps(Index s0, Index s1, Index time_step, const F& f) {
-  for (Index s = time_step > 0 ? s0 : s1 - 1; s0 <= s && s < s1; s += time_step) f(s);
+  for (Index i = 0; i < s1 - s0; ++i) f(nth_step(s0, s1, time_step, i));
 }
 
 // Calls f(row) for the rows [begin, end) in order.

@@ -91,14 +91,26 @@ class StepChoice {
 };
 
 // Of a step whose units are shared: barriers, and the others' part of the state on its way.
-double sharing_ns(const CellSpec& cell, int threads, double numbers, double bytes) {
-  return cell.stages * barrier_ns(threads) * (1 + numbers * bytes / kVectorBytes / kLinesPerBarrier);
+double sharing_ns(const CellSpec& cell, const Together& team, double numbers, double bytes) {
+  return cell.stages * team.barrier_ns * (1 + numbers * bytes / kVectorBytes / kLinesPerBarrier);
 }
 
 // Units of the thread that has most, where panels of 64 bytes are shared out.
 double largest_share(double units, double threads, double bytes) {
   const double panel = kVectorBytes / bytes;
   return std::min(units, panel * std::ceil(std::ceil(units / panel) / threads));
+}
+
+// One part for each thread, or several where a thread may lose its processor: the others take what it leaves.
+void set_parts(Index sequences, Index lanes, Schedule& schedule) {
+  if (schedule.split == Split::kUnits || schedule.threads == 1) return;
+  schedule.parts = schedule.threads;
+  if (!team_restless()) return;
+  const Index fewest = schedule.lanes ? lanes : kFewestOfPart;
+  const Index each = smaller(sequences / (fewest * schedule.threads), kPartsOfThread);
+  if (each < 2) return;
+  schedule.parts *= each;
+  if (schedule.lanes) schedule.grain = lanes;
 }
 
 }  // namespace
@@ -116,11 +128,12 @@ Schedule make_schedule(const Plan& plan, const LayerSize& layer, int threads, bo
   const StepChoice choice(core, layer, rows, saves);
   const double input = choice.input_ns(rows);
   const double serial = steps * choice.ns(rows);
-  const double batch = kNsPerRegion + steps * choice.ns(std::ceil(rows / p));
+  const Together team = threads > 1 ? together(threads) : Together{0, 1};
+  const double batch = kNsPerRegion + steps * choice.ns(std::ceil(rows / p)) / team.efficiency;
   const double units = largest_share(h, p, size);
-  double hidden = kNsPerRegion + steps * (input / p + step_ns(core, rows, units, h, cell, size));
+  double hidden = kNsPerRegion + steps * (input / p + step_ns(core, rows, units, h, cell, size)) / team.efficiency;
   if (threads > 1 && hidden < std::min(batch, serial))
-    hidden += steps * sharing_ns(cell, threads, rows * (h - units), size);
+    hidden += steps * sharing_ns(cell, team, rows * (h - units), size);
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
     schedule = {hidden < batch ? Split::kUnits : Split::kBatch, threads, 1, std::min(batch, hidden)};
@@ -134,6 +147,7 @@ Schedule make_schedule(const Plan& plan, const LayerSize& layer, int threads, bo
   schedule.from_l2 = weights > core.l1_bytes;
   schedule.fetch_ahead = own_rows >= kRowsToFetch && weights > kUsable * core.l2_bytes;
   schedule.fetch_input = weights * (C + h) > kUsable * core.l2_bytes * h;
+  set_parts(plan.sequences(), layer.lanes, schedule);
   const Index by_bytes = kChunkBytes * schedule.threads / std::max<Index>(1, cell.gates * H * layer.bytes);
   // Chunks of one size: a short one at the end would read all of W for a few rows. Training keeps below the limit,
   // since it may hold more of a chunk than its input products.
@@ -171,10 +185,11 @@ void StepCost::add(const CellSpec& cell, Index C, Index H) {
   const double p = threads_;
   const Core core = this_core();
   alone_ += step_ns(core, rows_, h, K, cell, bytes_);
-  batch_ += step_ns(core, std::ceil(rows_ / p), h, K, cell, bytes_);
+  const Together team = threads_ > 1 ? together(threads_) : Together{0, 1};
+  batch_ += step_ns(core, std::ceil(rows_ / p), h, K, cell, bytes_) / team.efficiency;
   const double units = largest_share(h, p, bytes_);
-  hidden_ += step_ns(core, rows_, units, K, cell, bytes_);
-  if (threads_ > 1) hidden_ += sharing_ns(cell, threads_, rows_ * (h - units), bytes_);
+  hidden_ += step_ns(core, rows_, units, K, cell, bytes_) / team.efficiency;
+  if (threads_ > 1) hidden_ += sharing_ns(cell, team, rows_ * (h - units), bytes_);
 }
 
 Schedule StepCost::schedule(bool awake) const {

@@ -19,6 +19,8 @@ struct Schedule {
   bool fetch_input = false;  // nor do its parts of W and R together
   bool lanes = false;        // a part's sequences are taken in the lanes of vectors, not its units,
   Index few = 0;             // but of a vector with at most so many sequences the units
+  Index parts = 1;           // of the batch, which threads take one after the other
+  Index grain = 1;           // sequences of which a part has a multiple
 };
 // What the cost of a layer depends on.
 struct LayerSize {

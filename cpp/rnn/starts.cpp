@@ -23,13 +23,12 @@ void Starts<Real>::allocate() {
 }
 
 template <class Real>
-void Starts<Real>::after_chunk(Index i, const View<Real>& aux, const Member& member) const {
+void Starts<Real>::after_chunk(Index i, const View<Real>& aux, Index part) const {
   if (!pass_.spec.has_c || i + 1 == pass_.chunks.count()) return;
   const auto [s0, s1] = pass_.chunks.steps(i, pass_.time_step);
   const Index last = pass_.time_step > 0 ? s1 - 1 : s0;
-  for (Index part = member.rank; part < pass_.parts.count(); part += member.size)
-    pass_.parts.for_rows(last, part,
-                         [&](const Row& row) { std::copy_n(row_of(aux, row), pass_.H, start_of(i + 1, row.n)); });
+  pass_.parts.for_rows(last, part,
+                       [&](const Row& row) { std::copy_n(row_of(aux, row), pass_.H, start_of(i + 1, row.n)); });
 }
 
 template <class Real>

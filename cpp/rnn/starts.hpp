@@ -13,8 +13,8 @@ class Starts {
   Starts(const LayerPass<Real>& pass, Saved<Real>& saved) : pass_(pass), saved_(saved) {}
   // Memory for them.
   void allocate();
-  // Of the sequences whose steps are this member's; aux holds the states behind chunk i.
-  void after_chunk(Index i, const View<Real>& aux, const Member& member) const;
+  // Of a part's sequences; aux holds the states behind chunk i.
+  void after_chunk(Index i, const View<Real>& aux, Index part) const;
   // Of one row of the step before chunk i, into aux.
   void restore(Index i, const Row& row, const View<Real>& aux) const;
 

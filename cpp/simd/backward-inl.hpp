@@ -1,8 +1,6 @@
 // Runs a cell's stage back through time, as forward-inl.hpp does forward: the product of dq of the step after with R,
 // then the cell.
 #pragma once
-#include <type_traits>
-
 #include "cells-inl.hpp"
 
 namespace rnnfast::RNNFAST_ISA {
@@ -15,9 +13,9 @@ RNNFAST_INLINE Index dq_row(const RowRef& ref, bool own_row, bool finish, Index 
 }
 
 // The row of `view` that is `steps` steps before ref, at `unit`; only a guess where sequences are unequal.
-template <class Real>
-RNNFAST_INLINE void fetch_before(const View<Real>& view, const BackwardArgs<std::remove_const_t<Real>>& args,
-                                 const RowRef& ref, int steps, Index unit) {
+template <class Real, class Value>
+RNNFAST_INLINE void fetch_before(const View<Value>& view, const BackwardArgs<Real>& args, const RowRef& ref, int steps,
+                                 Index unit) {
   __builtin_prefetch(at(view, ref.row + steps * (ref.prev - ref.row), ref.n, ref.t - steps * args.order.time_step) +
                      unit);
 }

@@ -1,0 +1,76 @@
+#include "lookout.hpp"
+
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+
+#include <system_error>
+#include <thread>
+
+#include "team.hpp"
+
+namespace rnnfast {
+
+namespace {
+
+// Who only gives way for a moment is back before this time has passed.
+constexpr std::chrono::microseconds kLongEnough{100};
+constexpr std::chrono::microseconds kBreak{20};
+
+}  // namespace
+
+bool Lookout::look() {
+  cpu_set_t processors;
+  const int own = sched_getcpu();
+  if (own < 0 || sched_getaffinity(0, sizeof(processors), &processors) != 0) return false;
+  CPU_CLR(own, &processors);
+  if (CPU_COUNT(&processors) == 0 || !hire()) return false;
+  if (pthread_setaffinity_np(thread_, sizeof(processors), &processors) != 0) return false;
+  asked_.advance();
+  return true;
+}
+
+bool Lookout::hire() {
+  if (hired_) return true;
+  const BlockSignals block;
+  try {
+    std::thread thread(&Lookout::serve, this);
+    const sched_param lowest{};
+    hired_ = pthread_setschedparam(thread.native_handle(), SCHED_IDLE, &lowest) == 0;
+    thread_ = thread.native_handle();
+    thread.detach();
+  } catch (const std::system_error&) {
+  }
+  return hired_;
+}
+
+// Whether this thread ran for kLongEnough without a break.
+bool Lookout::undisturbed() {
+  const auto begin = Clock::now();
+  for (auto before = begin, now = begin; now - begin < kLongEnough; before = now) {
+    now = Clock::now();
+    if (now - before > kBreak) return false;
+  }
+  return true;
+}
+
+void Lookout::serve() {
+  for (unsigned seen = 0;;) {
+    asked_.wait_past(seen, 0);
+    seen = asked_.value();
+    while (!undisturbed()) continue;
+    found_.store(seen, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace rnnfast
+
+#else
+
+namespace rnnfast {
+
+bool Lookout::look() { return false; }
+
+}  // namespace rnnfast
+
+#endif
