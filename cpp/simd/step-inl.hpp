@@ -115,36 +115,53 @@ struct ForwardUnit {
   RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(row.zones + state * row.H + unit, left()); }
 };
 
-// One vector of units of one row on the way back. Pointers stand at its first unit, unless a comment says so.
+// One row on the way back. Pointers stand at its first unit.
 template <class Real>
-struct BackwardUnit {
+struct BackwardRow {
   Real* u;    // [G H] in: the gates; out: du
   Real* aux;  // [H] in: as saved; out: dq_n of a GRU
   Real* dh;   // [H] gradient of the sequence's state; the part that bypasses R
   Real* dc;   // [H]
+  const Real* dy;
   const Real* h;
   const Real* h_prev;
   const Real* aux_prev;
-  const Real* zones;  // [states H], at unit 0; or null
+  const Real* zones;  // [states H], or null
+  // From a row of the array to the one a step before it; only a guess where that row is not this one.
+  Index u_back;
+  Index aux_back;
+  Index dy_back;
+  Index h_back;
+};
+
+// One vector of its units, from `unit` on.
+template <class Real>
+struct BackwardUnit {
+  BackwardRow<Real> row;
+  Index unit;
   Index H;
-  Index n;   // units from here on
   bool cut;  // no gradient comes back from the step after
   const CellOptions<Real>* options;
 
-  RNNFAST_INLINE_MEMBER Vec<Real> gate(int g) const { return load_first(u + g * H, n); }
-  RNNFAST_INLINE_MEMBER void set_du(int g, Vec<Real> v) const { store_first(u + g * H, v, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_aux() const { return load_first(aux, n); }
-  RNNFAST_INLINE_MEMBER void set_aux(Vec<Real> v) const { store_first(aux, v, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_h() const { return load_first(h, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_h_prev() const { return load_first(h_prev, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_aux_prev() const { return load_first(aux_prev, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_dc() const { return cut ? Vec<Real>{} : load_first(dc, n); }
-  RNNFAST_INLINE_MEMBER void set_dc(Vec<Real> v) const { store_first(dc, v, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_dh() const { return load_first(dh, n); }
-  RNNFAST_INLINE_MEMBER void set_dh(Vec<Real> v) const { store_first(dh, v, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> peephole(int k) const { return load_first(options->peepholes + (k + 1) * H - n, n); }
-  RNNFAST_INLINE_MEMBER bool zoned() const { return zones != nullptr; }
-  RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(zones + (state + 1) * H - n, n); }
+  RNNFAST_INLINE_MEMBER Index left() const { return H - unit; }
+  RNNFAST_INLINE_MEMBER Vec<Real> gate(int g) const { return load_first(row.u + g * H + unit, left()); }
+  RNNFAST_INLINE_MEMBER void set_du(int g, Vec<Real> v) const { store_first(row.u + g * H + unit, v, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_aux() const { return load_first(row.aux + unit, left()); }
+  RNNFAST_INLINE_MEMBER void set_aux(Vec<Real> v) const { store_first(row.aux + unit, v, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_h() const { return load_first(row.h + unit, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_h_prev() const { return load_first(row.h_prev + unit, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_aux_prev() const { return load_first(row.aux_prev + unit, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> saved_dc() const { return load_first(row.dc + unit, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_dc() const { return cut ? Vec<Real>{} : saved_dc(); }
+  RNNFAST_INLINE_MEMBER void set_dc(Vec<Real> v) const { store_first(row.dc + unit, v, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_dh() const { return load_first(row.dh + unit, left()); }
+  RNNFAST_INLINE_MEMBER void set_dh(Vec<Real> v) const { store_first(row.dh + unit, v, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_dy() const { return load_first(row.dy + unit, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> peephole(int k) const {
+    return load_first(options->peepholes + k * H + unit, left());
+  }
+  RNNFAST_INLINE_MEMBER bool zoned() const { return row.zones != nullptr; }
+  RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(row.zones + state * H + unit, left()); }
 };
 
 // Tells the compiler how many vectors of units (blocks) a panel has, so that it unrolls loops over them.
