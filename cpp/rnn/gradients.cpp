@@ -64,8 +64,8 @@ void BlockGradients<Real>::list_operands(const SegmentSpec& segment, const Block
   });
 }
 
-// dW, dR and the biases' gradients of the segment's gates. Where dq is du, one pass over it makes both; a single column
-// of x is faster alone.
+// dW, dR and the biases' gradients of the segment's gates. Where dq is du, one pass over it makes both; with a single
+// column of x, dW is a sum as those of the biases.
 template <class Real>
 void BlockGradients<Real>::add_segment(const SegmentSpec& segment, const Block& block) const {
   const Index H = pass_.H;
@@ -88,18 +88,22 @@ void BlockGradients<Real>::add_segment(const SegmentSpec& segment, const Block& 
   list_inputs(block);
   list_operands(segment, block);
   const bool one_pass = dq.data == du.data && first_q == first;
-  if (one_pass && pass_.C > 1) {
-    add_outers<Real>(count, scratch.a.data(), mine, {x, h}, scratch.panels.data());
-  } else {
-    add_outer(count, scratch.a.data(), mine, x, scratch.panels.data());
-    if (!one_pass) {
-      if (db_w != nullptr) add_column_sums(count, scratch.a.data(), mine, db_w);
-      list_rows(pass_.plan, block.rows, columns(dq, first_q), scratch.a.data());
-    }
-    add_outer(count, scratch.a.data(), mine, h, scratch.panels.data());
+  const bool one_column = pass_.C == 1;
+  ColumnSums<Real> sums{db_w};
+  if (one_pass) sums.also = db_r;
+  if (one_column) {
+    sums.b = x.b;
+    sums.weighted = x.c;
   }
-  if (one_pass && db_w != nullptr) return add_column_sums(count, scratch.a.data(), mine, db_w, db_r);
-  if (db_r != nullptr) add_column_sums(count, scratch.a.data(), mine, db_r);
+  if (one_pass && !one_column)
+    add_outers<Real>(count, scratch.a.data(), mine, {x, h}, scratch.panels.data());
+  else if (!one_column)
+    add_outer(count, scratch.a.data(), mine, x, scratch.panels.data());
+  add_column_sums(count, scratch.a.data(), mine, sums);
+  if (one_pass && !one_column) return;
+  if (!one_pass) list_rows(pass_.plan, block.rows, columns(dq, first_q), scratch.a.data());
+  add_outer(count, scratch.a.data(), mine, h, scratch.panels.data());
+  if (!one_pass) add_column_sums<Real>(count, scratch.a.data(), mine, {db_r});
 }
 
 // The gammas of W x and R h, and the betas, which are the biases.
@@ -113,7 +117,7 @@ void BlockGradients<Real>::add_gate_norms(const Block& block) const {
     list_rows(pass_.plan, block.rows, columns(norm_->raw, first_b), scratch.b.data());
     const Range mine = share(cols, block.member);
     add_column_dots(count, scratch.a.data(), scratch.b.data(), mine, dots);
-    if (sums != nullptr) add_column_sums(count, scratch.a.data(), mine, sums);
+    add_column_sums<Real>(count, scratch.a.data(), mine, {sums});
   };
   add(block.of.u, 0, 0, width, out_.dgamma_ih, out_.db_w);
   for (int i = 0; i < pass_.spec.segments; ++i) {
@@ -142,7 +146,7 @@ void BlockGradients<Real>::add_output_norm(const Block& block) const {
   });
   const Range mine = share(H, block.member);
   if (out_.dgamma_c != nullptr) add_column_dots(count, scratch.a.data(), scratch.b.data(), mine, out_.dgamma_c);
-  if (out_.dbeta_c != nullptr) add_column_sums(count, scratch.a.data(), mine, out_.dbeta_c);
+  add_column_sums<Real>(count, scratch.a.data(), mine, {out_.dbeta_c});
 }
 
 template <class Real>
