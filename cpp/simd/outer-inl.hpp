@@ -137,12 +137,12 @@ RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* con
   }
 }
 
-// The last columns, of at most NV vectors.
+// The columns from j on, NV vectors at most.
 template <class Real, SumOf kOf, int NV>
-RNNFAST_INLINE void sum_last_columns(Index rows, Index j, Index cols, const Real* const* a,
+RNNFAST_INLINE void sum_next_columns(Index rows, Index j, Index cols, const Real* const* a,
                                      const ColumnSums<Real>& to) {
   if constexpr (NV > 1) {
-    if (cols - j <= (NV - 1) * kLanes<Real>) return sum_last_columns<Real, kOf, NV - 1>(rows, j, cols, a, to);
+    if (cols - j <= (NV - 1) * kLanes<Real>) return sum_next_columns<Real, kOf, NV - 1>(rows, j, cols, a, to);
   }
   sum_columns<Real, kOf, NV>(rows, j, cols, a, to);
 }
@@ -150,9 +150,7 @@ RNNFAST_INLINE void sum_last_columns(Index rows, Index j, Index cols, const Real
 template <class Real, SumOf kOf>
 RNNFAST_NOINLINE void sum_all_columns(Index rows, Index cols, const Real* const* a, const ColumnSums<Real>& to) {
   constexpr int NV = 4;
-  Index j = 0;
-  for (; j + NV * kLanes<Real> < cols; j += NV * kLanes<Real>) sum_columns<Real, kOf, NV>(rows, j, cols, a, to);
-  if (j < cols) sum_last_columns<Real, kOf, NV>(rows, j, cols, a, to);
+  for (Index j = 0; j < cols; j += NV * kLanes<Real>) sum_next_columns<Real, kOf, NV>(rows, j, cols, a, to);
 }
 
 template <class Real>
