@@ -36,20 +36,23 @@ RNNFAST_INLINE BackwardRow<Real> backward_row(const BackwardArgs<Real>& args, co
   return row;
 }
 
-// From the row of a dense batch to that of the next sequence at the same step, without multiplications.
+// From a tile's row to its next one, which is ref; in a dense batch without multiplications.
 template <class Real>
-RNNFAST_INLINE void move_to_next(const BackwardArgs<Real>& args, bool begins, BackwardRow<Real>& row) {
-  const Index by_aux = args.aux.by_row + args.aux.by_n;
-  const Index by_h = args.y.by_row + args.y.by_n;
-  row.u += args.u.by_row + args.u.by_n;
-  row.aux += by_aux;
+RNNFAST_INLINE void move_to(const BackwardArgs<Real>& args, const RowRef& ref, BackwardRow<Real>& row) {
+  if (args.order.rows_by_place != nullptr) {
+    row = backward_row(args, ref);
+    return;
+  }
+  const bool begins = ref.prev < 0;
+  row.u += by_sequence(args.u);
+  row.aux += by_sequence(args.aux);
   row.dh += args.H;
   row.dc += args.H;
-  row.dy += args.dy.by_row + args.dy.by_n;
-  row.h += by_h;
-  row.h_prev += begins ? args.h0.width : by_h;
-  row.aux_prev += begins ? args.c0.width : by_aux;
-  if (row.zones != nullptr) row.zones += args.zone.by_row + args.zone.by_n;
+  row.dy += by_sequence(args.dy);
+  row.h += by_sequence(args.y);
+  row.h_prev += begins ? args.h0.width : by_sequence(args.y);
+  row.aux_prev += begins ? args.c0.width : by_sequence(args.aux);
+  if (row.zones != nullptr) row.zones += by_sequence(args.zone);
 }
 
 // The previous step reads what was written long ago: it is fetched one step ahead, while this one computes.
@@ -76,19 +79,13 @@ template <class Real, class Cell, class Stage>
 RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
                                      Index blocks, const Tile<Real>& tile) {
   assume_blocks(blocks, kMaxVectors);
-  const bool dense = args.order.rows_by_place == nullptr;
   BackwardUnit<Real> m;
   m.row = backward_row(args, refs[0]);
   m.H = args.H;
   m.options = args.options;
   for (Index r = 0; r < rows; ++r) {
     const RowRef& ref = refs[r];
-    if (r > 0) {
-      if (dense)
-        move_to_next(args, ref.prev < 0, m.row);
-      else
-        m.row = backward_row(args, ref);
-    }
+    if (r > 0) move_to(args, ref, m.row);
     const Index after = dq_row(ref, Stage::kDq.own_row, false, args.entered);
     m.cut = after == kCut;
     // dh is part of the gradient at a sequence's end, and between steps where something bypasses R.

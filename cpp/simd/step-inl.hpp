@@ -42,6 +42,12 @@ RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
   return v.data + (row - v.row0) * v.by_row + n * v.by_n + t * v.by_t;
 }
 
+// From the row of a sequence to that of the next one, in a dense batch's step.
+template <class Real>
+RNNFAST_INLINE Index by_sequence(const View<Real>& view) {
+  return view.by_row + view.by_n;
+}
+
 // The row of `view` one step back: a row of the sequence, or an initial state.
 template <class Real, class ViewReal>
 RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const RowOrder& order, const RowRef& ref,
@@ -84,6 +90,45 @@ struct ForwardRow {
   Index H;
   bool save;
 };
+
+// Row `ref` of a view. Where each call brings one step (kInput), views are by row and row n is sequence n's.
+template <bool kInput, class Real>
+RNNFAST_INLINE Real* row_at(const View<Real>& view, const RowRef& ref) {
+  return kInput ? view.data + ref.n * view.by_row : at(view, ref.row, ref.n, ref.t);
+}
+
+// That call's row, which follows an initial state.
+RNNFAST_INLINE RowRef only_step(Index n) { return {n, n, 0, kInitial, kEnd}; }
+
+template <bool kInput, class Real>
+RNNFAST_INLINE ForwardRow<Real> forward_row(const ForwardArgs<Real>& args, const RowRef& ref) {
+  ForwardRow<Real> row;
+  row.u = row_at<kInput>(args.u, ref);
+  row.h = row_at<kInput>(args.y, ref);
+  row.h_prev = before(args.y, args.order, ref, args.h0);
+  row.aux = row_at<kInput>(args.aux, ref);
+  row.aux_prev = before(args.aux, args.order, ref, args.c0);
+  row.zones = args.zone.data != nullptr ? row_at<kInput>(args.zone, ref) : nullptr;
+  row.H = args.H;
+  row.save = args.save;
+  return row;
+}
+
+// From a tile's row to its next one, which is ref; in a dense batch without multiplications.
+template <bool kInput, class Real>
+RNNFAST_INLINE void move_to(const ForwardArgs<Real>& args, const RowRef& ref, ForwardRow<Real>& row) {
+  if (kInput || args.order.rows_by_place != nullptr) {
+    row = forward_row<kInput>(args, kInput ? only_step(ref.n) : ref);
+    return;
+  }
+  const bool begins = ref.prev < 0;
+  row.u += by_sequence(args.u);
+  row.h += by_sequence(args.y);
+  row.h_prev += begins ? args.h0.width : by_sequence(args.y);
+  row.aux += by_sequence(args.aux);
+  row.aux_prev += begins ? args.c0.width : by_sequence(args.aux);
+  if (row.zones != nullptr) row.zones += by_sequence(args.zone);
+}
 
 // One vector of its units, from `unit` on. kInput: u of the stage's gates is in registers, and nothing is kept for a
 // backward pass.
