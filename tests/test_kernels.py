@@ -8,7 +8,7 @@ import pytest
 from rnnfast._core import testing
 from tests.support.matrix import EXACT, ISAS, several_widths
 
-SIZES = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65]
+SIZES = [0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65]
 TILES = [1, 5, 6, 7, 8, 13, 14, 15, 28, 29]
 BLOCK = 256
 
@@ -76,7 +76,7 @@ def test_an_element_of_a_product_is_one_chain_of_fma(name: str, rng: np.random.G
 
 @several_widths
 def test_products_have_the_same_bits_everywhere(dtype: str, rng: np.random.Generator) -> None:
-    for M, N, K in [(1, 1, 1), (7, 33, 20), (29, 65, 257)]:
+    for M, N, K in [(1, 1, 1), (7, 33, 20), (29, 65, 257), (37, 3, 20)]:
         a, b, bias = problem(rng, dtype, M, N, K)
         first = testing.gemm(EXACT[0], a, b, bias)
         for name in EXACT[1:]:

@@ -244,6 +244,15 @@ struct OuterArgs {
   OuterSum<Real> sums[2];
 };
 
+// Sums over the rows of A, each one chain from zero in their order, added once. Null ones are left out.
+template <class Real>
+struct ColumnSums {
+  Real* plain = nullptr;           // [cols] += sum_r a[r][j]
+  Real* also = nullptr;            // [cols] the same
+  const Real* const* b = nullptr;  // [rows] pointers to one number
+  Real* weighted = nullptr;        // [cols] += sum_r b[r][0] a[r][j]
+};
+
 // Sums over rows run in blocks of this many rows, which are added in order. The sum's value depends on nothing else,
 // and its error stays small.
 constexpr Index kRowBlock = 256;
@@ -279,8 +288,7 @@ struct Kernels {
   // Panels hold gemm_vectors * lanes columns; the last one has only as many whole vectors as it needs.
   void (*gemm)(const GemmArgs<Real>&);
   void (*outer)(const OuterArgs<Real>&);
-  // sums[j] += sum_r a[r][j]; so also[j], if it is not null
-  void (*column_sums)(Index rows, Index cols, const Real* const* a, Real* sums, Real* also);
+  void (*column_sums)(Index rows, Index cols, const Real* const* a, const ColumnSums<Real>& to);
   // sums[j] += sum_r a[r][j] b[r][j]
   void (*column_dots)(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums);
   // dst [K, stride]: `valid` numbers from rows[k] + offset on, then zeros up to whole vectors

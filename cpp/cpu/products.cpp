@@ -152,21 +152,6 @@ void pack_factors(Index r0, const OuterArgs<Real>& args, const std::array<OuterF
     }
 }
 
-// A single column of b fills no vectors. c is then also the row b^T a, made of the same chains.
-template <class Real>
-void add_outer_of_one(Index rows, const Real* const* a, Range columns, const OuterFactor<Real>& factor, Real* scratch) {
-  const Index width = panel_width<Real>();
-  for (Index r0 = 0; r0 < rows; r0 += kRowBlock) {
-    const Index block = smaller(kRowBlock, rows - r0);
-    for (Index col = columns.begin; col < columns.end; col += width) {
-      const Index valid = smaller(width, columns.end - col);
-      kernels<Real>().pack_rows(block, valid, a + r0, col, scratch, vectors_of<Real>(valid) * kernels<Real>().lanes);
-      const Index vectors = vectors_of<Real>(valid);
-      kernels<Real>().outer({block, 1, factor.b + r0, scratch, vectors, 0, 1, {{factor.c + col, valid, valid}, {}}});
-    }
-  }
-}
-
 }  // namespace
 
 template <class Real>
@@ -196,20 +181,25 @@ void add_outers(Index rows, const Real* const* a, Range columns, const std::arra
   }
 }
 
+// A single column of b fills no vectors, and one of a needs no copy of b.
 template <class Real>
 void add_outer(Index rows, const Real* const* a, Range columns, const OuterFactor<Real>& factor, Real* scratch) {
-  if (columns.begin < columns.end && factor.cols == 1) return add_outer_of_one(rows, a, columns, factor, scratch);
+  if (factor.cols == 1) return add_column_sums<Real>(rows, a, columns, {nullptr, nullptr, factor.b, factor.c});
+  if (columns.begin == 0 && columns.end == 1)
+    return add_column_sums<Real>(rows, factor.b, {0, factor.cols}, {nullptr, nullptr, a, factor.c});
   add_outers<Real>(rows, a, columns, {factor, {}}, scratch);
 }
 
 template <class Real>
-void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums, Real* also) {
+void add_column_sums(Index rows, const Real* const* a, Range columns, ColumnSums<Real> to) {
+  for (Real** sums : {&to.plain, &to.also, &to.weighted})
+    if (*sums != nullptr) *sums += columns.begin;
   const Real* shifted[kRowBlock];
   for (Index r0 = 0; r0 < rows; r0 += kRowBlock) {
     const Index block = smaller(kRowBlock, rows - r0);
     for (Index r = 0; r < block; ++r) shifted[r] = a[r0 + r] + columns.begin;
-    kernels<Real>().column_sums(block, columns.end - columns.begin, shifted, sums + columns.begin,
-                                also != nullptr ? also + columns.begin : nullptr);
+    kernels<Real>().column_sums(block, columns.end - columns.begin, shifted, to);
+    if (to.b != nullptr) to.b += block;
   }
 }
 
@@ -237,7 +227,7 @@ void add_column_dots(Index rows, const Real* const* a, const Real* const* b, Ran
   template Index outer_scratch<Real>(Index, Index);                                                                  \
   template void add_outer(Index, const Real* const*, Range, const OuterFactor<Real>&, Real*);                        \
   template void add_outers(Index, const Real* const*, Range, const std::array<OuterFactor<Real>, 2>&, Real*);        \
-  template void add_column_sums(Index, const Real* const*, Range, Real*, Real*);                                     \
+  template void add_column_sums(Index, const Real* const*, Range, ColumnSums<Real>);                                 \
   template void add_column_dots(Index, const Real* const*, const Real* const*, Range, Real*);
 RNNFAST_INSTANTIATE(float)
 RNNFAST_INSTANTIATE(double)

@@ -83,10 +83,9 @@ template <class Real>
 void add_outers(Index rows, const Real* const* a, Range columns, const std::array<OuterFactor<Real>, 2>& factors,
                 Real* scratch);
 
-// sums [cols] += sum over rows of a[r], only `columns`, in blocks of kRowBlock rows; and so `also`, if it is not null.
-// a: [rows] pointers to [cols].
+// Sums over the rows of a, only `columns`, in blocks of kRowBlock rows. a: [rows] pointers to [cols].
 template <class Real>
-void add_column_sums(Index rows, const Real* const* a, Range columns, Real* sums, Real* also = nullptr);
+void add_column_sums(Index rows, const Real* const* a, Range columns, ColumnSums<Real> to);
 
 // sums [cols] += sum over rows of a[r] b[r], element by element, only `columns`; at most kRowBlock rows.
 template <class Real>

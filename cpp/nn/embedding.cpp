@@ -57,7 +57,7 @@ void embedding_backward(Index M, Index V, Index D, const Index* ids, const Real*
       const Index end = sorted.first[static_cast<std::size_t>(v + 1)];
       if (begin < own.begin || begin >= own.end) continue;
       for (Index row = begin; row < end; row += kRowBlock)
-        kernels<Real>().column_sums(smaller(kRowBlock, end - row), D, sorted.rows.data() + row, dE + v * D, nullptr);
+        kernels<Real>().column_sums(smaller(kRowBlock, end - row), D, sorted.rows.data() + row, {dE + v * D});
     }
   });
 }

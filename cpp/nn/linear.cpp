@@ -106,7 +106,7 @@ void add_weight_gradients(const LinearBackwardArgs<Real>& args, const RowsOf<Rea
       const Index rows = smaller(kRowBlock, args.M - row);
       add_outer<Real>(rows, dy.data() + row, columns, {x.data() + row, args.K, args.dW},
                       scratch.data() + needed * member.rank);
-      if (args.db != nullptr) add_column_sums(rows, dy.data() + row, columns, args.db);
+      if (args.db != nullptr) add_column_sums<Real>(rows, dy.data() + row, columns, {args.db});
     }
   });
 }

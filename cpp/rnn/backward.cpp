@@ -305,12 +305,9 @@ void BackwardScan<Real>::add_dx(Range rows, Index rank) {
   ProductRows<Real>& scratch = scratch_[at(rank)].rows;
   const Panels<Real>& w = pass_.weights.backward().w;
   const View<Real> du = norm_ ? norm_->d : u_;
-  Index count = 0;
-  for_rows(call_.plan, rows, [&](const Row& row) {
-    scratch.from[at(count)] = row_of(du, row);
-    scratch.to[at(count)] = row_of(dx_, row);
-    ++count;
-  });
+  const Index count = rows.end - rows.begin;
+  list_rows(call_.plan, rows, du, scratch.from.data());
+  list_rows(call_.plan, rows, dx_, scratch.to.data());
   if (pass_.direction == 0)
     multiply<Real>(w, count, scratch.from.data(), scratch.to.data(), nullptr, pass_.schedule.fetch_input);
   else

@@ -122,22 +122,18 @@ template <class Real>
 Index ForwardScan<Real>::gather_steps(Index s0, Index s1, const RowOrder& order, Scratch& scratch,
                                       const View<Real>& u) {
   Index count = 0;
-  if (!call_.plan.equal_lengths() || x_.starts != nullptr || norm_ || scratch.dropped.data() != nullptr) {
+  if (!evenly_spaced(call_.plan, x_) || norm_ || scratch.dropped.data() != nullptr) {
     for (Index s = s0; s < s1; ++s)
       pass_.parts.for_rows(s, order.part, [&](const Row& row) { gather(row, count++, scratch, u); });
     return count;
   }
-  for (Index s = s0; s < s1; ++s) {
-    const Index first = s * pass_.N + order.n0;
-    const Real* x = row_of(x_, first, order.n0, s);
-    Real* to = row_of(u, first, order.n0, s);
-    for (Index n = order.n0; n < order.n1; ++n) {
-      scratch.rows.from[at(count)] = x;
-      scratch.rows.to[at(count)] = to;
-      x += x_.by_row + x_.by_n;  // one of the two is zero
-      to += u.by_row + u.by_n;
-      ++count;
-    }
+  const bool all = order.n1 - order.n0 == pass_.N;
+  const Index steps = all ? s1 - s0 : 1;  // whose rows follow each other
+  for (Index s = s0; s < s1; s += steps) {
+    const Range rows = {s * pass_.N + order.n0, (s + steps - 1) * pass_.N + order.n1};
+    list_rows(call_.plan, rows, x_, scratch.rows.from.data() + count);
+    list_rows(call_.plan, rows, u, scratch.rows.to.data() + count);
+    count += rows.end - rows.begin;
   }
   return count;
 }

@@ -45,34 +45,43 @@ void BlockGradients<Real>::add(Index i, const GradientRows<Real>& rows, const Me
 
 // x as the layer saw it.
 template <class Real>
-const Real* BlockGradients<Real>::input(const Row& row, Index i, const Block& block) const {
-  const Real* x = row_of(block.of.x, row);
-  if (!input_dropout_.active()) return x;
-  Real* dropped = block.scratch.dropped.data() + i * pass_.C;
-  input_dropout_.apply(row, x, dropped);
-  return dropped;
+void BlockGradients<Real>::list_inputs(const Block& block) const {
+  const Real** x = block.scratch.x.data();
+  list_rows(pass_.plan, block.rows, block.of.x, x);
+  if (!input_dropout_.active()) return;
+  Real* dropped = block.scratch.dropped.data();
+  for_rows(pass_.plan, block.rows, [&](const Row& row) {
+    input_dropout_.apply(row, *x, dropped);
+    *x++ = dropped;
+    dropped += pass_.C;
+  });
 }
 
 // What the segment's rows of R were multiplied with.
 template <class Real>
-const Real* BlockGradients<Real>::operand(const SegmentSpec& segment, const Row& row, Index i,
-                                          const Block& block) const {
-  const Real* operand = segment.operand == Operand::kAux ? row_of(block.of.aux, row)
-                                                         : row_before(block.of.y, row, pass_.time_step, block.of.h0);
-  if (!mask_.active()) return operand;
-  const Real* mask = mask_.data() + row.n * pass_.P;
-  Real* masked = block.scratch.masked.data() + i * pass_.P;
-  for (Index j = 0; j < pass_.P; ++j) masked[j] = operand[j] * mask[j];
-  return masked;
+void BlockGradients<Real>::list_operands(const SegmentSpec& segment, const Block& block) const {
+  const Real** operand = block.scratch.b.data();
+  if (segment.operand == Operand::kAux)
+    list_rows(pass_.plan, block.rows, block.of.aux, operand);
+  else
+    list_rows_before(pass_.plan, block.rows, block.of.y, pass_.time_step, block.of.h0, operand);
+  if (!mask_.active()) return;
+  Real* masked = block.scratch.masked.data();
+  for_rows(pass_.plan, block.rows, [&](const Row& row) {
+    const Real* mask = mask_.data() + row.n * pass_.P;
+    for (Index j = 0; j < pass_.P; ++j) masked[j] = (*operand)[j] * mask[j];
+    *operand++ = masked;
+    masked += pass_.P;
+  });
 }
 
-// dW, dR and the biases' gradients of the segment's gates. Where dq is du, one pass over it makes both; a single column
-// of x is faster alone.
+// dW, dR and the biases' gradients of the segment's gates. Where dq is du, one pass over it makes both; with a single
+// column of x, dW is a sum as those of the biases.
 template <class Real>
 void BlockGradients<Real>::add_segment(const SegmentSpec& segment, const Block& block) const {
   const Index H = pass_.H;
   const Index first = segment.first_gate * H;
-  const Range columns = share(segment.gates * H, block.member);
+  const Range mine = share(segment.gates * H, block.member);
   Real* const db_w = norm_ == nullptr && out_.db_w != nullptr ? out_.db_w + first : nullptr;
   Real* const db_r = norm_ == nullptr && out_.db_r != nullptr ? out_.db_r + first : nullptr;
   const View<const Real> du = norm_ != nullptr ? read_only(norm_->d) : block.of.u;
@@ -85,27 +94,27 @@ void BlockGradients<Real>::add_segment(const SegmentSpec& segment, const Block& 
   GradientScratch<Real>& scratch = block.scratch;
   const OuterFactor<Real> x = {scratch.x.data(), pass_.C, out_.dW + first * pass_.C};
   const OuterFactor<Real> h = {scratch.b.data(), pass_.P, out_.dR + first * pass_.P};
-  Index count = 0;
-  for_rows(pass_.plan, block.rows, [&](const Row& row) {
-    scratch.a[at(count)] = row_of(du, row) + first;
-    scratch.x[at(count)] = input(row, count, block);
-    scratch.b[at(count)] = operand(segment, row, count, block);
-    ++count;
-  });
+  const Index count = block.rows.end - block.rows.begin;
+  list_rows(pass_.plan, block.rows, columns(du, first), scratch.a.data());
+  list_inputs(block);
+  list_operands(segment, block);
   const bool one_pass = dq.data == du.data && first_q == first;
-  if (one_pass && pass_.C > 1) {
-    add_outers<Real>(count, scratch.a.data(), columns, {x, h}, scratch.panels.data());
-  } else {
-    add_outer(count, scratch.a.data(), columns, x, scratch.panels.data());
-    if (!one_pass) {
-      if (db_w != nullptr) add_column_sums(count, scratch.a.data(), columns, db_w);
-      count = 0;
-      for_rows(pass_.plan, block.rows, [&](const Row& row) { scratch.a[at(count++)] = row_of(dq, row) + first_q; });
-    }
-    add_outer(count, scratch.a.data(), columns, h, scratch.panels.data());
+  const bool one_column = pass_.C == 1;
+  ColumnSums<Real> sums{db_w};
+  if (one_pass) sums.also = db_r;
+  if (one_column) {
+    sums.b = x.b;
+    sums.weighted = x.c;
   }
-  if (one_pass && db_w != nullptr) return add_column_sums(count, scratch.a.data(), columns, db_w, db_r);
-  if (db_r != nullptr) add_column_sums(count, scratch.a.data(), columns, db_r);
+  if (one_pass && !one_column)
+    add_outers<Real>(count, scratch.a.data(), mine, {x, h}, scratch.panels.data());
+  else if (!one_column)
+    add_outer(count, scratch.a.data(), mine, x, scratch.panels.data());
+  add_column_sums(count, scratch.a.data(), mine, sums);
+  if (one_pass && !one_column) return;
+  if (!one_pass) list_rows(pass_.plan, block.rows, columns(dq, first_q), scratch.a.data());
+  add_outer(count, scratch.a.data(), mine, h, scratch.panels.data());
+  if (!one_pass) add_column_sums<Real>(count, scratch.a.data(), mine, {db_r});
 }
 
 // The gammas of W x and R h, and the betas, which are the biases.
@@ -113,16 +122,13 @@ template <class Real>
 void BlockGradients<Real>::add_gate_norms(const Block& block) const {
   GradientScratch<Real>& scratch = block.scratch;
   const Index width = pass_.spec.gates * pass_.H;
-  const auto add = [&](const View<const Real>& a, Index first_a, Index first_b, Index columns, Real* dots, Real* sums) {
-    Index count = 0;
-    for_rows(pass_.plan, block.rows, [&](const Row& row) {
-      scratch.a[at(count)] = row_of(a, row) + first_a;
-      scratch.b[at(count)] = row_of(norm_->raw, row) + first_b;
-      ++count;
-    });
-    const Range mine = share(columns, block.member);
+  const auto add = [&](const View<const Real>& a, Index first_a, Index first_b, Index cols, Real* dots, Real* sums) {
+    const Index count = block.rows.end - block.rows.begin;
+    list_rows(pass_.plan, block.rows, columns(a, first_a), scratch.a.data());
+    list_rows(pass_.plan, block.rows, columns(norm_->raw, first_b), scratch.b.data());
+    const Range mine = share(cols, block.member);
     add_column_dots(count, scratch.a.data(), scratch.b.data(), mine, dots);
-    if (sums != nullptr) add_column_sums(count, scratch.a.data(), mine, sums);
+    add_column_sums<Real>(count, scratch.a.data(), mine, {sums});
   };
   add(block.of.u, 0, 0, width, out_.dgamma_ih, out_.db_w);
   for (int i = 0; i < pass_.spec.segments; ++i) {
@@ -151,18 +157,15 @@ void BlockGradients<Real>::add_output_norm(const Block& block) const {
   });
   const Range mine = share(H, block.member);
   if (out_.dgamma_c != nullptr) add_column_dots(count, scratch.a.data(), scratch.b.data(), mine, out_.dgamma_c);
-  if (out_.dbeta_c != nullptr) add_column_sums(count, scratch.a.data(), mine, out_.dbeta_c);
+  add_column_sums<Real>(count, scratch.a.data(), mine, {out_.dbeta_c});
 }
 
 template <class Real>
 void BlockGradients<Real>::add_projection(const Block& block) const {
   GradientScratch<Real>& scratch = block.scratch;
-  Index count = 0;
-  for_rows(pass_.plan, block.rows, [&](const Row& row) {
-    scratch.a[at(count)] = row_of(block.of.dh, row);
-    scratch.b[at(count)] = row_of(block.of.out, row);
-    ++count;
-  });
+  const Index count = block.rows.end - block.rows.begin;
+  list_rows(pass_.plan, block.rows, block.of.dh, scratch.a.data());
+  list_rows(pass_.plan, block.rows, block.of.out, scratch.b.data());
   add_outer<Real>(count, scratch.a.data(), share(pass_.P, block.member), {scratch.b.data(), pass_.H, out_.dprojection},
                   scratch.panels.data());
 }
@@ -171,13 +174,12 @@ template <class Real>
 void BlockGradients<Real>::add_peephole(int peephole, const Block& block) const {
   GradientScratch<Real>& scratch = block.scratch;
   const PeepholeSpec& of = pass_.spec.peephole[peephole];
-  Index count = 0;
-  for_rows(pass_.plan, block.rows, [&](const Row& row) {
-    scratch.a[at(count)] = row_of(block.of.u, row) + of.gate * pass_.H;
-    scratch.b[at(count)] =
-        of.own ? row_of(block.of.aux, row) : row_before(block.of.aux, row, pass_.time_step, block.of.c0);
-    ++count;
-  });
+  const Index count = block.rows.end - block.rows.begin;
+  list_rows(pass_.plan, block.rows, columns(block.of.u, of.gate * pass_.H), scratch.a.data());
+  if (of.own)
+    list_rows(pass_.plan, block.rows, block.of.aux, scratch.b.data());
+  else
+    list_rows_before(pass_.plan, block.rows, block.of.aux, pass_.time_step, block.of.c0, scratch.b.data());
   add_column_dots(count, scratch.a.data(), scratch.b.data(), share(pass_.H, block.member),
                   out_.dpeepholes + peephole * pass_.H);
 }

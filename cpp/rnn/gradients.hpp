@@ -53,8 +53,8 @@ class BlockGradients {
     const Member& member;
     GradientScratch<Real>& scratch;
   };
-  const Real* input(const Row& row, Index i, const Block& block) const;
-  const Real* operand(const SegmentSpec& segment, const Row& row, Index i, const Block& block) const;
+  void list_inputs(const Block& block) const;
+  void list_operands(const SegmentSpec& segment, const Block& block) const;
   void add_segment(const SegmentSpec& segment, const Block& block) const;
   void add_projection(const Block& block) const;
   void add_gate_norms(const Block& block) const;

@@ -161,6 +161,30 @@ void for_rows(const Plan& plan, Range range, const F& f) {
   }
 }
 
+// Whether the rows of a step lie at equal distances.
+template <class Real>
+bool evenly_spaced(const Plan& plan, const View<Real>& view) {
+  return plan.equal_lengths() && view.starts == nullptr;
+}
+
+// Pointers to the rows [begin, end) of a view.
+template <class Real, class Pointer>
+void list_rows(const Plan& plan, Range rows, const View<Real>& view, Pointer* to) {
+  if (!evenly_spaced(plan, view)) return for_rows(plan, rows, [&](const Row& row) { *to++ = row_of(view, row); });
+  if (rows.begin >= rows.end) return;
+  const Index N = plan.sequences();
+  const Index s = plan.step_of(rows.begin);
+  Index n = rows.begin - s * N;
+  Real* row = row_of(view, rows.begin, n, s);
+  for (Index left = rows.end - rows.begin; left > 0; --left) {
+    *to++ = row;
+    row += view.by_row + view.by_n;
+    if (++n < N) continue;
+    n = 0;
+    row += view.by_t - N * view.by_n;
+  }
+}
+
 // Makes rows of `width` numbers zero from each sequence's length to T; an array (M, .) has no such rows.
 template <class Real>
 void zero_padding(const Plan& plan, const View<Real>& view, Index T, Index width, Range sequences) {
@@ -193,6 +217,24 @@ const Real* row_before(const View<const Real>& view, const Row& row, Index time_
   const Index prev = row_entering(row, time_step);
   if (prev >= 0) return row_of(view, prev, row.n, row.t - time_step);
   return prev == kInitial ? initial.given + row.n * initial.width : initial.reset + row.n * initial.reset_by_n;
+}
+
+// Pointers to what is there, of the rows [begin, end).
+template <class Real>
+void list_rows_before(const Plan& plan, Range rows, const View<const Real>& view, Index time_step,
+                      const InitialState<Real>& initial, const Real** to) {
+  if (!plan.dense() || !evenly_spaced(plan, view))
+    return for_rows(plan, rows, [&](const Row& row) { *to++ = row_before(view, row, time_step, initial); });
+  const Index N = plan.sequences();
+  const Index first = time_step > 0 ? 0 : plan.rows() - N;  // row of the first step in the direction of time
+  for (Index row = larger(rows.begin, first); row < smaller(rows.end, first + N); ++row)
+    to[row - rows.begin] = initial.given + (row - first) * initial.width;
+  if (time_step > 0) {
+    const Index begin = larger(rows.begin, N);
+    list_rows(plan, {begin - N, rows.end - N}, view, to + (begin - rows.begin));
+  } else {
+    list_rows(plan, {rows.begin + N, smaller(rows.end, first) + N}, view, to);
+  }
 }
 
 }  // namespace rnnfast

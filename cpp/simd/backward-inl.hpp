@@ -12,78 +12,98 @@ RNNFAST_INLINE Index dq_row(const RowRef& ref, bool own_row, bool finish, Index 
   return own_row ? ref.row : ref.next;
 }
 
-// The row of `view` that is `steps` steps before ref, at `unit`; only a guess where sequences are unequal.
-template <class Real, class Value>
-RNNFAST_INLINE void fetch_before(const View<Value>& view, const BackwardArgs<Real>& args, const RowRef& ref, int steps,
-                                 Index unit) {
-  __builtin_prefetch(at(view, ref.row + steps * (ref.prev - ref.row), ref.n, ref.t - steps * args.order.time_step) +
-                     unit);
+template <class Real>
+RNNFAST_INLINE Index step_back(const View<Real>& view, const RowOrder& order, const RowRef& ref) {
+  return (ref.prev - ref.row) * view.by_row - order.time_step * view.by_t;
+}
+
+template <class Real>
+RNNFAST_INLINE BackwardRow<Real> backward_row(const BackwardArgs<Real>& args, const RowRef& ref) {
+  BackwardRow<Real> row;
+  row.u = at(args.u, ref.row, ref.n, ref.t);
+  row.aux = at(args.aux, ref.row, ref.n, ref.t);
+  row.dh = args.dh + ref.n * args.H;
+  row.dc = args.dc + ref.n * args.H;
+  row.dy = at(args.dy, ref.row, ref.n, ref.t);
+  row.h = at(args.y, ref.row, ref.n, ref.t);
+  row.h_prev = before(args.y, args.order, ref, args.h0);
+  row.aux_prev = before(args.aux, args.order, ref, args.c0);
+  row.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
+  row.u_back = step_back(args.u, args.order, ref);
+  row.aux_back = step_back(args.aux, args.order, ref);
+  row.dy_back = step_back(args.dy, args.order, ref);
+  row.h_back = step_back(args.y, args.order, ref);
+  return row;
+}
+
+// From a tile's row to its next one, which is ref; in a dense batch without multiplications.
+template <class Real>
+RNNFAST_INLINE void move_to(const BackwardArgs<Real>& args, const RowRef& ref, BackwardRow<Real>& row) {
+  if (args.order.rows_by_place != nullptr) {
+    row = backward_row(args, ref);
+    return;
+  }
+  const bool begins = ref.prev < 0;
+  row.u += by_sequence(args.u);
+  row.aux += by_sequence(args.aux);
+  row.dh += args.H;
+  row.dc += args.H;
+  row.dy += by_sequence(args.dy);
+  row.h += by_sequence(args.y);
+  row.h_prev += begins ? args.h0.width : by_sequence(args.y);
+  row.aux_prev += begins ? args.c0.width : by_sequence(args.aux);
+  if (row.zones != nullptr) row.zones += by_sequence(args.zone);
 }
 
 // The previous step reads what was written long ago: it is fetched one step ahead, while this one computes.
 template <class Real, class Cell>
-RNNFAST_INLINE void fetch_step_before(const BackwardArgs<Real>& args, const RowRef& ref, Index unit) {
-  if (ref.prev < 0) return;
+RNNFAST_INLINE void fetch_step_before(const BackwardUnit<Real>& m) {
+  const BackwardRow<Real>& row = m.row;
 #pragma GCC unroll 4
-  for (int g = 0; g < Cell::kSavedGates; ++g) fetch_before(args.u, args, ref, 1, unit + g * args.H);
-  if constexpr (Cell::kReadsH != kNoRow) fetch_before(args.y, args, ref, 1 + Cell::kReadsH, unit);
-  if constexpr (Cell::kReadsAux != kNoRow) fetch_before(args.aux, args, ref, 1 + Cell::kReadsAux, unit);
-  fetch_before(args.dy, args, ref, 1, unit);
+  for (int g = 0; g < Cell::kSavedGates; ++g) __builtin_prefetch(row.u + row.u_back + g * m.H + m.unit);
+  if constexpr (Cell::kReadsH != kNoRow)
+    __builtin_prefetch((Cell::kReadsH == kOwnRow ? row.h : row.h_prev) + row.h_back + m.unit);
+  if constexpr (Cell::kReadsAux != kNoRow)
+    __builtin_prefetch((Cell::kReadsAux == kOwnRow ? row.aux : row.aux_prev) + row.aux_back + m.unit);
+  __builtin_prefetch(row.dy + row.dy_back + m.unit);
 }
 
-// A product with R^T under the mask of recurrent dropout, for the last n units.
+// A product with R^T under the mask of recurrent dropout, for the units from `unit` on.
 template <class Real>
-RNNFAST_INLINE Vec<Real> masked(const BackwardArgs<Real>& args, const RowRef& ref, Index n, Vec<Real> product) {
+RNNFAST_INLINE Vec<Real> masked(const BackwardArgs<Real>& args, const RowRef& ref, Index unit, Vec<Real> product) {
   if (args.mask == nullptr) return product;
-  return product * load_first(args.mask + (ref.n + 1) * args.H - n, n);
+  return product * load_first(args.mask + ref.n * args.H + unit, args.H - unit);
 }
 
 template <class Real, class Cell, class Stage>
 RNNFAST_NOINLINE void backward_units(const BackwardArgs<Real>& args, const RowRef* refs, Index rows, Index unit,
                                      Index blocks, const Tile<Real>& tile) {
   assume_blocks(blocks, kMaxVectors);
-  const Index H = args.H;
+  BackwardUnit<Real> m;
+  m.row = backward_row(args, refs[0]);
+  m.H = args.H;
+  m.options = args.options;
   for (Index r = 0; r < rows; ++r) {
     const RowRef& ref = refs[r];
+    if (r > 0) move_to(args, ref, m.row);
     const Index after = dq_row(ref, Stage::kDq.own_row, false, args.entered);
-    BackwardUnit<Real> m;
-    m.u = at(args.u, ref.row, ref.n, ref.t) + unit;
-    m.aux = at(args.aux, ref.row, ref.n, ref.t) + unit;
-    m.h = at(args.y, ref.row, ref.n, ref.t) + unit;
-    m.h_prev = before(args.y, args.order, ref, args.h0) + unit;
-    m.aux_prev = before(args.aux, args.order, ref, args.c0) + unit;
-    m.dh = args.dh + ref.n * H + unit;
-    m.dc = args.dc + ref.n * H + unit;
-    m.zones = args.zone.data != nullptr ? at(args.zone, ref.row, ref.n, ref.t) : nullptr;
-    m.H = H;
-    m.options = args.options;
     m.cut = after == kCut;
-    const Real* dy = at(args.dy, ref.row, ref.n, ref.t) + unit;
-    Real* dh_step = args.dh_steps.data != nullptr ? at(args.dh_steps, ref.row, ref.n, ref.t) + unit : nullptr;
     // dh is part of the gradient at a sequence's end, and between steps where something bypasses R.
-    const bool bypass = Cell::kBypass || (Cell::kRuntime && m.zones != nullptr);
+    const bool bypass = Cell::kBypass || (Cell::kRuntime && m.row.zones != nullptr);
     const bool running = after == kEnd || (bypass && after >= 0);
     for (Index block = 0; block < blocks; ++block) {
-      m.n = H - unit - block * kLanes<Real>;
-      fetch_step_before<Real, Cell>(args, ref, unit + block * kLanes<Real>);
+      m.unit = unit + block * kLanes<Real>;
+      if (ref.prev >= 0) fetch_step_before<Real, Cell>(m);
       Vec<Real> product = load(tile.q + (r * blocks + block) * kLanes<Real>);
       if constexpr (Stage::kDq.own_row) {
-        if (args.packed == nullptr) product += load_first(dy, m.n);
+        if (args.packed == nullptr) product += m.load_dy();
         Stage::apply(product, m);
       } else {
-        if constexpr (Cell::kRuntime) product = masked(args, ref, m.n, product);
-        const Vec<Real> dh = ((running ? m.load_dh() : Vec<Real>{}) + product) + load_first(dy, m.n);
-        if (dh_step != nullptr) store_first(dh_step + block * kLanes<Real>, dh, m.n);
+        if constexpr (Cell::kRuntime) product = masked(args, ref, m.unit, product);
+        const Vec<Real> dh = ((running ? m.load_dh() : Vec<Real>{}) + product) + m.load_dy();
+        if (args.dh_steps.data != nullptr) store_first(at(args.dh_steps, ref.row, ref.n, ref.t) + m.unit, dh, m.left());
         Stage::apply(dh, m);
       }
-      m.u += kLanes<Real>;
-      m.aux += kLanes<Real>;
-      m.h += kLanes<Real>;
-      m.h_prev += kLanes<Real>;
-      m.aux_prev += kLanes<Real>;
-      m.dh += kLanes<Real>;
-      m.dc += kLanes<Real>;
-      dy += kLanes<Real>;
     }
   }
 }
@@ -108,7 +128,7 @@ RNNFAST_INLINE void finish_units(const BackwardArgs<Real>& args, bool bypasses, 
       const Index first = unit + block * kLanes<Real>;
       const Index n = args.H - first;
       Real* dh = args.dh + refs[r].n * args.H + first;
-      const Vec<Real> product = masked(args, refs[r], n, load(tile.q + (r * blocks + block) * kLanes<Real>));
+      const Vec<Real> product = masked(args, refs[r], first, load(tile.q + (r * blocks + block) * kLanes<Real>));
       store_first(dh, (running ? load_first(dh, n) : Vec<Real>{}) + product, n);
     }
   }

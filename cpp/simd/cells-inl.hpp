@@ -177,7 +177,7 @@ struct Lstm {
       const bool outside = made_outside(options);
       const V out = outside ? splat(Real(1)) : Act::h(options, new_state(m, i, g, c_prev));
       const V da_o = dh * out * Act::df(options, o);
-      V dkept = outside ? load_first(m.dc, m.n) : m.load_dc();
+      V dkept = outside ? m.saved_dc() : m.load_dc();
       const V past = passed_by<Real, Act>(m, 1, dkept);
       const V dc = seen(m, kToO, da_o, outside ? dkept : fma(dh * o, Act::dh(options, out), dkept));
       const V da_i = dc * (kCoupled ? g - c_prev : g) * Act::df(options, i);

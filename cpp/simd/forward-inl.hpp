@@ -21,29 +21,6 @@ struct ForwardStage {
                   const Real* u);
 };
 
-// Row `ref` of a view. Where each call brings one step (kInput), views are by row and row n is sequence n's.
-template <bool kInput, class Real>
-RNNFAST_INLINE Real* row_at(const View<Real>& view, const RowRef& ref) {
-  return kInput ? view.data + ref.n * view.by_row : at(view, ref.row, ref.n, ref.t);
-}
-
-// That call's row, which follows an initial state.
-RNNFAST_INLINE RowRef only_step(Index n) { return {n, n, 0, kInitial, kEnd}; }
-
-template <bool kInput, class Real>
-RNNFAST_INLINE ForwardRow<Real> forward_row(const ForwardArgs<Real>& args, const RowRef& ref) {
-  ForwardRow<Real> row;
-  row.u = row_at<kInput>(args.u, ref);
-  row.h = row_at<kInput>(args.y, ref);
-  row.h_prev = before(args.y, args.order, ref, args.h0);
-  row.aux = row_at<kInput>(args.aux, ref);
-  row.aux_prev = before(args.aux, args.order, ref, args.c0);
-  row.zones = args.zone.data != nullptr ? row_at<kInput>(args.zone, ref) : nullptr;
-  row.H = args.H;
-  row.save = args.save;
-  return row;
-}
-
 template <bool kInput, class Real>
 RNNFAST_INLINE const Real* forward_operand(const ForwardArgs<Real>& args, Operand operand, const RowRef& ref) {
   if (operand == Operand::kAux) return row_at<kInput>(args.aux, ref);
@@ -69,8 +46,10 @@ RNNFAST_NOINLINE void cell_of_tile(const ForwardArgs<Real>& args, const RowRef* 
   Vec<Real> q[G];
   Vec<Real> u[G];
   Vec<Real> kept[2];
+  const ForwardRow<Real> first = forward_row<kInput>(args, kInput ? only_step(refs[0].n) : refs[0]);
+  ForwardRow<Real> row = first;
   for (Index r = 0; r < rows; ++r) {
-    const ForwardRow<Real> row = forward_row<kInput>(args, kInput ? only_step(refs[r].n) : refs[r]);
+    if (r > 0) move_to<kInput>(args, refs[r], row);
     for (Index block = 0; block < blocks; ++block) {
       const Index at = (r * blocks + block) * kBlock;
 #pragma GCC unroll 4
@@ -89,10 +68,11 @@ RNNFAST_NOINLINE void cell_of_tile(const ForwardArgs<Real>& args, const RowRef* 
     }
   }
   if constexpr (Stage::kParts == 2) {
+    row = first;
     for (Index r = 0; r < rows; ++r) {
+      if (r > 0) move_to<kInput>(args, refs[r], row);
       kept[0] = load(tile_q + r * kBlock);
       kept[1] = load(tile_q + r * kBlock + kLanes<Real>);
-      const ForwardRow<Real> row = forward_row<kInput>(args, kInput ? only_step(refs[r].n) : refs[r]);
       Stage::end(kept, Unit{row, unit, u, args.options});
     }
   }

@@ -285,8 +285,63 @@ RNNFAST_INLINE void gemm_units(const GemmArgs<Real>& args, GemmBlock<Real>& bloc
   gemm_panel<Real>(args, block, panel, blocks * G, full * G);
 }
 
+// Products with so few columns have rows in the lanes, from so many numbers of a row on: these are transposed first.
+constexpr int kFewColumns = 4;
 template <class Real>
-static void gemm(const GemmArgs<Real>& args) {
+constexpr Index kFewFrom = kLanes<Real> / 2;
+
+// A vector of rows.
+template <class Real, int kCols>
+RNNFAST_NOINLINE void gemm_rows_in_lanes(const GemmArgs<Real>& args, Index row) {
+  constexpr Index L = kLanes<Real>;
+  const Real* const* a = args.a + row;
+  Real* const* c = args.c + row;
+  alignas(64) Real columns[kCols * L];
+  Vec<Real> acc[kCols];
+  for (int j = 0; j < kCols; ++j) {
+    for (Index i = 0; i < L && args.add; ++i) columns[j * L + i] = c[i][j];
+    acc[j] = args.add ? load(columns + j * L) : splat(args.start != nullptr ? args.start[j] : Real(0));
+  }
+  const Real* b = args.packed;
+  for (Index k0 = 0; k0 < args.inner; k0 += L) {
+    const Index left = args.inner - k0;
+    Vec<Real> v[L];
+#pragma GCC unroll 16
+    for (Index i = 0; i < L; ++i) v[i] = load_first(a[i] + k0, left);
+    transpose<Real>(v);
+#pragma GCC unroll 16
+    for (Index k = 0; k < L; ++k) {
+      if (k >= left) break;
+#pragma GCC unroll 4
+      for (int j = 0; j < kCols; ++j) acc[j] = fma(v[k], splat(b[(k0 + k) * L + j]), acc[j]);
+    }
+  }
+  for (int j = 0; j < kCols; ++j) store(columns + j * L, acc[j]);
+  for (Index i = 0; i < L; ++i)
+    for (int j = 0; j < kCols; ++j) c[i][j] = columns[j * L + i];
+}
+
+// Whole vectors of rows; returns how many rows that are.
+template <class Real, int kCols = kFewColumns>
+RNNFAST_INLINE Index gemm_few_columns(const GemmArgs<Real>& args) {
+  if constexpr (kCols > 1) {
+    if (args.cols < kCols) return gemm_few_columns<Real, kCols - 1>(args);
+  }
+  Index row = 0;
+  for (; row + kLanes<Real> <= args.rows; row += kLanes<Real>) gemm_rows_in_lanes<Real, kCols>(args, row);
+  return row;
+}
+
+template <class Real>
+static void gemm(const GemmArgs<Real>& given) {
+  GemmArgs<Real> args = given;
+  if (!kSlowIsFine && args.gates == 0 && args.cols <= kFewColumns && args.panel0 < args.panel1 &&
+      args.inner >= kFewFrom<Real>) {
+    const Index done = gemm_few_columns(args);
+    args.rows -= done;
+    args.a += done;
+    args.c += done;
+  }
   // A product over nothing still sets c to its start values.
   for (Index k0 = 0; k0 == 0 || k0 < args.inner; k0 += kInnerBlock) {
     GemmBlock<Real> block{};

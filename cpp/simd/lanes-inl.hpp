@@ -20,31 +20,6 @@ constexpr int kUnitsAtOnce = G * V * kMost <= (G == 1             ? 8
 template <int G, int V>
 constexpr int kUnitsAtOnce<G, V, 1> = 1;
 
-template <class Real, int kDistance>
-RNNFAST_INLINE void exchange(Vec<Real> (&v)[kLanes<Real>]) {
-  IntVec<Real> first;
-  IntVec<Real> second;
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes<Real>; ++i) {
-    first[i] = (i & kDistance) != 0 ? kLanes<Real> + i - kDistance : i;
-    second[i] = (i & kDistance) != 0 ? kLanes<Real> + i : i + kDistance;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes<Real>; ++i) {
-    if ((i & kDistance) != 0) continue;
-    const Vec<Real> a = v[i];
-    v[i] = shuffle(a, v[i + kDistance], first);
-    v[i + kDistance] = shuffle(a, v[i + kDistance], second);
-  }
-}
-
-// Number j of vector i becomes number i of vector j.
-template <class Real, int kDistance = kLanes<Real> / 2>
-RNNFAST_INLINE void transpose(Vec<Real> (&v)[kLanes<Real>]) {
-  exchange<Real, kDistance>(v);
-  if constexpr (kDistance > 1) transpose<Real, kDistance / 2>(v);
-}
-
 // Rows of equally long sequences: that of sequence n at step s.
 template <class Real>
 struct Grid {

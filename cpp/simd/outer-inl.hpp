@@ -100,53 +100,73 @@ static void outer(const OuterArgs<Real>& args) {
   if (args.narrow > 0) outer_panels(args, args.wide * (args.vectors + 1), args.narrow, args.vectors);
 }
 
-// acc += a * b element by element, or a alone where kProducts is false.
-template <class Real, int NV, bool kProducts>
-RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* const* a, const Real* const* b, Real* sums,
-                                Real* also) {
-  Vec<Real> acc[NV];
+// What is summed over rows: a alone, a times the row's factor, both of them, or a times b element by element.
+enum class SumOf { kRows, kScaled, kBoth, kProducts };
+
+template <class Real>
+RNNFAST_INLINE void add_sums(Real* sums, Index j, Index cols, Vec<Real> v) {
+  if (sums != nullptr) store_first(sums + j, load_first(sums + j, cols - j) + v, cols - j);
+}
+
+template <class Real, SumOf kOf, int NV>
+RNNFAST_INLINE void sum_columns(Index rows, Index j, Index cols, const Real* const* a, const ColumnSums<Real>& to) {
+  constexpr bool kPlain = kOf == SumOf::kRows || kOf == SumOf::kBoth;
+  Vec<Real> plain[NV];
+  Vec<Real> weighted[NV];
 #pragma GCC unroll 4
-  for (int v = 0; v < NV; ++v) acc[v] = Vec<Real>{};
+  for (int v = 0; v < NV; ++v) plain[v] = weighted[v] = Vec<Real>{};
   for (Index r = 0; r < rows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
       const Index at = j + v * kLanes<Real>;
       const Vec<Real> x = load_first(a[r] + at, cols - at);
-      if constexpr (kProducts)
-        acc[v] = fma(x, load_first(b[r] + at, cols - at), acc[v]);
-      else
-        acc[v] += x;
+      if constexpr (kPlain) plain[v] += x;
+      if constexpr (kOf == SumOf::kProducts)
+        weighted[v] = fma(x, load_first(to.b[r] + at, cols - at), weighted[v]);
+      else if constexpr (kOf != SumOf::kRows)
+        weighted[v] = fma(splat(to.b[r][0]), x, weighted[v]);
     }
   }
 #pragma GCC unroll 4
-  for (int v = 0; v < NV; ++v) {
-    Real* to = sums + j + v * kLanes<Real>;
-    const Index n = cols - j - v * kLanes<Real>;
-    store_first(to, load_first(to, n) + acc[v], n);
-    if (also == nullptr) continue;
-    to = also + j + v * kLanes<Real>;
-    store_first(to, load_first(to, n) + acc[v], n);
+  for (int v = 0; v < NV; ++v, j += kLanes<Real>) {
+    if constexpr (kPlain) {
+      add_sums(to.plain, j, cols, plain[v]);
+      add_sums(to.also, j, cols, plain[v]);
+    }
+    if constexpr (kOf != SumOf::kRows) add_sums(to.weighted, j, cols, weighted[v]);
   }
 }
 
-// sums[j], and also[j], += one chain from zero over the rows of one block, added once.
-template <class Real, bool kProducts>
-RNNFAST_INLINE void add_columns(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums,
-                                Real* also) {
-  Index j = 0;
-  for (; j + 4 * kLanes<Real> <= cols; j += 4 * kLanes<Real>)
-    sum_columns<Real, 4, kProducts>(rows, j, cols, a, b, sums, also);
-  for (; j < cols; j += kLanes<Real>) sum_columns<Real, 1, kProducts>(rows, j, cols, a, b, sums, also);
+// The columns from j on, NV vectors at most.
+template <class Real, SumOf kOf, int NV>
+RNNFAST_INLINE void sum_next_columns(Index rows, Index j, Index cols, const Real* const* a,
+                                     const ColumnSums<Real>& to) {
+  if constexpr (NV > 1) {
+    if (cols - j <= (NV - 1) * kLanes<Real>) return sum_next_columns<Real, kOf, NV - 1>(rows, j, cols, a, to);
+  }
+  sum_columns<Real, kOf, NV>(rows, j, cols, a, to);
+}
+
+template <class Real, SumOf kOf>
+RNNFAST_NOINLINE void sum_all_columns(Index rows, Index cols, const Real* const* a, const ColumnSums<Real>& to) {
+  constexpr int NV = 4;
+  for (Index j = 0; j < cols; j += NV * kLanes<Real>) sum_next_columns<Real, kOf, NV>(rows, j, cols, a, to);
 }
 
 template <class Real>
-static void column_sums(Index rows, Index cols, const Real* const* a, Real* sums, Real* also) {
-  add_columns<Real, false>(rows, cols, a, nullptr, sums, also);
+static void column_sums(Index rows, Index cols, const Real* const* a, const ColumnSums<Real>& to) {
+  const bool plain = to.plain != nullptr || to.also != nullptr;
+  if (plain && to.weighted != nullptr)
+    sum_all_columns<Real, SumOf::kBoth>(rows, cols, a, to);
+  else if (plain)
+    sum_all_columns<Real, SumOf::kRows>(rows, cols, a, to);
+  else if (to.weighted != nullptr)
+    sum_all_columns<Real, SumOf::kScaled>(rows, cols, a, to);
 }
 
 template <class Real>
 static void column_dots(Index rows, Index cols, const Real* const* a, const Real* const* b, Real* sums) {
-  add_columns<Real, true>(rows, cols, a, b, sums, nullptr);
+  sum_all_columns<Real, SumOf::kProducts>(rows, cols, a, {nullptr, nullptr, b, sums});
 }
 
 // dst[k * stride] = `valid` numbers from rows[k] + offset on, then zeros up to whole vectors.

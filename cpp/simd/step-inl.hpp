@@ -42,6 +42,12 @@ RNNFAST_INLINE Real* at(const View<Real>& v, Index row, Index n, Index t) {
   return v.data + (row - v.row0) * v.by_row + n * v.by_n + t * v.by_t;
 }
 
+// From the row of a sequence to that of the next one, in a dense batch's step.
+template <class Real>
+RNNFAST_INLINE Index by_sequence(const View<Real>& view) {
+  return view.by_row + view.by_n;
+}
+
 // The row of `view` one step back: a row of the sequence, or an initial state.
 template <class Real, class ViewReal>
 RNNFAST_INLINE const Real* before(const View<ViewReal>& view, const RowOrder& order, const RowRef& ref,
@@ -85,6 +91,45 @@ struct ForwardRow {
   bool save;
 };
 
+// Row `ref` of a view. Where each call brings one step (kInput), views are by row and row n is sequence n's.
+template <bool kInput, class Real>
+RNNFAST_INLINE Real* row_at(const View<Real>& view, const RowRef& ref) {
+  return kInput ? view.data + ref.n * view.by_row : at(view, ref.row, ref.n, ref.t);
+}
+
+// That call's row, which follows an initial state.
+RNNFAST_INLINE RowRef only_step(Index n) { return {n, n, 0, kInitial, kEnd}; }
+
+template <bool kInput, class Real>
+RNNFAST_INLINE ForwardRow<Real> forward_row(const ForwardArgs<Real>& args, const RowRef& ref) {
+  ForwardRow<Real> row;
+  row.u = row_at<kInput>(args.u, ref);
+  row.h = row_at<kInput>(args.y, ref);
+  row.h_prev = before(args.y, args.order, ref, args.h0);
+  row.aux = row_at<kInput>(args.aux, ref);
+  row.aux_prev = before(args.aux, args.order, ref, args.c0);
+  row.zones = args.zone.data != nullptr ? row_at<kInput>(args.zone, ref) : nullptr;
+  row.H = args.H;
+  row.save = args.save;
+  return row;
+}
+
+// From a tile's row to its next one, which is ref; in a dense batch without multiplications.
+template <bool kInput, class Real>
+RNNFAST_INLINE void move_to(const ForwardArgs<Real>& args, const RowRef& ref, ForwardRow<Real>& row) {
+  if (kInput || args.order.rows_by_place != nullptr) {
+    row = forward_row<kInput>(args, kInput ? only_step(ref.n) : ref);
+    return;
+  }
+  const bool begins = ref.prev < 0;
+  row.u += by_sequence(args.u);
+  row.h += by_sequence(args.y);
+  row.h_prev += begins ? args.h0.width : by_sequence(args.y);
+  row.aux += by_sequence(args.aux);
+  row.aux_prev += begins ? args.c0.width : by_sequence(args.aux);
+  if (row.zones != nullptr) row.zones += by_sequence(args.zone);
+}
+
 // One vector of its units, from `unit` on. kInput: u of the stage's gates is in registers, and nothing is kept for a
 // backward pass.
 template <class Real, class Stage, bool kInput>
@@ -115,36 +160,53 @@ struct ForwardUnit {
   RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(row.zones + state * row.H + unit, left()); }
 };
 
-// One vector of units of one row on the way back. Pointers stand at its first unit, unless a comment says so.
+// One row on the way back. Pointers stand at its first unit.
 template <class Real>
-struct BackwardUnit {
+struct BackwardRow {
   Real* u;    // [G H] in: the gates; out: du
   Real* aux;  // [H] in: as saved; out: dq_n of a GRU
   Real* dh;   // [H] gradient of the sequence's state; the part that bypasses R
   Real* dc;   // [H]
+  const Real* dy;
   const Real* h;
   const Real* h_prev;
   const Real* aux_prev;
-  const Real* zones;  // [states H], at unit 0; or null
+  const Real* zones;  // [states H], or null
+  // From a row of the array to the one a step before it; only a guess where that row is not this one.
+  Index u_back;
+  Index aux_back;
+  Index dy_back;
+  Index h_back;
+};
+
+// One vector of its units, from `unit` on.
+template <class Real>
+struct BackwardUnit {
+  BackwardRow<Real> row;
+  Index unit;
   Index H;
-  Index n;   // units from here on
   bool cut;  // no gradient comes back from the step after
   const CellOptions<Real>* options;
 
-  RNNFAST_INLINE_MEMBER Vec<Real> gate(int g) const { return load_first(u + g * H, n); }
-  RNNFAST_INLINE_MEMBER void set_du(int g, Vec<Real> v) const { store_first(u + g * H, v, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_aux() const { return load_first(aux, n); }
-  RNNFAST_INLINE_MEMBER void set_aux(Vec<Real> v) const { store_first(aux, v, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_h() const { return load_first(h, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_h_prev() const { return load_first(h_prev, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_aux_prev() const { return load_first(aux_prev, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_dc() const { return cut ? Vec<Real>{} : load_first(dc, n); }
-  RNNFAST_INLINE_MEMBER void set_dc(Vec<Real> v) const { store_first(dc, v, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> load_dh() const { return load_first(dh, n); }
-  RNNFAST_INLINE_MEMBER void set_dh(Vec<Real> v) const { store_first(dh, v, n); }
-  RNNFAST_INLINE_MEMBER Vec<Real> peephole(int k) const { return load_first(options->peepholes + (k + 1) * H - n, n); }
-  RNNFAST_INLINE_MEMBER bool zoned() const { return zones != nullptr; }
-  RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(zones + (state + 1) * H - n, n); }
+  RNNFAST_INLINE_MEMBER Index left() const { return H - unit; }
+  RNNFAST_INLINE_MEMBER Vec<Real> gate(int g) const { return load_first(row.u + g * H + unit, left()); }
+  RNNFAST_INLINE_MEMBER void set_du(int g, Vec<Real> v) const { store_first(row.u + g * H + unit, v, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_aux() const { return load_first(row.aux + unit, left()); }
+  RNNFAST_INLINE_MEMBER void set_aux(Vec<Real> v) const { store_first(row.aux + unit, v, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_h() const { return load_first(row.h + unit, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_h_prev() const { return load_first(row.h_prev + unit, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_aux_prev() const { return load_first(row.aux_prev + unit, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> saved_dc() const { return load_first(row.dc + unit, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_dc() const { return cut ? Vec<Real>{} : saved_dc(); }
+  RNNFAST_INLINE_MEMBER void set_dc(Vec<Real> v) const { store_first(row.dc + unit, v, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_dh() const { return load_first(row.dh + unit, left()); }
+  RNNFAST_INLINE_MEMBER void set_dh(Vec<Real> v) const { store_first(row.dh + unit, v, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> load_dy() const { return load_first(row.dy + unit, left()); }
+  RNNFAST_INLINE_MEMBER Vec<Real> peephole(int k) const {
+    return load_first(options->peepholes + k * H + unit, left());
+  }
+  RNNFAST_INLINE_MEMBER bool zoned() const { return row.zones != nullptr; }
+  RNNFAST_INLINE_MEMBER Vec<Real> zone(int state) const { return load_first(row.zones + state * H + unit, left()); }
 };
 
 // Tells the compiler how many vectors of units (blocks) a panel has, so that it unrolls loops over them.

@@ -122,4 +122,29 @@ RNNFAST_INLINE Vd abs(Vd v) { return real(bits(v) & INT64_MAX); }
 RNNFAST_INLINE Vf with_sign(Vf y, Vf x) { return real(bits(y) | (bits(x) & INT32_MIN)); }
 RNNFAST_INLINE Vd with_sign(Vd y, Vd x) { return real(bits(y) | (bits(x) & INT64_MIN)); }
 
+template <class Real, int kDistance>
+RNNFAST_INLINE void exchange(Vec<Real> (&v)[kLanes<Real>]) {
+  IntVec<Real> first;
+  IntVec<Real> second;
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes<Real>; ++i) {
+    first[i] = (i & kDistance) != 0 ? kLanes<Real> + i - kDistance : i;
+    second[i] = (i & kDistance) != 0 ? kLanes<Real> + i : i + kDistance;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes<Real>; ++i) {
+    if ((i & kDistance) != 0) continue;
+    const Vec<Real> a = v[i];
+    v[i] = shuffle(a, v[i + kDistance], first);
+    v[i + kDistance] = shuffle(a, v[i + kDistance], second);
+  }
+}
+
+// Number j of vector i becomes number i of vector j.
+template <class Real, int kDistance = kLanes<Real> / 2>
+RNNFAST_INLINE void transpose(Vec<Real> (&v)[kLanes<Real>]) {
+  exchange<Real, kDistance>(v);
+  if constexpr (kDistance > 1) transpose<Real, kDistance / 2>(v);
+}
+
 }  // namespace rnnfast::RNNFAST_ISA
