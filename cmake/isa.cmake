@@ -33,6 +33,9 @@ function(rnnfast_add_isa name processors vector_bytes)
   target_compile_definitions(rnnfast_${name} PRIVATE
     RNNFAST_ISA=${name} RNNFAST_VEC_HEADER="vec_${name}-inl.hpp" RNNFAST_VECTOR_BYTES=${vector_bytes})
   target_compile_options(rnnfast_${name} PRIVATE ${ARGN} -ffp-contract=off -fno-math-errno)
+  # Nothing is thrown through a kernel: tables for unwinding would only be larger than some kernels.
+  target_compile_options(rnnfast_${name} PRIVATE
+    "$<$<CONFIG:Release>:-fno-exceptions;-fno-asynchronous-unwind-tables>")
   target_link_libraries(rnnfast_${name} PRIVATE rnnfast_options)
   target_link_libraries(rnnfast_core PRIVATE rnnfast_${name})
   target_sources(rnnfast_core PRIVATE $<TARGET_OBJECTS:rnnfast_${name}>)
