@@ -128,12 +128,15 @@ Schedule make_schedule(const Plan& plan, const LayerSize& layer, int threads, bo
   const StepChoice choice(core, layer, rows, saves);
   const double input = choice.input_ns(rows);
   const double serial = steps * choice.ns(rows);
-  const Together team = threads > 1 ? together(threads) : Together{0, 1};
-  const double batch = kNsPerRegion + steps * choice.ns(std::ceil(rows / p)) / team.efficiency;
+  double batch = kNsPerRegion + steps * choice.ns(std::ceil(rows / p));
   const double units = largest_share(h, p, size);
-  double hidden = kNsPerRegion + steps * (input / p + step_ns(core, rows, units, h, cell, size)) / team.efficiency;
-  if (threads > 1 && hidden < std::min(batch, serial))
-    hidden += steps * sharing_ns(cell, team, rows * (h - units), size);
+  double hidden = kNsPerRegion + steps * (input / p + step_ns(core, rows, units, h, cell, size));
+  if (threads > 1 && std::min(batch, hidden) < serial) {
+    const Together team = together(threads);
+    batch = kNsPerRegion + (batch - kNsPerRegion) / team.efficiency;
+    hidden = kNsPerRegion + (hidden - kNsPerRegion) / team.efficiency +
+             steps * sharing_ns(cell, team, rows * (h - units), size);
+  }
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
     schedule = {hidden < batch ? Split::kUnits : Split::kBatch, threads, 1, std::min(batch, hidden)};
