@@ -8,11 +8,12 @@ namespace rnnfast {
 
 // Steps of layers use a team only if it takes less than this share of the time on one thread.
 constexpr double kWorthATeam = 0.9;
-constexpr double kNsPerRegion = 3000;   // a region begins and ends
-constexpr double kNsPerPart = 1000;     // parts of a region wait for each other
-constexpr double kNsPerCall = 600;      // a region of one step, by a team that is awake
-constexpr double kNsPerWake = 100000;   // by one that is asleep, on a machine with other work
-constexpr double kNsPerMember = 20000;  // other work: least for which a member is woken
+constexpr double kNsPerRegion = 5000;    // a region begins and ends
+constexpr double kNsPerWayBack = 12000;  // members wait for each other, and each of them packs all rows
+constexpr double kNsPerPart = 1000;      // parts of a region wait for each other
+constexpr double kNsPerCall = 600;       // a region of one step, by a team that is awake
+constexpr double kNsPerWake = 100000;    // by one that is asleep, on a machine with other work
+constexpr double kNsPerMember = 20000;   // other work: least for which a member is woken
 
 // Work around the recurrence, on one thread.
 constexpr double kFlopsPerNs = 30;       // of products

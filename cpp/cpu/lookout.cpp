@@ -14,20 +14,28 @@ namespace rnnfast {
 namespace {
 
 // Who only gives way for a moment is back before this time has passed.
-constexpr std::chrono::microseconds kLongEnough{100};
+constexpr std::chrono::microseconds kLongEnough{400};
 constexpr std::chrono::microseconds kBreak{20};
 
 }  // namespace
 
 bool Lookout::look() {
-  cpu_set_t processors;
-  const int own = sched_getcpu();
-  if (own < 0 || sched_getaffinity(0, sizeof(processors), &processors) != 0) return false;
-  CPU_CLR(own, &processors);
-  if (CPU_COUNT(&processors) == 0 || !hire()) return false;
-  if (pthread_setaffinity_np(thread_, sizeof(processors), &processors) != 0) return false;
+  if (!hire() || !look_beside(processor_now())) return false;
   asked_.advance();
   return true;
+}
+
+void Lookout::follow() {
+  const int now = processor_now();
+  if (now != beside_) look_beside(now);
+}
+
+bool Lookout::look_beside(int processor) {
+  cpu_set_t processors;
+  if (processor < 0 || sched_getaffinity(0, sizeof(processors), &processors) != 0) return false;
+  CPU_CLR(processor, &processors);
+  beside_ = processor;
+  return CPU_COUNT(&processors) > 0 && pthread_setaffinity_np(thread_, sizeof(processors), &processors) == 0;
 }
 
 bool Lookout::hire() {
@@ -70,6 +78,7 @@ void Lookout::serve() {
 namespace rnnfast {
 
 bool Lookout::look() { return false; }
+void Lookout::follow() {}
 
 }  // namespace rnnfast
 

@@ -4,19 +4,23 @@
 #include <atomic>
 
 #include "barrier.hpp"
+#include "processors.hpp"
 
 namespace rnnfast {
 
 class Lookout {
  public:
-  // Begins to look among the processors of this process, but for the calling thread's own. False where there is no
-  // such thread: on other systems, or where the system refuses one.
+  // Begins to look among the processors of the calling thread, but for the one it runs on. False where there is no such
+  // thread: on other systems, or where the system refuses one.
   bool look();
+  // The calling thread may have moved to another processor, where the lookout would wait for it in vain.
+  void follow();
   // Whether a processor was free since look() was called.
   bool found() const { return found_.load(std::memory_order_relaxed) == asked_.value(); }
 
  private:
   bool hire();
+  bool look_beside(int processor);
   static bool undisturbed();
   void serve();
 
@@ -24,6 +28,7 @@ class Lookout {
   std::atomic<unsigned> found_{0};
   unsigned long thread_ = 0;
   bool hired_ = false;
+  int beside_ = kUnknownProcessor;
 };
 
 }  // namespace rnnfast

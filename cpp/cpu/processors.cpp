@@ -140,4 +140,17 @@ int processor_now() {
 #endif
 }
 
+void leave_processor(int processor) {
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (processor < 0 || sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(processor, &others);
+  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof(others), &others) == 0)
+    sched_setaffinity(0, sizeof(allowed), &allowed);
+#else
+  static_cast<void>(processor);
+#endif
+}
+
 }  // namespace rnnfast

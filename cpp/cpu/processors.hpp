@@ -15,6 +15,8 @@ int available_processors();
 // The processor on which the calling thread runs, kUnknownProcessor where the system does not say.
 constexpr int kUnknownProcessor = -1;
 int processor_now();
+// Moves the calling thread to another processor that it may use, if there is one; it may come back later.
+void leave_processor(int processor);
 
 // cgroup_quota of the machine, counted once.
 int processor_quota();

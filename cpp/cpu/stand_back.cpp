@@ -37,7 +37,9 @@ bool StandBack::alone(Clock::time_point now) {
     asked_ = true;
     return lookout_.look();
   }
-  return !lookout_.found() && now < alone_until_ + kTrialAfter;
+  if (lookout_.found() || now > alone_until_ + kTrialAfter) return false;
+  lookout_.follow();
+  return true;
 }
 
 void StandBack::judge(const TeamCall& call) {

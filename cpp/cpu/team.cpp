@@ -108,6 +108,7 @@ class Team {
     if (stand_back_.alone(start)) return false;
     if (!barrier_ || barrier_->members() != threads || failure_) barrier_.emplace(threads);
     const std::int64_t slept = barrier_->slept_ns();
+    callers_processor_ = processor_now();
     processors_.assign(static_cast<std::size_t>(threads), kUnknownProcessor);
     fn_ = &fn;
     failure_ = nullptr;
@@ -158,6 +159,8 @@ class Team {
   void work(int rank, int size) {
     const FlushDenormals flush;
     barrier_->narrow(size);
+    // The system wakes threads beside the one that calls them, and takes milliseconds to part them.
+    if (rank > 0 && processor_now() == callers_processor_) leave_processor(callers_processor_);
     if (rank == 0) size_ = size;
     try {
       (*fn_)({rank, size, size > 1 ? &*barrier_ : nullptr});
@@ -180,8 +183,9 @@ class Team {
   const std::function<void(const Member&)>* fn_ = nullptr;
   std::optional<Barrier> barrier_;  // kept between calls; after a failure its members may have parted
   int size_ = 1;
-  std::vector<int> processors_;  // on which each member ended
-  Clock::time_point own_end_;    // of the caller's share
+  int callers_processor_ = kUnknownProcessor;  // at the beginning
+  std::vector<int> processors_;                // on which each member ended
+  Clock::time_point own_end_;                  // of the caller's share
   Clock::time_point last_end_;
   std::exception_ptr failure_;
 };

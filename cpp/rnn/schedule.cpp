@@ -126,16 +126,20 @@ Schedule make_schedule(const Plan& plan, const LayerSize& layer, int threads, bo
   const double size = static_cast<double>(layer.bytes);
   const Core core = this_core();
   const StepChoice choice(core, layer, rows, saves);
-  const double input = choice.input_ns(rows);
-  const double serial = steps * choice.ns(rows);
-  double batch = kNsPerRegion + steps * choice.ns(std::ceil(rows / p));
+  // The way back, which has no lanes, has to share alike: half of a tape that another processor wrote takes longer to
+  // read than to compute.
+  const StepChoice split_by =
+      saves ? StepChoice(core, {layer.cell, layer.C, layer.H, layer.bytes, 0}, rows, saves) : choice;
+  const double input = split_by.input_ns(rows);
+  const double serial = steps * split_by.ns(rows);
+  const double region = kNsPerRegion + (saves ? kNsPerWayBack : 0);
+  double batch = region + steps * split_by.ns(std::ceil(rows / p));
   const double units = largest_share(h, p, size);
-  double hidden = kNsPerRegion + steps * (input / p + step_ns(core, rows, units, h, cell, size));
+  double hidden = region + steps * (input / p + step_ns(core, rows, units, h, cell, size));
   if (threads > 1 && std::min(batch, hidden) < serial) {
     const Together team = together(threads);
-    batch = kNsPerRegion + (batch - kNsPerRegion) / team.efficiency;
-    hidden = kNsPerRegion + (hidden - kNsPerRegion) / team.efficiency +
-             steps * sharing_ns(cell, team, rows * (h - units), size);
+    batch = region + (batch - region) / team.efficiency;
+    hidden = region + (hidden - region) / team.efficiency + steps * sharing_ns(cell, team, rows * (h - units), size);
   }
   Schedule schedule{Split::kBatch, 1, 1, serial};
   if (threads > 1 && std::min(batch, hidden) < kWorthATeam * serial)
