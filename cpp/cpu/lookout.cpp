@@ -39,12 +39,13 @@ bool Lookout::look_beside(int processor) {
 }
 
 bool Lookout::hire() {
-  if (hired_) return true;
+  if (hired_ || refused_) return hired_;
   const BlockSignals block;
   try {
     std::thread thread(&Lookout::serve, this);
     const sched_param lowest{};
     hired_ = pthread_setschedparam(thread.native_handle(), SCHED_IDLE, &lowest) == 0;
+    refused_ = !hired_;
     thread_ = thread.native_handle();
     thread.detach();
   } catch (const std::system_error&) {

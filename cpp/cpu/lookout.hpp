@@ -28,6 +28,7 @@ class Lookout {
   std::atomic<unsigned> found_{0};
   unsigned long thread_ = 0;
   bool hired_ = false;
+  bool refused_ = false;
   int beside_ = kUnknownProcessor;
 };
 
