@@ -16,7 +16,7 @@ from tests.support.comparison import CELLS
 SAVED = {"rnn": 0, "lstm": 5, "gru": 4}
 SIZE = {"float32": 4, "float64": 8}
 N, C, H = 16, 8, 64
-STEPS = (500, 2500)
+STEPS = (500, 4500)
 LONG = (2000, 20_000)  # where a step takes few bytes
 
 pytestmark = [
