@@ -47,11 +47,15 @@ def test_bits_on_one_processor(ragged: bool, units: bool) -> None:
     assert all(int(spells) > 0 or not units for spells in found)
 
 
+CallTimes = tuple[float, float, float, float, int, bool, bool]
+
+
 def calls(
-    waits: list[float], *, lasted: float = 1.0, slept: float = 0.0, shared: bool = False
-) -> list[tuple[float, float, float, float, int, bool]]:
+    waits: list[float], *, lasted: float = 1.0, slept: float = 0.0, awake: bool = True, shared: bool = False
+) -> list[CallTimes]:
     """Calls of two members, of which the caller waits for so long at the end; milliseconds."""
-    return [(i * lasted, (i + 1) * lasted - wait, (i + 1) * lasted, slept, 2, shared) for i, wait in enumerate(waits)]
+    ends = [(i + 1) * lasted for i in range(len(waits))]
+    return [(end - lasted, end - wait, end, slept, 2, awake, shared) for end, wait in zip(ends, waits, strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +63,8 @@ def calls(
     [
         (calls([0.0] * 50), [False] * 50),
         (calls([0.04] * 50, lasted=0.1), [False] * 50),  # shares that differ
-        (calls([0.15] * 50, lasted=0.2), [False] * 50),  # a member that was asleep
+        (calls([0.15] * 50, lasted=0.2, awake=False), [False] * 50),  # a member that was asleep
+        (calls([0.15] * 3, lasted=0.2), [False, False, True]),
         (calls([0.2] * 50), [False] * 50),
         (calls([0.7] * 3), [False, False, True]),
         (calls([0.0] * 3, slept=0.7), [False, False, True]),
@@ -67,9 +72,9 @@ def calls(
         (calls([4.0], lasted=5.0), [True]),
         (calls([0.0] * 40 + [2.0], lasted=3.0), [False] * 41),
     ],
-    ids=["quiet", "uneven", "asleep", "rarely", "at the end", "at barriers", "shared", "long", "once"],
+    ids=["quiet", "uneven", "asleep", "short", "rarely", "at the end", "at barriers", "shared", "long", "once"],
 )
-def test_standing_back(what: list[tuple[float, float, float, float, int, bool]], expected: list[bool]) -> None:
+def test_standing_back(what: list[CallTimes], expected: list[bool]) -> None:
     assert testing.stands_back(what) == expected
 
 

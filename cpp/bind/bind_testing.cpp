@@ -104,8 +104,8 @@ int wavefront_threads(const std::string& cell, const std::vector<Index>& sizes, 
   return Wavefront(layers, Plan({N, T, nullptr, nullptr}), threads, true).threads();
 }
 
-// begin, own_end, end [ms], slept [ms], members, shared
-using CallTimes = std::tuple<double, double, double, double, int, bool>;
+// begin, own_end, end [ms], slept [ms], members, awake, shared
+using CallTimes = std::tuple<double, double, double, double, int, bool, bool>;
 
 // Whether the team stands back after each of these calls.
 std::vector<bool> stands_back(const std::vector<CallTimes>& calls) {
@@ -115,8 +115,8 @@ std::vector<bool> stands_back(const std::vector<CallTimes>& calls) {
   };
   StandBack judge;
   std::vector<bool> found;
-  for (const auto& [begin, own_end, end, slept, members, shared] : calls) {
-    judge.judge({at(begin), at(own_end), at(end), static_cast<std::int64_t>(1e6 * slept), members, shared});
+  for (const auto& [begin, own_end, end, slept, members, awake, shared] : calls) {
+    judge.judge({at(begin), at(own_end), at(end), static_cast<std::int64_t>(1e6 * slept), members, awake, shared});
     found.push_back(judge.pausing());
   }
   return found;

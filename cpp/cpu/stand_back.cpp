@@ -51,7 +51,8 @@ void StandBack::judge(const TeamCall& call) {
   const double lasted = between(call.begin, call.end);
   const double waited = between(call.own_end, call.end);
   const double slept = static_cast<double>(call.slept_ns) + (waited > kUnevenNs ? waited : 0);
-  const double late = std::max(slept - kNsToWake * (call.members - 1), call.shared ? 0.5 * lasted : 0.0);
+  const double to_wake = call.awake ? 0 : kNsToWake * (call.members - 1);
+  const double late = std::max(slept - to_wake, call.shared ? 0.5 * lasted : 0.0);
   ++calls_;
   lasted_ += lasted;
   late_ = kMemory * late_ + std::max(late, 0.0);

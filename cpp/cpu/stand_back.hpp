@@ -12,6 +12,7 @@ struct TeamCall {
   Clock::time_point end;
   std::int64_t slept_ns;  // that members waited at barriers where spinning was not enough, summed over them
   int members;
+  bool awake;   // members still spun when the call came
   bool shared;  // the caller ended on the processor of another member: both waited for it by turns
 };
 
@@ -19,7 +20,7 @@ class StandBack {
  public:
   // Whether the next call computes alone.
   bool alone(Clock::time_point now);
-  bool pausing() const { return pausing_; }
+  bool pausing() const { return pausing_.load(std::memory_order_relaxed); }
   // Whether members come late again and again.
   bool restless() const { return restless_; }
   void judge(const TeamCall& call);
@@ -30,8 +31,8 @@ class StandBack {
   void begin_pause(Clock::time_point now);
 
   Lookout lookout_;
-  bool pausing_ = false;
-  bool asked_ = false;  // whether the lookout was asked in this pause
+  std::atomic<bool> pausing_{false};  // read without the team's lock
+  bool asked_ = false;                // whether the lookout was asked in this pause
   Clock::time_point alone_until_;
   bool restless_ = false;
   std::chrono::milliseconds pause_{};  // the next one; 0: the first

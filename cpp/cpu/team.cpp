@@ -108,6 +108,7 @@ class Team {
     if (stand_back_.alone(start)) return false;
     if (!barrier_ || barrier_->members() != threads || failure_) barrier_.emplace(threads);
     const std::int64_t slept = barrier_->slept_ns();
+    const bool awake = std::chrono::nanoseconds(start - last_end_).count() < kStillAwakeNs;
     callers_processor_ = processor_now();
     processors_.assign(static_cast<std::size_t>(threads), kUnknownProcessor);
     fn_ = &fn;
@@ -116,7 +117,7 @@ class Team {
     if (!shared_ || !run_on_openmp(*openmp_, threads, work)) own_.run(threads, work);
     last_end_ = Clock::now();
     if (size_ <= available_processors())
-      stand_back_.judge({start, own_end_, last_end_, barrier_->slept_ns() - slept, size_, shared_a_processor()});
+      stand_back_.judge({start, own_end_, last_end_, barrier_->slept_ns() - slept, size_, awake, shared_a_processor()});
     if (failure_) std::rethrow_exception(failure_);
     return true;
   }
@@ -125,6 +126,12 @@ class Team {
     const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
     return lock.owns_lock() && !stand_back_.pausing() && size_ >= threads &&
            nanoseconds_since(last_end_) < kStillAwakeNs;
+  }
+
+  bool stands_back() {
+    if (!stand_back_.pausing()) return false;
+    const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
+    return lock.owns_lock() && stand_back_.alone(Clock::now());
   }
 
   bool restless() {
@@ -199,6 +206,8 @@ void run_team(int threads, const std::function<void(const Member&)>& fn) {
 }
 
 bool team_awake(int threads) { return threads > 1 && !forked && Team::instance().awake(threads); }
+
+int team_threads(int wanted) { return wanted > 1 && !forked && Team::instance().stands_back() ? 1 : wanted; }
 
 bool team_restless() { return !forked && Team::instance().restless(); }
 

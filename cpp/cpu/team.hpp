@@ -91,6 +91,9 @@ void run_team(int threads, const std::function<void(const Member&)>& fn);
 
 // Whether a team of `threads` members still spins after its last call.
 bool team_awake(int threads);
+// How many members a call that may have `wanted` will have: one where calls do without the team. Work that is cut for
+// one thread costs less than work for two that one thread does.
+int team_threads(int wanted);
 // Whether members came late just now, because others take processors away.
 bool team_restless();
 

@@ -64,7 +64,8 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
   const Index L = static_cast<Index>(call.layers.size()) / D;
   const bool saves = call.saved != nullptr;
   const bool lanes = allows_lanes(call);
-  Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, saves, false, lanes);
+  const int most = team_threads(call.threads);
+  Wavefront wave = wavefront_of(call.layers, D, call.plan, most, saves, false, lanes);
   // Each buffer keeps a layer's output until the layer above and the layer itself have read it.
   std::vector<Buffer<Real>> between(saves ? 0 : at(smaller(L - 1, std::max(2, wave.threads()))));
   InPlace<LayerSchedule> layers(at(L));
@@ -81,7 +82,7 @@ bool forward(const ForwardCall<Real>& call, Interrupt& interrupt) {
       y = rows_view(buffer.data(), D * P);
     }
     const LayerSchedule& shared =
-        schedule_layer(layers[at(layer)], wave, D, call.plan, size_of(weights, lanes), call.threads, saves);
+        schedule_layer(layers[at(layer)], wave, D, call.plan, size_of(weights, lanes), most, saves);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
       scans[at(layer * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), x,
@@ -109,7 +110,8 @@ template <class Real>
 bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
   const Index D = call.directions;
   const Index L = static_cast<Index>(call.layers.size()) / D;
-  Wavefront wave = wavefront_of(call.layers, D, call.plan, call.threads, true, true, false);
+  const int most = team_threads(call.threads);
+  Wavefront wave = wavefront_of(call.layers, D, call.plan, most, true, true, false);
   std::vector<Buffer<Real>> between(at(smaller(L - 1, std::max(2, wave.threads()))));
   InPlace<LayerSchedule> layers(at(L));  // and scans: from the last layer on
   InPlace<BackwardScan<Real>> scans(at(L * D));
@@ -131,7 +133,7 @@ bool backward(const BackwardCall<Real>& call, Interrupt& interrupt) {
     }
     const Index i = L - 1 - layer;
     const LayerSchedule& shared =
-        schedule_layer(layers[at(i)], wave, D, call.plan, size_of(weights, false), call.threads, true);
+        schedule_layer(layers[at(i)], wave, D, call.plan, size_of(weights, false), most, true);
     threads = std::max(threads, shared.threads());
     for (Index direction = 0; direction < D; ++direction)
       scans[at(i * D + direction)].emplace(call, layer * D + direction, shared.schedule(direction), views);
