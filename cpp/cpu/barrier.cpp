@@ -10,9 +10,9 @@ namespace {
 
 constexpr int kSpinsPerLook = 32;
 // Longer than the shares of a step differ: a member that is later has lost its processor.
+constexpr int kBarrierSpinUs = 50;
 // Members that share a core wait in vain: after a few such waits in a row the next ones give way at once, but for a
 // trial now and then.
-constexpr int kBarrierSpinUs = 50;
 constexpr int kVainSpinUs = 4, kVainWaits = 3, kTrialEvery = 32;
 
 void relax() {

@@ -2,6 +2,7 @@
 // order of rows.
 #pragma once
 #include <atomic>
+
 #include "../base/fault.hpp"
 #include "rnn.hpp"
 
